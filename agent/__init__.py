@@ -1,0 +1,1 @@
+"""The conversation: who talks, how a turn runs, what the terminal shows."""

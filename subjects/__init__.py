@@ -1,0 +1,1 @@
+"""The systems operated on: what each database is, and where its nodes run."""

@@ -1,0 +1,38 @@
+"""The errors of subjects and runtimes. Each message names the thing, what was expected, what to do next.
+
+SubjectError
+├── NotReady           the environment is not ready: no engine, no binary, no free port, no access
+├── BadSetup           a file or setting that was given is wrong
+├── Unreachable        a node or endpoint did not answer, or answered something else
+├── StaleTarget        the process or container is not the one that was meant
+├── Unsupported        this runtime cannot do that, and why
+└── NewerState         the state folder was written by a newer version
+"""
+
+
+class SubjectError(Exception):
+    """Something about the cluster or where it runs; its text is fit to be shown."""
+
+
+class NotReady(SubjectError):
+    """The environment is not ready; the text says what to install, start or change."""
+
+
+class BadSetup(SubjectError):
+    """A file or setting that was given is wrong."""
+
+
+class Unreachable(SubjectError):
+    """A node did not answer, or answered something that is not this database."""
+
+
+class StaleTarget(SubjectError):
+    """The target is no longer the process or container that was meant; it was not touched."""
+
+
+class Unsupported(SubjectError):
+    """The runtime cannot do this here; the text is the reason."""
+
+
+class NewerState(SubjectError):
+    """The state folder was written by a newer version of operator."""

@@ -1,0 +1,64 @@
+"""The state folder: where everything that outlives a run is kept, mode 0700."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from subjects.errors import NotReady
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The paths inside one state folder."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        """The journal of faults and the incidents (SQLite)."""
+        return self.root / "operator.db"
+
+    @property
+    def sessions(self) -> Path:
+        """Transcripts, one `ID.jsonl` each."""
+        return self.root / "sessions"
+
+    @property
+    def clusters(self) -> Path:
+        """Data, logs and pids of embedded clusters, a folder each."""
+        return self.root / "clusters"
+
+
+def open_state(given: Path | None = None) -> StateFolder:
+    """Return the state folder: `given`, else `OPERATOR_STATE_DIR`, else the platform's; made if it is missing.
+
+    Raises NotReady when it can't be made or written to.
+    """
+    root = given or _from_environment() or _platform_default()
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.chmod(0o700)
+        folder = StateFolder(root.resolve())
+        for part in (folder.sessions, folder.clusters):
+            part.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise NotReady(
+            f"The state folder {root} cannot be used: {error.strerror}. "
+            "Give another one with --state-dir or OPERATOR_STATE_DIR."
+        ) from error
+    if not os.access(folder.root, os.W_OK):
+        raise NotReady(
+            f"The state folder {root} cannot be written. Give another with --state-dir or OPERATOR_STATE_DIR."
+        )
+    return folder
+
+
+def _from_environment() -> Path | None:
+    value = os.environ.get("OPERATOR_STATE_DIR")
+    return Path(value) if value else None
+
+
+def _platform_default() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("chaos-operator")
