@@ -30,7 +30,7 @@ class StateFolder:
 
 
 def open_state(given: Path | None = None) -> StateFolder:
-    """Return the state folder: `given`, else `OPERATOR_STATE_DIR`, else the platform's; made if it is missing.
+    """Return the state folder: `given`, else `OPERATOR_STATE_DIR`, else the platform's; made if missing.
 
     Raises NotReady when it can't be made or written to.
     """

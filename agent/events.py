@@ -1,0 +1,93 @@
+"""What the conversation tells while it goes on; with `tools.events`, all that a view can draw."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from tools.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened(Event):
+    """The first line: who answers, and on what."""
+
+    type: ClassVar[str] = "session"
+    id: str
+    driver: str
+    model: str | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Event):
+    """A piece of the answer, Markdown. `done` ends a block of it: what follows is another one."""
+
+    type: ClassVar[str] = "text"
+    text: str
+    note: bool = False
+    """Narration between tool calls, drawn more quietly than the answer."""
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextVoid(Event):
+    """What was drawn since the last `done` is void: the reply is asked for anew."""
+
+    type: ClassVar[str] = "notice"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted(Event):
+    """A tool call is about to run."""
+
+    type: ClassVar[str] = "tool_call"
+    call_id: str
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded(Event):
+    """A tool call has its result."""
+
+    type: ClassVar[str] = "tool_result"
+    call_id: str
+    tool: str
+    ok: bool
+    evidence: str | None
+    seconds: float
+    summary: str
+    """One line for a person."""
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Event):
+    """A stage of the demo begins (`ok` is None) or ends."""
+
+    type: ClassVar[str] = "stage"
+    n: int
+    of: int
+    name: str
+    text: str = ""
+    ok: bool | None = None
+    elapsed_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent(Event):
+    """What the session has used so far, for the status line."""
+
+    type: ClassVar[str] = "notice"
+    context_tokens: int
+    context_limit: int | None
+    cost_usd: float | None
+    """None where prices are not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """The last line of every run: the `result` of CONTRACT.md, as it is printed."""
+
+    type: ClassVar[str] = "result"
+    result: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""One protocol, three drivers: Claude, a fixed script, a recorded session."""

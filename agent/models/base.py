@@ -1,0 +1,149 @@
+"""Who can talk: the protocol that Claude, the playbook and the tape have in common.
+
+The loop in `agent.turn` cannot tell them apart.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Block = dict[str, Any]
+"""One content block, byte for byte as the API sent or takes it. Never edited once it is in the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call that the model asks for."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as the model is told of it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of the history."""
+
+    role: Literal["user", "assistant", "system"]
+    content: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one reply, as billed."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The whole prompt, cached or not: what fills the context window."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a driver is asked: the same `system` and `tools` all session long, messages only appended."""
+
+    system: str
+    tools: tuple[ToolSpec, ...]
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDelta:
+    """A piece of the narration between tool calls (on current models: thinking, displayed as updates)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The service is overloaded or silent; the driver tries again by itself."""
+
+    reason: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """What was drawn of this reply is void: the reply is asked for anew."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole reply; always the last thing that a driver yields."""
+
+    content: tuple[Block, ...]
+    stop_reason: str
+    """tool_use, end_turn, max_tokens, refusal, pause_turn, compaction, …: facts §2 of the API's table."""
+    usage: Usage = field(default_factory=Usage)
+    detail: str = ""
+    """For a refusal: its category."""
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The tool calls in it. To be run only if `stop_reason` is `tool_use`."""
+        return tuple(
+            ToolCall(block["id"], block["name"], block["input"])
+            for block in self.content
+            if block.get("type") == "tool_use"
+        )
+
+    @property
+    def text(self) -> str:
+        """The text in it."""
+        return "".join(block["text"] for block in self.content if block.get("type") == "text")
+
+
+ModelEvent = TextDelta | NoteDelta | Waiting | Restarted | Reply
+
+
+class Model(Protocol):
+    """One who answers."""
+
+    @property
+    def driver(self) -> Literal["claude", "playbook", "tape"]:
+        """Which of the three it is."""
+        ...
+
+    @property
+    def name(self) -> str | None:
+        """The model's id; None where there is no model."""
+        ...
+
+    def respond(self, request: Request) -> AsyncIterator[ModelEvent]:
+        """Answer once. Ends with exactly one Reply, or raises a ModelError (agent.errors)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        ...

@@ -1,0 +1,1 @@
+"""etcd: three members that elect a leader by raft."""

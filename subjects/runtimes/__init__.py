@@ -1,0 +1,1 @@
+"""Where nodes run: local processes, a container engine, or somebody else's machines."""

@@ -1,0 +1,1 @@
+"""TiKV: stores that hold regions, and PD that places them."""

@@ -1,0 +1,1 @@
+"""The cluster itself: status, start, stop."""

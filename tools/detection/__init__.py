@@ -1,0 +1,1 @@
+"""Signals, the monitor, time-to-detect. Nothing here reads the fault journal."""

@@ -1,0 +1,1 @@
+"""What happened, from evidence alone, and the check that it is held by it."""

@@ -1,0 +1,97 @@
+"""The ledger: every tool result and signal as it was, under an id (E1, E2, …) with its time.
+
+A diagnosis may cite only what is in here, word for word.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MAX_CHARS = 64_000
+"""The most that is kept of one piece of evidence."""
+
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI sequences
+    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # OSC, DCS, SOS, PM and APC strings
+    r"|\x1b.?"  # other escapes
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters except tab and newline
+    r"|[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]",  # invisible and direction-changing ones
+    re.DOTALL,
+)
+
+
+def clean(text: str) -> str:
+    """Return `text` without anything that could move a cursor, hide a line or reverse its direction."""
+    return _CONTROL.sub("", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One thing that was seen."""
+
+    id: str
+    source: str
+    """The tool or the monitor's source that it came from, e.g. `read_logs`, `signal:process`."""
+    text: str
+    at: float
+    """Monotonic seconds."""
+    wall: float
+    """Seconds since the epoch."""
+    node: str | None = None
+    ok: bool = True
+    """Whether the tool that it came from succeeded."""
+
+
+class Ledger:
+    """Evidence in the order it came."""
+
+    def __init__(self, prefix: str = "E") -> None:
+        self._prefix = prefix
+        self._items: dict[str, Evidence] = {}
+        self._next = 1
+
+    def add(
+        self,
+        source: str,
+        text: str,
+        *,
+        node: str | None = None,
+        at: float | None = None,
+        wall: float | None = None,
+        ok: bool = True,
+    ) -> Evidence:
+        """Keep `text`, cleaned and bounded, under the next id; times default to now."""
+        evidence = Evidence(
+            id=f"{self._prefix}{self._next}",
+            source=source,
+            text=clean(text)[:MAX_CHARS],
+            at=time.monotonic() if at is None else at,
+            wall=time.time() if wall is None else wall,
+            node=node,
+            ok=ok,
+        )
+        self._next += 1
+        self._items[evidence.id] = evidence
+        return evidence
+
+    def restore(self, evidence: Evidence) -> None:
+        """Put back evidence of an earlier session under the id that it had."""
+        self._items[evidence.id] = evidence
+        number = evidence.id.removeprefix(self._prefix)
+        if number.isdigit():
+            self._next = max(self._next, int(number) + 1)
+
+    def get(self, evidence_id: str) -> Evidence | None:
+        """Return the evidence with that id, or None."""
+        return self._items.get(evidence_id.strip())
+
+    def since(self, wall: float) -> list[Evidence]:
+        """Return what was seen at or after wall time `wall`, in order."""
+        return [item for item in self._items.values() if item.wall >= wall]
+
+    def __iter__(self) -> Iterator[Evidence]:
+        return iter(list(self._items.values()))
+
+    def __len__(self) -> int:
+        return len(self._items)

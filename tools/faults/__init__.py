@@ -1,0 +1,1 @@
+"""Faults that always heal: the catalogue, the journal, the healer, the guard."""

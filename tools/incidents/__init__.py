@@ -1,0 +1,1 @@
+"""What happened, from the first signal to recovery, kept in SQLite; reports."""

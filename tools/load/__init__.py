@@ -1,0 +1,1 @@
+"""YCSB workloads in a process of their own."""

@@ -1,0 +1,70 @@
+"""What a load measured: one-second windows, and figures over a span of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFigures:
+    """One kind of operation in one window. Latency counts from when the operation was due."""
+
+    operations: int
+    errors: int
+    timeouts: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    service_p50_ms: float | None = None
+    """From when it was really sent: what the server alone took."""
+    service_p99_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One second of load."""
+
+    n: int
+    """Windows since the run phase began, from 0."""
+    wall: float
+    """Seconds since the epoch at its end."""
+    at: float
+    """Monotonic seconds at its end."""
+    seconds: float
+    operations: int
+    """Completed with success, all kinds."""
+    errors: int
+    timeouts: int
+    by_kind: Mapping[str, OperationFigures]
+    """read, update, insert, scan, read_modify_write, and `all`."""
+    last_error: str = ""
+    by_node: Mapping[str, int] | None = None
+    """Errors by endpoint, where the driver can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """A span of windows in sum, in the form of CONTRACT.md. None is `not measured`."""
+
+    ops_per_s: float | None
+    p50_ms: float | None
+    p99_ms: float | None
+    errors: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCheck:
+    """Every acknowledged write read back and compared."""
+
+    acknowledged: int
+    """Writes that the database acknowledged since the load began."""
+    keys: int
+    """Keys that they went to, each read back once."""
+    lost: int
+    """Keys that are gone or hold an older value than was acknowledged."""
+    changed: int
+    """Keys that hold a value nobody wrote."""
+    indeterminate: int
+    """Writes that got no answer and may or may not have happened; never counted as lost."""
+    unreadable: int = 0
+    """Keys that could not be read back at all: then nothing is proven."""
