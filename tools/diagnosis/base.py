@@ -30,5 +30,5 @@ class Diagnostician(Protocol):
         ...
 
     async def diagnose(self, case: Case, bench: "Workbench") -> "Diagnosis":
-        """Return a diagnosis that `tools.diagnosis.check` has passed or lowered; never raises for weak evidence."""
+        """Return a diagnosis that the check has passed or lowered; never raises for weak evidence."""
         ...

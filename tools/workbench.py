@@ -1,0 +1,60 @@
+"""What tools share: the cluster, the monitor, the load, the faults, the evidence, the incidents."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from subjects.base import Cluster
+from subjects.state import StateFolder
+from tools.errors import NoCluster, UnknownNode
+from tools.events import Emit
+from tools.evidence.ledger import Ledger
+
+if TYPE_CHECKING:
+    from tools.detection.monitor import Monitor
+    from tools.diagnosis.base import Diagnostician
+    from tools.faults.service import FaultService
+    from tools.incidents.store import IncidentStore
+    from tools.load.run import LoadRun
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which cluster the person asked for; `auto` is decided when it is opened."""
+
+    subject: Literal["auto", "etcd", "tikv"] = "auto"
+    runtime: Literal["auto", "process", "docker"] = "auto"
+    compose_file: Path | None = None
+    endpoints: tuple[str, ...] = ()
+    """Endpoints of a cluster that somebody else runs; then everything is read-only."""
+
+
+@dataclass(slots=True)
+class Workbench:
+    """One session's tools. `agent.session` makes it; whoever made it closes it."""
+
+    state: StateFolder
+    emit: Emit
+    ledger: Ledger
+    incidents: "IncidentStore"
+    faults: "FaultService"
+    diagnostician: "Diagnostician"
+    choice: Choice = field(default_factory=Choice)
+    cluster: Cluster | None = None
+    monitor: "Monitor | None" = None
+    load: "LoadRun | None" = None
+    allow_quorum_loss: bool = False
+    """Given on the command line; a model cannot set it."""
+
+    def require_cluster(self) -> Cluster:
+        """Return the cluster; NoCluster when there is none."""
+        if self.cluster is None:
+            raise NoCluster
+        return self.cluster
+
+    def require_node(self, name: str) -> str:
+        """Return `name` if the cluster has such a node; UnknownNode, which names those it has, if not."""
+        nodes = self.require_cluster().subject.nodes
+        if name not in nodes:
+            raise UnknownNode(name, nodes)
+        return name
