@@ -1,0 +1,82 @@
+"""What holds for every test: a home of its own, no keys, and no network beyond loopback."""
+
+import ipaddress
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_reached: list[str] = []
+"""Addresses beyond loopback that the running test tried to reach."""
+
+LOOPBACK_NAMES = {"localhost", "localhost.localdomain", "ip6-localhost", "", None}
+
+
+def _is_loopback(host: object) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if host in LOOPBACK_NAMES:
+        return True
+    try:
+        address = ipaddress.ip_address(str(host).partition("%")[0])
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail whoever looks up, connects or sends to a host that is not this one."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event in {"socket.connect", "socket.sendto"}:
+        address = arguments[1]
+        if not isinstance(address, tuple):
+            return  # a Unix socket's path
+        host = address[0]
+    else:
+        return
+    if not _is_loopback(host):
+        _reached.append(f"{event} {host!r}")
+        # Failed is a BaseException: no retry and no `except Exception` swallows it.
+        pytest.fail(f"a test tried to reach {host!r} ({event}); tests reach loopback only", pytrace=False)
+
+
+# An audit hook sees every connection that Python makes, whichever library asks for it. It cannot be
+# removed, so there is one for the whole run.
+sys.addaudithook(_refuse_the_network)
+
+
+@pytest.fixture
+def reached() -> list[str]:
+    """What the test tried to reach beyond loopback; a test that means to try clears it."""
+    return _reached
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback(reached: list[str]) -> Iterator[None]:
+    """Fail a test that tried to reach the network, even where its failure was swallowed."""
+    reached.clear()
+    yield
+    tried, reached[:] = list(reached), []
+    assert tried == [], f"reached beyond loopback: {tried}"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Path:
+    """Give the test a home and a state folder of its own, and no credentials and proxies of anybody's."""
+    docker_config = os.environ.get("DOCKER_CONFIG") or str(Path("~/.docker").expanduser())
+    for name in list(os.environ):
+        if name.startswith(("ANTHROPIC_", "OPERATOR_", "XDG_", "AWS_", "ETCD")) or name.upper().endswith(
+            "_PROXY"
+        ):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("OPERATOR_STATE_DIR", str(home / "state"))
+    if request.node.get_closest_marker("docker"):
+        monkeypatch.setenv("DOCKER_CONFIG", docker_config)  # Compose may be a plug-in in there
+    return home
