@@ -1,0 +1,72 @@
+"""What is known of one incident, as plain data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """How far an incident has come."""
+
+    OPEN = "open"
+    RECOVERED = "recovered"
+    """Every view of every node in it was well again, for the hold."""
+    UNWATCHED = "unwatched"
+    """The watching ended before a recovery was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of an incident's timeline."""
+
+    wall: float
+    """Seconds since the epoch."""
+    source: str
+    """A signal's source (`process`, `peers`, …), `monitor`, `diagnosis`, `heal` or whoever wrote it."""
+    text: str
+    kind: str = ""
+    node: str | None = None
+    evidence: str | None = None
+    """Id in the ledger of the session that saw it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knower:
+    """When one of those who could know, knew."""
+
+    who: str
+    """`kernel`, `connection`, `node itself`, `peers`, `control plane`, `client`, or an alert rule's name."""
+    seconds: float | None
+    """After the incident's first signal. Of an alert rule: what it takes by its own definition."""
+    wall: float | None
+    """Seconds since the epoch; None where nothing was measured (alert rules)."""
+    how: str
+    """The observation, or the source of an alert rule's time."""
+    measured: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident, from its first signal to its recovery."""
+
+    id: str
+    cluster: str
+    state: State
+    opened: float
+    """Wall time of the first signal."""
+    text: str
+    nodes: tuple[str, ...]
+    invariants: tuple[str, ...]
+    reopened: int = 0
+    """How often it came back by itself within a minute of a recovery (flapping)."""
+    healed: float | None = None
+    heal_text: str = ""
+    recovered: float | None = None
+    """Wall time from which all views were well."""
+    diagnosis: Mapping[str, Any] | None = None
+    """In the form of CONTRACT.md."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What reports draw: load before, during and after, prediction and outcome, per-second windows."""
+    entries: tuple[Entry, ...] = ()
+    knew: tuple[Knower, ...] = ()

@@ -1,0 +1,283 @@
+"""Incidents in SQLite: what happened, who knew when, what was done, from first signal to recovery."""
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tools.errors import ToolError
+from tools.incidents.database import connect
+from tools.incidents.record import Entry, Incident, Knower, State
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS incidents (
+    id TEXT PRIMARY KEY, cluster TEXT NOT NULL, state TEXT NOT NULL, opened REAL NOT NULL,
+    text TEXT NOT NULL, nodes TEXT NOT NULL, invariants TEXT NOT NULL, reopened INTEGER NOT NULL DEFAULT 0,
+    healed REAL, heal_text TEXT NOT NULL DEFAULT '', recovered REAL, diagnosis TEXT,
+    figures TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX IF NOT EXISTS incidents_opened ON incidents (opened);
+CREATE TABLE IF NOT EXISTS incident_entries (
+    n INTEGER PRIMARY KEY, incident TEXT NOT NULL REFERENCES incidents ON DELETE CASCADE,
+    wall REAL NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, node TEXT, text TEXT NOT NULL, evidence TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS incident_entries_of ON incident_entries (incident, wall);
+CREATE TABLE IF NOT EXISTS incident_knowers (
+    incident TEXT NOT NULL REFERENCES incidents ON DELETE CASCADE, who TEXT NOT NULL,
+    seconds REAL, wall REAL, how TEXT NOT NULL, measured INTEGER NOT NULL,
+    PRIMARY KEY (incident, who)
+) STRICT;
+"""
+
+MAX_ENTRIES = 500
+"""The most timeline entries that one incident keeps: a flapping node must not fill the disk."""
+
+
+class UnknownIncident(ToolError):
+    """No incident has that id."""
+
+    def __init__(self, incident: str) -> None:
+        super().__init__(f"There is no incident {incident!r}.", "incident_list shows those that there are.")
+
+
+def new_id(wall: float) -> str:
+    """Return an id that sorts by time: `20260412-153012-7f3a`, in UTC."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(wall))}-{secrets.token_hex(2)}"
+
+
+class IncidentStore:
+    """The incidents of one state folder. Calls are short and may be made from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._db = connect(path)
+        self._db.row_factory = sqlite3.Row
+        self._db.executescript(_TABLES)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the writes inside it one durable write; may be nested."""
+        with self._lock:
+            self._depth += 1
+            try:
+                if self._depth == 1:
+                    self._db.execute("BEGIN IMMEDIATE")
+                yield
+            except BaseException:
+                if self._depth == 1 and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+            else:
+                if self._depth == 1:
+                    self._db.execute("COMMIT")
+            finally:
+                self._depth -= 1
+
+    def open(
+        self,
+        *,
+        cluster: str,
+        text: str,
+        nodes: Sequence[str],
+        invariants: Sequence[str] = (),
+        wall: float | None = None,
+        incident: str | None = None,
+    ) -> str:
+        """Open an incident whose first signal was seen at `wall` (default: now); return its id."""
+        opened = time.time() if wall is None else wall
+        incident = incident or new_id(opened)
+        with self.transaction():
+            self._db.execute(
+                "INSERT INTO incidents (id, cluster, state, opened, text, nodes, invariants)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (incident, cluster, State.OPEN, opened, text, _json(list(nodes)), _json(list(invariants))),
+            )
+        return incident
+
+    def add(
+        self,
+        incident: str,
+        text: str,
+        *,
+        source: str,
+        kind: str = "",
+        node: str | None = None,
+        evidence: str | None = None,
+        wall: float | None = None,
+    ) -> None:
+        """Add a line to the timeline; beyond MAX_ENTRIES it is dropped."""
+        with self.transaction():
+            self._require(incident)
+            count = self._db.execute(
+                "SELECT count(*) FROM incident_entries WHERE incident = ?", (incident,)
+            ).fetchone()[0]
+            if count >= MAX_ENTRIES:
+                return
+            self._db.execute(
+                "INSERT INTO incident_entries (incident, wall, source, kind, node, text, evidence)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (incident, time.time() if wall is None else wall, source, kind, node, text, evidence),
+            )
+
+    def widen(self, incident: str, nodes: Sequence[str], invariants: Sequence[str]) -> None:
+        """Add nodes and broken invariants that were found to belong to the same incident."""
+        with self.transaction():
+            row = self._require(incident)
+            self._db.execute(
+                "UPDATE incidents SET nodes = ?, invariants = ? WHERE id = ?",
+                (
+                    _json(_union(json.loads(row["nodes"]), nodes)),
+                    _json(_union(json.loads(row["invariants"]), invariants)),
+                    incident,
+                ),
+            )
+
+    def knew(self, incident: str, knower: Knower) -> None:
+        """Keep when somebody knew; of several words of the same one, the first counts."""
+        with self.transaction():
+            self._require(incident)
+            self._db.execute(
+                "INSERT OR IGNORE INTO incident_knowers (incident, who, seconds, wall, how, measured)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (incident, knower.who, knower.seconds, knower.wall, knower.how, int(knower.measured)),
+            )
+
+    def set_diagnosis(self, incident: str, diagnosis: Mapping[str, Any]) -> None:
+        """Keep a diagnosis in the form of CONTRACT.md; a later one takes its place."""
+        with self.transaction():
+            self._require(incident)
+            self._db.execute(
+                "UPDATE incidents SET diagnosis = ? WHERE id = ?", (_json(dict(diagnosis)), incident)
+            )
+            cause = str(diagnosis.get("root_cause") or diagnosis.get("kind") or "diagnosed")
+            self.add(incident, cause, source="diagnosis", kind=str(diagnosis.get("kind") or ""))
+
+    def heal(self, incident: str, text: str, wall: float | None = None) -> None:
+        """Keep that somebody acted to end it, and how."""
+        at = time.time() if wall is None else wall
+        with self.transaction():
+            self._require(incident)
+            self._db.execute(
+                "UPDATE incidents SET healed = ?, heal_text = ? WHERE id = ?", (at, text, incident)
+            )
+            self.add(incident, text, source="heal", wall=at)
+
+    def recover(
+        self, incident: str, text: str = "all views are well again", wall: float | None = None
+    ) -> None:
+        """Close it: all was well from `wall` on. Does nothing to one that is recovered already."""
+        at = time.time() if wall is None else wall
+        with self.transaction():
+            if self._require(incident)["state"] == State.RECOVERED:
+                return
+            self._db.execute(
+                "UPDATE incidents SET state = ?, recovered = ? WHERE id = ?", (State.RECOVERED, at, incident)
+            )
+            self.add(incident, text, source="monitor", kind="recovered", wall=at)
+
+    def reopen(self, incident: str, text: str, wall: float) -> None:
+        """Open it again: the same trouble came back by itself. Counted."""
+        with self.transaction():
+            self._require(incident)
+            self._db.execute(
+                "UPDATE incidents SET state = ?, recovered = NULL, reopened = reopened + 1 WHERE id = ?",
+                (State.OPEN, incident),
+            )
+            self.add(incident, text, source="monitor", kind="reopened", wall=wall)
+
+    def unwatch(self, incident: str, wall: float | None = None) -> None:
+        """Note that nobody watches it any more though it is not over."""
+        with self.transaction():
+            if self._require(incident)["state"] != State.OPEN:
+                return
+            self._db.execute("UPDATE incidents SET state = ? WHERE id = ?", (State.UNWATCHED, incident))
+            self.add(
+                incident,
+                "the watching ended before a recovery was seen",
+                source="monitor",
+                kind="unwatched",
+                wall=wall,
+            )
+
+    def set_figures(self, incident: str, figures: Mapping[str, Any]) -> None:
+        """Merge `figures` (JSON) into those that are there, key by key."""
+        with self.transaction():
+            held = json.loads(self._require(incident)["figures"])
+            self._db.execute(
+                "UPDATE incidents SET figures = ? WHERE id = ?", (_json({**held, **figures}), incident)
+            )
+
+    def get(self, incident: str) -> Incident:
+        """Return all that is known of an incident; UnknownIncident when there is none of that id."""
+        with self._lock:
+            row = self._require(incident)
+            entries = self._db.execute(
+                "SELECT * FROM incident_entries WHERE incident = ? ORDER BY wall, n", (incident,)
+            ).fetchall()
+            knowers = self._db.execute(
+                "SELECT * FROM incident_knowers WHERE incident = ? ORDER BY measured DESC, seconds, who",
+                (incident,),
+            ).fetchall()
+        return _incident(row, entries, knowers)
+
+    def list(self, limit: int = 20, state: State | None = None) -> list[Incident]:
+        """Return the latest incidents, newest first, without timelines and tables."""
+        where, values = ("WHERE state = ?", (state,)) if state else ("", ())
+        with self._lock:
+            rows = self._db.execute(
+                f"SELECT * FROM incidents {where} ORDER BY opened DESC LIMIT ?",  # noqa: S608 - no value is in it
+                (*values, limit),
+            ).fetchall()
+        return [_incident(row, (), ()) for row in rows]
+
+    def _require(self, incident: str) -> sqlite3.Row:
+        row = self._db.execute("SELECT * FROM incidents WHERE id = ?", (incident,)).fetchone()
+        if row is None:
+            raise UnknownIncident(incident)
+        found: sqlite3.Row = row
+        return found
+
+
+def _incident(row: sqlite3.Row, entries: Sequence[sqlite3.Row], knowers: Sequence[sqlite3.Row]) -> Incident:
+    return Incident(
+        id=row["id"],
+        cluster=row["cluster"],
+        state=State(row["state"]),
+        opened=row["opened"],
+        text=row["text"],
+        nodes=tuple(json.loads(row["nodes"])),
+        invariants=tuple(json.loads(row["invariants"])),
+        reopened=row["reopened"],
+        healed=row["healed"],
+        heal_text=row["heal_text"],
+        recovered=row["recovered"],
+        diagnosis=json.loads(row["diagnosis"]) if row["diagnosis"] else None,
+        figures=json.loads(row["figures"]),
+        entries=tuple(
+            Entry(item["wall"], item["source"], item["text"], item["kind"], item["node"], item["evidence"])
+            for item in entries
+        ),
+        knew=tuple(
+            Knower(item["who"], item["seconds"], item["wall"], item["how"], bool(item["measured"]))
+            for item in knowers
+        ),
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def _union(held: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*held, *more)))

@@ -1,0 +1,88 @@
+"""incident_list: earlier and open incidents, for the model."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import Field
+
+from tools.incidents.record import Incident
+from tools.registry import Effect, Params, Result, tool
+from tools.workbench import Workbench
+
+MAX_ENTRIES = 40
+"""Timeline entries of one incident that are told; the incident's report has all."""
+
+
+class ListParams(Params):
+    """Which incidents to tell of."""
+
+    incident: str | None = Field(None, description="The id of one incident, to get its whole timeline.")
+    limit: int = Field(10, ge=1, le=50, description="How many of the latest incidents to list.")
+
+
+@tool(Effect.READ)
+async def incident_list(params: ListParams, bench: Workbench) -> Result:
+    """List the latest incidents, or tell one whole."""
+    if params.incident is not None:
+        found = bench.incidents.get(params.incident)
+        return Result({"incident": detailed(found)}, node=found.nodes[0] if len(found.nodes) == 1 else None)
+    incidents = bench.incidents.list(params.limit)
+    if not incidents:
+        return Result({"incidents": []}, next="No incident was ever seen here.")
+    return Result(
+        {"incidents": [brief(one) for one in incidents]},
+        next="Call incident_list with an id to read that incident's timeline.",
+    )
+
+
+def brief(incident: Incident) -> dict[str, Any]:
+    """One incident in a few fields."""
+    return {
+        "id": incident.id,
+        "state": incident.state.value,
+        "opened": _utc(incident.opened),
+        "seconds_open": None
+        if incident.recovered is None
+        else round(incident.recovered - incident.opened, 3),
+        "text": incident.text,
+        "nodes": list(incident.nodes),
+        "reopened": incident.reopened,
+        "root_cause": (incident.diagnosis or {}).get("root_cause"),
+    }
+
+
+def detailed(incident: Incident) -> dict[str, Any]:
+    """One incident with its timeline and who knew when, seconds counted from its first signal."""
+    shown = incident.entries[:MAX_ENTRIES]
+    return {
+        **brief(incident),
+        "cluster": incident.cluster,
+        "invariants": list(incident.invariants),
+        "healed": None if incident.healed is None else round(incident.healed - incident.opened, 3),
+        "heal": incident.heal_text or None,
+        "timeline": [
+            {
+                "seconds": round(entry.wall - incident.opened, 3),
+                "source": entry.source,
+                "node": entry.node,
+                "text": entry.text[:200],
+                "evidence": entry.evidence,
+            }
+            for entry in shown
+        ],
+        "timeline_cut": len(incident.entries) - len(shown),
+        "who_knew_when": [
+            {
+                "who": knower.who,
+                "seconds": None if knower.seconds is None else round(knower.seconds, 3),
+                "measured": knower.measured,
+                "how": knower.how[:200],
+            }
+            for knower in incident.knew
+        ],
+        "diagnosis": incident.diagnosis,
+    }
+
+
+def _utc(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
