@@ -1,0 +1,232 @@
+"""A transcript tells what happened, whatever cut it, and holds no key."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.errors import BadTranscript
+from agent.events import Stage
+from agent.recorded import from_entry, to_entry
+from agent.scrub import scrub
+from agent.transcript import VERSION, Header, Transcript, new_id, read, read_header
+from tools.events import Detected, Event, Progress, SignalSeen, Table
+
+
+def header(**changes: object) -> Header:
+    fields = {"id": "s1", "made": time.time(), "operator": "0", "driver": "playbook", "model": None}
+    return Header(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def write(folder: Path, *entries: dict[str, object]) -> Path:
+    transcript = Transcript.create(folder, header())
+    for entry in entries:
+        transcript.record(entry)
+    transcript.close()
+    return transcript.path
+
+
+def test_what_was_recorded_is_read_back_in_order(tmp_path: Path) -> None:
+    path = write(tmp_path, {"type": "user", "text": "häl\nlo"}, {"type": "call", "id": "c1", "tool": "x"})
+
+    entries = list(read(path))
+
+    assert [(entry.line, entry.type) for entry in entries] == [(2, "user"), (3, "call")]
+    assert entries[0].data["text"] == "häl\nlo"
+    assert 0 <= entries[0].t <= entries[1].t < 5
+
+
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    assert write(tmp_path).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 40])
+def test_a_torn_last_line_is_left_out(tmp_path: Path, cut: int) -> None:
+    path = write(tmp_path, {"type": "user", "text": "first"}, {"type": "user", "text": "second" * 10})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: -cut - 1])
+
+    assert [entry.data["text"] for entry in read(path)] == ["first"]
+
+
+def test_damage_in_the_middle_is_told_with_its_line(tmp_path: Path) -> None:
+    path = write(tmp_path, {"type": "user", "text": "first"}, {"type": "user", "text": "second"})
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + b'{"type":"us\n' + lines[2])
+
+    with pytest.raises(BadTranscript, match="line 2"):
+        list(read(path))
+
+
+def test_a_newer_version_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace(f'"version":{VERSION}', f'"version":{VERSION + 1}'))
+
+    with pytest.raises(BadTranscript, match="Update operator"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"hello\n", b'{"type":"user"}\n', b"[]\n", b"\xff\xfe\x00\n"]
+)
+def test_a_file_that_is_no_transcript_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(content)
+
+    with pytest.raises(BadTranscript, match="no transcript"):
+        list(read(path))
+
+
+def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BadTranscript, match="No such file"):
+        read_header(tmp_path / "none.jsonl")
+    with pytest.raises(BadTranscript, match="directory"):
+        read_header(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "tail", [b'{"type":"user","te', b'{"type":"user","t":9,"text":"whole, without an end"}']
+)
+def test_a_reopened_transcript_goes_on_after_a_crash(tmp_path: Path, tail: bytes) -> None:
+    path = write(tmp_path, {"type": "user", "text": "first"})
+    with path.open("ab") as file:
+        file.write(tail)
+
+    transcript = Transcript.reopen(path)
+    transcript.record({"type": "user", "text": "next day"})
+    transcript.close()
+
+    texts = [entry.data["text"] for entry in read(path) if entry.type == "user"]
+    assert texts[0] == "first"
+    assert texts[-1] == "next day"
+    assert ("whole, without an end" in texts) == tail.endswith(b"}")
+
+
+def test_one_process_at_a_time_holds_a_transcript(tmp_path: Path) -> None:
+    first = Transcript.create(tmp_path, header())
+
+    with pytest.raises(BadTranscript, match="open in another operator"):
+        Transcript.reopen(first.path)
+    first.close()
+    Transcript.reopen(first.path).close()
+
+
+def test_a_killed_process_leaves_all_that_it_recorded(tmp_path: Path) -> None:
+    program = f"""
+import time
+from pathlib import Path
+from agent.transcript import Header, Transcript
+transcript = Transcript.create(Path({str(tmp_path)!r}), Header("s1", time.time(), "0", "playbook", None))
+for n in range(500):
+    transcript.record({{"type": "user", "text": str(n)}})
+print("written", flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    process.stdout.close()
+
+    assert len(list(read(tmp_path / "s1.jsonl"))) == 500
+
+
+def test_five_thousand_lines_load_in_under_half_a_second(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    line = json.dumps({"type": "outcome", "t": 1.0, "id": "c", "ok": True, "text": "x" * 600})
+    with path.open("a") as file:
+        file.writelines(f"{line}\n" for _ in range(5000))
+
+    began = time.process_time()
+    assert sum(1 for _ in read(path)) == 5000
+    assert time.process_time() - began < 0.5
+
+
+SECRETS = [
+    "my key is sk-ant-api03-AbCdEf0123456789_-xyz",
+    "Authorization: Bearer abcdefghijklmnop123456",
+    '{"headers": {"x-api-key": "verysecretvalue"}}',
+    "http://root:verysecretvalue@127.0.0.1:2379/v3",
+    "ETCD password=verysecretvalue; next",
+    '{\\"api_key\\": \\"verysecretvalue\\"}',
+    "-----BEGIN EC PRIVATE KEY-----\nverysecretvalue\n-----END EC PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_no_key_gets_into_a_transcript(tmp_path: Path, text: str) -> None:
+    path = write(
+        tmp_path,
+        {"type": "user", "text": text},
+        {"type": "assistant", "content": [{"type": "tool_use", "input": {"deep": [text]}}]},
+    )
+
+    written = path.read_text()
+    for secret in ("sk-ant-api03", "abcdefghijklmnop123456", "verysecretvalue"):
+        assert secret not in written
+    assert "[scrubbed]" in written
+    assert len(list(read(path))) == 2
+
+
+def test_the_key_in_use_is_known_whatever_it_looks_like(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "oddly shaped key")
+
+    path = write(tmp_path, {"type": "user", "text": "it is: oddly shaped key."})
+
+    assert "oddly shaped key" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "3 tokens, p99_ms: 12.5",
+        "http://127.0.0.1:2379/health",
+        "etcd-2 lost its leader; the key user123 is there",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(harmless: str) -> None:
+    assert scrub({"text": harmless, "input_tokens": 5}) == {"text": harmless, "input_tokens": 5}
+
+
+def test_ids_are_fresh() -> None:
+    assert len({new_id() for _ in range(50)}) > 40
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Stage(3, 7, "kill", ok=True, elapsed_s=0.5),
+        Progress("Waiting for detection", 2.0, 30.0),
+        Detected(
+            "etcd-2 is gone", ("etcd-2",), "I1", 0.04, (SignalSeen("process", "exit", "etcd-2", "exited"),)
+        ),
+        Table("Nodes", ("name",), (("etcd-1",), ("etcd-2",))),
+    ],
+)
+def test_an_event_comes_back_from_a_transcript_as_it_was(tmp_path: Path, event: Event) -> None:
+    entry = to_entry(event)
+    assert entry is not None
+
+    path = write(tmp_path, entry)
+
+    assert [from_entry(found.data) for found in read(path)] == [event]
+
+
+def test_an_event_that_this_version_does_not_know_is_passed_over() -> None:
+    assert from_entry({"name": "Hologram", "event": {}}) is None
+    assert from_entry({"name": "Stage", "event": {"n": "many"}}) is None
+
+
+def test_what_a_run_appends_is_one_line_each_even_for_odd_text(tmp_path: Path) -> None:
+    path = write(tmp_path, {"type": "user", "text": "a\u2028b\ud800c\x00"})
+
+    assert len(path.read_bytes().splitlines()) == 2
+    assert os.linesep.encode() in path.read_bytes()
