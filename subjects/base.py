@@ -220,7 +220,7 @@ class LoadTarget:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of a node's log, control sequences removed."""
+    """One line of a node's log, as it was written: whoever shows it cleans it."""
 
     node: str
     text: str

@@ -1,0 +1,158 @@
+"""Local processes known by (pid, start time), so that a reused pid is never touched.
+
+On Linux a pidfd holds the process while it is checked and signalled; on macOS kqueue tells of its end.
+"""
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from subjects.base import Identity, ProcessState
+from subjects.errors import StaleTarget
+
+LINUX = sys.platform == "linux"
+
+
+def identify(pid: int) -> Identity | None:
+    """Return the identity of the process that has `pid` now; None when none has, or it has already ended."""
+    started = _start_time(pid)
+    return None if started is None else Identity("process", str(pid), started)
+
+
+def state(identity: Identity) -> ProcessState:
+    """Return what the kernel says of that very process; EXITED when it is gone or its pid was reused."""
+    pid = int(identity.id)
+    if LINUX:
+        fields = _stat_fields(pid)
+        if fields is None or fields[_STARTTIME] != identity.started or fields[0] in "ZX":
+            return ProcessState.EXITED
+        return ProcessState.PAUSED if fields[0] in "Tt" else ProcessState.RUNNING
+    return _psutil_state(identity)
+
+
+def send_signal(identity: Identity, number: signal.Signals) -> None:
+    """Send a signal to that very process. StaleTarget when it is not there any more."""
+    pid = int(identity.id)
+    if not LINUX:
+        if state(identity) is ProcessState.EXITED:
+            raise StaleTarget(f"Process {pid} is not the one that was meant: it has ended.")
+        os.kill(pid, number)
+        return
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError as error:
+        raise StaleTarget(f"Process {pid} is not there any more.") from error
+    try:
+        # The check comes after the open: what the pidfd holds cannot be replaced in between.
+        if state(identity) is ProcessState.EXITED:
+            raise StaleTarget(f"Process {pid} is not the one that was meant: it has ended.")
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError as error:
+        raise StaleTarget(f"Process {pid} is not there any more.") from error
+    finally:
+        os.close(handle)
+
+
+class ExitWatch:
+    """Calls back on the event loop when a process ends, by the kernel's notification."""
+
+    def __init__(self, identity: Identity, on_exit: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_exit = on_exit
+        self._descriptor: int | None = None
+        self._kqueue: select.kqueue | None = None  # type: ignore[name-defined,unused-ignore]
+        pid = int(identity.id)
+        try:
+            self._descriptor = os.pidfd_open(pid) if LINUX else self._open_kqueue(pid)
+        except ProcessLookupError:
+            self._loop.call_soon(self._fire)
+            return
+        if state(identity) is ProcessState.EXITED:
+            self._loop.call_soon(self._fire)
+            return
+        self._loop.add_reader(self._descriptor, self._fire)
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._descriptor is None:
+            return
+        self._loop.remove_reader(self._descriptor)
+        if self._kqueue is not None:
+            self._kqueue.close()
+        else:
+            os.close(self._descriptor)
+        self._descriptor = None
+
+    def _fire(self) -> None:
+        self.close()
+        self._on_exit()
+
+    def _open_kqueue(self, pid: int) -> int:
+        queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]
+        event = select.kevent(  # type: ignore[attr-defined,unused-ignore]
+            pid,
+            filter=select.KQ_FILTER_PROC,  # type: ignore[attr-defined,unused-ignore]
+            flags=select.KQ_EV_ADD,  # type: ignore[attr-defined,unused-ignore]
+            fflags=select.KQ_NOTE_EXIT,  # type: ignore[attr-defined,unused-ignore]
+        )
+        queue.control([event], 0)
+        self._kqueue = queue
+        return int(queue.fileno())
+
+
+async def wait_exit(identity: Identity, timeout_s: float) -> bool:
+    """Wait until that process has ended; False when it still runs after `timeout_s`."""
+    ended = asyncio.Event()
+    watch = ExitWatch(identity, ended.set)
+    try:
+        await asyncio.wait_for(ended.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    finally:
+        watch.close()
+    return True
+
+
+_STARTTIME = 19
+"""Index of `starttime` (field 22 of proc(5)) counted from the state, which follows the command's name."""
+
+
+def _stat_fields(pid: int) -> list[str] | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return text[text.rindex(")") + 2 :].split()
+
+
+def _start_time(pid: int) -> str | None:
+    if LINUX:
+        fields = _stat_fields(pid)
+        return None if fields is None or fields[0] in "ZX" else fields[_STARTTIME]
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return repr(process.create_time())
+    return None
+
+
+def _psutil_state(identity: Identity) -> ProcessState:
+    import psutil
+
+    try:
+        process = psutil.Process(int(identity.id))
+        if repr(process.create_time()) != identity.started:
+            return ProcessState.EXITED
+        status = process.status()
+    except psutil.NoSuchProcess:
+        return ProcessState.EXITED
+    if status == psutil.STATUS_ZOMBIE:
+        return ProcessState.EXITED
+    return ProcessState.PAUSED if status == psutil.STATUS_STOPPED else ProcessState.RUNNING

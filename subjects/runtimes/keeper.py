@@ -1,0 +1,50 @@
+"""Starting programs that outlive operator, and learning how they ended (see keeper.sh)."""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from subjects.errors import NotReady
+
+_SCRIPT = Path(__file__).with_name("keeper.sh")
+
+
+async def spawn(
+    argv: Sequence[str],
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> int:
+    """Start a program in a session of its own, its output appended to `folder`/log; returns its pid.
+
+    A Ctrl-C in the terminal does not reach it, and init (not we) is the one to collect it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "exit").unlink(missing_ok=True)
+    starter = await asyncio.create_subprocess_exec(
+        "/bin/sh",
+        str(_SCRIPT),
+        str(folder),
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **(env or {})},
+        pass_fds=tuple(pass_fds),
+        start_new_session=True,
+    )
+    out, errors = await starter.communicate()
+    if not out.strip().isdigit():
+        raise NotReady(f"{argv[0]} could not be started: {errors.decode(errors='replace').strip()[:200]}")
+    return int(out)
+
+
+def exit_status(folder: Path, pid: int) -> int | None:
+    """Return how the program with that pid ended: its status, or 128 + signal. None when nobody kept it."""
+    try:
+        ended, status = (folder / "exit").read_text().split()
+    except (FileNotFoundError, ValueError):
+        return None
+    return int(status) if int(ended) == pid else None

@@ -1,0 +1,100 @@
+"""What an embedded cluster is made of, as it is written in its folder (`cluster.json`)."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from subjects.base import Scope
+from subjects.errors import NewerState
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One port of one node that others reach through the cluster's network process."""
+
+    node: str
+    scope: Literal[Scope.PEERS, Scope.CLIENTS]
+    port: int
+    """What others connect to."""
+    target: int
+    """What the node itself listens on."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """How one node is started."""
+
+    name: str
+    argv: tuple[str, ...]
+    ports: Mapping[str, int]
+    """The ports that the node listens on, by what they are for."""
+    after: tuple[str, ...] = ()
+    """Nodes that are started before this one (TiKV's stores wait for PD)."""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A whole embedded cluster."""
+
+    subject: str
+    nodes: tuple[NodeSpec, ...]
+    links: tuple[Link, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What the subject wants to find again, e.g. the binary's version."""
+
+    def spec(self, name: str) -> NodeSpec:
+        """Return the node's spec; KeyError if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def link(self, name: str, scope: Scope) -> Link:
+        """Return the node's link for that traffic; KeyError if there is none."""
+        for link in self.links:
+            if link.node == name and link.scope == scope:
+                return link
+        raise KeyError((name, scope))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace the file in one step: a reader sees the old or the new text, never half of one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value), encoding="utf-8")
+    temporary.replace(path)
+
+
+def save(layout: Layout, folder: Path) -> None:
+    """Write `cluster.json`."""
+    write_json(folder / "cluster.json", {"version": VERSION, **asdict(layout)})
+
+
+def load(folder: Path) -> Layout | None:
+    """Read `cluster.json`; None when the folder holds no cluster, or half of one that never started.
+
+    Raises NewerState when a newer version wrote it.
+    """
+    try:
+        raw = json.loads((folder / "cluster.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+    if raw["version"] > VERSION:
+        raise NewerState(
+            f"{folder / 'cluster.json'} was written by a newer operator (version {raw['version']} of the "
+            f"format, this one reads {VERSION}). Use that operator, or give another --state-dir."
+        )
+    return Layout(
+        subject=raw["subject"],
+        nodes=tuple(
+            NodeSpec(n["name"], tuple(n["argv"]), n["ports"], tuple(n["after"]), n["env"])
+            for n in raw["nodes"]
+        ),
+        links=tuple(Link(k["node"], Scope(k["scope"]), k["port"], k["target"]) for k in raw["links"]),  # type: ignore[arg-type]
+        options=raw["options"],
+    )

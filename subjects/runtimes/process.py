@@ -1,0 +1,298 @@
+"""Nodes as local processes: a folder each, the kernel's word on each, one network process for all."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import resource
+import shutil
+import signal
+import time
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+
+from subjects.base import (
+    Capability,
+    Identity,
+    LinkRule,
+    LogLine,
+    Primitive,
+    ProcessState,
+    ProcessView,
+    Runtime,
+    RuntimeEvent,
+)
+from subjects.errors import NotReady, StaleTarget, Unsupported
+from subjects.runtimes import cgroup, identity, layout, logtime
+from subjects.runtimes.keeper import exit_status, spawn
+from subjects.runtimes.network import control, rules
+from subjects.runtimes.process_events import watch
+
+_KILL_TIMEOUT_S = 5.0
+_TAIL_BYTES = 4 << 20
+"""How far back a log is read."""
+
+
+class ProcessRuntime:
+    """The nodes of one embedded cluster. All it knows is in its folder, so a later run finds it again."""
+
+    name = "process"
+    owned = True
+
+    def __init__(self, folder: Path, cluster: layout.Layout) -> None:
+        self.folder = folder
+        self.layout = cluster
+
+    def capabilities(self) -> Mapping[Primitive, Capability]:
+        """Say what can be done here."""
+        proxied = Capability(available=True, reason="in the network process that all connections pass")
+        return {
+            Primitive.KILL: Capability(available=True, reason="SIGKILL, through a pidfd on Linux"),
+            Primitive.PAUSE: Capability(available=True, reason="SIGSTOP and SIGCONT"),
+            Primitive.NETWORK_CUT: proxied,
+            Primitive.NETWORK_ONE_WAY: proxied,
+            Primitive.NETWORK_SHAPE: proxied,
+            Primitive.DISK_LIMIT: _disk_capability(),
+            Primitive.CPU_LIMIT: _cpu_capability(),
+            Primitive.RESTART: Capability(available=True, reason="SIGTERM, then start"),
+            Primitive.CLOCK: Capability(
+                available=False,
+                reason="processes of a machine share its clock; preloaded libraries don't reach Go programs",
+            ),
+        }
+
+    async def up(self) -> None:
+        """Start the network, then every node that does not run, those first that others wait for."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.save(self.layout, self.folder)
+        await control.ensure(self.folder, self.layout)
+        started: set[str] = set()
+        waiting = list(self.layout.nodes)
+        while waiting:
+            ready = [node for node in waiting if started.issuperset(node.after)]
+            if not ready:
+                raise NotReady(f"{', '.join(node.name for node in waiting)} wait for each other.")
+            await asyncio.gather(*(self.start(node.name) for node in ready))
+            started.update(node.name for node in ready)
+            waiting = [node for node in waiting if node.name not in started]
+
+    async def down(self) -> None:
+        """Kill every node and the network, and delete the folder: the data is throwaway."""
+        for node in self.layout.nodes:
+            known = self._identity(node.name)
+            if known is not None:
+                await self._end(known)
+            cgroup_name = self._group(node.name)
+            if cgroup.share(cgroup_name) is not None:
+                cgroup.set_share(cgroup_name, 0, None)
+        control.stop(self.folder)
+        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+
+    async def inspect(self, node: str) -> ProcessView:
+        """Ask the kernel."""
+        recorded = self._recorded(node)
+        if recorded is None:
+            return ProcessView(ProcessState.EXITED, raw="it was never started")
+        now = identity.state(recorded)
+        if now is not ProcessState.EXITED:
+            return ProcessView(now, recorded, raw=f"process {recorded.id} is {now}")
+        code = exit_status(self._home(node), int(recorded.id))
+        how = "how it ended is not known" if code is None else describe_exit(code)
+        return ProcessView(now, None, exit_code=code, raw=f"process {recorded.id} has ended: {how}")
+
+    async def start(self, node: str) -> None:
+        """Start the node on its own data unless it runs."""
+        spec = self.layout.spec(node)
+        home = self._home(node)
+        home.mkdir(parents=True, exist_ok=True)
+        async with _locked(home / "lock"):
+            if self._identity(node) is not None:
+                return
+            pid = self._orphan(spec) or await spawn(spec.argv, home, env=spec.env)
+            started = identity.identify(pid)
+            if started is None:
+                raise NotReady(f"{node} ended as soon as it was started: {_last_line(home / 'log')}")
+            layout.write_json(home / "process.json", {"pid": pid, "started": started.started})
+
+    async def stop(self, node: str, timeout_s: float = 10.0) -> None:
+        """SIGTERM, and SIGKILL after `timeout_s`."""
+        known = self._identity(node)
+        if known is None:
+            return
+        with contextlib.suppress(StaleTarget):
+            identity.send_signal(known, signal.SIGTERM)
+            identity.send_signal(known, signal.SIGCONT)
+        if not await identity.wait_exit(known, timeout_s):
+            await self._end(known)
+
+    async def kill(self, node: str, identity: Identity) -> None:
+        """SIGKILL that very process."""
+        self._signal(node, identity, signal.SIGKILL)
+
+    async def pause(self, node: str, identity: Identity) -> None:
+        """SIGSTOP that very process."""
+        self._signal(node, identity, signal.SIGSTOP)
+
+    async def resume(self, node: str, identity: Identity) -> None:
+        """SIGCONT that very process."""
+        self._signal(node, identity, signal.SIGCONT)
+
+    async def network(self) -> tuple[LinkRule, ...]:
+        """Return the rules in force."""
+        return rules.read_rules(self.folder)[1]
+
+    async def set_network(self, rules: Sequence[LinkRule]) -> None:
+        """Put exactly these rules in force; starts the network process if it has died."""
+        await control.apply(self.folder, self.layout, rules)
+
+    async def limits(self, node: str) -> Mapping[str, float | None]:
+        """Return the limits in force on the node's process."""
+        known = self._identity(node)
+        disk: float | None = None
+        if known is not None and _disk_capability().available:
+            soft = resource.prlimit(int(known.id), resource.RLIMIT_FSIZE)[0]
+            disk = None if soft == resource.RLIM_INFINITY else float(soft)
+        return {"disk_bytes": disk, "cpu_share": cgroup.share(self._group(node))}
+
+    async def set_limit(self, node: str, identity: Identity, name: str, value: float | None) -> None:
+        """Set the largest file that the process may write, or its share of the cores, while it runs."""
+        self._require(node, identity)
+        pid = int(identity.id)
+        if name == "cpu_share":
+            cgroup.set_share(self._group(node), pid, value)
+        elif name == "disk_bytes":
+            soft = resource.RLIM_INFINITY if value is None else int(value)
+            # Only the soft limit is lowered: an unprivileged process can't raise a hard one again.
+            hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+        else:
+            raise Unsupported(f"There is no limit {name!r}: disk_bytes and cpu_share are those there are.")
+
+    async def logs(self, node: str, since: float | None = None, limit: int = 500) -> list[LogLine]:
+        """Return the last lines of the node's log file."""
+        text = await asyncio.to_thread(_tail, self._home(node) / "log")
+        return logtime.lines(node, text, since, limit)
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Yield the kernel's notifications."""
+        async with contextlib.aclosing(watch(self)) as happened:
+            async for event in happened:
+                yield event
+
+    async def aclose(self) -> None:
+        """Nothing is held open between calls."""
+
+    def identity_of(self, node: str) -> Identity | None:
+        """Return the node's process if it runs, without asking more than the kernel."""
+        return self._identity(node)
+
+    def exit_code_of(self, node: str, ended: Identity) -> int | None:
+        """Return how that process ended, if its keeper has written it down yet."""
+        return exit_status(self._home(node), int(ended.id))
+
+    def _home(self, node: str) -> Path:
+        return self.folder / "nodes" / self.layout.spec(node).name
+
+    def _group(self, node: str) -> str:
+        return f"operator-{zlib.crc32(str(self.folder).encode()):08x}-{node}"
+
+    def _recorded(self, node: str) -> Identity | None:
+        try:
+            raw = json.loads((self._home(node) / "process.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        return Identity("process", str(raw["pid"]), raw["started"])
+
+    def _identity(self, node: str) -> Identity | None:
+        known = self._recorded(node)
+        return None if known is None or identity.state(known) is ProcessState.EXITED else known
+
+    def _orphan(self, spec: layout.NodeSpec) -> int | None:
+        """Find the node's process if whoever started it was killed before it could write down which it is."""
+        if not (self._home(spec.name) / "log").exists():
+            return None
+        import psutil
+
+        for process in psutil.process_iter(["cmdline"]):
+            if process.info["cmdline"] == list(spec.argv) and process.status() != psutil.STATUS_ZOMBIE:
+                return process.pid
+        return None
+
+    def _require(self, node: str, target: Identity) -> None:
+        recorded = self._recorded(node)
+        if recorded != target:
+            found = "nothing" if recorded is None else f"process {recorded.id}"
+            raise StaleTarget(f"{node} is no longer process {target.id}: {found} stands in its place.")
+
+    def _signal(self, node: str, target: Identity, number: signal.Signals) -> None:
+        self._require(node, target)
+        identity.send_signal(target, number)
+
+    async def _end(self, known: Identity) -> None:
+        with contextlib.suppress(StaleTarget):
+            identity.send_signal(known, signal.SIGKILL)
+        await identity.wait_exit(known, _KILL_TIMEOUT_S)
+
+
+def describe_exit(code: int) -> str:
+    """Return an exit status in words: `exit status 1`, `killed by SIGKILL`."""
+    if code <= 128:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(code - 128).name}"
+    except ValueError:
+        return f"exit status {code}"
+
+
+def _disk_capability() -> Capability:
+    if hasattr(resource, "prlimit"):
+        return Capability(available=True, reason="the largest file that the process may write (prlimit)")
+    return Capability(available=False, reason="a running process's limits can't be changed on this system")
+
+
+def _cpu_capability() -> Capability:
+    try:
+        controller = cgroup.find_controller()
+    except Unsupported as reason:
+        return Capability(available=False, reason=str(reason))
+    return Capability(available=True, reason=f"cpu control group, version {controller.version}")
+
+
+@contextlib.asynccontextmanager
+async def _locked(path: Path) -> AsyncIterator[None]:
+    """Hold the file's lock, so that operator and healer never start a node twice."""
+    with path.open("w") as handle:
+        deadline = time.monotonic() + _KILL_TIMEOUT_S
+        while not _try_lock(handle.fileno()):
+            if time.monotonic() > deadline:
+                raise NotReady(f"{path} has been locked by another operator for {_KILL_TIMEOUT_S:g} s.")
+            await asyncio.sleep(0.01)
+        yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as handle:
+            size = handle.seek(0, 2)
+            handle.seek(max(0, size - _TAIL_BYTES))
+            return handle.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _last_line(path: Path) -> str:
+    written = _tail(path).strip().splitlines()
+    return written[-1][:300] if written else "its log is empty"
+
+
+def _proof(runtime: ProcessRuntime) -> Runtime:
+    return runtime
