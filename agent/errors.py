@@ -6,6 +6,7 @@ AgentError
 │   ├── BadCredentials       no key, or one that is refused
 │   ├── BudgetSpent          the account's or the session's budget is spent
 │   └── ModelRefused         the service takes the request for invalid
+│       └── ContextOverflow  the conversation is longer than the model can read
 ├── TapeMismatch             a recorded session and this run went different ways
 └── BadTranscript            a file that is no transcript, or of a newer version
 """
@@ -33,6 +34,10 @@ class BudgetSpent(ModelError):
 
 class ModelRefused(ModelError):
     """The service refuses the request itself; trying again does not help."""
+
+
+class ContextOverflow(ModelRefused):
+    """The conversation is longer than the model can read; compacting it helps."""
 
 
 class TapeMismatch(AgentError):

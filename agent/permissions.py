@@ -1,9 +1,12 @@
 """Who may act: the gate that every tool call passes before it runs."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
 
 from agent.models.base import ToolCall
+from agent.remarks import remark
 from tools.registry import Effect, Outcome
 
 
@@ -28,3 +31,83 @@ class Gate(Protocol):
     async def after(self, call: ToolCall, outcome: Outcome) -> None:
         """Learn what came of it."""
         ...
+
+
+class Mode(StrEnum):
+    """What may run without asking: reads only, reads (and the rest after asking), or everything."""
+
+    READ_ONLY = "read-only"
+    ASK = "ask"
+    AUTO = "auto"
+
+    @property
+    def following(self) -> "Mode":
+        """The mode that Shift-Tab goes to."""
+        modes = list(Mode)
+        return modes[(modes.index(self) + 1) % len(modes)]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person answers when asked: `reason` is why not, in their words."""
+
+    choice: Literal["once", "session", "no"]
+    reason: str = ""
+
+
+Ask = Callable[[ToolCall, Effect], Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class PermissionGate:
+    """Reads run; what acts runs by the mode, by an earlier `for this session`, or by asking.
+
+    A grant for the session is for one tool with its effect, not for all. Refusals are counted, so that
+    a headless run can end with an exit code that tells of them.
+    """
+
+    mode: Mode = Mode.ASK
+    ask: Ask | None = None
+    """How to ask a person; None where there is nobody."""
+    refusals: int = 0
+    _granted: set[str] = field(default_factory=set)
+
+    async def before(self, call: ToolCall, effect: Effect) -> Verdict:
+        """Let reads pass and decide on the rest; see the class."""
+        if effect is Effect.READ:
+            return ALLOWED
+        if self.mode is Mode.READ_ONLY:
+            return self._refuse(f"the session is read-only, and {call.name} {_verb(effect)}")
+        if self.mode is Mode.AUTO or call.name in self._granted:
+            return ALLOWED
+        if self.ask is None:
+            return self._refuse(
+                f"{call.name} {_verb(effect)}, and there is nobody here to ask; --yes would have allowed it"
+            )
+        answer = await self.ask(call, effect)
+        if answer.choice == "no":
+            why = answer.reason.strip()
+            return self._refuse(f"the person said no{f': {why}' if why else ''}")
+        if answer.choice == "session":
+            self._granted.add(call.name)
+        return ALLOWED
+
+    async def after(self, call: ToolCall, outcome: Outcome) -> None:
+        """Nothing is learned from outcomes."""
+
+    def revoke(self) -> None:
+        """Forget every grant for the session."""
+        self._granted.clear()
+
+    def _refuse(self, reason: str) -> Verdict:
+        self.refusals += 1
+        return Verdict(allowed=False, reason=reason)
+
+
+def mode_note(mode: Mode) -> str:
+    """Return what the model is told when the mode changes."""
+    return remark(f"mode-{mode.value}")
+
+
+def _verb(effect: Effect) -> str:
+    return "destroys" if effect is Effect.DESTROY else "acts"

@@ -67,13 +67,19 @@ class Request:
     system: str
     tools: tuple[ToolSpec, ...]
     messages: Sequence[Message]
+    max_tokens: int | None = None
+    """The most that the reply may hold; None is the driver's own choice."""
+    compact: str | None = None
+    """Instructions for a summary: then the reply is one `compaction` block instead of an answer.
+    Only for a driver that says `server_compaction`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """A piece of the answer."""
+    """A piece of the answer. `done` ends a block of it, whole as the model meant it."""
 
     text: str
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,7 @@ class NoteDelta:
     """A piece of the narration between tool calls (on current models: thinking, displayed as updates)."""
 
     text: str
+    done: bool = False
 
 
 @dataclass(frozen=True, slots=True)

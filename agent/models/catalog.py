@@ -1,0 +1,85 @@
+"""What is known of models: aliases, prices, limits and what each takes.
+
+From Anthropic's model and pricing pages as of 2026-11; `claude-fable-5-1` and older are listed
+there as well. A model that is not here works, without prices and with cautious limits.
+"""
+
+import os
+from dataclasses import dataclass
+
+from agent.models.base import Usage
+
+DEFAULT_MODEL = "claude-opus-5-5"
+ALIASES = {
+    "opus": "claude-opus-5-5",
+    "sonnet": "claude-sonnet-5-5",
+    "haiku": "claude-haiku-5-5",
+    "fable": "claude-fable-5-2",
+}
+LONG_PROMPT_TOKENS = 100_000
+"""Above this a prompt to Haiku 5.5 costs five times as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """One model. Prices are dollars per million tokens; None is `not known`."""
+
+    context_limit: int | None = None
+    max_output: int = 32_000
+    input_price: float | None = None
+    output_price: float | None = None
+    cache_read_share: float = 0.1
+    """What a token read from the cache costs, as a share of a fresh one."""
+    long_prompt_factor: float = 1.0
+    effort: str | None = "medium"
+    thinking: bool = True
+    system_messages: bool = False
+    """Whether `role: system` messages are taken inside the conversation."""
+
+    def cost(self, usage: Usage) -> float | None:
+        """Return what a reply cost in dollars, or None if prices are not known."""
+        if self.input_price is None or self.output_price is None:
+            return None
+        factor = self.long_prompt_factor if usage.prompt_tokens > LONG_PROMPT_TOKENS else 1.0
+        # A write to the cache costs 1.25 times a fresh token at the five-minute lifetime that we ask for.
+        prompt = (
+            usage.input_tokens
+            + 1.25 * usage.cache_write_tokens
+            + self.cache_read_share * usage.cache_read_tokens
+        )
+        return factor * (prompt * self.input_price + usage.output_tokens * self.output_price) / 1_000_000
+
+
+def _current(input_price: float, output_price: float, cache_read: float, **more: object) -> ModelFacts:
+    return ModelFacts(
+        context_limit=1_000_000,
+        max_output=128_000,
+        input_price=input_price,
+        output_price=output_price,
+        cache_read_share=cache_read / input_price,
+        **more,  # type: ignore[arg-type] # named by the table below
+    )
+
+
+CATALOG = {
+    "claude-opus-5-5": _current(4, 20, 0.20, system_messages=True),
+    "claude-sonnet-5-5": _current(2, 10, 0.10, system_messages=True),
+    "claude-haiku-5-5": _current(0.10, 0.50, 0.01, long_prompt_factor=5.0),
+    "claude-fable-5-2": _current(8, 40, 0.20, system_messages=True),
+    "claude-fable-5-1": _current(10, 50, 0.25, system_messages=True),
+}
+UNKNOWN = ModelFacts()
+
+
+def choose(given: str | None, configured: str | None = None) -> str:
+    """Return the model's id: `given`, else `OPERATOR_MODEL`, else `configured`, else the default."""
+    name = given or os.environ.get("OPERATOR_MODEL") or configured or DEFAULT_MODEL
+    return ALIASES.get(name, name)
+
+
+def facts_of(name: str | None) -> ModelFacts:
+    """Return what is known of a model by its id, with or without a provider's prefix (`anthropic.…`)."""
+    if name is None:
+        return UNKNOWN
+    bare = name.rsplit("anthropic.", maxsplit=1)[-1].split("@", maxsplit=1)[0]
+    return CATALOG.get(bare, UNKNOWN)

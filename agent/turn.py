@@ -1,0 +1,228 @@
+"""The loop: model → tool calls → results → model, until the model has answered.
+
+One `Conversation` lives as long as a session. `ask` is one turn of the person's: it sends the history
+to the driver (Claude, the playbook or a tape: it can't tell them apart), runs the calls that come back
+(`agent.calls`), appends their results and goes on. Whatever ends a turn, the history is valid after it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from agent import entries
+from agent.budget import Budget, host_summary
+from agent.calls import Calls, Recorder, Runner
+from agent.compaction import Compactor
+from agent.drawing import Listener
+from agent.errors import ContextOverflow, ModelError
+from agent.events import Text
+from agent.history import History
+from agent.models.base import Model, Reply, Request, ToolSpec
+from agent.models.catalog import ModelFacts
+from agent.permissions import Gate
+from agent.remarks import remark
+from agent.repair import result_block
+from tools.events import Emit, Notice
+from tools.registry import Outcome
+
+MAX_CONTINUES = 2
+"""How often per turn a reply that was cut, empty or unfinished is asked to go on."""
+
+Reason = Literal["answered", "refused", "truncated", "budget", "interrupted", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """How a turn ended."""
+
+    reason: Reason
+    text: str = ""
+    """The last answer; for `budget` it may be the host's own summary."""
+    detail: str = ""
+    """Why, where it did not end by an answer: fit to be shown."""
+    calls: int = 0
+    unheard: bool = False
+    """Interrupted before anything came of it: the prompt may offer the person's text again."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A model, its tools and what was said. `system` and `tools` stay the same all session long."""
+
+    model: Model
+    runner: Runner
+    gate: Gate
+    emit: Emit
+    transcript: Recorder
+    budget: Budget
+    system: str
+    tools: tuple[ToolSpec, ...]
+    history: History = field(default_factory=History)
+    compactor: Compactor | None = None
+    unfinished: Callable[[], str] = str
+    """What is still to be done though the model has answered, to be told it; empty if nothing is."""
+    _interrupts: int = 0
+    _kept: bool = False
+    _room: int | None = None
+    _outcomes: list[Outcome] = field(default_factory=list)
+    _calls: Calls = field(init=False)
+    _listener: Listener = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._listener = Listener(self.model, self.emit, self.budget)
+        self._calls = Calls(self.runner, self.gate, self.emit, self.transcript, self.budget)
+
+    async def ask(self, text: str) -> TurnEnd:
+        """Answer the person. Raises ModelError if the model can't; the history is valid then, too."""
+        self._interrupts, self._kept, self._room = 0, False, None
+        self._outcomes.clear()
+        self._calls.begin()
+        self.budget.begin()
+        end = TurnEnd("failed", detail="it was cancelled")
+        try:
+            if self.compactor is not None and self.compactor.due(self.budget):
+                await self.compact()
+            self._user(text)
+            end = await self._turn()
+        except asyncio.CancelledError:
+            self.history.remark(remark("interrupted"))
+            if not self._interrupts or _cancelled_from_outside():
+                raise
+            end = TurnEnd("interrupted", detail="interrupted", unheard=not (self._kept or self._outcomes))
+        except ModelError as error:
+            end = TurnEnd("failed", detail=str(error))
+            raise
+        finally:
+            end = replace(end, calls=len(self._outcomes))
+            self.transcript.record(entries.end(end.reason, end.detail))
+        return end
+
+    def interrupt(self) -> None:
+        """Stop at the next safe point; called again: stop at once. For use in the loop's own thread."""
+        self._interrupts += 1
+        self._listener.interrupt()
+        self._calls.interrupt(again=self._interrupts > 1)
+
+    def interject(self, text: str) -> None:
+        """Let the model know, as soon as the order of messages allows, what the person said meanwhile."""
+        self.history.note(remark("meanwhile", text=text))
+
+    def note(self, text: str) -> None:
+        """Tell the model of a change (the mode, the cluster) with its next request."""
+        self.history.note(text)
+
+    async def compact(self) -> bool:
+        """Replace the history by a summary of it; False if there is nothing to gain or it failed."""
+        if self.compactor is None or not len(self.history):
+            return False
+        request = Request(self.system, self.tools, self.history.messages)
+        messages = await self.compactor.compact(request, self._listener)
+        if not messages:
+            return False
+        self.transcript.record(entries.compaction(len(self.history), messages))
+        self.history.replace(messages)
+        self.budget.context_tokens = 0
+        return True
+
+    def switch(self, model: Model, facts: ModelFacts) -> None:
+        """Let another model answer from the next request on; the history stays."""
+        self.model = self._listener.model = model
+        self.budget.facts = facts
+
+    async def aclose(self) -> None:
+        """Wait, bounded, for what is still under way."""
+        await self._calls.aclose()
+
+    async def _turn(self) -> TurnEnd:
+        continues, last = 0, ""
+        while True:
+            if why := self.budget.exhausted():
+                return self._by_host(why)
+            if not last and (last := self.budget.spent()):
+                self.history.note(remark("last", why=last))
+            reply = await self._next()
+            match reply.stop_reason:
+                case "tool_use" if reply.calls:
+                    if last:
+                        self._answer(reply, self._calls.refuse(reply.calls, last))
+                        return self._by_host(last)
+                    await self._run(reply)
+                    continue
+                case "refusal":
+                    return self._refused(reply)
+                case "pause_turn":
+                    wanting = "resend"
+                case "max_tokens" | "model_context_window_exceeded":
+                    wanting = remark("cut")
+                    self._room = self.budget.facts.max_output
+                    if reply.stop_reason != "max_tokens":
+                        await self.compact()
+                case _:
+                    wanting = self.unfinished() if reply.text.strip() else remark("empty")
+            if not wanting or (last and reply.text.strip()):
+                return TurnEnd("budget" if last else "answered", reply.text, last)
+            if continues == MAX_CONTINUES:
+                return TurnEnd("truncated", reply.text, "the reply stayed incomplete")
+            continues += 1
+            if reply.stop_reason != "pause_turn":
+                self._user(wanting, by="host")
+
+    async def _next(self) -> Reply:
+        """Ask for one reply and keep of it what may be kept, before anything in it is run."""
+        if placed := self.history.settle():
+            self.transcript.record(entries.system(placed))
+        try:
+            reply = await self._listener.hear(self._request())
+        except ContextOverflow:
+            if not await self.compact():
+                raise
+            reply = await self._listener.hear(self._request())
+        except asyncio.CancelledError:
+            if self._listener.complete:
+                self._keep(Reply(tuple(self._listener.complete), "interrupted"))
+            raise
+        self._keep(reply)
+        return reply
+
+    async def _run(self, reply: Reply) -> None:
+        outcomes: dict[str, Outcome] = {}
+        try:
+            await self._calls.run(reply.calls, outcomes)
+        finally:
+            self._answer(reply, outcomes)
+        if self._interrupts:
+            raise asyncio.CancelledError  # as if it had come while the calls ran
+        for hint in self._calls.hints:
+            self.history.note(hint)
+
+    def _request(self) -> Request:
+        return Request(self.system, self.tools, self.history.messages, self._room)
+
+    def _user(self, text: str, by: str = "person") -> None:
+        before = self.history.user(text)
+        self.transcript.record(entries.user(text, before, by))
+
+    def _keep(self, reply: Reply) -> None:
+        self.transcript.record(entries.assistant(reply, self.model))
+        self._kept = bool(self.history.assistant(reply.content, reply.stop_reason)) or self._kept
+
+    def _answer(self, reply: Reply, outcomes: dict[str, Outcome]) -> None:
+        done = [outcomes[call.id] for call in reply.calls]
+        self._outcomes.extend(done)
+        self.history.results([result_block(item.call_id, item.text, ok=item.ok) for item in done])
+
+    def _refused(self, reply: Reply) -> TurnEnd:
+        why = f"The model declined to answer this ({reply.detail or 'no reason given'})."
+        self.emit(Notice(f"{why} Word it differently, or take another model.", level="warning"))
+        return TurnEnd("refused", detail=why)
+
+    def _by_host(self, why: str) -> TurnEnd:
+        text = host_summary(why, self._outcomes)
+        self.emit(Text(text, done=True))
+        return TurnEnd("budget", text, why)
+
+
+def _cancelled_from_outside() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
