@@ -1,0 +1,126 @@
+"""The check that no diagnosis escapes: what it cites must exist, and say so, and be of this incident."""
+
+import re
+from collections.abc import Sequence
+
+from tools.diagnosis.schema import Cited, Confidence, Diagnosis, Findings, Kind
+from tools.evidence.ledger import Evidence, Ledger
+
+MIN_QUOTE_CHARS = 8
+"""A shorter quotation occurs by chance and proves nothing."""
+
+BEFORE_S = 0.1
+"""How much older than the incident a reading may be, in seconds: the two times come from two clocks,
+and an incident begins with its first signal."""
+
+NODES_OPTIONAL = frozenset({Kind.NONE, Kind.UNKNOWN, Kind.OVERLOAD})
+"""Kinds whose cause need not lie in a node."""
+
+_SPACE = re.compile(r"\s+")
+_ESCAPED = re.compile(r'\\+"')
+
+# One look at everything quotes many witnesses: the words around a quotation tell whose it is.
+_WITNESS_WORDS = (
+    ("process", ("process", "exit", "pid", "signal 9", "paused", "running")),
+    ("peers", ("peer",)),
+    ("control", ("control", "heartbeat", "term", "raft", "leader", "quorum")),
+    ("client", ("client", "ops_per_s", "errors", "p99")),
+    ("self", ("itself", "self", "health")),
+)
+
+
+def folded(text: str) -> str:
+    """Return `text` with runs of white space as one space, and quotation marks out of JSON's escapes."""
+    return _ESCAPED.sub('"', _SPACE.sub(" ", text)).strip()
+
+
+def occurs(quote: str, text: str) -> bool:
+    """Whether `quote` stands in `text` verbatim, but for white space."""
+    return folded(quote) in folded(text)
+
+
+def witness(evidence: Evidence, quote: str) -> str:
+    """Return whose word a quotation is: two words of one witness are one source, not two."""
+    area, _, detail = evidence.source.partition(":")
+    if area in {"signal", "view"}:
+        return "self" if detail in {"disk", "restart"} else detail
+    if area in {"read_logs", "read_metrics"}:
+        return f"self of {evidence.node}" if evidence.node else "self"
+    if area == "load_status":
+        return "client"
+    if area == "cluster_status":
+        words = quote.lower()
+        return next((name for name, marks in _WITNESS_WORDS if any(m in words for m in marks)), "look")
+    return ""
+
+
+def check(findings: Findings, ledger: Ledger, *, nodes: Sequence[str], opened_wall: float) -> tuple[str, ...]:
+    """Return what is wrong with `findings`, a sentence each; nothing when they hold.
+
+    `opened_wall` is when the incident was opened, in seconds since the epoch.
+    """
+    problems = [
+        problem
+        for cited in findings.evidence
+        if (problem := _citation_problem(cited, ledger, opened_wall)) is not None
+    ]
+    problems += [
+        f"{node!r} is not a node of this cluster; its nodes are {', '.join(nodes)}."
+        for node in findings.nodes
+        if node not in nodes
+    ]
+    if not findings.nodes and findings.kind not in NODES_OPTIONAL:
+        problems.append(f"A {findings.kind} happens to a node: name it in nodes.")
+    if findings.nodes and findings.kind is Kind.NONE:
+        problems.append("Kind none says that nothing is wrong, yet nodes are named.")
+    if not findings.evidence:
+        problems.append("Nothing is cited: every conclusion needs evidence.")
+    held = [c for c in findings.evidence if _citation_problem(c, ledger, opened_wall) is None]
+    if findings.confidence is Confidence.HIGH and (sources := _sources(held, ledger)) < 2:
+        problems.append(
+            f"Confidence high needs two independent sources; what is cited and holds comes from {sources}."
+        )
+    return tuple(problems)
+
+
+def settle(
+    findings: Findings, by: str, problems: Sequence[str], *, ledger: Ledger, opened_wall: float
+) -> Diagnosis:
+    """Return the diagnosis as it will be shown.
+
+    With problems the confidence is lowered, citations that do not hold are left out, and it says so.
+    """
+    kept = [c for c in findings.evidence if _citation_problem(c, ledger, opened_wall) is None]
+    confidence = findings.confidence
+    if problems:
+        confidence = confidence.lowered if kept else Confidence.LOW
+    return Diagnosis.model_validate(
+        {
+            **findings.model_dump(include=set(Findings.model_fields)),
+            "by": by,
+            "confidence": confidence,
+            "evidence": kept,
+            "verified": not problems,
+            "problems": tuple(problems),
+        }
+    )
+
+
+def _citation_problem(cited: Cited, ledger: Ledger, opened_wall: float) -> str | None:
+    evidence = ledger.get(cited.id)
+    if evidence is None:
+        return f"There is no evidence {cited.id!r}."
+    if len(folded(cited.quote)) < MIN_QUOTE_CHARS:
+        return (
+            f"{cited.quote!r} is too short a quotation of {cited.id}: {MIN_QUOTE_CHARS} characters at least."
+        )
+    if not occurs(cited.quote, evidence.text):
+        return f"The quotation {cited.quote!r} does not occur in {cited.id}."
+    if evidence.wall < opened_wall - BEFORE_S:
+        return f"{cited.id} is {opened_wall - evidence.wall:.1f} s older than the incident."
+    return None
+
+
+def _sources(held: Sequence[Cited], ledger: Ledger) -> int:
+    items = ((ledger.get(cited.id), cited.quote) for cited in held)
+    return len({name for item, quote in items if item is not None and (name := witness(item, quote))})

@@ -1,0 +1,116 @@
+"""The diagnostician without a model: gathers the views, reads the table, cites what it saw.
+
+It never reads the journal of faults, and it passes the same check as a model.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from tools.diagnosis.advice import actions, would_change
+from tools.diagnosis.base import Case
+from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
+from tools.diagnosis.facts import Fact, Views, views_of
+from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
+from tools.diagnosis.table import TABLE, Row
+from tools.diagnosis.verdict import Verdict, verdict
+from tools.diagnosis.views import gather
+from tools.evidence.ledger import Ledger
+
+if TYPE_CHECKING:
+    from tools.workbench import Workbench
+
+MAX_CITED = 8
+ALTERNATIVES = 3
+
+
+class RulesDiagnostician:
+    """The decision table, and the baseline that a model must beat."""
+
+    @property
+    def by(self) -> Literal["claude", "rules"]:
+        """`rules`."""
+        return "rules"
+
+    async def diagnose(self, case: Case, bench: "Workbench") -> Diagnosis:
+        """Gather, decide, cite and check."""
+        facts = await gather(case, bench)
+        nodes = bench.require_cluster().subject.nodes
+        findings = conclude(facts, nodes, bench.ledger)
+        problems = check(findings, bench.ledger, nodes=nodes, opened_wall=case.opened_wall)
+        return settle(findings, self.by, problems, ledger=bench.ledger, opened_wall=case.opened_wall)
+
+
+def conclude(facts: Sequence[Fact], nodes: Sequence[str], ledger: Ledger) -> Findings:
+    """Return what the table says of these facts, as findings that cite them."""
+    all_views = views_of(facts, nodes)
+    found = verdict(all_views)
+    cited = [fact for fact in found.facts if len(folded(fact.quote)) >= MIN_QUOTE_CHARS][:MAX_CITED]
+    named = " and ".join(found.nodes) or "the cluster"
+    return Findings(
+        observation=_observation(found, named),
+        root_cause=f"{named} {found.reason}."
+        if found.nodes
+        else f"{found.reason[0].upper()}{found.reason[1:]}.",
+        kind=found.kind,
+        nodes=found.nodes,
+        confidence=_confidence(found, cited, ledger),
+        evidence=tuple(Cited(id=f.evidence, quote=f.quote, claim=_claim(f)) for f in cited),
+        alternatives=_alternatives(found, all_views),
+        suggested_actions=actions(found.kind, named),
+        would_change=would_change(found.kind, named),
+    )
+
+
+def _claim(fact: Fact) -> str:
+    return f"{fact.side} of {fact.node or 'the cluster'}: {fact.word.replace('_', ' ')}"
+
+
+def _observation(found: Verdict, named: str) -> str:
+    if found.kind is Kind.NONE:
+        return "All nodes run, answer, and hold their peers; nothing out of the ordinary was recorded."
+    seen = dict.fromkeys(_claim(fact) for fact in found.facts if fact.abnormal)
+    return f"Seen of {named}: {'; '.join(list(seen)[:6]) or 'little that tells'}."
+
+
+def _confidence(found: Verdict, cited: Sequence[Fact], ledger: Ledger) -> Confidence:
+    if found.kind is Kind.UNKNOWN:
+        return Confidence.LOW
+    items = (
+        (ledger.get(fact.evidence), fact.quote) for fact in cited if fact.abnormal or found.kind is Kind.NONE
+    )
+    sources = {name for item, quote in items if item is not None and (name := witness(item, quote))}
+    return Confidence.HIGH if len(sources) >= 2 else Confidence.MEDIUM
+
+
+def _alternatives(found: Verdict, all_views: Sequence[Views]) -> tuple[Alternative, ...]:
+    """Return the rows that came nearest, one for each other kind, with what speaks against each."""
+    views = next((v for v in all_views if v.node in found.nodes), all_views[0])
+    kinds: dict[Kind, Row] = {}
+    for row in sorted(TABLE, key=lambda row: -_met(row, views)):
+        if row.kind not in {found.kind, Kind.UNKNOWN} and row is not found.row:
+            kinds.setdefault(row.kind, row)
+    return tuple(
+        Alternative(cause=f"{kind.value.replace('_', ' ')} ({row.name})", ruled_out_by=_against(row, views))
+        for kind, row in list(kinds.items())[:ALTERNATIVES]
+    )
+
+
+def _met(row: Row, views: Views) -> float:
+    met = sum(bool(views.words(side) & set(words)) for side, words in row.when.items())
+    return met / len(row.when)
+
+
+def _against(row: Row, views: Views) -> str:
+    for side, words in row.when.items():
+        seen = views.words(side)
+        if not seen & set(words):
+            said = " and ".join(sorted(seen)) or "nothing"
+            return (
+                f"From its {side} side {views.node} showed {said}; it would have to be {' or '.join(words)}."
+            )
+    for side, words in row.unless.items():
+        if told := views.words(side) & set(words):
+            return (
+                f"From its {side} side {views.node} showed {' and '.join(sorted(told))}, which excludes it."
+            )
+    return "It fits as well, but what was found explains more."

@@ -1,0 +1,145 @@
+"""The decision table: which disagreement of views means what, row by row, for every database alike.
+
+Each node is held against the rows from the top; the first that fits is taken. A row fits when every
+side in `when` shows one of its words and no side in `unless` shows one of its own. The order matters
+and is part of the knowledge: a dead process also refuses connections and loses its peers, so what the
+kernel says comes before what the network says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tools.diagnosis.facts import Fact, Side, Views
+from tools.diagnosis.schema import Kind
+
+Words = Mapping[Side, tuple[str, ...]]
+
+DEAD = ("killed", "oom", "failed", "exited")
+LOST = ("lost_by_all", "lost_by_some")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: what must be seen, what must not, what it means and why."""
+
+    name: str
+    kind: Kind
+    when: Words
+    reason: str
+    """Completes the sentence `NODE …`."""
+    unless: Words = field(default_factory=dict)
+
+    def fits(self, views: Views) -> bool:
+        """Whether the node's views are those of this row."""
+        met = all(views.words(side) & set(words) for side, words in self.when.items())
+        return met and not self.excluded(views)
+
+    def excluded(self, views: Views) -> bool:
+        """Whether something was seen that speaks against this row."""
+        return any(views.words(side) & set(words) for side, words in self.unless.items())
+
+    def matched(self, views: Views) -> tuple[Fact, ...]:
+        """Return the facts that made the row fit, one for each side."""
+        found = (views.first(side, words) for side, words in self.when.items())
+        return tuple(fact for fact in found if fact is not None)
+
+
+TABLE: tuple[Row, ...] = (
+    Row(
+        "disk full",
+        Kind.DISK_FULL,
+        when={"disk": ("full",)},
+        reason="could not write: the operating system or the database refused for want of space",
+    ),
+    Row(
+        "restarted on purpose",
+        Kind.PLANNED_RESTART,
+        when={"restart": ("graceful",)},
+        unless={"process": ("killed", "oom", "failed")},
+        reason="was asked to stop and shut down in good order; a crash leaves no such lines",
+    ),
+    Row(
+        "killed or failed",
+        Kind.CRASH,
+        when={"process": DEAD},
+        reason="lost its process: it did not end at anybody's request",
+    ),
+    Row(
+        "stopped and not started again",
+        Kind.PLANNED_RESTART,
+        when={"process": ("ended",)},
+        reason="ended with exit code 0 or by SIGTERM: somebody asked it to stop",
+    ),
+    Row(
+        "frozen",
+        Kind.PAUSE,
+        when={"process": ("paused",)},
+        reason="stands still: its process exists, holds its ports and does nothing",
+    ),
+    Row(
+        "restarted unseen",
+        Kind.CRASH,
+        when={"restart": ("restarted",)},
+        reason="runs with a later start time than before, and shut down in no good order",
+    ),
+    Row(
+        "refuses, and nobody sees its process",
+        Kind.CRASH,
+        when={"process": ("unknown",), "connection": ("refused",)},
+        reason="has nothing that listens on its port any more",
+    ),
+    Row(
+        "cut off from its peers",
+        Kind.PARTITION,
+        when={"peers": ("lost_by_all",), "process": ("running",)},
+        reason="runs, yet no peer holds a connection to it: the way between them is cut",
+    ),
+    Row(
+        "cut off from clients",
+        Kind.PARTITION,
+        when={"connection": ("silent", "reset", "refused"), "self": ("healthy",)},
+        reason="runs and calls itself healthy, yet clients don't get through to it: their way is cut",
+    ),
+    Row(
+        "cut off from some peers",
+        Kind.PARTITION,
+        when={"peers": ("lost_by_some",), "process": ("running",), "self": ("unhealthy", "silent")},
+        reason="runs and is not well, and a peer has lost it: part of the way between them is cut",
+    ),
+    Row(
+        "slow disk",
+        Kind.SLOW_DISK,
+        when={"disk": ("slow",)},
+        reason="waits for its disk: its own writes take long before any network is involved",
+    ),
+    Row(
+        "slow way to clients",
+        Kind.NETWORK_DELAY,
+        when={"connection": ("slow",), "process": ("running",)},
+        unless={"self": ("silent", "slow")},
+        reason="answers at once on its own port and late on the way that clients take",
+    ),
+    Row(
+        "slow way to peers",
+        Kind.NETWORK_DELAY,
+        when={"peers": ("slow",), "process": ("running",)},
+        reason="runs and is connected, yet each round trip to its peers takes long",
+    ),
+    Row(
+        "silent, and nobody sees its process",
+        Kind.UNKNOWN,
+        when={"process": ("unknown",), "connection": ("silent",)},
+        reason="does not answer; frozen, cut off and overloaded look alike from here",
+    ),
+    Row(
+        "overloaded",
+        Kind.OVERLOAD,
+        when={"self": ("silent", "slow"), "process": ("running",)},
+        reason="runs and is connected, yet takes too long to answer even about itself",
+    ),
+)
+
+
+def row_of(views: Views) -> Row | None:
+    """Return the first row that fits; None when nothing does."""
+    return next((row for row in TABLE if row.fits(views)), None)

@@ -1,0 +1,83 @@
+"""diagnose, for whoever runs the session; submit_diagnosis, for the diagnostician alone."""
+
+from pydantic import Field
+
+from tools.diagnosis.blind import BlindBench
+from tools.diagnosis.case import open_case
+from tools.diagnosis.schema import Diagnosis, Findings
+from tools.events import Diagnosed, Progress
+from tools.evidence.ledger import Ledger
+from tools.incidents.store import IncidentStore
+from tools.registry import Effect, Params, Result, failure, tool
+from tools.workbench import Workbench
+
+RAW_CHARS = 4_000
+"""Of each piece of cited evidence, what is kept with the incident for its report."""
+
+
+class DiagnoseParams(Params):
+    """Which incident. There is no free text on purpose: nothing may reach the diagnostician but evidence."""
+
+    incident: str | None = Field(
+        None, description="Id of the incident; without it, the latest detection of this session."
+    )
+
+
+@tool(Effect.READ)
+async def diagnose(params: DiagnoseParams, bench: Workbench) -> Result:
+    """Let the diagnostician look, and keep what it found with the incident."""
+    bench.require_cluster()
+    case = open_case(bench, params.incident)
+    bench.emit(Progress(f"Diagnosing ({bench.diagnostician.by}), from evidence alone"))
+    found = await bench.diagnostician.diagnose(case, bench)
+    contract = found.to_contract()
+    if case.incident is not None:
+        keep(bench.incidents, case.incident, found, bench.ledger)
+    bench.emit(Diagnosed(contract))
+    advice = "Tell the person the conclusion, its confidence, and the evidence ids it rests on."
+    if not found.verified:
+        advice += " It was not verified: say so, and name the problems."
+    return Result({"diagnosis": contract, "incident": case.incident}, next=advice)
+
+
+def keep(incidents: IncidentStore, incident: str, found: Diagnosis, ledger: Ledger) -> None:
+    """Store a diagnosis with its incident, and the raw evidence that it cites beside it."""
+    raw = {}
+    for cited in found.evidence:
+        item = ledger.get(cited.id)
+        if item is not None:
+            raw[cited.id] = {
+                "source": item.source,
+                "node": item.node,
+                "wall": item.wall,
+                "text": item.text[:RAW_CHARS],
+            }
+    with incidents.transaction():
+        incidents.set_diagnosis(incident, found.to_contract())
+        incidents.set_figures(incident, {"evidence": raw})
+
+
+class SubmitParams(Findings):
+    """A diagnosis."""
+
+
+@tool(Effect.READ, diagnostician_only=True)
+async def submit_diagnosis(params: SubmitParams, bench: Workbench) -> Result:
+    """Check the findings; the first submission with problems may be repaired once."""
+    if not isinstance(bench, BlindBench):
+        return failure(
+            "submit_diagnosis is for the diagnostician's own conversation.", "Call diagnose instead."
+        )
+    problems = bench.submit(params)
+    if not problems:
+        return Result({"accepted": True}, next="You are done: answer with one short sentence.")
+    if bench.may_repair:
+        return Result(
+            {"accepted": False, "problems": list(problems)},
+            ok=False,
+            next="Repair exactly these problems and submit once more; gather more evidence if you need it.",
+        )
+    return Result(
+        {"accepted": True, "lowered": True, "problems": list(problems)},
+        next="It is kept with less confidence. You are done: answer with one short sentence.",
+    )

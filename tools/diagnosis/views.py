@@ -1,0 +1,144 @@
+"""Gathering: a fresh look, what the monitor recorded since the incident began, and the nodes' own logs.
+
+A fault may be healed before anybody looks, so what was recorded counts as much as what is seen now.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from subjects.base import Cluster, LogLine, Picture
+from subjects.errors import SubjectError
+from tools.detection.signals import Signal, Source
+from tools.diagnosis.base import Case
+from tools.diagnosis.facts import SIDES, Fact, Side
+from tools.diagnosis.looks import ended_word, facts_of
+from tools.diagnosis.signatures import signatures_in
+from tools.evidence.ledger import Ledger
+from tools.workbench import Workbench
+
+LOOK_TIMEOUT_S = 5.0
+LOG_LINES = 400
+LOGS_BEFORE_S = 1.0
+"""A node writes of its trouble before the monitor sees it, by up to one look of the monitor."""
+KEPT_LINES = 12
+"""Telling lines that are kept of one node's log."""
+
+_SIDES: dict[Source, Side] = {
+    Source.PROCESS: "process",
+    Source.CONNECTION: "connection",
+    Source.SELF: "self",
+    Source.PEERS: "peers",
+    Source.CONTROL: "control",
+    Source.CLIENT: "client",
+}
+
+_WORDS: dict[str, tuple[Side, str]] = {
+    "stopped": ("process", "paused"),
+    "continued": ("process", "resumed"),
+    "start": ("process", "running"),
+    "unreachable": ("connection", "silent"),
+    "untrusted": ("connection", "unknown"),
+    "strange": ("self", "unhealthy"),
+    "low_space": ("disk", "full"),
+    "restarted": ("restart", "restarted"),
+    "peer_lost": ("peers", "lost_by_all"),
+    "edge_lost": ("peers", "lost_by_some"),
+    "lagging": ("control", "lagging"),
+    "stalled": ("control", "lagging"),
+    "unstable": ("control", "leader_changed"),
+}
+"""Kinds of signals (`tools.detection.policy` has them all) whose word here is not their own name."""
+
+
+async def gather(case: Case, bench: Workbench) -> list[Fact]:
+    """Return everything that is known of the incident as facts, each with evidence in the ledger."""
+    cluster = bench.require_cluster()
+    facts = _of_signals(_signals(case, bench), bench.ledger)
+    facts += await _look(cluster, bench.ledger, case.opened_wall)
+    facts += await _of_logs(cluster, bench.ledger, case.opened_wall)
+    return facts
+
+
+def _signals(case: Case, bench: Workbench) -> list[Signal]:
+    found = list(case.detection.signals) if case.detection else []
+    if bench.monitor is not None:
+        found += list(bench.monitor.signals)
+    unique = {(s.source, s.kind, s.node, s.at): s for s in found if s.wall >= case.opened_wall}
+    return sorted(unique.values(), key=lambda signal: signal.at)
+
+
+def _of_signals(signals: Iterable[Signal], ledger: Ledger) -> list[Fact]:
+    facts = []
+    for signal in signals:
+        evidence = ledger.get(signal.evidence) if signal.evidence else None
+        if evidence is None:
+            evidence = ledger.add(
+                f"signal:{signal.source}", signal.raw, node=signal.node, at=signal.at, wall=signal.wall
+            )
+        side, word = _word(signal)
+        facts.append(Fact(side, word, signal.node, evidence.id, evidence.text[:200], signal.wall))
+    return facts
+
+
+def _word(signal: Signal) -> tuple[Side, str]:
+    side = _SIDES[signal.source]
+    if signal.kind == "exit":
+        return side, ended_word(signal.exit_code)
+    if signal.kind == "alarm":
+        return "disk", "full" if "NOSPACE" in signal.raw.upper() else "unknown"
+    if signal.kind in _WORDS:
+        return _WORDS[signal.kind]
+    return side, signal.kind if signal.kind in SIDES[side] else "unknown"
+
+
+async def _look(cluster: Cluster, ledger: Ledger, opened_wall: float) -> list[Fact]:
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            picture = await cluster.subject.observe()
+    except (SubjectError, TimeoutError) as error:
+        ledger.add(
+            "view:connection", f"the look at the cluster failed: {error or 'no answer in time'}", ok=False
+        )
+        return []
+    facts = facts_of(picture, ledger)
+    return facts + _restarts(picture, ledger, opened_wall)
+
+
+def _restarts(picture: Picture, ledger: Ledger, opened_wall: float) -> list[Fact]:
+    """Return which nodes run only since the incident; all of them at once is a cluster that was started."""
+    starts = [(node.name, node.started_at) for node in picture.nodes if node.started_at is not None]
+    later = [(name, started) for name, started in starts if started > opened_wall]
+    if len(later) == len(starts):
+        return []
+    facts = []
+    for name, started in later:
+        text = f"{name} runs since {started:.3f}, {started - opened_wall:.1f} s after the incident began"
+        item = ledger.add("view:restart", text, node=name)
+        facts.append(Fact("restart", "restarted", name, item.id, text, item.wall))
+    return facts
+
+
+async def _of_logs(cluster: Cluster, ledger: Ledger, opened_wall: float) -> list[Fact]:
+    since = opened_wall - LOGS_BEFORE_S
+    facts: list[Fact] = []
+    for node in cluster.subject.nodes:
+        try:
+            lines = await cluster.runtime.logs(node, since, LOG_LINES)
+        except SubjectError:
+            continue
+        facts += _told(node, lines, ledger)
+    return facts
+
+
+def _told(node: str, lines: Iterable[LogLine], ledger: Ledger) -> list[Fact]:
+    """File a node's telling lines, and return what they say."""
+    telling = [(line, found) for line in lines if (found := signatures_in(line.text))][-KEPT_LINES:]
+    if not telling:
+        return []
+    item = ledger.add("read_logs", "\n".join(line.text for line, _ in telling), node=node)
+    return [
+        Fact(signature.side, signature.word, node, item.id, line.text[:160], line.at or time.time())
+        for line, found in telling
+        for signature in found
+    ]
