@@ -1,0 +1,198 @@
+"""Events as Rich renderables, made of plain `Text` only: nothing foreign is ever read as markup."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from agent.events import CallEnded, CallStarted, SessionOpened, Stage
+from agent.view.style import DONE, FAILED, MAX_WIDTH, RUNNING
+from agent.view.words import call_words, lines, one_line, seconds
+from tools.events import Detected, Failed, Notice, Progress, SignalSeen, Table
+
+RAW_FROM = 72
+"""Columns from which a signal's own words are shown beside it."""
+
+ID_FROM = 48
+"""Columns from which its evidence id is."""
+
+BAR = 24
+"""Cells of the countdown's bar."""
+
+
+def session(event: SessionOpened) -> Text:
+    """Say who answers."""
+    who = event.model or {"playbook": "a fixed script, not Claude"}.get(event.driver, event.driver)
+    return Text(f"operator {event.version} · {one_line(who)} · session {one_line(event.id)}", "quiet")
+
+
+def stage(event: Stage, width: int) -> RenderableType:
+    """Draw a stage's banner, or the line that ends it."""
+    name = f"Stage {event.n}/{event.of} · {one_line(event.name)}"
+    if event.ok is not None:
+        return _ended(name, ok=event.ok, took=seconds(event.elapsed_s), text=event.text)
+    banner = Text.assemble(("── ", "stage.line"), (name, "stage"), " ")
+    banner.append("─" * max(0, min(width, MAX_WIDTH) - banner.cell_len), "stage.line")
+    return Group(banner, Text(lines(event.text), "quiet")) if event.text else banner
+
+
+def _ended(name: str, *, ok: bool, took: str, text: str) -> Text:
+    line = Text.assemble((DONE, "ok") if ok else (FAILED, "bad"), " ", (name, "quiet"))
+    for part in (took, lines(text)):
+        if part:
+            line.append(f" · {part}", "quiet")
+    return line
+
+
+def running(event: CallStarted, elapsed_s: float, width: int) -> Text:
+    """Draw a call under way; how long, once it is worth telling."""
+    line = Text.assemble((RUNNING, "warn"), " ", one_line(event.tool, 60))
+    words = call_words(event.arguments)
+    if words:
+        line.append(f" {words}", "node")
+    if elapsed_s >= 1:
+        line.append(f" · {elapsed_s:.0f} s", "quiet")
+    return _cut(line, width)
+
+
+def called(started: CallStarted | None, event: CallEnded, width: int) -> RenderableType:
+    """Draw a finished call in one line; a failed one with what it said below."""
+    words = call_words(started.arguments) if started else ""
+    head = Text.assemble((DONE, "ok") if event.ok else (FAILED, "bad"), " ", one_line(event.tool, 60))
+    if words:
+        head.append(f" {words}", "node")
+    tail = Text(f" · {seconds(event.seconds)}", "quiet")
+    if event.evidence:
+        tail.append(" · ").append(one_line(event.evidence, 12), "evidence")
+    summary = one_line(event.summary)
+    room = width - head.cell_len - tail.cell_len - 3
+    if event.ok and summary and room >= 12:
+        head.append(" · ", "quiet").append_text(_cut(Text(summary, "quiet"), room))
+    line = _cut(head, width - tail.cell_len).append_text(tail)
+    if event.ok or not summary:
+        return line
+    return Group(line, _indented(Text(summary)))
+
+
+def progress(event: Progress, width: int) -> Text:
+    """Draw what is under way, with the countdown where there is one."""
+    line = Text(one_line(event.text, 200), "quiet")
+    if event.elapsed_s is None:
+        return _cut(line, width)
+    if event.of_s is None:
+        return _cut(line.append(f" {event.elapsed_s:.0f}s"), width)
+    tail = Text(f" {event.elapsed_s:.0f}s / {event.of_s:.0f}s", "key")
+    if width >= line.cell_len + tail.cell_len + BAR + 2:
+        share = min(1.0, event.elapsed_s / event.of_s) if event.of_s > 0 else 1.0
+        tail.append("  ").append("━" * round(BAR * share), "warn")
+        tail.append("━" * (BAR - round(BAR * share)), "quiet")
+    return _cut(line, width - tail.cell_len).append_text(tail)
+
+
+def progressed(event: Progress, width: int) -> Text:
+    """Draw the line that a progress leaves behind."""
+    line = Text.assemble((DONE, "ok"), " ", (one_line(event.text), "quiet"))
+    took = seconds(event.elapsed_s)
+    if took and took not in event.text:
+        line.append(f" · {took}", "quiet")
+    return _cut(line, width)
+
+
+def signal(event: SignalSeen, width: int) -> Text:
+    """Draw one signal in a line."""
+    words = [
+        seconds(event.seconds),
+        event.source,
+        event.kind,
+        event.node or "",
+        event.evidence or "",
+        event.raw,
+    ]
+    return _cut(Text("  " + "  ".join(one_line(word) for word in words if word), "quiet"), width)
+
+
+def detected(event: Detected, width: int) -> RenderableType:
+    """Draw a detection, and who knew when."""
+    head = Text.assemble((RUNNING, "bad"), " ", (lines(event.text), "key"))
+    after = seconds(event.seconds)
+    if after and after not in event.text:
+        head.append(f" · {after}", "quiet")
+    if event.incident:
+        head.append(f" · incident {one_line(event.incident, 40)}", "quiet")
+    if not event.signals:
+        return head
+    return Group(head, _who_knew_when(event.signals, width))
+
+
+def _who_knew_when(signals: Sequence[SignalSeen], width: int) -> RenderableType:
+    columns = ["after", "who knew", "what", "node"]
+    columns += [""] if width >= ID_FROM else []
+    columns += ["in its own words"] if width >= RAW_FROM else []
+    table = RichTable(box=None, header_style="quiet", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(Text(name), overflow="fold")
+    for seen in sorted(signals, key=lambda seen: (seen.seconds is None, seen.seconds or 0.0)):
+        cells = (
+            Text("–" if seen.seconds is None else f"{seen.seconds:.3f} s", justify="right"),
+            Text(one_line(seen.source, 20)),
+            Text(one_line(seen.kind, 24)),
+            Text(one_line(seen.node or "cluster", 40), "node"),
+            Text(one_line(seen.evidence or "", 12), "evidence"),
+            Text(one_line(seen.raw, 200), "quiet", overflow="ellipsis", no_wrap=True),
+        )
+        table.add_row(*cells[: len(columns)])
+    return table
+
+
+def table(event: Table) -> RenderableType:
+    """Draw rows; columns of figures stand to the right."""
+    drawn = RichTable(
+        box=SIMPLE_HEAD, header_style="quiet", border_style="quiet", pad_edge=False, show_edge=False
+    )
+    for n, column in enumerate(event.columns):
+        cells = [row[n] for row in event.rows if n < len(row)]
+        drawn.add_column(
+            Text(one_line(column, 60)), justify="right" if _figures(cells) else "left", overflow="fold"
+        )
+    for row in event.rows:
+        drawn.add_row(*(Text(one_line(cell, 400)) for cell in row))
+    return Group(Text(one_line(event.title), "key"), drawn) if event.title else drawn
+
+
+def notice(event: Notice) -> Text:
+    """Draw a sentence for the person."""
+    if event.level == "warning":
+        return Text.assemble(("! ", "warn"), lines(event.text))
+    return Text(lines(event.text), "quiet")
+
+
+def failed(event: Failed) -> Text:
+    """Draw what went wrong."""
+    return Text.assemble((f"{FAILED} ", "bad"), lines(event.text))
+
+
+def typed(prompt: str, text: str, width: int) -> Text:
+    """Draw the end of what is being typed, which is where the eyes are."""
+    line = one_line(text)
+    room = max(1, width - len(prompt) - 2)
+    while cell_len(line) > room:
+        line = line[max(1, (cell_len(line) - room) // 2) :]
+    return Text.assemble((f"{prompt} ", "quiet"), line, no_wrap=True)
+
+
+def _figures(cells: Sequence[str]) -> bool:
+    return bool(cells) and all(cell[:1].isdigit() or cell in ("", "–", "-") for cell in cells)
+
+
+def _indented(text: Text) -> RenderableType:
+    return Padding(text, (0, 0, 0, 2))
+
+
+def _cut(text: Text, width: int) -> Text:
+    text.truncate(max(1, width), overflow="ellipsis")
+    text.no_wrap = True
+    return text

@@ -1,0 +1,103 @@
+"""JSON lines for programs: one event a line, the `result` always last."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any, TextIO
+
+from agent.events import Finished
+from agent.view.outlet import Outlet, tolerant
+from tools.events import Event, Failed, Notice, Table
+from tools.evidence.ledger import clean
+
+NO_RESULT: dict[str, Any] = {"type": "result", "ok": False, "error": "It ended without a result."}
+"""What is printed where the program ended before anyone told its result."""
+
+
+class JsonView:
+    """`--output stream-json`, and with `only_result` `--output json`.
+
+    With `only_result`, errors and warnings go to `errors` as plain lines, for the person.
+    """
+
+    interactive = False
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        errors: TextIO | None = None,
+        *,
+        only_result: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._out = Outlet(tolerant(stream or sys.stdout))
+        self._errors = Outlet(tolerant(errors or sys.stderr)) if only_result else None
+        self._clock = clock
+        self._began = clock()
+        self._finished = False
+
+    def show(self, event: Event) -> None:
+        """Print `event` as one line; what comes after the result is dropped."""
+        if self._finished:
+            return
+        if isinstance(event, Finished):
+            self._result(event.result)
+        elif self._errors is None:
+            self._line({"type": event.type, "t": self._t(), **record(event)})
+        elif isinstance(event, Failed | Notice):
+            self._errors.write(f"{clean(event.text)}\n")
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Do nothing: nobody is asked here."""
+        yield
+
+    async def aclose(self) -> None:
+        """Make sure that a result was the last line, and write what is left."""
+        if not self._finished:
+            self._result(NO_RESULT)
+        await self._out.aclose()
+        if self._errors is not None:
+            await self._errors.aclose()
+
+    def _result(self, result: Mapping[str, Any]) -> None:
+        self._finished = True
+        self._line({"type": "result", "t": self._t(), **result})
+
+    def _line(self, value: Mapping[str, Any]) -> None:
+        self._out.write(json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")) + "\n")
+
+    def _t(self) -> float:
+        return round(self._clock() - self._began, 3)
+
+
+def record(event: Event) -> dict[str, Any]:
+    """Return an event's fields; a table's rows as one object each."""
+    if isinstance(event, Table):
+        return {
+            "title": event.title,
+            "rows": [dict(zip(event.columns, row, strict=False)) for row in event.rows],
+        }
+    return {field.name: getattr(event, field.name) for field in fields(event)}
+
+
+def plain(value: Any) -> Any:
+    """Return `value` as JSON has it: strings cleaned, nested events as objects, numbers finite."""
+    match value:
+        case str():
+            return clean(value)
+        case None | bool() | int():
+            return value
+        case float():
+            return value if value == value and abs(value) != float("inf") else None
+        case Event():
+            return {"type": value.type, **plain(record(value))}
+        case Mapping():
+            return {clean(str(key)): plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [plain(item) for item in value]
+        case _:
+            return clean(str(value))

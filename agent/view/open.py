@@ -1,0 +1,38 @@
+"""Which view a run gets."""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Literal, TextIO
+
+from agent.view.base import View
+
+Output = Literal["text", "json", "stream-json"]
+
+
+def open_view(
+    output: Output = "text",
+    *,
+    signals: bool = False,
+    stream: TextIO | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> View:
+    """Return the view for `--output`: on a terminal the terminal's, elsewhere plain text.
+
+    A terminal that is dumb, or a person who wants no colour, gets the same things without any escape
+    sequence. `signals` draws each signal as it comes (`operator watch`).
+    """
+    if output != "text":
+        from agent.view.jsonl import JsonView
+
+        return JsonView(stream, only_result=output == "json")
+    out = stream or sys.stdout
+    if not out.isatty():
+        from agent.view.plain import PlainView
+
+        return PlainView(stream)
+    from agent.view.terminal import TerminalView
+
+    known = os.environ if environ is None else environ
+    still = bool(known.get("NO_COLOR")) or known.get("TERM", "dumb") in ("dumb", "unknown", "")
+    return TerminalView(out, animated=not still, signals=signals)

@@ -1,0 +1,234 @@
+"""The terminal: what is finished is printed once, what goes on is drawn in place below it."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import RenderableType
+from rich.text import Text as RichText
+
+from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Text, TextVoid
+from agent.view import drawing, panel
+from agent.view.canvas import Canvas, Line, Size
+from agent.view.live import LiveArea
+from agent.view.markdown import MarkdownStream, Piece
+from agent.view.outlet import tolerant
+from agent.view.pace import Pace
+from agent.view.style import PROMPT
+from agent.view.words import one_line
+from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, SignalSeen, Table
+
+TAIL = 8
+"""Lines of an open block that are drawn in place."""
+
+CALLS = 4
+"""Running calls that are drawn at once."""
+
+TICK_S = 0.5
+"""How often the time of a running call is drawn anew."""
+
+MAX_HELD = 1_000
+"""Events kept while somebody else has the terminal; the oldest go first."""
+
+SPACED = ("detected", "panel", "table", "stage")
+"""Kinds that a blank line goes before even where the same kind came before."""
+
+
+class TerminalView:
+    """Draws on a terminal.
+
+    Without `animated` (TERM=dumb, NO_COLOR) nothing is drawn in place and no escape sequence is written.
+    With `signals` each signal is drawn as it comes, not only with its detection.
+    """
+
+    interactive = True
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        animated: bool = True,
+        signals: bool = False,
+        size: Size | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        stream = tolerant(stream or sys.stdout)
+        self._canvas = Canvas(stream, coloured=animated, size=size)
+        self._live = LiveArea(stream, still=not animated)
+        self._pace = Pace(self._tick, clock)
+        self._animated = animated
+        self._signals = signals
+        self._clock = clock
+        self._text: MarkdownStream | None = None
+        self._note = False
+        self._running: dict[str, tuple[CallStarted, float]] = {}
+        self._progress: Progress | None = None
+        self._typed = ""
+        self._kind = ""
+        self._held: deque[Event] | None = None
+        self.on_held: Callable[[], None] | None = None
+        """Called when an event waits while the terminal is somebody else's."""
+
+    def show(self, event: Event) -> None:
+        """Draw `event`, or keep it while the terminal is somebody else's."""
+        if self._held is None:
+            self._draw(event)
+            return
+        self._held.append(event)
+        if self.on_held is not None:
+            self.on_held()
+
+    def typing(self, text: str) -> None:
+        """Draw below everything else what is being typed while a turn runs."""
+        self._typed = text
+        self._soon()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take away what is drawn in place, and hold back what comes."""
+        self._frame([], still=True)
+        self._pace.stop()
+        self._held = deque(maxlen=MAX_HELD)
+        self._kind = "prompt"
+        try:
+            yield
+        finally:
+            self.draw_held()
+            self._held = None
+            self._soon()
+
+    def draw_held(self) -> None:
+        """Draw what was held back, while the prompt has made room for it."""
+        held, self._held = self._held or deque(), None
+        for event in held:
+            self._draw(event)
+        self._frame([], still=True)
+        self._pace.stop()
+        self._held = deque(maxlen=MAX_HELD)
+
+    async def aclose(self) -> None:
+        """Draw what is left and leave the terminal as it was."""
+        self._end_text()
+        self._frame([], still=True)
+        self._pace.stop()
+
+    def _draw(self, event: Event) -> None:
+        width = self._canvas.column
+        match event:
+            case Text():
+                self._write(event)
+            case TextVoid():
+                self._text = None
+                self._commit("notice", RichText(one_line(event.text), "quiet"))
+            case CallStarted():
+                self._end_text()
+                self._running[event.call_id] = (event, self._clock())
+                self._soon()
+            case CallEnded():
+                self._end_text()
+                started, _ = self._running.pop(event.call_id, (None, 0.0))
+                self._progress = None
+                self._commit("call", drawing.called(started, event, width))
+            case Progress():
+                self._progressed(event, width)
+            case Stage():
+                self._end_text()
+                self._commit("stage" if event.ok is None else "call", drawing.stage(event, width))
+            case SignalSeen() if self._signals:
+                self._commit("signal", drawing.signal(event, width))
+            case Detected():
+                self._progress = None
+                self._commit("detected", drawing.detected(event, width))
+            case Diagnosed():
+                self._commit("panel", panel.diagnosis(event.diagnosis, width))
+            case Table():
+                self._commit("table", drawing.table(event))
+            case Notice():
+                self._commit("notice", drawing.notice(event))
+            case Failed():
+                self._commit("notice", drawing.failed(event))
+            case SessionOpened():
+                self._commit("notice", drawing.session(event))
+            case _:
+                pass
+
+    def _write(self, event: Text) -> None:
+        if self._text is None or event.note is not self._note:
+            self._end_text()
+            self._text = MarkdownStream("quiet" if event.note else "none")
+            self._note = event.note
+        self._text.feed(event.text)
+        if self._text.large:
+            self._frame(self._spaced(self._text.settled()))
+        if event.done:
+            self._end_text()
+        else:
+            self._soon()
+
+    def _end_text(self) -> None:
+        if self._text is not None:
+            ended, self._text = self._text, None
+            self._frame(self._spaced(ended.rest()))
+
+    def _progressed(self, event: Progress, width: int) -> None:
+        if event.done:
+            self._progress = None
+            self._commit("call", drawing.progressed(event, width))
+            return
+        if not self._animated and (self._progress is None or self._progress.text != event.text):
+            self._commit("call", RichText(one_line(event.text)))
+        self._progress = event
+        self._soon()
+
+    def _commit(self, kind: str, what: RenderableType) -> None:
+        """Print `what` for good; a blank line goes between different kinds of things."""
+        self._frame([*self._gap(kind), what])
+
+    def _gap(self, kind: str) -> list[RenderableType]:
+        before, self._kind = self._kind, kind
+        apart = before not in ("", "stage") and (before != kind or kind in SPACED)
+        return [RichText()] if apart else []
+
+    def _spaced(self, pieces: Iterator[Piece]) -> list[RenderableType]:
+        kind = "note" if self._note else "text"
+        drawn: list[RenderableType] = []
+        for piece in pieces:
+            gap = self._gap(kind) or ([RichText()] if piece.spaced else [])
+            drawn += [*gap, piece.prose]
+        return drawn
+
+    def _soon(self, delay_s: float = 0.0) -> None:
+        if self._animated and self._held is None:
+            self._pace.soon(delay_s)
+
+    def _tick(self) -> None:
+        if self._held is not None:
+            return
+        self._frame(self._spaced(self._text.settled()) if self._text is not None else [])
+        if self._running:
+            self._soon(TICK_S)
+
+    def _frame(self, finished: list[RenderableType], *, still: bool = False) -> None:
+        """Print `finished`, and below it what goes on; with `still`, nothing below."""
+        below = [] if still or not self._animated or self._held is not None else self._below()
+        self._live.frame(self._canvas.lines(*finished), below, self._canvas.width)
+
+    def _below(self) -> list[Line]:
+        """Lay out what goes on: the open block's last lines, running calls, progress, what is typed."""
+        width, now = self._canvas.column, self._clock()
+        tail: list[Line] = []
+        if self._text is not None and not self._text.empty:
+            gap = [RichText()] if self._kind not in ("", "stage") else []
+            tail = self._canvas.lines(*gap, self._text.tail())[-TAIL:]
+        parts: list[RenderableType] = [
+            drawing.running(call, now - since, width) for call, since in list(self._running.values())[:CALLS]
+        ]
+        if self._progress is not None:
+            parts.append(drawing.progress(self._progress, width))
+        if self._typed:
+            parts.append(drawing.typed(PROMPT, self._typed, width))
+        lines = [*tail, *self._canvas.lines(*parts)]
+        return lines[-(self._canvas.height - 1) :]

@@ -1,0 +1,47 @@
+"""Text that somebody else wrote, made fit to be shown: it cannot move the cursor or forge a line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tools.evidence.ledger import clean
+
+MAX_LINE = 4_000
+"""The most characters of one foreign line that are looked at: a log line can be a megabyte."""
+
+
+def one_line(text: object, limit: int = MAX_LINE) -> str:
+    """Return `text` cleaned and on one line, cut to `limit` characters."""
+    raw = str(text)
+    line = " ".join(clean(raw[: 4 * limit]).split())
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def lines(text: object, limit: int = MAX_LINE) -> str:
+    """Return `text` cleaned, its line breaks kept, cut to `limit` characters."""
+    kept = clean(str(text)[: 4 * limit]).strip()
+    return kept if len(kept) <= limit else f"{kept[: limit - 1]}…"
+
+
+def call_words(arguments: Mapping[str, Any], limit: int = 60) -> str:
+    """Say a call's arguments in a few words: `etcd-2`, or `workload=a rate=300`."""
+    words = [
+        one_line(value, limit) if name in ("node", "target", "store") else f"{one_line(name)}={_short(value)}"
+        for name, value in arguments.items()
+        if value is not None and value != ""
+    ]
+    return one_line(" ".join(words), limit)
+
+
+def seconds(value: float | None) -> str:
+    """Say a span as a person reads it: `0.04 s`, `5 s`, `2 min 5 s`; empty for one not measured."""
+    if value is None:
+        return ""
+    if value < 10:
+        return f"{value:.2f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value // 60:.0f} min {value % 60:.0f} s"
+
+
+def _short(value: object) -> str:
+    return one_line(value, 24)
