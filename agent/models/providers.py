@@ -1,0 +1,84 @@
+"""Where Claude is reached: the API itself, Bedrock, Vertex, or any compatible server; and the credentials."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+Provider = Literal["api", "bedrock", "vertex"]
+CONNECT_S = 10.0
+SILENCE_S = 120.0
+"""How long the service may send not even a ping before we take the connection for dead."""
+
+_VARIABLES = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_PROFILE",
+    "ANTHROPIC_IDENTITY_TOKEN_FILE",
+    "ANTHROPIC_IDENTITY_TOKEN",
+)
+
+
+def setup_help() -> str:
+    """Return how to give credentials, and what works without."""
+    return (
+        "Set ANTHROPIC_API_KEY to a key from https://platform.claude.com/settings/keys, or sign in with "
+        "`ant auth login`. Bedrock and Vertex take --provider and their own credentials. "
+        "Without any of it, --offline runs the same tools by a fixed script."
+    )
+
+
+def credentials_found(provider: Provider = "api") -> bool:
+    """Return whether credentials seem to be there, without loading the SDK: enough to choose a driver."""
+    if provider != "api":
+        return True  # the clouds have a dozen ways; the first request will tell
+    if any(os.environ.get(name, "").strip() for name in _VARIABLES):
+        return True
+    folder = os.environ.get("ANTHROPIC_CONFIG_DIR")
+    root = Path(folder) if folder else Path.home() / ".config" / "anthropic"
+    try:
+        return root.is_dir() and any(root.iterdir())
+    except OSError:
+        return False
+
+
+def is_first_party(provider: Provider) -> bool:
+    """Return whether requests go to Anthropic's own API, which alone has all of its betas."""
+    base = os.environ.get("ANTHROPIC_BASE_URL", "").strip()
+    return provider == "api" and (not base or base.rstrip("/").endswith("api.anthropic.com"))
+
+
+def model_id(provider: Provider, name: str) -> str:
+    """Return the model's id as the provider writes it."""
+    if provider == "bedrock" and not name.startswith(
+        ("anthropic.", "us.", "eu.", "apac.", "global.", "arn:")
+    ):
+        return f"anthropic.{name}"
+    return name
+
+
+def connect(provider: Provider, http_client: Any = None) -> "AsyncAnthropic":
+    """Return a client without retries of its own. Slow (it loads the SDK and TLS): call it in a thread.
+
+    `http_client` is an httpx2.AsyncClient for tests. Raises what the SDK raises for missing settings.
+    """
+    import anthropic
+    import httpx2
+
+    settings: dict[str, Any] = {
+        "max_retries": 0,  # retries are ours, and seen
+        "timeout": httpx2.Timeout(600.0, connect=CONNECT_S, read=SILENCE_S),
+    }
+    if http_client is not None:
+        settings["http_client"] = http_client
+    client: Any
+    match provider:
+        case "api":
+            client = anthropic.AsyncAnthropic(**settings)
+        case "bedrock":
+            client = anthropic.AsyncAnthropicBedrockMantle(**settings)
+        case "vertex":
+            client = anthropic.AsyncAnthropicVertex(**settings)
+    return client  # type: ignore[no-any-return] # the three have the same `messages`
