@@ -3,14 +3,14 @@
 The first line is the header. Every other line is an entry with its `type` and `t`, seconds since the
 session began:
 
-    user       text
+    user       text, by (person or host), remark
     assistant  content (the blocks as received), stop_reason, usage
     call       id, tool, arguments, effect      written before the call runs
-    outcome    id, tool, ok, text, evidence, seconds
+    outcome    id, tool, ran, ok, text, data, evidence, seconds; `ran` is false for a refused call
     system     text                             what the host told the model
     event      event (what a view drew; see agent.recorded)
     resumed    at                               the session goes on in another run
-    end        result
+    end        reason, detail                   how a request ended
 """
 
 import json
@@ -74,6 +74,8 @@ class Transcript:
         self.header = header
         self._file = file
         self._began = time.monotonic() - max(0.0, time.time() - header.made)
+        self._acting: set[str] = set()
+        """Ids of calls that act and have no outcome yet."""
 
     @classmethod
     def create(cls, folder: Path, header: Header) -> "Transcript":
@@ -103,11 +105,21 @@ class Transcript:
         It outlives this process at once, and a loss of power too where it is about a call that acts.
         """
         timed = {"type": entry["type"], "t": round(time.monotonic() - self._began, 3), **entry}
-        self._write(timed, sync=entry["type"] in {"call", "outcome"} and entry.get("effect") != "read")
+        self._write(timed, sync=self._is_about_an_act(entry))
 
     def close(self) -> None:
         """Close the file; safe to call again."""
         self._file.close()
+
+    def _is_about_an_act(self, entry: Mapping[str, Any]) -> bool:
+        call_id = str(entry.get("id"))
+        if entry["type"] == "call" and entry.get("effect") != "read":
+            self._acting.add(call_id)
+            return True
+        if entry["type"] == "outcome" and call_id in self._acting:
+            self._acting.discard(call_id)
+            return True
+        return False
 
     def _write(self, entry: Mapping[str, Any], *, sync: bool) -> None:
         line = json.dumps(scrub(entry), ensure_ascii=False, separators=(",", ":"), default=str)

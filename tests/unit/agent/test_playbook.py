@@ -1,0 +1,303 @@
+"""The playbook drives the real loop through the demo, and answers from the record or not at all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from agent.models.base import Message, Reply, Request
+from agent.models.playbook import PlaybookModel
+from tools.evidence.ledger import Ledger
+
+DIAGNOSIS = {
+    "by": "rules",
+    "observation": "etcd-2 stopped answering.",
+    "root_cause": "The process of etcd-2 was killed by signal 9.",
+    "kind": "crash",
+    "node": "etcd-2",
+    "confidence": "high",
+    "evidence": [{"id": "E5", "claim": "The kernel saw it exit.", "quote": "exited with 137"}],
+    "ruled_out": [{"cause": "a partition", "ruled_out_by": "its ports refused connections"}],
+    "suggested_actions": ["Start etcd-2 again"],
+    "would_change": "A process that still runs.",
+    "verified": True,
+}
+
+RESULTS: Mapping[str, Mapping[str, Any]] = {
+    "cluster_status": {"state": "healthy", "nodes": [{"name": "etcd-1", "role": "leader", "state": "up"}]},
+    "cluster_start": {"state": "healthy"},
+    "load_start": {"baseline": {"ops_per_s": 300.2, "p50_ms": 1.2, "p99_ms": 6.3, "errors": 0}},
+    "store_kill": {
+        "fault": "F1",
+        "node": "etcd-2",
+        "role": "follower",
+        "prediction": "No stall",
+        "verified": True,
+    },
+    "fault_inject": {"fault": "F1", "kind": "pause", "node": "etcd-2", "role": "follower", "verified": True},
+    "wait_for_detection": {
+        "detected": True,
+        "seconds": 0.043,
+        "nodes": ["etcd-2"],
+        "signals": [{"source": "process", "kind": "exit"}],
+        "incident": "I1",
+    },
+    "diagnose": {"diagnosis": DIAGNOSIS, "incident": "I1"},
+    "store_restart": {"node": "etcd-2", "recovered": True, "acknowledged_writes_lost": 0},
+    "fault_heal": {"node": "etcd-2", "recovered": True},
+    "incident_list": {
+        "incident": {
+            "id": "I1",
+            "seconds_open": 2.5,
+            "who_knew_when": [
+                {"who": "kernel", "seconds": 0.0, "measured": True, "how": "pidfd"},
+                {"who": "etcdMembersDown", "seconds": 180.0, "measured": False, "how": "by definition"},
+            ],
+            "diagnosis": DIAGNOSIS,
+        }
+    },
+    "load_status": {"running": True},
+}
+
+
+class Talk:
+    """A conversation with the playbook whose tools return what is written here."""
+
+    def __init__(self, results: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        self.results = {**RESULTS, **(results or {})}
+        self.messages: list[Message] = []
+        self.calls: list[tuple[str, Mapping[str, Any]]] = []
+        self.said: list[str] = []
+        self.ledger = Ledger()
+
+    async def ask(self, text: str, interjected: str = "") -> str:
+        self.messages.append(Message("user", ({"type": "text", "text": text},)))
+        for _ in range(20):
+            reply = await self._reply()
+            self.said.append(reply.text)
+            self.messages.append(Message("assistant", reply.content))
+            if reply.stop_reason == "end_turn":
+                return reply.text
+            self._run(reply, interjected)
+            interjected = ""
+        raise AssertionError("the playbook does not come to an end")
+
+    async def _reply(self) -> Reply:
+        events = [event async for event in PlaybookModel().respond(Request("", (), self.messages))]
+        assert isinstance(events[-1], Reply)
+        return events[-1]
+
+    def _run(self, reply: Reply, interjected: str) -> None:
+        import json
+
+        assert len({call.id for call in reply.calls}) == len(reply.calls)
+        blocks = []
+        for call in reply.calls:
+            self.calls.append((call.name, call.arguments))
+            result = self.results.get(call.name, {})
+            ok = bool(result.get("ok", True))
+            text = json.dumps({"ok": ok, **result})
+            evidence = self.ledger.add(call.name, text)
+            block = {"type": "tool_result", "tool_use_id": call.id, "content": f"[{evidence.id}] {text}"}
+            blocks.append(block if ok else {**block, "is_error": True})
+        self.messages.append(Message("user", tuple(blocks)))
+        if interjected:
+            said = {"type": "text", "text": f"The person says, while you work: {interjected}"}
+            self.messages.append(Message("system", (said,)))
+
+    @property
+    def tools(self) -> Sequence[str]:
+        return [name for name, _ in self.calls]
+
+
+async def test_the_demo_goes_through_its_stages_in_order() -> None:
+    talk = Talk()
+
+    end = await talk.ask("run the chaos demo")
+
+    assert talk.tools == [
+        "cluster_status",
+        "load_start",
+        "store_kill",
+        "wait_for_detection",
+        "diagnose",
+        "store_restart",
+    ]
+    assert talk.calls[-1][1] == {"node": "etcd-2"}
+    assert "etcd-2 is back (E6)" in end
+    everything = " ".join(talk.said)
+    for told in ("300 operations/s", "p99 6.3 ms", "43 ms", "killed by signal 9", "Prediction: No stall"):
+        assert told in everything
+
+
+async def test_it_says_at_once_that_it_is_a_script_and_not_claude() -> None:
+    talk = Talk()
+
+    await talk.ask("status")
+    await talk.ask("status")
+
+    assert "a fixed script, not Claude" in talk.said[0]
+    assert all("not Claude" not in said for said in talk.said[1:])
+
+
+async def test_a_cluster_that_is_not_up_is_started_first() -> None:
+    talk = Talk({"cluster_status": {"ok": False, "error": "No cluster is running."}})
+
+    await talk.ask("run the chaos demo")
+
+    assert talk.tools[:3] == ["cluster_status", "cluster_start", "load_start"]
+
+
+async def test_another_fault_is_injected_and_healed_with_the_tools_for_it() -> None:
+    talk = Talk()
+
+    await talk.ask("run the chaos demo with fault pause on the leader")
+
+    assert talk.calls[2] == ("fault_inject", {"fault": "pause", "node": "leader"})
+    assert talk.tools[-1] == "fault_heal"
+
+
+async def test_a_cluster_that_does_not_start_ends_the_demo_before_any_harm() -> None:
+    failed = {"ok": False, "error": "no etcd was found", "next": "Install it"}
+    talk = Talk({"cluster_status": failed, "cluster_start": failed})
+
+    end = await talk.ask("run the chaos demo")
+
+    assert talk.tools == ["cluster_status", "cluster_start"]
+    assert "no etcd was found" in end
+    assert "Install it" in end
+
+
+async def test_a_refused_kill_ends_the_demo_and_heals_nothing() -> None:
+    talk = Talk({"store_kill": {"ok": False, "error": "Refused: nobody to ask"}})
+
+    end = await talk.ask("run the chaos demo")
+
+    assert talk.tools[-1] == "store_kill"
+    assert "nobody to ask" in end
+
+
+async def test_without_load_the_demo_goes_on_and_says_what_will_be_missing() -> None:
+    talk = Talk({"load_start": {"ok": False, "error": "no driver"}})
+
+    await talk.ask("run the chaos demo")
+
+    assert talk.tools[-1] == "store_restart"
+    assert any("no figures" in said for said in talk.said)
+
+
+@pytest.mark.parametrize("broken", ["wait_for_detection", "diagnose"])
+async def test_whatever_fails_after_the_kill_the_store_is_started_again(broken: str) -> None:
+    talk = Talk({broken: {"ok": False, "error": "a bug"}})
+
+    await talk.ask("run the chaos demo")
+
+    assert talk.tools[-1] == "store_restart"
+
+
+async def test_a_detection_that_runs_out_of_time_is_told_and_the_demo_goes_on() -> None:
+    talk = Talk({"wait_for_detection": {"detected": False}})
+
+    await talk.ask("run the chaos demo")
+
+    assert any("Nothing was detected" in said for said in talk.said)
+    assert talk.tools[-1] == "store_restart"
+
+
+async def test_results_that_say_little_are_told_with_little() -> None:
+    empty: dict[str, Mapping[str, Any]] = {name: {} for name in RESULTS}
+    talk = Talk({**empty, "cluster_status": {"state": "healthy"}})
+
+    await talk.ask("run the chaos demo")
+
+    assert talk.tools[-1] in {"store_restart", "fault_heal"}
+    assert "None" not in " ".join(talk.said)
+
+
+FOLLOW_UPS = {
+    "why did it fail?": ["killed by signal 9", "(E5)", "a kill of etcd-2 (E3)"],
+    "which store, and how do you know?": ["etcd-2", "exited with 137", "quotation occurs"],
+    "what else could it have been?": ["a partition", "refused connections"],
+    "was anything lost?": ["No acknowledged write was lost", "E6"],
+    "how long were clients affected?": ["2.50 s", "no signal"],
+    "how would I have noticed?": ["kernel: 0 ms", "etcdMembersDown", "not measured here"],
+    "what should I change?": ["Start etcd-2 again"],
+    "why did writes stall?": ["300 operations/s", "Prediction: No stall"],
+    "is it healthy now?": ["healthy"],
+}
+
+
+@pytest.mark.parametrize("question", FOLLOW_UPS)
+async def test_follow_ups_are_answered_from_the_record(question: str) -> None:
+    talk = Talk()
+    await talk.ask("run the chaos demo")
+
+    answer = await talk.ask(question)
+
+    for told in FOLLOW_UPS[question]:
+        assert told in answer
+
+
+@pytest.mark.parametrize("question", [question for question in FOLLOW_UPS if "healthy" not in question])
+async def test_without_a_record_nothing_is_imagined(question: str) -> None:
+    talk = Talk({"incident_list": {"incidents": []}})
+
+    answer = await talk.ask(question)
+
+    assert not set(talk.tools) & {"store_kill", "fault_inject", "store_restart", "load_stop"}
+    for imagined in ("etcd-2", "signal 9", "No acknowledged write was lost"):
+        assert imagined not in answer
+    assert any(word in answer for word in ("no ", "neither", "not "))
+
+
+async def test_an_earlier_incident_is_found_in_the_record_of_incidents() -> None:
+    class Earlier(Talk):
+        def _run(self, reply: Reply, interjected: str) -> None:
+            listing = {"incidents": [{"id": "I1"}]}
+            whole = RESULTS["incident_list"]
+            self.results["incident_list"] = whole if "incident" in reply.calls[0].arguments else listing
+            super()._run(reply, interjected)
+
+    talk = Earlier()
+
+    answer = await talk.ask("what happened?")
+
+    assert talk.calls == [("incident_list", {"limit": 1}), ("incident_list", {"incident": "I1"})]
+    assert "killed by signal 9" in answer
+
+
+async def test_what_is_typed_meanwhile_does_not_stop_the_demo_and_is_answered_at_its_end() -> None:
+    talk = Talk()
+
+    end = await talk.ask("run the chaos demo", interjected="why did it fail?")
+
+    assert talk.tools[-1] == "store_restart"
+    assert "You said meanwhile: why did it fail?" in end
+    assert "killed by signal 9" in end.split("You said meanwhile")[1]
+
+
+async def test_what_it_does_not_understand_it_says_so() -> None:
+    talk = Talk()
+
+    answer = await talk.ask("write me a poem")
+
+    assert talk.calls == []
+    assert "I will not guess" in answer
+
+
+async def test_each_call_has_an_id_of_its_own() -> None:
+    talk = Talk()
+    await talk.ask("run the chaos demo")
+    await talk.ask("status")
+
+    ids = [block["id"] for message in talk.messages for block in message.content if "id" in block]
+    assert len(ids) == len(set(ids)) == 7
+
+
+async def test_kill_and_restart_work_by_themselves() -> None:
+    talk = Talk()
+
+    await talk.ask("kill the leader")
+    await talk.ask("restart it")
+
+    assert talk.calls == [("store_kill", {"node": "leader"}), ("store_restart", {"node": "etcd-2"})]
