@@ -1,0 +1,255 @@
+"""One held connection to one port of one node: asked again and again, and telling at once when it breaks."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from subjects.base import Health
+from tools.detection.answer import AnswerReader, StrangeAnswer, judge
+from tools.detection.board import Observation
+from tools.detection.signals import Source
+
+FRESH_EVERY = 8
+"""After the second miss and then every eighth a fresh connection takes the place of the silent one: one that
+was cut may sit in TCP's retransmission pause long after the cut is gone. Not more often: to a stopped
+process each leaves a dead connection in the kernel's accept queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What to ask, and where."""
+
+    node: str
+    via: str
+    """How the port is called in observations: `health port`, `client port`."""
+    host: str
+    port: int
+    request: bytes
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def where(self) -> str:
+        """Address for messages."""
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """Whom a held connection tells."""
+
+    bad: Callable[[Observation], None]
+    good: Callable[[Line, float], None]
+    """A healthy answer to a question that was asked at that monotonic time."""
+
+
+class _Wire(asyncio.Protocol):
+    """One connection of a probe. Once the probe lets go of it, nothing that it brings matters any more."""
+
+    def __init__(self, probe: "HeldProbe", attempt: int) -> None:
+        self.probe: HeldProbe | None = probe
+        self.attempt = attempt
+        self.transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)  # noqa: S101 - what create_connection gives
+        self.transport = transport
+        if self.probe is not None:
+            self.probe.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self.probe is not None:
+            self.probe.received(data)
+
+    def eof_received(self) -> bool:
+        if self.probe is not None:
+            self.probe.ended()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.probe is not None:
+            self.probe.lost(exc)
+
+
+class HeldProbe:
+    """A probe of one line. `tick` is called once a period; everything else follows from the connection."""
+
+    def __init__(self, line: Line, reports: Reports) -> None:
+        self.line = line
+        self.well: bool | None = None
+        """What the last completed question told; None before the first."""
+        self.sent = 0
+        self.answered = 0
+        self._reports = reports
+        self._wire: _Wire | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._connect_began = 0.0
+        self._attempt = 0
+        self._asked_at: float | None = None
+        self._reader = AnswerReader()
+        self._silent_ticks = 0
+        self._fruitless = 0
+        """Connections in a row that broke before one answer came over them."""
+        self._closed = False
+
+    def tick(self, *, counts: bool = True) -> None:
+        """Ask, or note that the last question has got no answer for a whole period.
+
+        With `counts` false this process itself was late (a suspended laptop, a stopped debugger), so a
+        missing answer proves nothing.
+        """
+        if self._closed:
+            return
+        waiting = self._asked_at is not None or self._connecting is not None
+        if not waiting:
+            self._silent_ticks = 0
+            self._ask() if self._wire is not None else self._connect()
+            return
+        if not counts:
+            return
+        self._silent_ticks += 1
+        self._say_silent()
+        if self._silent_ticks % FRESH_EVERY == 2:
+            self._drop()
+            self._connect()
+
+    async def aclose(self) -> None:
+        """Let go of the connection."""
+        self._closed = True
+        connecting = self._connecting
+        self._drop()
+        if connecting is not None:
+            await asyncio.gather(connecting, return_exceptions=True)
+
+    def connected(self, wire: _Wire) -> None:
+        """Ask at once: a connection alone proves little."""
+        if wire.attempt != self._attempt:  # given up while it was being made
+            _cut(wire)
+            return
+        self._wire = wire
+        self._ask()
+
+    def received(self, data: bytes) -> None:
+        """Take a piece of the answer."""
+        if self._asked_at is None:
+            self._strange("data that nobody asked for")
+            return
+        try:
+            answer = self._reader.feed(data)
+            if answer is not None:
+                self._take(*judge(answer), closes=answer.closes)
+        except StrangeAnswer as error:
+            self._strange(str(error))
+
+    def ended(self) -> None:
+        """The server closed its side: an answer without a length ends here."""
+        if self._asked_at is not None:
+            try:
+                answer = self._reader.end()
+                if answer is not None:
+                    self._take(*judge(answer), closes=True)
+            except StrangeAnswer as error:
+                self._strange(str(error))
+
+    def lost(self, exc: Exception | None) -> None:
+        """The held connection broke. One new one tells whether the node is gone or merely tidied up."""
+        self._wire = None
+        how = f"the held connection to {self.line.where} was {_closed_how(exc)}"
+        idle = self._asked_at is None
+        self._asked_at = None
+        if self._closed:
+            return
+        self._fruitless += 1
+        if self._fruitless > 1 and not idle:
+            self._bad(
+                Source.CONNECTION, "reset", f"{how}, {self._fruitless} times in a row without an answer"
+            )
+            return
+        self._connect(after=how)
+
+    def _ask(self) -> None:
+        assert self._wire is not None  # noqa: S101 - callers know
+        assert self._wire.transport is not None  # noqa: S101 - it is connected
+        self._reader = AnswerReader()
+        self._asked_at = time.monotonic()
+        self.sent += 1
+        self._wire.transport.write(self.line.request)
+
+    def _take(self, health: Health, raw: str, *, closes: bool) -> None:
+        asked_at = self._asked_at or time.monotonic()
+        self._asked_at = None
+        self._silent_ticks = 0
+        self._fruitless = 0
+        self.answered += 1
+        if closes:
+            self._drop()
+        if health is Health.HEALTHY:
+            self.well = True
+            self._reports.good(self.line, asked_at)
+            return
+        self._bad(Source.SELF, "unhealthy", f"{self.line.where} answers {raw}")
+
+    def _connect(self, after: str = "") -> None:
+        self._connect_began = time.monotonic()
+        self._attempt += 1
+        loop = asyncio.get_running_loop()
+        self._connecting = loop.create_task(self._open(after), name=f"probe {self.line.node} {self.line.via}")
+
+    async def _open(self, after: str) -> None:
+        attempt = self._attempt
+        lead = f"{after}; a new one " if after else f"connecting to {self.line.where} "
+        try:
+            await asyncio.get_running_loop().create_connection(
+                lambda: _Wire(self, attempt), self.line.host, self.line.port, ssl=self.line.tls
+            )
+        except ssl.SSLCertVerificationError as error:
+            self._bad(Source.CONNECTION, "untrusted", f"{self.line.where}: {error.verify_message}")
+        except ssl.SSLError as error:
+            self._bad(
+                Source.SELF, "strange", f"{self.line.where} does not speak TLS: {error.reason or error}"
+            )
+        except ConnectionRefusedError:
+            self._bad(Source.CONNECTION, "refused", f"{lead}was refused")
+        except ConnectionResetError:
+            self._bad(Source.CONNECTION, "reset", f"{lead}was reset")
+        except OSError as error:
+            self._bad(Source.CONNECTION, "unreachable", f"{lead}failed: {error.strerror or error}")
+        finally:
+            if self._connecting is asyncio.current_task():
+                self._connecting = None
+
+    def _strange(self, raw: str) -> None:
+        self._drop()
+        self._bad(Source.SELF, "strange", f"{self.line.where} gave {raw}")
+
+    def _say_silent(self) -> None:
+        since = self._asked_at or self._connect_began
+        what = "no answer" if self._wire is not None else "no connection"
+        elapsed_ms = (time.monotonic() - since) * 1000
+        self._bad(Source.CONNECTION, "silent", f"{what} from {self.line.where} for {elapsed_ms:.0f} ms")
+
+    def _bad(self, source: Source, kind: str, raw: str) -> None:
+        self.well = False
+        self._reports.bad(Observation(source, kind, self.line.node, raw, via=self.line.via))
+
+    def _drop(self) -> None:
+        """Let go of the present connection or attempt, without a word."""
+        self._asked_at = None
+        self._attempt += 1
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            _cut(wire)
+
+
+def _cut(wire: _Wire) -> None:
+    wire.probe = None
+    if wire.transport is not None:
+        wire.transport.abort()
+
+
+def _closed_how(exc: Exception | None) -> str:
+    return "closed by the other side" if exc is None else f"broken ({exc})"

@@ -1,0 +1,104 @@
+"""Maintenance windows: planned starts, stops and restarts, which must not alarm.
+
+What the kernel says of a node (an end, a refusal) is covered while its window is open and not a moment
+longer. What follows from it elsewhere (an election, a peer that reconnects, a client's error) takes a
+while to be seen, and is covered for a tail. A node that was planned down stays so until it is well again.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tools.detection.board import Observation
+from tools.detection.policy import Weight, rule
+from tools.detection.signals import Source
+
+TAIL_S = 3.0
+"""An election takes 1.2 to 1.8 s (facts §1), client windows one second more."""
+
+REPORT_S = 0.3
+"""How much later than it happened the kernel's or the engine's word may come (docker: 51 ms at most)."""
+
+
+@dataclass(slots=True)
+class _Open:
+    nodes: frozenset[str]
+    reason: str
+    began: float
+    ended: float | None = None
+
+    def covers(self, at: float, late: float) -> bool:
+        return self.began <= at and (self.ended is None or at <= self.ended + late)
+
+
+class Maintenance:
+    """The windows that were declared."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: list[_Open] = []
+        self._down: dict[str, str] = {}
+
+    @contextmanager
+    def window(self, nodes: Iterable[str], reason: str, still_down: Callable[[str], bool]) -> Iterator[None]:
+        """Cover `nodes` for the length of the block; one that is `still_down` at its end is planned down."""
+        opened = _Open(frozenset(nodes), reason, self._clock())
+        self._windows.append(opened)
+        try:
+            yield
+        finally:
+            opened.ended = self._clock()
+            self._down.update({node: reason for node in opened.nodes if still_down(node)})
+            self._prune()
+
+    def well(self, node: str) -> None:
+        """Note that a node is well: from now on it is expected to stay so."""
+        if not any(node in window.nodes for window in self._windows if window.ended is None):
+            self._down.pop(node, None)
+
+    def planned_down(self, node: str) -> bool:
+        """Tell whether the node was stopped on request and has not come back yet."""
+        return node in self._down
+
+    def covers(self, observation: Observation) -> bool:
+        """Tell whether `observation` is what a planned act leads to."""
+        if not self._windows and not self._down:
+            return False
+        if observation.node in self._down:
+            return True
+        weight = rule(observation.source, observation.kind).weight
+        if weight is not Weight.CERTAIN:
+            return self._covers_what_follows(observation)
+        return observation.node is not None and self._covers_node(observation)
+
+    def open_for(self, node: str) -> bool:
+        """Tell whether a window for `node` is open now."""
+        return any(window.ended is None and node in window.nodes for window in self._windows)
+
+    def recently(self, nodes: Iterable[str], within_s: float) -> bool:
+        """Tell whether a window for one of `nodes` is open or ended less than `within_s` ago."""
+        now, wanted = self._clock(), frozenset(nodes)
+        return any(
+            window.nodes & wanted and (window.ended is None or now - window.ended < within_s)
+            for window in self._windows
+        )
+
+    def _covers_node(self, observation: Observation) -> bool:
+        """The kernel's word on the node itself; what it says of its own start is seen a look later."""
+        late = {Source.PROCESS: REPORT_S, Source.SELF: TAIL_S}.get(observation.source, 0.0)
+        return any(
+            observation.node in window.nodes and window.covers(observation.at, late)
+            for window in self._windows
+        )
+
+    def _covers_what_follows(self, observation: Observation) -> bool:
+        """What an election and reconnecting peers look like, of any node and of the cluster as a whole."""
+        if observation.node is None and self._down:
+            return True
+        return any(window.covers(observation.at, TAIL_S) for window in self._windows)
+
+    def _prune(self) -> None:
+        """Drop windows that cover nothing any more; a minute of them is kept for `recently`."""
+        now = self._clock()
+        self._windows = [w for w in self._windows if w.ended is None or now - w.ended < 60.0]

@@ -1,0 +1,315 @@
+"""The monitor: watches one cluster from every side for as long as there is one.
+
+It is told of planned acts by `maintenance` and of load by `client_window`. Of faults it is told nothing:
+what was injected is found out here the way a stranger's `kill -9` is.
+"""
+
+import asyncio
+import resource
+import time
+from collections import deque
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from subjects.base import Cluster, Picture, ProcessState, RuntimeEvent
+from subjects.errors import SubjectError
+from tools.detection.board import Observation
+from tools.detection.cases import Cases
+from tools.detection.client import STALE_S, ClientView
+from tools.detection.correlate import Correlator
+from tools.detection.held import Line, Reports
+from tools.detection.invariants import in_force
+from tools.detection.lines import asks_client_port, lines_of
+from tools.detection.looks import Looks, Well
+from tools.detection.maintenance import Maintenance
+from tools.detection.recorder import Recorder
+from tools.detection.signals import Detection, Signal, Source
+from tools.detection.wheel import PERIOD_S, Wheel
+from tools.events import Emit, Failed
+from tools.evidence.ledger import Ledger
+from tools.incidents.store import IncidentStore
+from tools.load.figures import Window
+
+LOOK_S = 1.0
+"""Between two looks at a cluster that is well."""
+
+QUICK_LOOK_S = 0.25
+"""Between two looks while something is wrong."""
+
+QUICK_FOR_S = 30.0
+"""How long after a detection looks stay quick; what goes on for longer is looked at as usual."""
+
+LOOK_BOUND_S = 5.0
+"""A look that takes longer is given up; subjects bound theirs to about 2 s."""
+
+INSPECT_BOUND_S = 0.5
+"""How long the kernel or engine may take to be a second witness (docker: 26 ms)."""
+
+
+class Monitor:
+    """Signals, detections and incidents of one cluster."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        ledger: Ledger,
+        incidents: IncidentStore,
+        emit: Emit,
+        *,
+        period_s: float = PERIOD_S,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self.picture: Picture | None = None
+        """The last look at the cluster; None before the first."""
+        self.reported: float = 0.0
+        """Monotonic time up to which detections were reported by `wait_for_detection`."""
+        self._cluster = cluster
+        self._emit = emit
+        self._look_s = look_s
+        self._invariants = in_force(cluster.subject.invariants)
+        self._maintenance = Maintenance()
+        self._recorder = Recorder(incidents, emit)
+        self._cases = Cases(self._recorder, cluster.label, cluster.subject.usual_alert)
+        self._detections: deque[Detection] = deque(maxlen=200)
+        self._made = asyncio.Condition()
+        self._correlator = Correlator(
+            ledger=ledger,
+            cases=self._cases,
+            maintenance=self._maintenance,
+            invariants=self._invariants,
+            emit=emit,
+            detected=self._keep,
+        )
+        self._looks = Looks(self._invariants)
+        self._client = ClientView(self._invariants)
+        self._wheel = Wheel(Reports(self._probed_bad, self._probed_good), period_s)
+        self._ended: set[str] = set()
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._look_now = asyncio.Event()
+        self._last_detection = float("-inf")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._waking: set[asyncio.Task[None]] = set()
+
+    @property
+    def signals(self) -> Sequence[Signal]:
+        """The last signals, oldest first."""
+        return tuple(self._correlator.signals)
+
+    @property
+    def detections(self) -> Sequence[Detection]:
+        """The last detections, oldest first."""
+        return tuple(self._detections)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The names of the invariants that are broken now, by what was proven."""
+        names = (c.rule.invariant for c in self._correlator.board if c.case is not None)
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def open_incidents(self) -> tuple[str, ...]:
+        """The ids of the incidents under way."""
+        return tuple(case.id for case in self._cases)
+
+    async def start(self) -> None:
+        """Begin to watch; returns after the first look."""
+        _allow_connections(2 * len(self._cluster.subject.nodes))
+        self._wheel.set_lines(lines_of(self._cluster.subject))
+        self._spawn(self._recorder.run(), "recorder")
+        self._spawn(self._listen(), "events")
+        self._spawn(self._wheel.run(), "probes")
+        await self._look()
+        self._spawn(self._look_on(), "looks")
+
+    async def stop(self) -> None:
+        """Stop watching; incidents that are open are noted as no longer watched. Safe to call again."""
+        self._cases.end()
+        await self._recorder.flush()
+        tasks = [*self._tasks, *self._asking.values(), *self._waking]
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._wheel.aclose()
+
+    @contextmanager
+    def maintenance(self, nodes: Iterable[str], reason: str) -> Iterator[None]:
+        """Declare a planned start, stop or restart of `nodes`: it does not alarm while the block runs."""
+        named = tuple(nodes)
+        self._cases.settle(named)
+        with self._maintenance.window(named, reason, self._is_down):
+            yield
+        self._look_now.set()
+
+    def client_window(self, window: Window) -> None:
+        """Take one second of the load's figures."""
+        for part in self._client.read(window):
+            self._take(part, window.at)
+
+    async def wait(self, after: float, timeout_s: float) -> Detection | None:
+        """Return the first detection made at or after monotonic `after`, be it made already; else None."""
+        try:
+            async with asyncio.timeout(timeout_s), self._made:
+                await self._made.wait_for(lambda: self._first(after) is not None)
+        except TimeoutError:
+            return None
+        return self._first(after)
+
+    async def recorded(self) -> bool:
+        """Wait until the incidents so far are written down; False if the disk takes longer than 2 s."""
+        return await self._recorder.flush()
+
+    def _first(self, after: float) -> Detection | None:
+        return next((made for made in self._detections if made.at >= after), None)
+
+    def _keep(self, detection: Detection) -> None:
+        self._detections.append(detection)
+        self._last_detection = detection.at
+        self._look_now.set()
+        task = asyncio.get_running_loop().create_task(self._wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
+
+    async def _wake(self) -> None:
+        async with self._made:
+            self._made.notify_all()
+
+    def _take(self, part: Observation | Well, seen: float) -> None:
+        if isinstance(part, Well):
+            self._correlator.well(part, seen)
+        else:
+            self._correlator.bad(part)
+
+    def _is_down(self, node: str) -> bool:
+        """Tell whether a node is down as planned, rather than in an incident."""
+        if self._cases.of(node) is not None:
+            return False
+        return node in self._ended or False in self._wheel.well(node).values()
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async for event in self._cluster.runtime.events():
+                    self._happened(event)
+            except SubjectError as error:
+                self._emit(Failed(f"The {self._cluster.runtime.name} runtime stopped telling: {error}"))
+            await asyncio.sleep(1.0)
+
+    def _happened(self, event: RuntimeEvent) -> None:
+        match event.kind:
+            case "exit" | "oom" | "stopped":
+                if event.kind != "stopped":
+                    self._ended.add(event.node)
+                self._correlator.bad(
+                    Observation(
+                        Source.PROCESS, event.kind, event.node, event.raw, event.at, exit_code=event.exit_code
+                    )
+                )
+            case "start" | "continued":
+                self._ended.discard(event.node)
+                self._correlator.well(Well(Source.PROCESS, event.node), event.at)
+                self._look_now.set()
+
+    def _probed_bad(self, observation: Observation) -> None:
+        condition = self._correlator.bad(observation)
+        if condition is not None and condition.count == 1:
+            self._look_now.set()
+            if observation.kind == "silent" and observation.node is not None:
+                self._ask_kernel(observation.node)
+
+    def _probed_good(self, line: Line, asked_at: float) -> None:
+        if len(self._correlator.board):
+            self._correlator.well(Well(Source.CONNECTION, line.node, via=line.via), asked_at)
+            self._correlator.well(Well(Source.SELF, line.node, ("unhealthy", "strange"), line.via), asked_at)
+        if self._maintenance.planned_down(line.node) and False not in self._wheel.well(line.node).values():
+            self._maintenance.well(line.node)
+
+    def _ask_kernel(self, node: str) -> None:
+        """Look for a second witness of a silence: whether the process is stopped or gone."""
+        if node in self._asking:
+            return
+        task = asyncio.get_running_loop().create_task(self._inspect(node))
+        self._asking[node] = task
+        task.add_done_callback(lambda _: self._asking.pop(node, None))
+
+    async def _inspect(self, node: str) -> None:
+        at = time.monotonic()
+        with suppress(SubjectError, TimeoutError):
+            async with asyncio.timeout(INSPECT_BOUND_S):
+                view = await self._cluster.runtime.inspect(node)
+            kind = {ProcessState.PAUSED: "stopped", ProcessState.EXITED: "exit"}.get(view.state)
+            if kind is not None:
+                self._correlator.bad(
+                    Observation(Source.PROCESS, kind, node, view.raw, at, exit_code=view.exit_code)
+                )
+
+    async def _look_on(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._look_pause_s()):
+                    await self._look_now.wait()
+            self._look_now.clear()
+            await self._look()
+
+    def _look_pause_s(self) -> float:
+        unrest = len(self._correlator.board) or len(self._cases)
+        if unrest and time.monotonic() - self._last_detection < QUICK_FOR_S:
+            return QUICK_LOOK_S
+        took = self.picture.took_s if self.picture else 0.0
+        return max(self._look_s, 2 * took)
+
+    async def _look(self) -> None:
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(LOOK_BOUND_S):
+                picture = await self._cluster.subject.observe()
+        except (SubjectError, TimeoutError) as error:
+            raw = str(error) or f"no picture within {LOOK_BOUND_S:.0f} s"
+            self._correlator.bad(Observation(Source.CONTROL, "unseen", None, raw))
+            return
+        self._read(picture, began)
+
+    def _read(self, picture: Picture, began: float) -> None:
+        nodes = [node.name for node in picture.nodes]
+        calm = not len(self._cases) and not self._maintenance.recently(nodes, 10.0)
+        before = {node.name for node in self.picture.nodes} if self.picture else set(nodes)
+        self.picture = picture
+        found = self._looks.compare(
+            picture, began, calm=calm, client_port=not asks_client_port(self._cluster.subject)
+        )
+        for observation in found.bad:
+            self._correlator.bad(observation)
+        for well in found.well:
+            self._correlator.well(well, began)
+        if picture.leader is not None:
+            self._correlator.leader = picture.leader
+        if before != set(nodes):
+            self._members_changed(before - set(nodes))
+        self._correlator.board.expire(Source.CLIENT, time.monotonic() - STALE_S)
+        self._correlator.settle()
+
+    def _members_changed(self, gone: Iterable[str]) -> None:
+        self._wheel.set_lines(lines_of(self._cluster.subject))
+        for node in gone:
+            self._looks.forget(node)
+            self._correlator.board.forget(node)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=f"monitor {name}")
+        task.add_done_callback(self._task_ended)
+        self._tasks.append(task)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A part of the monitor that ends by itself is a bug, and must not be a silent one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._emit(Failed(f"{task.get_name()} has ended: {type(error).__name__}: {error}"))
+
+
+def _allow_connections(wanted: int) -> None:
+    """Raise the soft limit of open files where a large cluster needs more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * wanted + 256
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        limit = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -1,0 +1,115 @@
+"""wait_for_detection: a bounded wait for what the monitor finds, with a live countdown."""
+
+import asyncio
+import time
+from typing import Any
+
+from pydantic import Field
+
+from tools.detection.monitor import Monitor
+from tools.detection.signals import Detection, Signal
+from tools.errors import ToolError
+from tools.events import Progress
+from tools.registry import Effect, Params, Result, tool
+from tools.workbench import Workbench
+
+TICK_S = 0.25
+"""Between two steps of the countdown."""
+
+GATHER_S = 0.3
+"""After a detection, time for other witnesses to speak, so that the answer has more than the first word.
+The detection's own time is not moved by it."""
+
+OLD_S = 10.0
+"""A detection that nobody asked for in that time, and whose incident is over, is not what is waited for."""
+
+
+class WaitParams(Params):
+    """How long to wait."""
+
+    timeout_s: float = Field(30.0, gt=0, le=300, description="Seconds to wait at most.")
+
+
+@tool(Effect.READ)
+async def wait_for_detection(params: WaitParams, bench: Workbench) -> Result:
+    """Wait until the monitor detects something it has not reported here yet."""
+    bench.require_cluster()
+    monitor = bench.monitor
+    if monitor is None:
+        raise ToolError("Nothing is being watched.", "Start a cluster with cluster_start.")
+    began = time.monotonic()
+    detection = await _wait(monitor, params.timeout_s, bench)
+    waited_s = time.monotonic() - began
+    if detection is None:
+        text = f"No detection within {params.timeout_s:g} s"
+        bench.emit(Progress(text, waited_s, params.timeout_s, done=True))
+        return Result(
+            {"detected": False, "waited_s": round(waited_s, 3), "broken_invariants": list(monitor.broken)},
+            next="Look with cluster_status; go on with the diagnosis from what it shows.",
+        )
+    bench.emit(Progress(f"Detected: {detection.text}", waited_s, params.timeout_s, done=True))
+    await asyncio.sleep(GATHER_S)
+    together = [made for made in monitor.detections if made.incident == detection.incident]
+    together = [made for made in together if made.at >= detection.at]
+    monitor.reported = max(made.at for made in together)
+    await monitor.recorded()
+    return _result(monitor, detection, together, waited_s)
+
+
+async def _wait(monitor: Monitor, timeout_s: float, bench: Workbench) -> Detection | None:
+    """Wait in short steps, telling how far it is."""
+    began = time.monotonic()
+    after = _cursor(monitor)
+    while True:
+        elapsed_s = time.monotonic() - began
+        left_s = timeout_s - elapsed_s
+        if left_s <= 0:
+            return None
+        detection = await monitor.wait(after, min(TICK_S, left_s))
+        if detection is not None:
+            return detection
+        bench.emit(Progress("Waiting for detection", time.monotonic() - began, timeout_s))
+
+
+def _cursor(monitor: Monitor) -> float:
+    """Return the time after which detections are news: not reported yet, and not an incident long over."""
+    news = monitor.reported
+    for made in monitor.detections:
+        over = made.incident not in monitor.open_incidents and time.monotonic() - made.at > OLD_S
+        if made.at <= monitor.reported or over:
+            news = max(news, made.at)
+    return news + 1e-9
+
+
+def _result(monitor: Monitor, first: Detection, together: list[Detection], waited_s: float) -> Result:
+    nodes = list(dict.fromkeys(node for made in together for node in made.nodes))
+    began = min(signal.at for signal in first.signals)
+    seen = [signal for signal in monitor.signals if signal.at >= began]
+    broken = dict.fromkeys(name for made in together for name in made.invariants)
+    return Result(
+        {
+            "detected": True,
+            "text": "; ".join(dict.fromkeys(made.text for made in together)),
+            "nodes": nodes,
+            "seconds": None,
+            "waited_s": round(waited_s, 3),
+            "at_monotonic": first.at,
+            "incident": first.incident,
+            "broken_invariants": list(dict.fromkeys((*broken, *monitor.broken))),
+            "signals": [_signal(signal, began) for signal in seen[:20]],
+            "signals_cut": max(0, len(seen) - 20),
+        },
+        next="Call diagnose to find out what happened from the evidence.",
+        node=nodes[0] if len(nodes) == 1 else None,
+    )
+
+
+def _signal(signal: Signal, began: float) -> dict[str, Any]:
+    return {
+        "source": signal.source.value,
+        "kind": signal.kind,
+        "node": signal.node,
+        "after_first_s": round(signal.at - began, 4),
+        "evidence": signal.evidence,
+        "raw": signal.raw[:200],
+    }
