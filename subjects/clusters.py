@@ -55,6 +55,16 @@ async def open_cluster(state: StateFolder, decision: Decision, compose_file: Pat
     return await _process_cluster(decision.subject, folder)
 
 
+async def open_by_id(state: StateFolder, cluster_id: str) -> Cluster | None:
+    """Return the cluster of the state folder with that id; None when it is not there any more."""
+    subject, _, runtime = cluster_id.partition("-")
+    if subject not in SUBJECTS or runtime not in RUNTIMES:
+        return None
+    if runtime == "process" and not (state.clusters / cluster_id / "cluster.json").exists():
+        return None
+    return await open_cluster(state, Decision(subject, runtime, ""))  # type: ignore[arg-type]
+
+
 async def find_cluster(state: StateFolder) -> Cluster | None:
     """Return the embedded cluster that an earlier run left in the state folder, running or not."""
     for subject in SUBJECTS:

@@ -1,0 +1,260 @@
+"""The catalogue: every fault is a function that makes steps, and a row.
+
+A row says what the fault needs of the runtime, so that what can't be done here is refused with the reason
+before anything is touched.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from subjects.base import Capability, Direction, Identity, LinkRule, Primitive, Runtime, Scope
+from tools.errors import Refused
+from tools.faults.steps import Kill, Limit, Network, Pause, Restart, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One node as it was when the fault was planned."""
+
+    node: str
+    identity: Identity
+    limits: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What may be said about a fault. What a fault has no use for is left at its default."""
+
+    scope: Scope = Scope.BOTH
+    direction: Direction = Direction.BOTH
+    value: float | None = None
+    """In the unit that the fault's row names; None takes the row's default."""
+    peer: str | None = None
+    ttl_s: float = 300.0
+    """After this time the healer undoes it, whoever still runs."""
+
+
+Choose = Literal["one", "leader", "majority", "nobody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row."""
+
+    kind: str
+    meaning: str
+    steps: Callable[[Target, Settings, float], Sequence[Step]]
+    needs: tuple[Primitive, ...]
+    effect: Literal["gone", "silent", "slow", "lossy", "limited", "restarted", "nothing"]
+    """What something other than the injector must see (tools.faults.effects)."""
+    diagnoses: tuple[str, ...]
+    """The kinds that a right diagnosis may name."""
+    takes_votes: bool = False
+    """Whether a node under this fault no longer counts for the majority."""
+    choose: Choose = "one"
+    unit: str = ""
+    default: float = 0.0
+    planned: bool = False
+    """Declared to the monitor as maintenance beforehand, as an operator's own restart is."""
+
+
+def _kill(target: Target, _settings: Settings, _value: float) -> Sequence[Step]:
+    return (Kill(target.node, target.identity),)
+
+
+def _pause(target: Target, _settings: Settings, _value: float) -> Sequence[Step]:
+    return (Pause(target.node, target.identity),)
+
+
+def _network(effect: Literal["cut", "delay", "loss", "rate", "reset"]) -> Callable[..., Sequence[Step]]:
+    def steps(target: Target, settings: Settings, value: float) -> Sequence[Step]:
+        rule = LinkRule(target.node, effect, value, settings.scope, settings.direction, settings.peer)
+        return (Network(target.node, rule),)
+
+    return steps
+
+
+def _limit(name: str) -> Callable[..., Sequence[Step]]:
+    def steps(target: Target, _settings: Settings, value: float) -> Sequence[Step]:
+        return (Limit(target.node, target.identity, name, value, target.limits.get(name)),)
+
+    return steps
+
+
+def _restart(target: Target, _settings: Settings, _value: float) -> Sequence[Step]:
+    return (Restart(target.node, target.identity),)
+
+
+def _nothing(_target: Target, _settings: Settings, _value: float) -> Sequence[Step]:
+    return ()
+
+
+_SHAPE = (Primitive.NETWORK_SHAPE,)
+
+CATALOGUE: Mapping[str, Fault] = {
+    fault.kind: fault
+    for fault in (
+        Fault(
+            "kill",
+            "SIGKILL: the process is gone at once",
+            _kill,
+            (Primitive.KILL,),
+            "gone",
+            takes_votes=True,
+            diagnoses=("crash",),
+        ),
+        Fault(
+            "pause",
+            "the process is frozen: its ports accept, nobody answers",
+            _pause,
+            (Primitive.PAUSE,),
+            "silent",
+            takes_votes=True,
+            diagnoses=("pause",),
+        ),
+        Fault(
+            "partition",
+            "nothing passes between the node and its peers, its clients or both",
+            _network("cut"),
+            (Primitive.NETWORK_CUT,),
+            "silent",
+            takes_votes=True,
+            diagnoses=("partition",),
+        ),
+        Fault(
+            "network_delay",
+            "each piece of data to and from the node comes later",
+            _network("delay"),
+            _SHAPE,
+            "slow",
+            diagnoses=("network_delay",),
+            unit="ms, each way",
+            default=300.0,
+        ),
+        Fault(
+            "connection_loss",
+            "a share of new connections gets no answer",
+            _network("loss"),
+            _SHAPE,
+            "lossy",
+            diagnoses=("partition", "network_delay"),
+            unit="share, 0 to 1",
+            default=0.5,
+        ),
+        Fault(
+            "network_rate",
+            "the node's connections carry only so many bytes a second",
+            _network("rate"),
+            _SHAPE,
+            "slow",
+            diagnoses=("network_delay", "overload"),
+            unit="bytes/s per connection",
+            default=2000.0,
+        ),
+        Fault(
+            "connection_reset",
+            "connections to the node are reset, present and new ones",
+            _network("reset"),
+            _SHAPE,
+            "lossy",
+            takes_votes=True,
+            diagnoses=("partition",),
+        ),
+        Fault(
+            "disk_full",
+            "the process can write nothing more",
+            _limit("disk_bytes"),
+            (Primitive.DISK_LIMIT,),
+            "limited",
+            takes_votes=True,
+            diagnoses=("disk_full",),
+            unit="bytes, largest file",
+            default=0.0,
+        ),
+        Fault(
+            "cpu_starvation",
+            "the process gets a small share of a core",
+            _limit("cpu_share"),
+            (Primitive.CPU_LIMIT,),
+            "limited",
+            diagnoses=("overload",),
+            unit="cores",
+            default=0.02,
+        ),
+        Fault(
+            "restart",
+            "a planned, graceful restart",
+            _restart,
+            (Primitive.RESTART,),
+            "restarted",
+            diagnoses=("planned_restart", "none"),
+            planned=True,
+        ),
+        Fault(
+            "leader_kill",
+            "SIGKILL of whichever node leads",
+            _kill,
+            (Primitive.KILL,),
+            "gone",
+            takes_votes=True,
+            diagnoses=("crash", "leader_loss"),
+            choose="leader",
+        ),
+        Fault(
+            "quorum_loss",
+            "SIGKILL of a majority: nothing can be written any more",
+            _kill,
+            (Primitive.KILL,),
+            "gone",
+            takes_votes=True,
+            diagnoses=("quorum_loss", "crash"),
+            choose="majority",
+        ),
+        Fault(
+            "clock_skew", "the node's clock is wrong", _nothing, (Primitive.CLOCK,), "nothing", diagnoses=()
+        ),
+        Fault(
+            "none",
+            "a control: nothing is done, but everything else runs",
+            _nothing,
+            (),
+            "nothing",
+            diagnoses=("none",),
+            choose="nobody",
+        ),
+    )
+}
+
+
+def find(kind: str) -> Fault:
+    """Return the row; Refused, naming those there are, for a fault that there is not."""
+    try:
+        return CATALOGUE[kind]
+    except KeyError:
+        raise Refused(f"There is no fault {kind!r}.", f"The faults are: {', '.join(CATALOGUE)}.") from None
+
+
+def needs(fault: Fault, settings: Settings) -> tuple[Primitive, ...]:
+    """Return what the fault needs of the runtime with these settings."""
+    one_way = settings.direction is not Direction.BOTH or settings.scope is not Scope.BOTH or settings.peer
+    if fault.kind == "partition" and one_way:
+        return (*fault.needs, Primitive.NETWORK_ONE_WAY)
+    return fault.needs
+
+
+def takes_votes(fault: Fault, settings: Settings) -> bool:
+    """Say whether a node under this fault with these settings no longer counts for the majority."""
+    return fault.takes_votes and not (fault.effect != "gone" and settings.scope is Scope.CLIENTS)
+
+
+def capability(fault: Fault, runtime: Runtime, settings: Settings | None = None) -> Capability:
+    """Say whether the fault can be done on this runtime, and how or why not."""
+    if not runtime.owned:
+        return Capability(available=False, reason="this cluster is somebody else's: it is only watched")
+    known = runtime.capabilities()
+    wanted = [known[primitive] for primitive in needs(fault, settings or Settings())]
+    for each in wanted:
+        if not each.available:
+            return each
+    return Capability(available=True, reason="; ".join(dict.fromkeys(each.reason for each in wanted)))

@@ -1,0 +1,161 @@
+"""Seeing that a fault took effect, by something other than what injected it.
+
+The injector's word is never enough: each check asks the database, or a fresh connection of our own, or the
+kernel about the state that resulted.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from subjects.base import Cluster, Connection, Health, NodeView, Picture, ProcessState, Scope
+from tools.faults.steps import Limit, Network, Restart, Step
+
+EFFECT_TIMEOUT_S = 8.0
+"""etcd takes up to 2 s to miss its leader, and its own health answer up to 7 s to give up (facts)."""
+_LOOK_S = 0.05
+_TRIES = 12
+"""Fresh connections made to see a share of them lost: a loss of one half escapes 1 time in 4,096."""
+
+
+Check = Callable[[Cluster, Picture, Step], Awaitable[str | None]]
+"""Returns what was seen of the effect, or None when nothing was seen yet."""
+
+
+async def wait_for_effect(
+    cluster: Cluster, before: Picture, effect: str, steps: Sequence[Step], timeout_s: float = EFFECT_TIMEOUT_S
+) -> str | None:
+    """Return what was seen of every step's effect; None when one was not seen within `timeout_s`."""
+    if not steps:
+        return "nothing was to be seen"
+    check = _CHECKS[effect]
+    deadline = time.monotonic() + timeout_s
+    seen: dict[int, str] = {}
+    while len(seen) < len(steps):
+        for number, step in enumerate(steps):
+            found = None if number in seen else await check(cluster, before, step)
+            if found is not None:
+                seen[number] = found
+        if len(seen) < len(steps):
+            if time.monotonic() > deadline:
+                return None
+            await asyncio.sleep(_LOOK_S)
+    return "; ".join(seen.values())
+
+
+async def _gone(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+    """The kernel or engine says that it ended, and clients no longer reach it."""
+    view = await cluster.runtime.inspect(step.node)
+    if view.state is not ProcessState.EXITED:
+        return None
+    probe = await cluster.subject.probe(step.node, 0.5)
+    if probe.health is Health.HEALTHY:
+        return None
+    return f"{step.node}: {view.raw}; its client port: {probe.connection}"
+
+
+async def _silent(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+    """The node or its clients get no answer, or it says itself that it is not well."""
+    node = (await cluster.subject.observe()).node(step.node)
+    if node.client.connection is not Connection.ACCEPTED:
+        return f"{step.node}: clients get no answer ({node.client.connection})"
+    if node.itself.health is not Health.HEALTHY:
+        return f"{step.node}: it does not say that it is healthy ({node.itself.connection})"
+    return None
+
+
+async def _slow(cluster: Cluster, before: Picture, step: Step) -> str | None:
+    """Answers take longer than the fault's delay, or twenty times what they took before."""
+    rule = step.rule if isinstance(step, Network) else None
+    node = (await cluster.subject.observe()).node(step.node)
+    if rule is None or rule.effect == "rate":
+        return await _throttled(node, rule.value if rule else 0.0)
+    for probe, was in (
+        (node.client, before.node(step.node).client),
+        (node.itself, before.node(step.node).itself),
+    ):
+        if probe.latency_ms is None and probe.connection is Connection.SILENT:
+            return f"{step.node}: no answer in time"
+        if probe.latency_ms is not None and probe.latency_ms >= 0.9 * rule.value:
+            return f"{step.node}: answers take {probe.latency_ms:.0f} ms, {was.latency_ms or 0:.0f} ms before"
+    return None
+
+
+async def _throttled(node: NodeView, bytes_per_s: float) -> str | None:
+    """A body of the node's own comes no faster than the rate."""
+    began = time.monotonic()
+    body = await _fetch(node, "/metrics", 1.0)
+    took_s = time.monotonic() - began
+    if body is not None and len(body) > 2 * bytes_per_s * took_s + 2048:
+        return None
+    if (
+        body is None
+        and node.client.connection is Connection.ACCEPTED
+        and node.itself.health is Health.HEALTHY
+    ):
+        return f"{node.name}: a fresh connection got no answer within {took_s:.1f} s"
+    return f"{node.name}: {len(body or b'')} bytes came in {took_s:.1f} s"
+
+
+async def _lossy(cluster: Cluster, before: Picture, step: Step) -> str | None:
+    """Of fresh connections some get no answer; where only peers are hit, the node itself is not well."""
+    if isinstance(step, Network) and step.rule.scope is Scope.PEERS:
+        return await _silent(cluster, before, step)
+    node = before.node(step.node)
+    answers = await asyncio.gather(*(_fetch(node, "/", 0.5) for _ in range(_TRIES)))
+    lost = sum(1 for answer in answers if not answer)
+    return f"{step.node}: {lost} of {_TRIES} fresh connections got no answer" if lost else None
+
+
+async def _limited(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+    """The kernel or engine says that the limit is in force, or the node has ended of it."""
+    view = await cluster.runtime.inspect(step.node)
+    if view.state is ProcessState.EXITED:
+        return f"{step.node}: {view.raw}"
+    if not isinstance(step, Limit):
+        return None
+    now = (await cluster.runtime.limits(step.node)).get(step.name)
+    return (
+        f"{step.node}: its {step.name} is {now:g}" if now is not None and now <= step.value + 0.01 else None
+    )
+
+
+async def _restarted(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+    """The node runs as another process than before."""
+    view = await cluster.runtime.inspect(step.node)
+    if not isinstance(step, Restart) or view.identity is None or view.identity == step.identity:
+        return None
+    return f"{step.node}: {view.raw}"
+
+
+async def _nothing(_cluster: Cluster, _before: Picture, _step: Step) -> str | None:
+    return "nothing was to be seen"
+
+
+async def _fetch(node: NodeView, path: str, timeout_s: float) -> bytes | None:
+    """Return what a fresh connection to the node's client port gets within `timeout_s`; None for nothing."""
+    address = urlsplit(node.address)
+    got = b""
+    writer: asyncio.StreamWriter | None = None
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            writer.write(f"GET {path} HTTP/1.0\r\nHost: {address.netloc}\r\n\r\n".encode())
+            while piece := await reader.read(65536):
+                got += piece
+    if writer is not None:
+        writer.transport.abort()
+    return got or None
+
+
+_CHECKS: Mapping[str, Check] = {
+    "gone": _gone,
+    "silent": _silent,
+    "slow": _slow,
+    "lossy": _lossy,
+    "limited": _limited,
+    "restarted": _restarted,
+    "nothing": _nothing,
+}

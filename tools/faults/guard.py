@@ -1,0 +1,108 @@
+"""The guard: what a fault is predicted to do, before it is done; what is refused; and how right it was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from subjects.base import Connection, Health, NodeView, Picture, ProcessState
+from tools.errors import Refused
+from tools.faults.catalogue import Fault
+
+Writes = Literal["go on", "stall", "stop"]
+
+STALL_S = {"etcd": 3.0, "tikv": 20.0}
+"""How long writes may stall when a leader is lost: twice etcd's longest usual election (1.8 s measured);
+TiKV's 10 to 20 raft ticks of 1 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What is expected of a fault."""
+
+    voters: int
+    votes_left: int
+    votes_needed: int
+    quorum_held: bool
+    leader_lost: bool
+    writes: Writes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What happened, in the prediction's terms. None is `not measured`."""
+
+    quorum_held: bool | None
+    leader_changed: bool | None
+    longest_stall_s: float | None
+    """The longest run of whole seconds without one successful operation."""
+
+
+def predict(
+    subject: str, picture: Picture, fault: Fault, nodes: Sequence[str], *, votes_lost: bool
+) -> Prediction:
+    """Say what the fault will do to a cluster that looks like `picture`."""
+    voting = {node.name for node in picture.nodes if has_vote(node)}
+    lost = voting.intersection(nodes) if votes_lost else set()
+    left, needed = len(voting) - len(lost), picture.quorum.needed
+    held = left >= needed
+    leader_lost = picture.leader in lost
+    writes: Writes = "stop" if not held else "stall" if leader_lost else "go on"
+    votes = f"{left} of {picture.quorum.voters} voters stay, {needed} are needed" if votes_lost else ""
+    return Prediction(
+        picture.quorum.voters,
+        left,
+        needed,
+        held,
+        leader_lost,
+        writes,
+        _words(subject, picture, fault, nodes, votes, writes),
+    )
+
+
+def has_vote(node: NodeView) -> bool:
+    """Whether the node counts for the majority now: it runs, answers, and says that it is healthy."""
+    running = node.process.state in (ProcessState.RUNNING, ProcessState.UNKNOWN)
+    silent = node.itself.connection in (Connection.SILENT, Connection.REFUSED)
+    return running and not silent and node.itself.health is not Health.UNHEALTHY
+
+
+def check_quorum(prediction: Prediction, *, allowed: bool) -> None:
+    """Refuse what would break the majority unless a person allowed it."""
+    if prediction.quorum_held or allowed:
+        return
+    raise Refused(
+        f"Refused: {prediction.votes_left} of {prediction.voters} voters would be left, "
+        f"{prediction.votes_needed} are needed; nothing could be written any more.",
+        "A person can allow it with --allow-quorum-loss. Otherwise choose a single node, or heal first.",
+    )
+
+
+def held(prediction: Prediction, outcome: Outcome, subject: str) -> bool | None:
+    """Say whether the prediction came true; None when too little was measured to tell."""
+    if outcome.longest_stall_s is None or outcome.quorum_held is None:
+        return None
+    if outcome.quorum_held != prediction.quorum_held:
+        return False
+    if prediction.writes == "stop":
+        return outcome.longest_stall_s >= 1
+    if prediction.leader_lost and outcome.leader_changed is False:
+        return False
+    return outcome.longest_stall_s <= (STALL_S[subject] if prediction.writes == "stall" else 1)
+
+
+def _words(
+    subject: str, picture: Picture, fault: Fault, nodes: Sequence[str], votes: str, writes: Writes
+) -> str:
+    if not nodes:
+        return "Nothing is done, so nothing should change."
+    roles = ", ".join(f"{name} ({picture.node(name).role})" for name in nodes)
+    felt = {
+        "go on": "reads and writes go on; clients that were talking to it move to the other nodes",
+        "stall": f"writes stall until a new leader is elected (up to {STALL_S[subject]:g} s), then go on",
+        "stop": "no majority is left: writes stop until it is healed",
+    }[writes]
+    if not votes:
+        felt = "clients that talk to it wait longer or try another"
+        votes = "It stays a member and keeps its vote"
+    return f"{roles}: {fault.meaning}. {votes}; {felt}."

@@ -1,0 +1,119 @@
+"""The healer: `python -m tools.faults.healer STATE_FOLDER`, a process that outlives a killed operator.
+
+It watches the operator processes that answer for open faults, by the kernel's notification, and each
+fault's time to live; when either ends it heals. With nothing left to heal it ends by itself.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from subjects.base import Cluster, Identity, ProcessState
+from subjects.clusters import open_by_id
+from subjects.runtimes import identity, layout
+from subjects.runtimes.identity import ExitWatch
+from subjects.state import StateFolder
+from tools.faults.healing import heal_all
+from tools.faults.journal import Journal, Record
+
+LOOK_S = 0.05
+"""How often the journal is looked at for new and expired faults; the look costs 30 µs."""
+LINGER_S = 1.0
+"""How long it stays with nothing to heal: a drill's next fault need not start another healer."""
+RETRY_S = 5.0
+"""How long it waits before it tries a failed heal again."""
+
+
+def main() -> None:
+    """Run until nothing is left to heal."""
+    state = StateFolder(Path(sys.argv[1]))
+    with (state.root / "healer.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another healer is at work
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        asyncio.run(Healer(state).run())
+
+
+class Healer:
+    """Watches and heals the faults of one state folder."""
+
+    def __init__(self, state: StateFolder) -> None:
+        self._state = state
+        self._journal = Journal(state.database)
+        self._name = f"healer {os.getpid()}"
+        self._watches: dict[Identity, ExitWatch] = {}
+        self._dead: set[Identity] = set()
+        self._wake = asyncio.Event()
+        self._tried: dict[int, float] = {}
+
+    async def run(self) -> None:
+        """Watch until there is nothing to heal for LINGER_S."""
+        me = identity.identify(os.getpid())
+        if me is not None:
+            layout.write_json(self._state.root / "healer.json", {"pid": os.getpid(), "started": me.started})
+        idle_since = time.monotonic()
+        while True:
+            faults = self._journal.open_faults()
+            if faults:
+                idle_since = time.monotonic()
+                self._watch(faults)
+                await self._heal([fault for fault in faults if self._is_due(fault)])
+            elif time.monotonic() - idle_since > LINGER_S or not self._state.database.exists():
+                return
+            await self._sleep()
+
+    def _watch(self, faults: list[Record]) -> None:
+        """Watch every owner, and say in the journal that each fault is watched over."""
+        for fault in faults:
+            if fault.owner not in self._watches:
+                self._watches[fault.owner] = ExitWatch(fault.owner, partial(self._owner_ended, fault.owner))
+            if fault.watched_by != self._name:
+                self._journal.watched(fault.id, self._name)
+
+    def _owner_ended(self, owner: Identity) -> None:
+        self._dead.add(owner)
+        self._wake.set()
+
+    def _is_due(self, fault: Record) -> bool:
+        if time.monotonic() - self._tried.get(fault.id, -RETRY_S) < RETRY_S:
+            return False
+        return fault.owner in self._dead or time.time() > fault.expires
+
+    async def _heal(self, due: list[Record]) -> None:
+        if not due:
+            return
+        for fault in due:
+            self._tried[fault.id] = time.monotonic()
+        await heal_all(self._journal, due, self._open, self._name)
+
+    async def _open(self, cluster_id: str) -> Cluster | None:
+        return await open_by_id(self._state, cluster_id)
+
+    async def _sleep(self) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), LOOK_S)
+        except TimeoutError:
+            return
+
+
+def running(state: StateFolder) -> Identity | None:
+    """Return the healer of this state folder if it runs."""
+    try:
+        raw = json.loads((state.root / "healer.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    known = Identity("process", str(raw["pid"]), raw["started"])
+    return None if identity.state(known) is ProcessState.EXITED else known
+
+
+if __name__ == "__main__":
+    main()

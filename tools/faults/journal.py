@@ -1,0 +1,227 @@
+"""The fault journal: what is about to be done and how it is undone, on disk before it is done.
+
+One row a fault in `operator.db`. A row is open until its undo was carried out and seen, or until the world
+was found to be another one than it says.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from subjects.base import Identity
+from tools.faults.steps import Step, from_json
+from tools.incidents.database import connect
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS faults (
+    id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, kind TEXT NOT NULL, nodes TEXT NOT NULL,
+    steps TEXT NOT NULL, members TEXT NOT NULL, prediction TEXT NOT NULL, owner TEXT NOT NULL,
+    ttl_s REAL NOT NULL, state TEXT NOT NULL, planned REAL NOT NULL, injected REAL, injected_at REAL,
+    effect_at REAL, effect TEXT, healed REAL, outcome TEXT, healer TEXT, claimed REAL, watched_by TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS fault_steps (
+    n INTEGER PRIMARY KEY, fault INTEGER NOT NULL REFERENCES faults, wall REAL NOT NULL, text TEXT NOT NULL
+) STRICT;
+"""
+
+CLAIM_S = 30.0
+"""A heal that was begun so long ago and not ended was begun by a process that is dead."""
+
+
+class State(StrEnum):
+    """How far a fault has come."""
+
+    PLANNED = "planned"
+    """Written down; it may have been done or not."""
+    INJECTED = "injected"
+    HEALING = "healing"
+    HEALED = "healed"
+    AMBIGUOUS = "ambiguous"
+    """The world was not the one that was written down. Closed, but never counted as recovered."""
+    FAILED = "failed"
+    """The undo failed; it will be tried again."""
+
+
+OPEN = (State.PLANNED, State.INJECTED, State.HEALING, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row."""
+
+    id: int
+    cluster: str
+    kind: str
+    nodes: tuple[str, ...]
+    steps: tuple[Step, ...]
+    members: Mapping[str, str | None]
+    """The member ids before it: what must be there again afterwards."""
+    prediction: Mapping[str, Any]
+    owner: Identity
+    """The operator process that answers for it."""
+    ttl_s: float
+    state: State
+    planned: float
+    injected: float | None
+    """Wall time just before the first step."""
+    injected_at: float | None
+    """Monotonic time just before the first step."""
+    effect_at: float | None
+    """Monotonic time when something else saw the effect."""
+    effect: str | None
+    healed: float | None
+    outcome: str | None
+    watched_by: str | None = field(default=None)
+
+    @property
+    def open(self) -> bool:
+        """Whether it still has to be undone."""
+        return self.state in OPEN
+
+    @property
+    def expires(self) -> float:
+        """Wall time when its time to live is over."""
+        return (self.injected or self.planned) + self.ttl_s
+
+
+class Journal:
+    """The journal of one state folder. Calls are short and may be made from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = connect(path)
+        self._db.row_factory = sqlite3.Row
+        self._db.executescript(_TABLES)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def plan(
+        self,
+        *,
+        cluster: str,
+        kind: str,
+        nodes: Sequence[str],
+        steps: Sequence[Step],
+        members: Mapping[str, str | None],
+        prediction: Mapping[str, Any],
+        owner: Identity,
+        ttl_s: float,
+    ) -> int:
+        """Write down what is about to be done; it is on disk when this returns. Returns its id."""
+        with self._lock:
+            cursor = self._db.execute(
+                "INSERT INTO faults (cluster, kind, nodes, steps, members, prediction, owner, ttl_s, state,"
+                " planned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    cluster,
+                    kind,
+                    json.dumps(list(nodes)),
+                    json.dumps([step.to_json() for step in steps]),
+                    json.dumps(dict(members)),
+                    json.dumps(dict(prediction)),
+                    json.dumps([owner.kind, owner.id, owner.started]),
+                    ttl_s,
+                    State.PLANNED,
+                    time.time(),
+                ),
+            )
+        return int(cursor.lastrowid or 0)
+
+    def injected(self, fault: int, *, wall: float, at: float) -> None:
+        """Note that all steps were taken, the first at that time."""
+        self._set(fault, state=State.INJECTED, injected=wall, injected_at=at)
+        self.note(fault, "injected")
+
+    def effect(self, fault: int, text: str, at: float) -> None:
+        """Note what something other than the injector saw of it, and when."""
+        self._set(fault, effect=text, effect_at=at)
+        self.note(fault, f"effect seen: {text}")
+
+    def claim(self, fault: int, healer: str) -> bool:
+        """Take the undo of an open fault upon oneself; False when somebody else is at it or it is closed."""
+        now = time.time()
+        with self._lock:
+            cursor = self._db.execute(
+                "UPDATE faults SET state = 'healing', healer = ?, claimed = ? WHERE id = ? AND"
+                " (state IN ('planned', 'injected', 'failed') OR (state = 'healing' AND claimed < ?))",
+                (healer, now, fault, now - CLAIM_S),
+            )
+        return cursor.rowcount == 1
+
+    def close_fault(self, fault: int, state: State, text: str) -> None:
+        """Note how the undo ended. FAILED leaves it open."""
+        self._set(fault, state=state, outcome=text, healed=time.time())
+        self.note(fault, f"{state}: {text}")
+
+    def watched(self, fault: int, healer: str) -> None:
+        """Note that the healer has seen it and watches over it."""
+        self._set(fault, watched_by=healer)
+
+    def note(self, fault: int, text: str) -> None:
+        """Keep one step of a fault's course, with its time."""
+        with self._lock:
+            self._db.execute(
+                "INSERT INTO fault_steps (fault, wall, text) VALUES (?, ?, ?)", (fault, time.time(), text)
+            )
+
+    def notes(self, fault: int) -> list[tuple[float, str]]:
+        """Return the course of a fault as (wall time, text)."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT wall, text FROM fault_steps WHERE fault = ? ORDER BY n", (fault,)
+            ).fetchall()
+        return [(row["wall"], row["text"]) for row in rows]
+
+    def get(self, fault: int) -> Record | None:
+        """Return the row with that id."""
+        return next(iter(self._select("WHERE id = ?", (fault,))), None)
+
+    def open_faults(self) -> list[Record]:
+        """Return the open faults, the oldest first."""
+        return self._select("WHERE state IN ('planned', 'injected', 'healing', 'failed')")
+
+    def latest(self) -> Record | None:
+        """Return the fault that was written down last."""
+        return next(iter(self._select("ORDER BY id DESC LIMIT 1")), None)
+
+    def _set(self, fault: int, **values: Any) -> None:
+        columns = ", ".join(f"{name} = ?" for name in values)
+        with self._lock:
+            self._db.execute(f"UPDATE faults SET {columns} WHERE id = ?", (*values.values(), fault))  # noqa: S608 - our own names
+
+    def _select(self, where: str, arguments: tuple[Any, ...] = ()) -> list[Record]:
+        with self._lock:
+            rows = self._db.execute(f"SELECT * FROM faults {where}", arguments).fetchall()  # noqa: S608 - our own words
+        return [_record(row) for row in rows]
+
+
+def _record(row: sqlite3.Row) -> Record:
+    return Record(
+        id=row["id"],
+        cluster=row["cluster"],
+        kind=row["kind"],
+        nodes=tuple(json.loads(row["nodes"])),
+        steps=tuple(from_json(raw) for raw in json.loads(row["steps"])),
+        members=json.loads(row["members"]),
+        prediction=json.loads(row["prediction"]),
+        owner=Identity(*json.loads(row["owner"])),
+        ttl_s=row["ttl_s"],
+        state=State(row["state"]),
+        planned=row["planned"],
+        injected=row["injected"],
+        injected_at=row["injected_at"],
+        effect_at=row["effect_at"],
+        effect=row["effect"],
+        healed=row["healed"],
+        outcome=row["outcome"],
+        watched_by=row["watched_by"],
+    )

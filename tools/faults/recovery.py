@@ -1,0 +1,120 @@
+"""Restored means restored: the same members, well by every view, clients served as before."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from subjects.base import Cluster, ClusterState, Picture
+from tools.load.figures import LoadFigures
+
+HOLD_S = 3.0
+"""How long all must be well without a break."""
+TIMEOUT_S = 40.0
+THROUGHPUT_SHARE = 0.8
+"""Throughput must be back within 20 % of what it was before the fault."""
+_LOOK_S = 0.25
+
+
+class Figures(Protocol):
+    """What measures clients; `tools.load.run.LoadRun` is one."""
+
+    def figures(self, since_wall: float, until_wall: float) -> LoadFigures:
+        """Return what was measured between two wall times."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be as before."""
+
+    name: str
+    ok: bool | None
+    """None: it was not measured."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What was found after a heal."""
+
+    ok: bool
+    healthy_wall: float | None
+    """Wall time from which all was well; None if it never was for HOLD_S."""
+    checks: tuple[Check, ...]
+
+
+async def confirm(
+    cluster: Cluster,
+    members: Mapping[str, str | None],
+    load: Figures | None,
+    baseline: LoadFigures | None,
+    timeout_s: float = TIMEOUT_S,
+) -> Recovery:
+    """Watch until all was well for HOLD_S, or `timeout_s` are over, and say what was and what was not."""
+    deadline = time.monotonic() + timeout_s
+    since: float | None = None
+    leader: str | None = None
+    while True:
+        picture = await cluster.subject.observe()
+        checks = _checks(picture, members, leader, _measured(load, since), baseline)
+        well = all(check.ok is not False for check in checks)
+        if not well:
+            since, leader = None, picture.leader
+        elif since is None:
+            since, leader = picture.at, picture.leader
+        elif time.time() - since >= HOLD_S + (1.0 if load else 0.0):
+            return Recovery(ok=True, healthy_wall=since, checks=checks)
+        if time.monotonic() > deadline:
+            return Recovery(ok=False, healthy_wall=None, checks=checks)
+        await asyncio.sleep(_LOOK_S)
+
+
+def _measured(load: Figures | None, since: float | None) -> LoadFigures | None:
+    """What clients measured in whole windows since all was well; None until there is one."""
+    if load is None or since is None or time.time() - since < 2.0:
+        return None
+    return load.figures(since + 1.0, time.time())
+
+
+def _checks(
+    picture: Picture,
+    members: Mapping[str, str | None],
+    leader: str | None,
+    now: LoadFigures | None,
+    baseline: LoadFigures | None,
+) -> tuple[Check, ...]:
+    return (
+        _same_members(picture, members),
+        Check(
+            "healthy",
+            picture.state is ClusterState.HEALTHY,
+            "; ".join(picture.problems) or "by their own view and by their peers'",
+        ),
+        Check("leader stable", leader is None or picture.leader == leader, f"{picture.leader} leads"),
+        _throughput(now, baseline),
+        _errors(now),
+    )
+
+
+def _same_members(picture: Picture, members: Mapping[str, str | None]) -> Check:
+    present = {node.name: node.member_id for node in picture.nodes}
+    wrong = [name for name, member in members.items() if member and present.get(name) != member]
+    if wrong:
+        return Check("same members", ok=False, text=f"{', '.join(wrong)}: not the member it was before")
+    return Check("same members", ok=True, text=f"{len(present)} members with the ids they had")
+
+
+def _throughput(now: LoadFigures | None, baseline: LoadFigures | None) -> Check:
+    if now is None or baseline is None or now.ops_per_s is None or not baseline.ops_per_s:
+        return Check("throughput", ok=None, text="not measured")
+    share = now.ops_per_s / baseline.ops_per_s
+    text = f"{now.ops_per_s:.0f} operations/s, {share:.0%} of before"
+    return Check("throughput", ok=share >= THROUGHPUT_SHARE, text=text)
+
+
+def _errors(now: LoadFigures | None) -> Check:
+    if now is None or now.errors is None:
+        return Check("client errors", ok=None, text="not measured")
+    return Check("client errors", ok=now.errors == 0, text=f"{now.errors} errors")

@@ -1,0 +1,249 @@
+"""Faults as the tools use them: plan, guard, journal, inject, see the effect, heal, see the recovery."""
+
+import asyncio
+import contextlib
+import math
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from subjects.base import Cluster, Identity, Picture, ProcessState
+from subjects.clusters import open_by_id
+from subjects.errors import NotReady, SubjectError
+from subjects.runtimes import identity
+from subjects.runtimes.keeper import spawn
+from subjects.state import StateFolder
+from tools.errors import NothingToDo, Refused, UnknownNode
+from tools.faults import catalogue, guard, healer
+from tools.faults.catalogue import Fault, Settings, Target
+from tools.faults.effects import wait_for_effect
+from tools.faults.healing import HealReport, heal, heal_all
+from tools.faults.journal import Journal, Record, State
+from tools.faults.steps import Step
+
+if TYPE_CHECKING:
+    from tools.detection.monitor import Monitor
+
+HEALER_TIMEOUT_S = 5.0
+MAX_TTL_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A fault that was injected and seen to have taken effect, or not seen."""
+
+    record: Record
+    prediction: guard.Prediction
+    roles: tuple[str, ...]
+    effect: str | None
+    """What something other than the injector saw; None when the effect was not seen in time."""
+    before: Picture
+
+
+class FaultService:
+    """The faults of one session."""
+
+    def __init__(self, state: StateFolder, seed: int | None = None) -> None:
+        self._state = state
+        self.journal = Journal(state.database)
+        self.injections: list[Injection] = []
+        """What this session injected, in order."""
+        self._random = random.Random(seed)  # noqa: S311 - a seed that repeats is what is wanted
+        self._owner = _own_identity()
+
+    def close(self) -> None:
+        """Close the journal."""
+        self.journal.close()
+
+    async def inject(
+        self,
+        cluster: Cluster,
+        kind: str,
+        target: str = "random",
+        settings: Settings | None = None,
+        *,
+        allow_quorum_loss: bool = False,
+        several: bool = False,
+        monitor: "Monitor | None" = None,
+    ) -> Injection:
+        """Inject one fault. Refused by the guard with the reason, before anything is touched.
+
+        `target` is `random`, `leader`, `follower` or a node's name; faults that choose for themselves
+        ignore `random`.
+        """
+        fault = catalogue.find(kind)
+        settings = settings or Settings()
+        self._check(cluster, fault, settings, several=several)
+        before = await cluster.subject.observe()
+        nodes = self._choose(cluster, before, fault, target)
+        votes_lost = catalogue.takes_votes(fault, settings)
+        prediction = guard.predict(cluster.subject.name, before, fault, nodes, votes_lost=votes_lost)
+        guard.check_quorum(prediction, allowed=allow_quorum_loss)
+        targets = [await _target(cluster, node) for node in nodes]
+        value = fault.default if settings.value is None else settings.value
+        steps = [step for target in targets for step in fault.steps(target, settings, value)]
+        number = await asyncio.to_thread(
+            self.journal.plan,
+            cluster=cluster.id,
+            kind=kind,
+            nodes=nodes,
+            steps=steps,
+            members={node.name: node.member_id for node in before.nodes},
+            prediction=asdict(prediction),
+            owner=self._owner,
+            ttl_s=settings.ttl_s,
+        )
+        await self._ensure_healer(number)
+        planned: AbstractContextManager[None] = nullcontext()
+        if fault.planned and monitor is not None:
+            planned = monitor.maintenance(nodes, "a planned restart")
+        with planned:
+            await self._do(cluster, number, steps)
+            effect = await wait_for_effect(cluster, before, fault.effect, steps)
+        if effect is not None:
+            self.journal.effect(number, effect, time.monotonic())
+        record = self.journal.get(number)
+        if record is None:
+            raise NotReady("The fault journal was deleted while a fault was injected.")
+        roles = tuple(str(before.node(node).role) for node in nodes)
+        injection = Injection(record, prediction, roles, effect, before)
+        self.injections.append(injection)
+        return injection
+
+    async def heal(self, cluster: Cluster, fault: int | None = None) -> list[HealReport]:
+        """Heal one fault, or every open one of this cluster, the latest first."""
+        records = [each for each in self.journal.open_faults() if each.cluster == cluster.id]
+        if fault is not None:
+            records = [each for each in records if each.id == fault]
+        if not records:
+            raise NothingToDo(
+                "There is no open fault to heal.", "cluster_status tells what is wrong, if anything."
+            )
+        return [
+            await heal(self.journal, record, cluster, self._owner.id)
+            for record in sorted(records, key=lambda each: -each.id)
+        ]
+
+    async def restore(self, *, orphans_only: bool = False) -> list[HealReport]:
+        """Heal every open fault of the state folder, or those whose operator is dead. Can be repeated."""
+        records = self.journal.open_faults()
+        if orphans_only:
+            records = [each for each in records if not _alive(each.owner)]
+        return await heal_all(self.journal, records, self._open, f"restore {os.getpid()}")
+
+    def open_on(self, node: str) -> Record | None:
+        """Return the open fault that was made for `node`, the latest first."""
+        open_faults = sorted(self.journal.open_faults(), key=lambda each: -each.id)
+        return next((each for each in open_faults if node in each.nodes), None)
+
+    async def _open(self, cluster_id: str) -> Cluster | None:
+        return await open_by_id(self._state, cluster_id)
+
+    def _check(self, cluster: Cluster, fault: Fault, settings: Settings, *, several: bool) -> None:
+        able = catalogue.capability(fault, cluster.runtime, settings)
+        if not able.available:
+            raise Refused(f"{fault.kind} can't be done here: {able.reason}.", _possible(cluster))
+        if not 0 < settings.ttl_s <= MAX_TTL_S:
+            raise Refused(f"ttl_s must be above 0 and at most {MAX_TTL_S:g} s, not {settings.ttl_s:g}.")
+        if settings.value is not None and (not math.isfinite(settings.value) or settings.value < 0):
+            raise Refused(
+                f"value must be a number from 0 up ({fault.unit or 'not used'}), not {settings.value}."
+            )
+        running = self.journal.open_faults()
+        if running and not several:
+            raise Refused(
+                f"Fault {running[0].id} ({running[0].kind} on {', '.join(running[0].nodes)}) is still open.",
+                "Heal it first with fault_heal, or ask for several faults at once.",
+            )
+
+    def _choose(self, cluster: Cluster, picture: Picture, fault: Fault, target: str) -> list[str]:
+        stores = list(cluster.subject.stores)
+        if fault.choose == "nobody":
+            return []
+        if fault.choose == "majority":
+            return sorted(self._random.sample(stores, len(stores) // 2 + 1))
+        if fault.choose == "leader":
+            target = "leader"
+        if target in ("leader", "follower"):
+            return [self._by_role(picture, stores, target)]
+        if target == "random":
+            return [self._random.choice(stores)]
+        if target not in cluster.subject.nodes:
+            raise UnknownNode(target, (*cluster.subject.nodes, "random", "leader", "follower"))
+        return [target]
+
+    def _by_role(self, picture: Picture, stores: Sequence[str], role: str) -> str:
+        if picture.leader is None:
+            raise Refused("There is no leader now, so neither a leader nor a follower can be chosen.")
+        if role == "leader":
+            return picture.leader
+        return self._random.choice([store for store in stores if store != picture.leader])
+
+    async def _do(self, cluster: Cluster, number: int, steps: Sequence[Step]) -> None:
+        wall, at = time.time(), time.monotonic()
+        try:
+            for step in steps:
+                await step.do(cluster.runtime)
+        except (SubjectError, OSError) as error:
+            record = self.journal.get(number)
+            if record is not None:
+                await heal(self.journal, replace(record, state=State.PLANNED), cluster, self._owner.id)
+            raise Refused(f"The fault could not be injected, and was undone: {error}.") from error
+        await asyncio.to_thread(self.journal.injected, number, wall=wall, at=at)
+
+    async def _ensure_healer(self, number: int) -> None:
+        """Wait until a healer says in the journal that it watches over this fault; start one if need be."""
+        deadline = time.monotonic() + HEALER_TIMEOUT_S
+        started_at = 0.0
+        while True:
+            record = self.journal.get(number)
+            if record is not None and record.watched_by is not None:
+                return
+            now = time.monotonic()
+            if now > deadline:
+                self.journal.close_fault(number, State.HEALED, "never injected: no healer could be started")
+                raise NotReady(
+                    f"The healer did not start within {HEALER_TIMEOUT_S:g} s, so nothing was injected; "
+                    f"{self._state.root / 'healer' / 'log'} may say why."
+                )
+            if healer.running(self._state) is None and now - started_at > 1.0:
+                started_at = now
+                with contextlib.suppress(FileNotFoundError):
+                    (self._state.root / "healer.json").unlink()
+                await spawn(
+                    [sys.executable, "-m", "tools.faults.healer", str(self._state.root)],
+                    self._state.root / "healer",
+                )
+            await asyncio.sleep(0.01)
+
+
+async def _target(cluster: Cluster, node: str) -> Target:
+    view = await cluster.runtime.inspect(node)
+    if view.identity is None:
+        raise Refused(f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first.")
+    return Target(node, view.identity, await cluster.runtime.limits(node))
+
+
+def _possible(cluster: Cluster) -> str:
+    able = [
+        kind
+        for kind, fault in catalogue.CATALOGUE.items()
+        if catalogue.capability(fault, cluster.runtime).available
+    ]
+    return f"What can be done here: {', '.join(able)}." if able else "Nothing can be injected here."
+
+
+def _own_identity() -> Identity:
+    known = identity.identify(os.getpid())
+    if known is None:
+        raise NotReady("This process cannot see itself in the process table.")
+    return known
+
+
+def _alive(owner: Identity) -> bool:
+    return identity.state(owner) is not ProcessState.EXITED

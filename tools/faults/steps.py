@@ -1,0 +1,197 @@
+"""What a fault is made of: steps, written down before they are taken and undone from what was written.
+
+Each step knows how it is done, how it is undone, and how something other than the injector can see that
+it took effect. Undoing is idempotent. A world that is not the one that was written down is left alone and
+told of (`Undone.AMBIGUOUS`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from subjects.base import Direction, Identity, LinkRule, ProcessState, Runtime, Scope
+from subjects.errors import StaleTarget
+
+
+class Undone(StrEnum):
+    """How an undo ended."""
+
+    HEALED = "healed"
+    AMBIGUOUS = "ambiguous"
+    """The world is not the one that was written down; it was not touched."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class UndoReport:
+    """How the undo of one step ended, and what was found."""
+
+    outcome: Undone
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The base of all steps."""
+
+    op: ClassVar[str]
+    node: str
+
+    async def do(self, runtime: Runtime) -> None:
+        """Take the step. StaleTarget when the target is no longer the one that was meant."""
+        raise NotImplementedError
+
+    async def undo(self, runtime: Runtime) -> UndoReport:
+        """Undo it, or find that there is nothing to undo; SubjectError when it can't be undone now."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it is journalled."""
+        return {"op": self.op, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(Step):
+    """SIGKILL; undone by starting the node on its own data."""
+
+    op: ClassVar[str] = "kill"
+    identity: Identity
+
+    async def do(self, runtime: Runtime) -> None:
+        """Kill that very process."""
+        await runtime.kill(self.node, self.identity)
+
+    async def undo(self, runtime: Runtime) -> UndoReport:
+        """Start it again, unless somebody else did."""
+        return await _start_again(runtime, self.node, self.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Step):
+    """Freeze; undone by letting it go on."""
+
+    op: ClassVar[str] = "pause"
+    identity: Identity
+
+    async def do(self, runtime: Runtime) -> None:
+        """Freeze that very process."""
+        await runtime.pause(self.node, self.identity)
+
+    async def undo(self, runtime: Runtime) -> UndoReport:
+        """Let it go on if it is still the one that was frozen."""
+        try:
+            await runtime.resume(self.node, self.identity)
+        except StaleTarget:
+            return await _someone_was_here(runtime, self.node, self.identity)
+        return UndoReport(Undone.HEALED, f"{self.node} goes on")
+
+
+@dataclass(frozen=True, slots=True)
+class Network(Step):
+    """One more rule in the cluster's network; undone by taking that one rule out."""
+
+    op: ClassVar[str] = "network"
+    rule: LinkRule
+
+    async def do(self, runtime: Runtime) -> None:
+        """Add the rule to those in force."""
+        await runtime.set_network([*await runtime.network(), self.rule])
+
+    async def undo(self, runtime: Runtime) -> UndoReport:
+        """Take it out, and leave the rules of others in force."""
+        present = list(await runtime.network())
+        if self.rule not in present:
+            # Putting the same rules in force again makes sure that somebody carries them out.
+            await runtime.set_network(present)
+            return UndoReport(Undone.HEALED, f"no such rule is in force for {self.node}")
+        present.remove(self.rule)
+        await runtime.set_network(present)
+        return UndoReport(Undone.HEALED, f"the network of {self.node} passes again")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit(Step):
+    """A limit on the node's process; undone by putting back what was there before."""
+
+    op: ClassVar[str] = "limit"
+    identity: Identity
+    name: str
+    """disk_bytes or cpu_share."""
+    value: float
+    before: float | None
+
+    async def do(self, runtime: Runtime) -> None:
+        """Set it on that very process."""
+        await runtime.set_limit(self.node, self.identity, self.name, self.value)
+
+    async def undo(self, runtime: Runtime) -> UndoReport:
+        """Lift it; a node that ended because of it is started again: a new process has no limit."""
+        view = await runtime.inspect(self.node)
+        if view.state is ProcessState.EXITED:
+            return await _start_again(runtime, self.node, self.identity)
+        try:
+            await runtime.set_limit(self.node, self.identity, self.name, self.before)
+        except StaleTarget:
+            return await _someone_was_here(runtime, self.node, self.identity)
+        return UndoReport(Undone.HEALED, f"{self.node} has its {self.name} back")
+
+
+@dataclass(frozen=True, slots=True)
+class Restart(Step):
+    """A graceful stop and a start, as an operator does it."""
+
+    op: ClassVar[str] = "restart"
+    identity: Identity
+
+    async def do(self, runtime: Runtime) -> None:
+        """Stop and start."""
+        await runtime.stop(self.node)
+        await runtime.start(self.node)
+
+    async def undo(self, runtime: Runtime) -> UndoReport:
+        """Start it if the restart was interrupted half way."""
+        await runtime.start(self.node)
+        return UndoReport(Undone.HEALED, f"{self.node} runs")
+
+
+async def _start_again(runtime: Runtime, node: str, killed: Identity) -> UndoReport:
+    view = await runtime.inspect(node)
+    if view.state is ProcessState.EXITED:
+        await runtime.start(node)
+        return UndoReport(Undone.HEALED, f"{node} was started again on its own data")
+    if view.identity == killed:
+        return UndoReport(Undone.HEALED, f"{node} was never hit: it is the process it was before")
+    return UndoReport(Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: somebody else started it")
+
+
+async def _someone_was_here(runtime: Runtime, node: str, meant: Identity) -> UndoReport:
+    view = await runtime.inspect(node)
+    if view.state is ProcessState.EXITED:
+        # What was done to the process ended with it; that it ended is not ours, but it is left whole.
+        await runtime.start(node)
+        return UndoReport(Undone.AMBIGUOUS, f"{node} had ended meanwhile ({view.raw}); it was started again")
+    return UndoReport(
+        Undone.AMBIGUOUS,
+        f"{node} is no longer {_name(meant)} but {_name(view.identity)}: somebody else restarted it",
+    )
+
+
+def _name(identity: Identity | None) -> str:
+    return "something unknown" if identity is None else f"{identity.kind} {identity.id[:12]}"
+
+
+def from_json(raw: Mapping[str, Any]) -> Step:
+    """Return the step that `to_json` wrote; KeyError for an op that this version doesn't know."""
+    fields = {key: value for key, value in raw.items() if key != "op"}
+    if "identity" in fields:
+        fields["identity"] = Identity(**fields["identity"])
+    if "rule" in fields:
+        rule = fields["rule"]
+        fields["rule"] = LinkRule(
+            **{**rule, "scope": Scope(rule["scope"]), "direction": Direction(rule["direction"])}
+        )
+    return _OPS[raw["op"]](**fields)
+
+
+_OPS: Mapping[str, type[Step]] = {each.op: each for each in (Kill, Pause, Network, Limit, Restart)}
