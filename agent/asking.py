@@ -1,0 +1,75 @@
+"""Questions to the person, one line each: may this run, and shall we go on."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from agent.models.base import ToolCall
+from agent.permissions import Answer
+from agent.view.words import call_words, one_line
+from tools.registry import Effect
+
+if TYPE_CHECKING:
+    from prompt_toolkit import PromptSession
+
+Aside = Callable[[], AbstractContextManager[None]]
+"""How the terminal is had for a question: `View.aside`."""
+
+EFFECT_WORDS = {Effect.READ: "reads", Effect.ACT: "acts", Effect.DESTROY: "destroys"}
+
+CHOICES = "[y]es once / [a]lways this session / [n]o, and why"
+
+INTERRUPTED = "interrupted before it was answered"
+
+
+async def may_run(call: ToolCall, effect: Effect, aside: Aside) -> Answer:
+    """Ask whether `call` may run. Ctrl-C and Ctrl-D mean no, as does every answer that is not a yes."""
+    words = f"{one_line(call.name, 60)} {call_words(call.arguments)}".strip()
+    question = (
+        f"{words} ({EFFECT_WORDS[effect]}) – run it? [y]es once / [a]lways this session / [n]o, and why: "
+    )
+    while True:
+        try:
+            said = await _line(question, aside)
+        except (KeyboardInterrupt, EOFError):
+            return Answer("no", INTERRUPTED)
+        if said:
+            return read_answer(said)
+
+
+def read_answer(said: str) -> Answer:
+    """Read an answer: only an unmistakable yes is one, all other words are the reason for a no."""
+    match said.strip().lower():
+        case "y" | "yes" | "once":
+            return Answer("once")
+        case "a" | "always":
+            return Answer("session")
+    first, _, rest = said.strip().partition(" ")
+    if first.lower().rstrip(",.:;") in ("n", "no"):
+        return Answer("no", rest.strip())
+    return Answer("no", said.strip())
+
+
+async def press_enter(text: str, aside: Aside) -> bool:
+    """Wait for Enter; False for Ctrl-C and Ctrl-D."""
+    try:
+        await _line(text, aside)
+    except (KeyboardInterrupt, EOFError):
+        return False
+    return True
+
+
+async def _line(question: str, aside: Aside) -> str:
+    from prompt_toolkit.input.typeahead import clear_typeahead
+
+    with aside():
+        session = _session()
+        clear_typeahead(session.input)  # keys that were typed before the question do not answer it
+        return (await session.prompt_async(question, handle_sigint=True)).strip()
+
+
+def _session() -> "PromptSession[str]":
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import DummyHistory
+
+    return PromptSession(history=DummyHistory())

@@ -1,0 +1,266 @@
+"""Slash commands: what a person can do without the model. The docstring of each is its help."""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from agent.events import Text
+from agent.export import as_markdown, fenced
+from agent.permissions import Mode
+from agent.talk import Talk
+from agent.view.base import View
+from agent.view.records import tables
+from agent.view.words import one_line
+from tools.errors import ToolError
+from tools.events import Failed, Notice, Table
+
+
+class Quit(Exception):
+    """The person leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a command has before it."""
+
+    talk: Talk
+    view: View
+    argument: str
+
+
+Run = Callable[[Desk], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command."""
+
+    name: str
+    run: Run
+    values: Callable[[Talk], Iterable[str]]
+    """What its argument may be, for completion."""
+
+    @property
+    def help(self) -> str:
+        """What it does, in a sentence."""
+        return (self.run.__doc__ or "").strip()
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(
+    values: Callable[[Talk], Iterable[str]] = lambda _: (),
+) -> Callable[[Run], Run]:
+    """Declare the function below as the command of that name; a trailing `_` is dropped."""
+
+    def declare(
+        function: Run,
+    ) -> Run:
+        name = function.__name__.rstrip("_")
+        COMMANDS[name] = Command(name, function, values)
+        return function
+
+    return declare
+
+
+async def run(line: str, talk: Talk | None, view: View) -> None:
+    """Run the command that `line` names; what it finds is shown. Raises Quit, AgentError, ToolError."""
+    name, _, argument = line.removeprefix("/").partition(" ")
+    if name in ("quit", "exit", "q"):
+        raise Quit
+    if name in ("help", "?", ""):
+        view.show(help_table())
+        return
+    known = COMMANDS.get(name)
+    if known is None:
+        near = [f"/{other}" for other in COMMANDS if name and other.startswith(name[0])]
+        hint = f" Did you mean {' or '.join(near)}?" if near else " /help lists them."
+        view.show(Failed(f"There is no command /{one_line(name, 40)}.{hint}"))
+        return
+    if talk is None:
+        view.show(Failed(f"/{name} needs the session, which is not open. Ask anything to open it again."))
+        return
+    await known.run(Desk(talk, view, argument.strip()))
+
+
+def completions(before: str, talk: Talk | None) -> Iterator[tuple[str, str]]:
+    """Yield what the last word of a line that begins with `/` may become, and what it is."""
+    name, space, _ = before.removeprefix("/").partition(" ")
+    if not space:
+        yield from (
+            (f"/{each}", COMMANDS[each].help if each in COMMANDS else about) for each, about in _names()
+        )
+        return
+    known = COMMANDS.get(name)
+    if known is not None and talk is not None:
+        yield from ((value, "") for value in known.values(talk))
+
+
+def help_table() -> Table:
+    """Return the help."""
+    rows = [(f"/{name}", about) for name, about in _names()]
+    keys = (
+        ("Enter", "send; after \\ or with Alt: a new line"),
+        ("Ctrl-C", "stop what runs; twice: abandon it. At the prompt: clear, then leave"),
+        ("Shift-Tab", "next mode: read-only, ask, auto"),
+        ("Ctrl-R", "search what was entered before"),
+    )
+    return Table("", ("", "what it does"), (*rows, *keys))
+
+
+def _names() -> Iterator[tuple[str, str]]:
+    yield "help", "Show this."
+    yield from ((name, each.help) for name, each in COMMANDS.items())
+    yield "quit", "Leave."
+
+
+async def _shown(at: Desk, tool: str) -> None:
+    """Run a reading tool and show what it found."""
+    outcome = await at.talk.run_tool(tool, {})
+    if not outcome.ok:
+        at.view.show(Failed(one_line(outcome.data.get("error") or outcome.text)))
+        return
+    for event in tables(outcome.data):
+        at.view.show(event)
+
+
+@command()
+async def status(at: Desk) -> None:
+    """Show the cluster: its nodes, their roles and states."""
+    now = at.talk.status()
+    at.view.show(Notice(f"{now.model or now.driver} · mode {now.mode.value} · session {at.talk.id}"))
+    await _shown(at, "cluster_status")
+
+
+@command()
+async def tools(at: Desk) -> None:
+    """List the tools that the model has, and what each does to the world."""
+    rows = tuple(
+        (name, tool.effect.value, _sentence(tool.description)) for name, tool in at.talk.tools.items()
+    )
+    at.view.show(Table("", ("tool", "effect", "what it does"), rows))
+
+
+@command(lambda _: [mode.value for mode in Mode])
+async def mode(at: Desk) -> None:
+    """Show or set what may run without asking: read-only, ask or auto."""
+    if at.argument:
+        if at.argument not in [each.value for each in Mode]:
+            at.view.show(Failed(f"There is no mode {at.argument!r}: read-only, ask or auto."))
+            return
+        at.talk.set_mode(Mode(at.argument))
+    at.view.show(Notice(f"Mode: {at.talk.mode.value}"))
+
+
+@command(lambda talk: talk.models)
+async def model(at: Desk) -> None:
+    """Show or change who answers."""
+    if at.argument:
+        at.view.show(Notice(await at.talk.use_model(at.argument)))
+        return
+    now = at.talk.status()
+    at.view.show(
+        Notice(f"{now.model or now.driver}. To change it: /model {' | '.join(at.talk.models) or 'NAME'}")
+    )
+
+
+@command(lambda talk: [item.id for item in talk.ledger])
+async def show(at: Desk) -> None:
+    """Show one piece of evidence whole: /show E7."""
+    found = at.talk.ledger.get(at.argument.upper()) if at.argument else None
+    if found is None:
+        at.view.show(Failed(f"There is no evidence {at.argument!r}. /evidence lists what there is."))
+        return
+    at.view.show(
+        Notice(
+            f"{found.id} · {found.source}{f' · {found.node}' if found.node else ''} · {_clock(found.wall)}"
+        )
+    )
+    at.view.show(Text(fenced(found.text), done=True))
+
+
+@command()
+async def evidence(at: Desk) -> None:
+    """List the evidence: its ids, where it came from, how it begins."""
+    rows = tuple(
+        (item.id, _clock(item.wall), item.source, item.node or "", one_line(item.text, 80))
+        for item in at.talk.ledger
+    )
+    if not rows:
+        at.view.show(Notice("There is no evidence yet: it comes with tool results and signals."))
+        return
+    at.view.show(Table("", ("id", "at", "from", "node", "begins"), rows))
+
+
+@command()
+async def timeline(at: Desk) -> None:
+    """Show what happened, in order: signals, detections, acts."""
+    await _shown(at, "timeline")
+
+
+@command()
+async def incidents(at: Desk) -> None:
+    """List the incidents so far."""
+    await _shown(at, "incident_list")
+
+
+@command()
+async def cost(at: Desk) -> None:
+    """Show what the session has used: context, tokens, money."""
+    now = at.talk.status()
+    window = (
+        f"{now.context_tokens:,} of {now.context_limit:,}" if now.context_limit else f"{now.context_tokens:,}"
+    )
+    money = "not known" if now.cost_usd is None else f"${now.cost_usd:.4f}"
+    at.view.show(Notice(f"context {window} tokens · {now.tokens:,} tokens in all · cost {money}"))
+
+
+@command()
+async def compact(at: Desk) -> None:
+    """Replace what was said by a summary, to make room in the context."""
+    if not await at.talk.compact():
+        at.view.show(Notice("There was nothing to gain by compacting."))
+
+
+@command()
+async def resume(at: Desk) -> None:
+    """Go on with an earlier session: /resume ID, or the last one."""
+    at.view.show(Notice(await at.talk.resume(at.argument)))
+
+
+@command()
+async def export(at: Desk) -> None:
+    """Write the conversation as Markdown: /export FILE."""
+    path = Path(at.argument).expanduser() if at.argument else Path(f"operator-{at.talk.id}.md")
+    try:
+        with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(as_markdown(at.talk.id, at.talk.messages, at.talk.ledger))
+    except FileExistsError:
+        raise ToolError(f"{path} exists already.", "Give another name: /export FILE.") from None
+    except OSError as error:
+        raise ToolError(f"{path} cannot be written: {error.strerror}.") from error
+    at.view.show(Notice(f"Written to {path}."))
+
+
+@command()
+async def clear(at: Desk) -> None:
+    """Begin a new conversation; the cluster stays as it is."""
+    await at.talk.clear()
+    at.view.show(Notice("A new conversation. The cluster is as it was."))
+
+
+@command()
+async def restore(at: Desk) -> None:
+    """Heal every fault that is still open."""
+    at.view.show(Notice(await at.talk.restore()))
+
+
+def _sentence(description: str) -> str:
+    words = " ".join(line for line in description.splitlines() if not line.startswith("#"))
+    return one_line(words.split(". ")[0], 120)
+
+
+def _clock(wall: float) -> str:
+    return datetime.fromtimestamp(wall).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,173 @@
+"""The prompt: history, many lines, completion, the status line, and what the keys do."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.styles import Style
+
+from agent.talk import Status
+from agent.view.style import PROMPT
+
+STYLE = Style.from_dict(
+    {
+        "bottom-toolbar": "noreverse dim",
+        "prompt": "bold ansicyan",
+        "continuation": "dim",
+        "completion-menu": "noreverse bg:default",
+        "completion-menu.completion": "noreverse bg:default fg:default",
+        "completion-menu.completion.current": "bold underline bg:default fg:default",
+        "completion-menu.meta.completion": "dim bg:default fg:default",
+        "completion-menu.meta.completion.current": "bg:default fg:default",
+    }
+)
+
+LEAVING = "Ctrl-C again, or Ctrl-D, to leave"
+
+Words = Callable[[str], Iterable[tuple[str, str]]]
+"""Given the text before the cursor, what the last word may become, each with a few words about it."""
+
+
+class WordCompleter(Completer):
+    """Completes the last word."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
+        """Yield what the last word may become."""
+        before = document.text_before_cursor
+        last = "" if before.endswith((" ", "\n")) else before.split()[-1] if before.split() else ""
+        for word, about in self._words(before):
+            if word.startswith(last) and word != last:
+                yield Completion(word, start_position=-len(last), display_meta=about)
+
+
+class Prompt:
+    """Asks for the next request, as often as it is told to."""
+
+    def __init__(
+        self, history: Path | None, words: Words, status: Callable[[], str], next_mode: Callable[[], None]
+    ) -> None:
+        self._status = status
+        self._next_mode = next_mode
+        self._leaving = False
+        self._session: PromptSession[str] = PromptSession(
+            message=[("class:prompt", f"{PROMPT} ")],
+            prompt_continuation=[("class:continuation", "… ")],
+            multiline=True,
+            history=_history(history),
+            completer=WordCompleter(words),
+            complete_while_typing=Condition(self._at_a_command),
+            reserve_space_for_menu=6,
+            bottom_toolbar=self._toolbar,
+            key_bindings=self._keys(),
+            style=STYLE,
+            enable_suspend=True,
+            mouse_support=False,
+        )
+        self._session.default_buffer.on_text_changed += lambda _: self._stay()
+
+    async def ask(self, draft: str = "") -> str | None:
+        """Return what the person entered, or None when they want to leave."""
+        self._leaving = False
+        try:
+            return await self._session.prompt_async(default=draft)
+        except EOFError:
+            return None
+
+    def refresh(self) -> None:
+        """Draw the status line anew, if the prompt is shown."""
+        self._session.app.invalidate()
+
+    def _at_a_command(self) -> bool:
+        return self._session.default_buffer.text.startswith("/")
+
+    def _toolbar(self) -> StyleAndTextTuples:
+        return [("", LEAVING if self._leaving else self._status())]
+
+    def _stay(self) -> None:
+        self._leaving = False
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("enter")
+        def enter(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if buffer.complete_state and buffer.complete_state.current_completion:
+                buffer.complete_state = None
+            elif buffer.document.text_before_cursor.endswith("\\") and buffer.document.is_cursor_at_the_end:
+                buffer.delete_before_cursor()
+                buffer.newline(copy_margin=False)
+            else:
+                buffer.validate_and_handle()
+
+        @keys.add("escape", "enter")
+        def new_line(event: KeyPressEvent) -> None:
+            event.current_buffer.newline(copy_margin=False)
+
+        @keys.add("c-c")
+        @keys.add("<sigint>")
+        def interrupt(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            elif self._leaving:
+                event.app.exit(exception=EOFError)
+            else:
+                self._leaving = True
+
+        @keys.add("s-tab")
+        def mode(event: KeyPressEvent) -> None:
+            self._next_mode()
+            event.app.invalidate()
+
+        return keys
+
+
+def status_words(status: Status | None, columns: int) -> str:
+    """Say the status in one line; what matters least goes first when there is no room."""
+    if status is None:
+        return " starting…"
+    who = status.model or {"playbook": "script (not Claude)"}.get(status.driver, status.driver)
+    parts = [who, status.mode.value, *_used(status)]
+    if status.cluster:
+        parts.append(status.cluster)
+    while len(parts) > 1 and len(" " + " · ".join(parts)) > columns:
+        parts.pop()
+    return f" {' · '.join(parts)}"[:columns]
+
+
+def _used(status: Status) -> Sequence[str]:
+    used: list[str] = []
+    if status.context_tokens and status.context_limit:
+        share = 100 * status.context_tokens / status.context_limit
+        used.append(f"context {share:.0f} %" if share >= 1 else "context <1 %")
+    elif status.context_tokens:
+        used.append(f"context {_thousands(status.context_tokens)}")
+    if status.cost_usd is not None:
+        used.append(f"${status.cost_usd:.2f}")
+    if status.tokens:
+        used.append(f"{_thousands(status.tokens)} tokens")
+    return used
+
+
+def _thousands(number: int) -> str:
+    return f"{number / 1000:.1f}k" if number >= 1000 else str(number)
+
+
+def _history(path: Path | None) -> History:
+    """Keep what was entered in `path`, readable by its owner only; in memory where that can't be."""
+    if path is None:
+        return InMemoryHistory()
+    try:
+        path.touch(mode=0o600, exist_ok=True)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(path)

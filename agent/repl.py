@@ -1,0 +1,229 @@
+"""The chat at a terminal: prompt, turn, prompt. The prompt and what is drawn in place never meet.
+
+The prompt appears at once; the session opens behind it. While a turn runs, lines that are typed reach
+the model at its next safe point, and slash commands wait for the turn's end.
+"""
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from prompt_toolkit.application import run_in_terminal
+
+from agent import asking, commands
+from agent.errors import AgentError
+from agent.keyboard import Handlers, Keyboard
+from agent.models.base import ToolCall
+from agent.permissions import Answer
+from agent.prompt import Prompt, status_words
+from agent.talk import Opening, Status, Talk
+from agent.view.terminal import TerminalView
+from subjects.errors import SubjectError
+from tools.errors import ToolError
+from tools.events import Failed, Notice
+from tools.registry import Effect
+
+HINT_AFTER_S = 0.4
+"""How long a turn may take to stop before the person is told of the second Ctrl-C."""
+
+HARD_AFTER = 3
+"""The Ctrl-C that cancels the turn's task itself, should all else hang."""
+
+__all__ = ["Opening", "Repl", "Status", "Talk"]
+
+
+class Repl:
+    """One chat. `run` returns the exit code; whoever opened the session closes it."""
+
+    def __init__(self, view: TerminalView, opening: Opening, history: Path | None = None) -> None:
+        self._view = view
+        self._opening = opening
+        self._opened: asyncio.Task[Talk] | None = None
+        self._turn: asyncio.Task[object] | None = None
+        self._interrupts = 0
+        self._hint: asyncio.TimerHandle | None = None
+        self._queued: list[str] = []
+        self._drawing = False
+        self._prompt = Prompt(history, self._words, self._status_line, self._next_mode)
+        self._keyboard = Keyboard(
+            Handlers(view.typing, self._typed_ahead, self._interrupt, self._next_mode),
+        )
+
+    @property
+    def talk(self) -> Talk | None:
+        """The session, once it is open."""
+        task = self._opened
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
+
+    async def run(self, first: str = "") -> int:
+        """Chat until the person leaves; `first` is asked before the first prompt."""
+        self._open()
+        if first:
+            self._queued.append(first)
+        draft = ""
+        self._view.on_held = self._draw_above
+        try:
+            while True:
+                text = self._queued.pop(0) if self._queued else await self._read(draft)
+                if text is None:
+                    return 0
+                draft = await self._handle(text.strip())
+        except commands.Quit:
+            return 0
+        finally:
+            self._view.on_held = None
+            await self._abandon_opening()
+
+    async def ask_permission(self, call: ToolCall, effect: Effect) -> Answer:
+        """Ask the person whether `call` may run: what `Opening` is given."""
+        answer = await asking.may_run(call, effect, self._view.aside)
+        if answer.reason == asking.INTERRUPTED:
+            self._interrupt()
+        return answer
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    async def _read(self, draft: str) -> str | None:
+        with self._view.aside():
+            return await self._prompt.ask(draft)
+
+    def _draw_above(self) -> None:
+        """Draw what happened while the prompt is shown, above it, once for all that came at once."""
+        if self._drawing or self._turn is not None:
+            return
+        self._drawing = True
+
+        def draw() -> None:
+            self._drawing = False
+            self._view.draw_held()
+
+        run_in_terminal(draw)
+
+    def _words(self, before: str) -> Iterable[tuple[str, str]]:
+        if before.startswith("/"):
+            return commands.completions(before, self.talk)
+        return [(node, "node") for node in (self.talk.nodes if self.talk else ())]
+
+    def _status_line(self) -> str:
+        talk = self.talk
+        failed = self._opened is not None and self._opened.done() and talk is None
+        if failed:
+            return " no session: /help"
+        return status_words(talk.status() if talk else None, shutil.get_terminal_size().columns)
+
+    def _next_mode(self) -> None:
+        if self.talk is not None:
+            self.talk.set_mode(self.talk.mode.following)
+            if self._turn is not None:
+                self._view.show(Notice(f"Mode: {self.talk.mode.value}"))
+
+    # -- acting ------------------------------------------------------------------------------------
+
+    async def _handle(self, text: str) -> str:
+        """Do what was entered; return what the next prompt begins with."""
+        if not text:
+            return ""
+        work = self._command(text) if text.startswith("/") else self._ask(text)
+        returned = await self._run(work)
+        if talk := self.talk:
+            late = "\n".join(talk.unread())
+            self._queued += [late] if late else []
+        return self._keyboard.draft or returned or ""
+
+    async def _command(self, text: str) -> str:
+        await commands.run(text, self.talk, self._view)
+        return ""
+
+    async def _ask(self, text: str) -> str:
+        talk = await self._session()
+        end = await talk.ask(text)
+        if end.reason == "interrupted":
+            self._view.show(Notice("Interrupted."))
+        return text if end.unheard else ""
+
+    async def _run(self, work: "asyncio._CoroutineLike[str]") -> str | None:
+        """Run one turn or command, listening to the keyboard; whatever goes wrong, the chat goes on."""
+        self._interrupts = 0
+        turn: asyncio.Task[str] = asyncio.ensure_future(asyncio.create_task(work))
+        self._turn = turn
+        try:
+            with self._keyboard.listening(), self._signals():
+                return await turn
+        except (AgentError, ToolError, SubjectError) as error:
+            self._view.show(Failed(str(error)))
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                raise
+            self._view.show(Notice("Abandoned. Check the state with /status before acting.", "warning"))
+        except commands.Quit:
+            raise
+        except Exception as error:  # noqa: BLE001 - the edge: a bug must not end the conversation
+            self._view.show(Failed(f"A bug in operator: {type(error).__name__}: {error}. The chat goes on."))
+        finally:
+            self._turn = None
+            self._view.typing("")
+            if self._hint is not None:
+                self._hint.cancel()
+            if not turn.done():
+                turn.cancel()
+        return None
+
+    def _typed_ahead(self, line: str) -> None:
+        """Hand a line to the model at its next safe point; a command waits for the turn's end."""
+        if line.startswith("/") or self.talk is None:
+            self._queued.append(line)
+        else:
+            self.talk.interject(line)
+        self._view.show(Notice(f"queued: {line}"))
+
+    def _interrupt(self) -> None:
+        turn = self._turn
+        if turn is None:
+            return
+        self._interrupts += 1
+        if self.talk is None or self._interrupts >= HARD_AFTER:
+            turn.cancel()
+            return
+        self.talk.interrupt()
+        if self._hint is None or self._interrupts == 1:
+            text = "Stopping at the next safe point. Ctrl-C again abandons what runs."
+            loop = asyncio.get_running_loop()
+            self._hint = loop.call_later(HINT_AFTER_S, self._view.show, Notice(text))
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Take SIGINT from outside (`kill -INT`) as Ctrl-C; the keyboard's own arrives as a key."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    # -- the session -------------------------------------------------------------------------------
+
+    def _open(self) -> asyncio.Task[Talk]:
+        async def opening() -> Talk:
+            return await self._opening(self.ask_permission)
+
+        self._opened = asyncio.create_task(opening())
+        self._opened.add_done_callback(lambda _: self._prompt.refresh())
+        return self._opened
+
+    async def _session(self) -> Talk:
+        """Return the session; one that failed to open is tried again. Raises what opening raises."""
+        task = self._opened
+        if task is None or (task.done() and self.talk is None):
+            task = self._open()
+        return await asyncio.shield(task)
+
+    async def _abandon_opening(self) -> None:
+        if self._opened is not None and not self._opened.done():
+            self._opened.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._opened

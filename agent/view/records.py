@@ -1,0 +1,62 @@
+"""Any tool's result as a notice and tables, for a person who asked without the model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from agent.view.words import one_line
+from tools.events import Event, Notice, Table
+
+MAX_COLUMNS = 7
+MAX_ROWS = 200
+HIDDEN = ("ok", "next")
+"""Fields that speak to the model."""
+
+
+def tables(data: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield what is single as one notice, then each list of records as a table."""
+    single = [
+        f"{_title(name)} {_cell(value)}"
+        for name, value in data.items()
+        if name not in HIDDEN and not _records(value) and value not in (None, "", [], {})
+    ]
+    if single:
+        yield Notice(" · ".join(single))
+    for name, value in data.items():
+        if records := _records(value):
+            yield _table(_title(name), records)
+
+
+def _records(value: Any) -> Sequence[Mapping[str, Any]]:
+    if isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
+        return value
+    return ()
+
+
+def _table(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
+    """Make a table of the fields that any of the records fills, in the order in which they come."""
+    names: dict[str, None] = {}
+    for record in records:
+        names.update({name: None for name, value in record.items() if value not in (None, "", [], {})})
+    columns = list(names)[:MAX_COLUMNS]
+    rows = tuple(tuple(_cell(record.get(name)) for name in columns) for record in records[:MAX_ROWS])
+    return Table(title, tuple(_title(name) for name in columns), rows)
+
+
+def _title(name: str) -> str:
+    return one_line(name, 40).replace("_", " ")
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case Mapping():
+            return one_line(", ".join(f"{name} {_cell(item)}" for name, item in value.items()), 120)
+        case list() | tuple():
+            return one_line(", ".join(_cell(item) for item in value), 120)
+        case _:
+            return one_line(value, 120)
