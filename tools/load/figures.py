@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class OperationFigures:
-    """One kind of operation in one window. Latency counts from when the operation was due."""
+    """One kind of operation in one window. Latency counts from when the operation was due.
+
+    Percentiles are of the operations that succeeded; what timed out has no latency and is counted apart.
+    """
 
     operations: int
+    """Completed with success."""
     errors: int
     timeouts: int
     p50_ms: float | None
@@ -39,7 +43,23 @@ class Window:
     """read, update, insert, scan, read_modify_write, and `all`."""
     last_error: str = ""
     by_node: Mapping[str, int] | None = None
-    """Errors by endpoint, where the driver can tell."""
+    """Failed attempts by endpoint, where the driver can tell; also those that succeeded elsewhere, which
+    are no errors."""
+    latencies: str = ""
+    """All latencies of the window in microseconds, an encoded HdrHistogram (V2, base64): percentiles over
+    several windows are made of these. Empty where the source keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadTotals:
+    """Everything from the first window of a load to its last."""
+
+    seconds: float
+    operations: int
+    errors: int
+    timeouts: int
+    by_kind: Mapping[str, OperationFigures]
+    """As in `Window`, with `all`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +70,7 @@ class LoadFigures:
     p50_ms: float | None
     p99_ms: float | None
     errors: int | None
+    """Errors and timeouts together."""
 
 
 @dataclass(frozen=True, slots=True)

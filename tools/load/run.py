@@ -1,0 +1,126 @@
+"""A load as operator's own process sees it: the last windows, figures over them, and the end."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from subjects.base import LoadTarget
+from tools.load.figures import LoadFigures, LoadTotals, Window, WriteCheck
+from tools.load.process import GeneratorProcess
+from tools.load.settings import LoadSettings
+from tools.load.source import LoadFailed, LoadSource
+from tools.load.spans import between, summed
+
+__all__ = ["LoadFailed", "LoadRun", "LoadSettings"]
+
+KEPT_WINDOWS = 3600
+"""The windows kept in memory, an hour; all are in the run's folder."""
+
+VERIFY_S = 60.0
+"""How long reading back every acknowledged write may take; what is unread by then is told as such."""
+
+OnWindow = Callable[[Window], None]
+OnEnd = Callable[[str], None]
+
+
+class LoadRun:
+    """One load, from its start to its end. Whoever starts it stops it."""
+
+    def __init__(self, source: LoadSource, settings: LoadSettings) -> None:
+        self.settings = settings
+        self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
+        self.problem = ""
+        """Why it ended, when nobody stopped it."""
+        self.started_wall = time.time()
+        self._source = source
+        self._reader: asyncio.Task[None] | None = None
+        self._news = asyncio.Condition()
+        self._ended = False
+
+    @classmethod
+    async def start(
+        cls,
+        target: LoadTarget,
+        settings: LoadSettings,
+        folder: Path,
+        on_window: OnWindow,
+        on_end: OnEnd | None = None,
+    ) -> "LoadRun":
+        """Start our generator on `target` and return when its run phase has begun.
+
+        `on_window` is called with each window; `on_end` with the reason, if it ends by itself. Raises
+        ToolError for settings that make no sense, LoadFailed when the records can't be written.
+        """
+        settings = settings.checked()
+        return await cls.over(GeneratorProcess(target, settings, folder), settings, on_window, on_end)
+
+    @classmethod
+    async def over(
+        cls, source: LoadSource, settings: LoadSettings, on_window: OnWindow, on_end: OnEnd | None = None
+    ) -> "LoadRun":
+        """Start a load on any source of windows."""
+        run = cls(source, settings)
+        await source.start()
+        run.started_wall = time.time()
+        run._reader = asyncio.create_task(run._read(on_window, on_end))
+        return run
+
+    @property
+    def running(self) -> bool:
+        """Whether windows still come."""
+        return self._reader is not None and not self._ended
+
+    def figures(self, since_wall: float, until_wall: float) -> LoadFigures:
+        """Return the figures of the windows wholly between two wall times; None where there are none."""
+        return summed(between(self.windows, since_wall, until_wall))
+
+    def latest(self, count: int) -> LoadFigures:
+        """Return the figures of the last `count` windows."""
+        return summed(list(self.windows)[-count:])
+
+    async def wait_windows(self, count: int, timeout_s: float) -> bool:
+        """Wait until there have been `count` windows; False when they did not come in time."""
+        try:
+            async with asyncio.timeout(timeout_s), self._news:
+                await self._news.wait_for(lambda: len(self.windows) >= count or not self.running)
+        except TimeoutError:
+            return False
+        return len(self.windows) >= count
+
+    async def verify(self, *, resume: bool = True, timeout_s: float = VERIFY_S) -> WriteCheck:
+        """Pause, let what is under way end, read back every acknowledged write, and go on if `resume`.
+
+        No windows come meanwhile. LoadFailed when the generator is gone, or keeps no record of writes.
+        """
+        return await self._source.verify(resume=resume, timeout_s=timeout_s)
+
+    async def stop(self) -> LoadTotals | None:
+        """Stop, and return the totals where the source has any. Safe to call again."""
+        totals = await self._source.stop()
+        if self._reader is not None:
+            await asyncio.wait([self._reader])
+        return totals
+
+    async def aclose(self) -> None:
+        """End it at once; nothing of it runs afterwards."""
+        await self._source.aclose()
+        if self._reader is not None:
+            await asyncio.wait([self._reader])
+
+    async def _read(self, on_window: OnWindow, on_end: OnEnd | None) -> None:
+        try:
+            async for window in self._source.windows():
+                self.windows.append(window)
+                on_window(window)
+                async with self._news:
+                    self._news.notify_all()
+        except LoadFailed as error:
+            self.problem = str(error)
+            if on_end is not None:
+                on_end(self.problem)
+        finally:
+            self._ended = True
+            async with self._news:
+                self._news.notify_all()

@@ -1,0 +1,35 @@
+"""Where windows come from: our own generator, or another program that measures (go-ycsb)."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from tools.errors import ToolError
+from tools.load.figures import LoadTotals, Window, WriteCheck
+
+
+class LoadFailed(ToolError):
+    """The load could not begin, or ended by itself; the text says why."""
+
+
+class LoadSource(Protocol):
+    """A load that runs outside this process. Used by one task at a time, except for `windows`."""
+
+    async def start(self) -> None:
+        """Write the records and begin; returns when the run phase has begun. LoadFailed if it can't."""
+        ...
+
+    def windows(self) -> AsyncIterator[Window]:
+        """Yield each window as it ends, until the load is stopped; LoadFailed if it ended by itself."""
+        ...
+
+    async def verify(self, *, resume: bool, timeout_s: float) -> WriteCheck:
+        """Read back every acknowledged write; LoadFailed where no record of them is kept."""
+        ...
+
+    async def stop(self) -> LoadTotals | None:
+        """Stop issuing and return the totals, if there are any; safe to call again."""
+        ...
+
+    async def aclose(self) -> None:
+        """End the load at once, and wait until nothing of it runs."""
+        ...

@@ -1,0 +1,35 @@
+"""Figures over a span of windows."""
+
+from collections.abc import Iterable
+
+from tools.load.figures import LoadFigures, Window
+from tools.load.recorder import merge_histograms, percentile_ms
+
+NOT_MEASURED = LoadFigures(None, None, None, None)
+
+EDGE_S = 0.05
+"""A window belongs to a span if no more than this of it lies outside."""
+
+
+def between(windows: Iterable[Window], since_wall: float, until_wall: float) -> list[Window]:
+    """Return the windows that lie wholly in the span of wall times."""
+    return [
+        window
+        for window in windows
+        if window.wall - window.seconds >= since_wall - EDGE_S and window.wall <= until_wall + EDGE_S
+    ]
+
+
+def summed(windows: list[Window]) -> LoadFigures:
+    """Return the figures of all windows together; percentiles are of all their operations, not averages."""
+    seconds = sum(window.seconds for window in windows)
+    if seconds <= 0:
+        return NOT_MEASURED
+    whole = all(window.latencies or not window.operations for window in windows)
+    merged = merge_histograms([w.latencies for w in windows if w.latencies]) if whole else None
+    return LoadFigures(
+        ops_per_s=sum(window.operations for window in windows) / seconds,
+        p50_ms=percentile_ms(merged, 50),
+        p99_ms=percentile_ms(merged, 99),
+        errors=sum(window.errors + window.timeouts for window in windows),
+    )
