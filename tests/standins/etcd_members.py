@@ -1,4 +1,4 @@
-"""Real etcd members, started bare: for tests and benchmarks below the runtimes, that kill and pause at will."""
+"""Real etcd members, started bare: for tests and benchmarks below the runtimes, killed and paused at will."""
 
 import json
 import signal
