@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tools.diagnosis.base import Diagnostician
     from tools.faults.service import FaultService
     from tools.incidents.store import IncidentStore
+    from tools.load.figures import LoadFigures
     from tools.load.run import LoadRun
 
 
@@ -43,6 +44,8 @@ class Workbench:
     cluster: Cluster | None = None
     monitor: "Monitor | None" = None
     load: "LoadRun | None" = None
+    baseline: "LoadFigures | None" = None
+    """What clients got just before the last fault; None where no load was running."""
     allow_quorum_loss: bool = False
     """Given on the command line; a model cannot set it."""
 

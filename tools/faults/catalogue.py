@@ -188,6 +188,7 @@ CATALOGUE: Mapping[str, Fault] = {
             _restart,
             (Primitive.RESTART,),
             "restarted",
+            takes_votes=True,
             diagnoses=("planned_restart", "none"),
             planned=True,
         ),

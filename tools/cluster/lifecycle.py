@@ -1,0 +1,149 @@
+"""Bringing a cluster up, seeing that it is healthy, watching it, and taking it down."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from subjects.base import Cluster, ClusterState, Picture
+from subjects.clusters import decide, find_cluster, open_cluster
+from subjects.errors import NotReady
+from tools.detection.monitor import Monitor
+from tools.events import Notice, Progress
+from tools.workbench import Workbench
+
+HEALTHY_TIMEOUT_S = {"process": 30.0, "docker": 180.0}
+"""etcd on local processes takes 2.5 s (measured); TiKV's containers wait for PD and for each other."""
+_LOOK_S = 0.1
+
+
+async def find(bench: Workbench) -> Cluster | None:
+    """Return the session's cluster: the one it has, or one that an earlier run left."""
+    if bench.cluster is None:
+        found = await find_cluster(bench.state)
+        if found is not None:
+            await use(bench, found)
+    return bench.cluster
+
+
+async def start(bench: Workbench) -> tuple[Picture, float]:
+    """Bring the chosen cluster up, wait until it is healthy, watch it. Returns the last look and the seconds.
+
+    NotReady when it does not become healthy; what runs is left as it is, to be looked at.
+    """
+    began = time.monotonic()
+    if bench.cluster is None:
+        choice = bench.choice
+        decision = await decide(choice.subject, choice.runtime)
+        bench.emit(Notice(f"Cluster: {decision.reason}."))
+        bench.cluster = await open_cluster(bench.state, decision, choice.compose_file)
+    cluster = bench.cluster
+    if bench.monitor is None:
+        await cluster.runtime.up()
+    else:
+        with bench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
+            await cluster.runtime.up()
+    picture = await wait_healthy(bench, cluster, began)
+    await watch(bench)
+    return picture, time.monotonic() - began
+
+
+async def wait_healthy(bench: Workbench, cluster: Cluster, began: float) -> Picture:
+    """Look until the cluster is healthy; NotReady with what is wrong when it doesn't become so."""
+    bound_s = HEALTHY_TIMEOUT_S.get(cluster.runtime.name, 60.0)
+    told = 0.0
+    while True:
+        picture = await cluster.subject.observe()
+        elapsed_s = time.monotonic() - began
+        if picture.state is ClusterState.HEALTHY:
+            bench.emit(Progress(f"{cluster.label} is healthy", elapsed_s, done=True))
+            return picture
+        if elapsed_s > bound_s:
+            raise NotReady(
+                f"{cluster.label} is not healthy after {bound_s:g} s: {'; '.join(picture.problems)}. "
+                "read_logs shows what the nodes say; `operator deploy down` removes it."
+            )
+        if elapsed_s - told >= 0.5:
+            told = elapsed_s
+            bench.emit(Progress(f"Waiting until {cluster.label} is healthy", elapsed_s))
+        await asyncio.sleep(_LOOK_S)
+
+
+async def use(bench: Workbench, cluster: Cluster) -> None:
+    """Make this the session's cluster; watch it if anything of it runs."""
+    bench.cluster = cluster
+    picture = await cluster.subject.observe()
+    if picture.state is not ClusterState.DOWN:
+        await watch(bench)
+
+
+async def watch(bench: Workbench) -> None:
+    """Have a monitor on the cluster from now on."""
+    if bench.monitor is None and bench.cluster is not None:
+        bench.monitor = Monitor(bench.cluster, bench.ledger, bench.incidents, bench.emit)
+        await bench.monitor.start()
+
+
+async def stop(bench: Workbench) -> None:
+    """End the load, the watching and the cluster, in this order; its data is deleted."""
+    cluster = bench.require_cluster()
+    await release(bench)
+    await cluster.runtime.down()
+    await cluster.aclose()
+    bench.cluster = None
+
+
+async def release(bench: Workbench) -> None:
+    """End the load and the watching; the cluster goes on."""
+    if bench.load is not None:
+        await bench.load.aclose()
+        bench.load = None
+    if bench.monitor is not None:
+        await bench.monitor.stop()
+        bench.monitor = None
+
+
+def describe(cluster: Cluster, picture: Picture) -> dict[str, object]:
+    """Return the picture as tools and `deploy status` give it."""
+    return {
+        "cluster": cluster.label,
+        "state": str(picture.state),
+        "problems": list(picture.problems),
+        "leader": picture.leader,
+        "term": picture.term,
+        "revision": picture.revision,
+        "quorum": {"voters": picture.quorum.voters, "up": picture.quorum.up, "needed": picture.quorum.needed},
+        "alarms": list(picture.alarms),
+        "nodes": [_node(picture, name) for name in [node.name for node in picture.nodes]],
+        "looked_in_s": picture.took_s,
+    }
+
+
+def _node(picture: Picture, name: str) -> dict[str, object]:
+    """One node, each view beside the others."""
+    node = picture.node(name)
+    fields: dict[str, object] = {
+        "name": node.name,
+        "role": str(node.role),
+        "process": str(node.process.state),
+        "exit_code": node.process.exit_code,
+        "clients_reach_it": str(node.client.connection),
+        "says_of_itself": str(node.itself.health),
+        "health_port": str(node.itself.connection),
+        "peers_connected_to_it": dict(node.peers),
+        "control_plane_says": str(node.control),
+        "heartbeat_age_s": node.heartbeat_age_s,
+        "version": node.version,
+        "term": node.term,
+        "raft_index": node.raft_index,
+        "lag": node.lag,
+        "db_bytes": node.db_bytes,
+        "disk_free_bytes": node.disk_free_bytes,
+        "address": node.address,
+        **node.details,
+    }
+    return {key: value for key, value in fields.items() if value is not None and value != "unknown"}
+
+
+def nodes_down(picture: Picture) -> Sequence[str]:
+    """Return the nodes that do not say that they are healthy."""
+    return [node.name for node in picture.nodes if node.itself.health != "healthy"]

@@ -1,0 +1,177 @@
+"""store_kill, store_restart, fault_inject, fault_heal."""
+
+import time
+from typing import Literal
+
+from pydantic import Field
+
+from subjects.base import Direction, ProcessState, Scope
+from tools.errors import Refused
+from tools.events import Progress
+from tools.faults import recovery, telling
+from tools.faults.catalogue import CATALOGUE, Settings
+from tools.faults.healing import HealReport
+from tools.faults.service import MAX_TTL_S, Injection
+from tools.load.figures import LoadFigures
+from tools.registry import Effect, Params, Result, tool
+from tools.workbench import Workbench
+
+BASELINE_S = 10.0
+"""How far back the load is averaged before a fault, to compare with afterwards."""
+
+_TARGET = "A node's name, or `random`, `leader` or `follower`."
+
+
+class KillParams(Params):
+    """Which store."""
+
+    target: str = Field("random", description=_TARGET)
+
+
+class RestartParams(Params):
+    """Which store."""
+
+    node: str | None = Field(
+        None, description="A node's name; left out: every node that an open fault holds down."
+    )
+
+
+class InjectParams(Params):
+    """Which fault, where, how strong, how long."""
+
+    kind: str = Field(description=f"One of: {', '.join(CATALOGUE)}.")
+    target: str = Field("random", description=_TARGET)
+    scope: Literal["peers", "clients", "both"] = Field("both", description="Network faults: whose traffic.")
+    direction: Literal["in", "out", "both"] = Field("both", description="Network faults: seen from the node.")
+    value: float | None = Field(
+        None,
+        description="Strength: ms (network_delay), share (connection_loss), bytes/s (network_rate), cores.",
+    )
+    ttl_s: float = Field(
+        300.0, gt=0, le=MAX_TTL_S, description="Seconds after which it is undone in any case."
+    )
+    several: bool = Field(False, description="Also while another fault is open.")
+
+
+class HealParams(Params):
+    """Which fault."""
+
+    fault: int | None = Field(None, description="A fault's number; left out: every open one.")
+
+
+@tool(Effect.DESTROY)
+async def store_kill(params: KillParams, bench: Workbench) -> Result:
+    """SIGKILL one store, predicted beforehand and verified afterwards."""
+    return await _inject(bench, InjectParams(kind="kill", target=params.target))
+
+
+@tool(Effect.DESTROY)
+async def fault_inject(params: InjectParams, bench: Workbench) -> Result:
+    """Inject one fault of the catalogue."""
+    return await _inject(bench, params)
+
+
+@tool(Effect.ACT)
+async def store_restart(params: RestartParams, bench: Workbench) -> Result:
+    """Bring a store back, or restart a healthy one as planned."""
+    cluster = bench.require_cluster()
+    if params.node is None:
+        return await _heal(bench, None)
+    node = bench.require_node(params.node)
+    fault = bench.faults.open_on(node)
+    if fault is not None:
+        return await _heal(bench, fault.id)
+    view = await cluster.runtime.inspect(node)
+    if view.state is ProcessState.RUNNING:
+        return await _planned_restart(bench, node)
+    if not cluster.runtime.owned:
+        raise Refused("This cluster is somebody else's: it is only watched.")
+    await cluster.runtime.start(node)
+    return await _recovered(bench, [], time.time(), {"started": node})
+
+
+@tool(Effect.ACT)
+async def fault_heal(params: HealParams, bench: Workbench) -> Result:
+    """Undo a fault and see that the cluster has recovered."""
+    return await _heal(bench, params.fault)
+
+
+async def _inject(bench: Workbench, params: InjectParams) -> Result:
+    cluster = bench.require_cluster()
+    settings = Settings(Scope(params.scope), Direction(params.direction), params.value, ttl_s=params.ttl_s)
+    bench.baseline = _baseline(bench)
+    done = await bench.faults.inject(
+        cluster,
+        params.kind,
+        params.target,
+        settings,
+        allow_quorum_loss=bench.allow_quorum_loss,
+        several=params.several,
+        monitor=bench.monitor,
+    )
+    return _injected(done)
+
+
+def _injected(done: Injection) -> Result:
+    following = "Wait for the monitor with wait_for_detection; it is not told of this."
+    if done.effect is None:
+        following = "The effect was not seen in time: heal it with fault_heal, or look with cluster_status."
+    return Result(
+        telling.injection(done),
+        ok=done.effect is not None,
+        next=following,
+        node=done.record.nodes[0] if len(done.record.nodes) == 1 else None,
+    )
+
+
+def _baseline(bench: Workbench) -> LoadFigures | None:
+    """What clients got just before."""
+    if bench.load is None or not bench.load.running:
+        return None
+    now = time.time()
+    return bench.load.figures(now - BASELINE_S, now)
+
+
+async def _heal(bench: Workbench, fault: int | None) -> Result:
+    cluster = bench.require_cluster()
+    reports = await bench.faults.heal(cluster, fault)
+    return await _recovered(bench, reports, time.time(), {})
+
+
+async def _recovered(
+    bench: Workbench, reports: list[HealReport], healed_wall: float, more: dict[str, object]
+) -> Result:
+    """Watch until all is as before, and say so or not."""
+    cluster = bench.require_cluster()
+    nodes = ", ".join(dict.fromkeys(node for report in reports for node in report.nodes)) or "the cluster"
+    bench.emit(Progress(f"Healed {nodes}; watching that it stays well for {recovery.HOLD_S:g} s"))
+    load = bench.load if bench.load is not None and bench.load.running else None
+    found = await recovery.confirm(cluster, _members(bench, reports), load, bench.baseline)
+    healed = all(report.ok for report in reports)
+    if bench.monitor is not None:
+        for incident in bench.monitor.open_incidents:
+            bench.incidents.heal(incident, "; ".join(r.text for r in reports) or "started", healed_wall)
+    return Result(
+        {"healed": healed, "faults": telling.heals(reports), **more, **telling.recovery(found, healed_wall)},
+        ok=healed and found.ok,
+        next=""
+        if found.ok
+        else "Look with cluster_status and read_logs: not everything is as it was before.",
+    )
+
+
+def _members(bench: Workbench, reports: list[HealReport]) -> dict[str, str | None]:
+    """The member ids from before the first of these faults."""
+    for report in reports:
+        record = bench.faults.journal.get(report.fault)
+        if record is not None:
+            return dict(record.members)
+    return {}
+
+
+async def _planned_restart(bench: Workbench, node: str) -> Result:
+    cluster = bench.require_cluster()
+    bench.baseline = _baseline(bench)
+    done = await bench.faults.inject(cluster, "restart", node, monitor=bench.monitor)
+    reports = await bench.faults.heal(cluster, done.record.id)
+    return await _recovered(bench, reports, time.time(), {"restarted": node, "planned": True})
