@@ -93,6 +93,12 @@ class EtcdSubject:
         host, port = self.watch_address(node)
         return f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
 
+    def client_request(self, node: str) -> tuple[str, int, bytes]:
+        """Ask `/version` on the port that clients use: answered by the member alone."""
+        parts = urlsplit(self._endpoints[node].client)
+        host, port = parts.hostname or "127.0.0.1", parts.port or 2379
+        return host, port, f"GET /version HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+
     async def observe(self) -> Picture:
         """Ask every member everything at once."""
         at, began = time.time(), time.monotonic()

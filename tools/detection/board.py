@@ -17,10 +17,17 @@ class Observation:
     node: str | None
     raw: str
     at: float = field(default_factory=time.monotonic)
-    """Monotonic seconds."""
+    """Monotonic seconds when we learned of it."""
     via: str = ""
     """Which of several lines from the same side: a port, or a neighbour."""
     exit_code: int | None = None
+    as_of: float | None = None
+    """Monotonic time of what it tells, where that is earlier: when the look began that told it."""
+
+    @property
+    def told(self) -> float:
+        """The time that it is a picture of."""
+        return self.at if self.as_of is None else self.as_of
 
     @property
     def key(self) -> "Key":
@@ -40,6 +47,7 @@ class Condition:
     rule: Rule
     count: int = 1
     last: float = 0.0
+    """Monotonic time of the last picture that showed it."""
     case: str | None = None
     """The incident that it belongs to."""
     follows: bool = False
@@ -71,7 +79,7 @@ class Board:
     def put(self, observation: Observation, signal: Signal) -> Condition:
         """Note a condition that was not there before."""
         condition = Condition(
-            observation, signal, rule(observation.source, observation.kind), last=observation.at
+            observation, signal, rule(observation.source, observation.kind), last=observation.told
         )
         self._held[observation.key] = condition
         return condition
@@ -94,7 +102,7 @@ class Board:
 
     def stale(self, observation: Observation) -> bool:
         """Tell whether that side said `all well` about the node after `observation` was made."""
-        return observation.at < self._cleared.get((observation.source, observation.node), 0.0)
+        return observation.told < self._cleared.get((observation.source, observation.node), 0.0)
 
     def clear(
         self,

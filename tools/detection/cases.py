@@ -43,6 +43,8 @@ class Case:
     opened_wall: float
     nodes: list[str]
     invariants: list[str]
+    texts: list[str]
+    """What was detected, in words; the same words again are the same trouble."""
     caused: float
     """Monotonic time of the last detection in it."""
     reopened: int = 0
@@ -100,8 +102,10 @@ class Cases:
         """Return the case that a detection belongs to: one under way, one that came back, or a new one."""
         now = self._clock()
         grouped = next((case for case in self if now - case.caused < GROUP_S), None)
-        case = grouped or self._flapping(nodes, now, text) or self._new(nodes, invariants, text, signals)
+        case = grouped or self._flapping(text, now) or self._new(nodes, invariants, text, signals)
         case.caused = now
+        if text not in case.texts:
+            case.texts.append(text)
         self._widen(case, nodes, invariants)
         for signal in signals:
             self.note(case, signal)
@@ -164,12 +168,12 @@ class Cases:
             self._recorder.do(lambda store, case_id=case.id: store.unwatch(case_id))  # type: ignore[misc]
         self._open.clear()
 
-    def _flapping(self, nodes: Sequence[str], now: float, text: str) -> Case | None:
-        """Reopen the last case about one of `nodes` that ended by itself a short while ago."""
+    def _flapping(self, text: str, now: float) -> Case | None:
+        """Reopen the last case of the same trouble that ended by itself a short while ago."""
         fit = [
             case
             for case in self._closed
-            if not case.settled and now - (case.closed or 0.0) <= FLAP_S and set(nodes) & set(case.nodes)
+            if not case.settled and now - (case.closed or 0.0) <= FLAP_S and text in case.texts
         ]
         if not fit:
             return None
@@ -187,7 +191,13 @@ class Cases:
     ) -> Case:
         first = min(signals, key=lambda signal: signal.at)
         case = Case(
-            new_id(first.wall), first.at, first.wall, list(nodes), list(invariants), caused=self._clock()
+            id=new_id(first.wall),
+            opened=first.at,
+            opened_wall=first.wall,
+            nodes=list(nodes),
+            invariants=list(invariants),
+            texts=[text],
+            caused=self._clock(),
         )
         self._open[case.id] = case
         named, broken, cluster, alert = tuple(nodes), tuple(invariants), self._cluster, self._alert

@@ -63,7 +63,7 @@ class Correlator:
         condition = self.board.get(observation)
         if condition is not None:
             condition.count += 1
-            condition.last = max(condition.last, observation.at)
+            condition.last = max(condition.last, observation.told)
             self._decide(condition)
             return condition
         condition = self.board.put(observation, self._signal(observation))

@@ -40,8 +40,8 @@ class Reports:
     """Whom a held connection tells."""
 
     bad: Callable[[Observation], None]
-    good: Callable[[Line, float], None]
-    """A healthy answer to a question that was asked at that monotonic time."""
+    good: Callable[[Line], None]
+    """A healthy answer came just now."""
 
 
 class _Wire(asyncio.Protocol):
@@ -177,7 +177,6 @@ class HeldProbe:
         self._wire.transport.write(self.line.request)
 
     def _take(self, health: Health, raw: str, *, closes: bool) -> None:
-        asked_at = self._asked_at or time.monotonic()
         self._asked_at = None
         self._silent_ticks = 0
         self._fruitless = 0
@@ -186,7 +185,7 @@ class HeldProbe:
             self._drop()
         if health is Health.HEALTHY:
             self.well = True
-            self._reports.good(self.line, asked_at)
+            self._reports.good(self.line)
             return
         self._bad(Source.SELF, "unhealthy", f"{self.line.where} answers {raw}")
 

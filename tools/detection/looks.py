@@ -97,15 +97,17 @@ class Looks:
         if view.state is ProcessState.RUNNING:
             yield Well(Source.PROCESS, node.name)
         elif view.state is ProcessState.PAUSED:
-            yield Observation(Source.PROCESS, "stopped", node.name, view.raw or "process is stopped", at)
+            yield Observation(
+                Source.PROCESS, "stopped", node.name, view.raw or "process is stopped", as_of=at
+            )
         elif view.state is ProcessState.EXITED:
             kind = "oom" if view.oom_killed else "exit"
             raw = view.raw or "process is gone"
-            yield Observation(Source.PROCESS, kind, node.name, raw, at, exit_code=view.exit_code)
+            yield Observation(Source.PROCESS, kind, node.name, raw, as_of=at, exit_code=view.exit_code)
 
     def _itself(self, node: NodeView, at: float) -> "Iterator[Observation | Well]":
         if node.itself.health is Health.UNHEALTHY:
-            yield Observation(Source.SELF, "unhealthy", node.name, node.itself.raw, at, VIA)
+            yield Observation(Source.SELF, "unhealthy", node.name, node.itself.raw, via=VIA, as_of=at)
         elif node.itself.health is Health.HEALTHY:
             yield Well(Source.SELF, node.name, ("unhealthy",), VIA)
         if node.started_at is not None:
@@ -114,7 +116,7 @@ class Looks:
         before = self._before_by_name.get(node.name)
         if before and before.version and node.version and before.version != node.version:
             raw = f"version {before.version} became {node.version}"
-            yield Observation(Source.SELF, "version_changed", node.name, raw, at, VIA)
+            yield Observation(Source.SELF, "version_changed", node.name, raw, via=VIA, as_of=at)
 
     def _start(self, node: NodeView, started: float, at: float) -> "Iterator[Observation | Well]":
         known = self._started.get(node.name)
@@ -123,7 +125,7 @@ class Looks:
             yield Well(Source.SELF, node.name, ("restarted",), VIA)
             return
         raw = f"started at {_utc(started)}, where it was {_utc(known)}"
-        yield Observation(Source.SELF, "restarted", node.name, raw, at, VIA)
+        yield Observation(Source.SELF, "restarted", node.name, raw, via=VIA, as_of=at)
 
     def _disk(self, node: NodeView, at: float) -> "Iterator[Observation | Well]":
         limit = self._limits["disk_space"]
@@ -135,7 +137,7 @@ class Looks:
         else:
             return
         if low:
-            yield Observation(Source.SELF, "low_space", node.name, raw, at, VIA)
+            yield Observation(Source.SELF, "low_space", node.name, raw, via=VIA, as_of=at)
         else:
             yield Well(Source.SELF, node.name, ("low_space",), VIA)
 
@@ -145,10 +147,10 @@ class Looks:
         lost = sorted(peer for peer, holds in node.peers.items() if not holds)
         raw = f"{', '.join(lost)} of {', '.join(sorted(node.peers))} hold no connection to {node.name}"
         if len(lost) * 2 > len(node.peers):
-            yield Observation(Source.PEERS, "peer_lost", node.name, raw, at)
+            yield Observation(Source.PEERS, "peer_lost", node.name, raw, as_of=at)
             yield Well(Source.PEERS, node.name, ("edge_lost",))
         elif lost:
-            yield Observation(Source.PEERS, "edge_lost", node.name, raw, at)
+            yield Observation(Source.PEERS, "edge_lost", node.name, raw, as_of=at)
             yield Well(Source.PEERS, node.name, ("peer_lost",))
         else:
             yield Well(Source.PEERS, node.name, ("peer_lost", "edge_lost"))
@@ -157,7 +159,7 @@ class Looks:
         limit = self._limits["replication_caught_up"].threshold
         if node.lag is not None and node.lag > limit:
             raw = f"{node.lag} entries behind the leader"
-            yield Observation(Source.PEERS, "lagging", node.name, raw, at)
+            yield Observation(Source.PEERS, "lagging", node.name, raw, as_of=at)
         elif node.lag is not None:
             yield Well(Source.PEERS, node.name, ("lagging",))
         went, leader_went = self._went(node.name), self._went(picture.leader)
@@ -165,7 +167,7 @@ class Looks:
             return
         if went == 0 and leader_went >= STALLED_ENTRIES:
             raw = f"at entry {node.raft_index} still, while the leader went {leader_went} further"
-            yield Observation(Source.PEERS, "stalled", node.name, raw, at)
+            yield Observation(Source.PEERS, "stalled", node.name, raw, as_of=at)
         elif went > 0:
             yield Well(Source.PEERS, node.name, ("stalled",))
 
@@ -177,7 +179,7 @@ class Looks:
                 age = "" if node.heartbeat_age_s is None else f", heartbeat {node.heartbeat_age_s:.1f} s old"
                 moved = at - self._leader_moved < CONTROL_MOVED_S
                 kind = "disconnected_unsure" if moved else "disconnected"
-                yield Observation(Source.CONTROL, kind, node.name, f"{node.control.value}{age}", at)
+                yield Observation(Source.CONTROL, kind, node.name, f"{node.control.value}{age}", as_of=at)
             case ControlState.UNKNOWN:
                 return
 
@@ -187,18 +189,18 @@ class Looks:
             yield Well(Source.CONTROL, None, ("quorum_lost",))
         else:
             raw = f"{picture.quorum.up} of {picture.quorum.voters} up, {picture.quorum.needed} needed"
-            yield Observation(Source.CONTROL, "quorum_lost", None, raw, at)
+            yield Observation(Source.CONTROL, "quorum_lost", None, raw, as_of=at)
         if picture.leader is None:
-            yield Observation(Source.CONTROL, "no_leader", None, f"no leader, term {picture.term}", at)
+            yield Observation(Source.CONTROL, "no_leader", None, f"no leader, term {picture.term}", as_of=at)
         else:
             yield Well(Source.CONTROL, None, ("no_leader",))
             yield from self._leadership(picture, picture.leader, at, calm=calm)
         before = self._before
         if before and before.term and picture.term and picture.term - before.term >= TERM_JUMP:
             raw = f"term {before.term} became {picture.term}"
-            yield Observation(Source.CONTROL, "term_jumped", None, raw, at)
+            yield Observation(Source.CONTROL, "term_jumped", None, raw, as_of=at)
         for alarm in picture.alarms:
-            yield Observation(Source.CONTROL, "alarm", None, alarm, at)
+            yield Observation(Source.CONTROL, "alarm", None, alarm, as_of=at)
         if not picture.alarms:
             yield Well(Source.CONTROL, None, ("alarm",))
 
@@ -211,13 +213,13 @@ class Looks:
             if calm:
                 self._leader_changes.append(at)
             raw = f"{known} handed over to {leader} in term {picture.term}"
-            yield Observation(Source.CONTROL, "leader_changed", None, raw, at)
+            yield Observation(Source.CONTROL, "leader_changed", None, raw, as_of=at)
         limit = self._limits["leader_stable"]
         while self._leader_changes and at - self._leader_changes[0] > LEADER_SPANS_S.get(limit.unit, 900.0):
             self._leader_changes.popleft()
         if len(self._leader_changes) > limit.threshold:
             raw = f"{len(self._leader_changes)} {limit.unit}, where {limit.threshold:g} are usual"
-            yield Observation(Source.CONTROL, "unstable", None, raw, at)
+            yield Observation(Source.CONTROL, "unstable", None, raw, as_of=at)
         else:
             yield Well(Source.CONTROL, None, ("unstable",))
 
@@ -226,9 +228,11 @@ class Looks:
             return
         now, before = set(self._now), set(self._before_by_name)
         for name in sorted(now - before):
-            yield Observation(Source.CONTROL, "member_added", name, f"{name} is a member now", at)
+            yield Observation(Source.CONTROL, "member_added", name, f"{name} is a member now", as_of=at)
         for name in sorted(before - now):
-            yield Observation(Source.CONTROL, "member_removed", name, f"{name} is no member any more", at)
+            yield Observation(
+                Source.CONTROL, "member_removed", name, f"{name} is no member any more", as_of=at
+            )
 
     def _went(self, name: str | None) -> int | None:
         """Return by how many entries a node's log grew since the last look; None where that is unknown."""
@@ -243,7 +247,7 @@ def _client_port(node: NodeView, at: float) -> "Iterator[Observation | Well]":
     match node.client.connection:
         case Connection.REFUSED | Connection.RESET | Connection.SILENT:
             kind = node.client.connection.value
-            yield Observation(Source.CONNECTION, kind, node.name, node.client.raw, at, via)
+            yield Observation(Source.CONNECTION, kind, node.name, node.client.raw, via=via, as_of=at)
         case Connection.ACCEPTED:
             yield Well(Source.CONNECTION, node.name, via=via)
         case Connection.UNKNOWN:

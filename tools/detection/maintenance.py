@@ -28,8 +28,10 @@ class _Open:
     began: float
     ended: float | None = None
 
-    def covers(self, at: float, late: float) -> bool:
-        return self.began <= at and (self.ended is None or at <= self.ended + late)
+    def covers(self, observation: Observation, late: float) -> bool:
+        """Tell whether any of the time that `observation` is a picture of lies in the window."""
+        over = self.ended is not None and observation.told > self.ended + late
+        return self.began <= observation.at and not over
 
 
 class Maintenance:
@@ -88,7 +90,7 @@ class Maintenance:
         """The kernel's word on the node itself; what it says of its own start is seen a look later."""
         late = {Source.PROCESS: REPORT_S, Source.SELF: TAIL_S}.get(observation.source, 0.0)
         return any(
-            observation.node in window.nodes and window.covers(observation.at, late)
+            observation.node in window.nodes and window.covers(observation, late)
             for window in self._windows
         )
 
@@ -96,7 +98,7 @@ class Maintenance:
         """What an election and reconnecting peers look like, of any node and of the cluster as a whole."""
         if observation.node is None and self._down:
             return True
-        return any(window.covers(observation.at, TAIL_S) for window in self._windows)
+        return any(window.covers(observation, TAIL_S) for window in self._windows)
 
     def _prune(self) -> None:
         """Drop windows that cover nothing any more; a minute of them is kept for `recently`."""

@@ -218,10 +218,11 @@ class Monitor:
             if observation.kind == "silent" and observation.node is not None:
                 self._ask_kernel(observation.node)
 
-    def _probed_good(self, line: Line, asked_at: float) -> None:
+    def _probed_good(self, line: Line) -> None:
         if len(self._correlator.board):
-            self._correlator.well(Well(Source.CONNECTION, line.node, via=line.via), asked_at)
-            self._correlator.well(Well(Source.SELF, line.node, ("unhealthy", "strange"), line.via), asked_at)
+            now = time.monotonic()
+            self._correlator.well(Well(Source.CONNECTION, line.node, via=line.via), now)
+            self._correlator.well(Well(Source.SELF, line.node, ("unhealthy", "strange"), line.via), now)
         if self._maintenance.planned_down(line.node) and False not in self._wheel.well(line.node).values():
             self._maintenance.well(line.node)
 
@@ -241,7 +242,7 @@ class Monitor:
             kind = {ProcessState.PAUSED: "stopped", ProcessState.EXITED: "exit"}.get(view.state)
             if kind is not None:
                 self._correlator.bad(
-                    Observation(Source.PROCESS, kind, node, view.raw, at, exit_code=view.exit_code)
+                    Observation(Source.PROCESS, kind, node, view.raw, exit_code=view.exit_code, as_of=at)
                 )
 
     async def _look_on(self) -> None:
