@@ -16,6 +16,8 @@ SIDES: Mapping[Side, tuple[str, ...]] = {
     "peers": ("connected", "lost_by_some", "lost_by_all", "slow", "unknown"),
     "control": (
         "up",
+        "leads",
+        "alone",
         "disconnected",
         "down",
         "lagging",
@@ -25,13 +27,17 @@ SIDES: Mapping[Side, tuple[str, ...]] = {
         "unknown",
     ),
     "client": ("fine", "errors", "stall", "slow", "unknown"),
-    "disk": ("fine", "full", "slow", "unknown"),
+    "disk": ("fine", "full", "mute", "slow", "unknown"),
     "restart": ("none", "graceful", "restarted", "unknown"),
 }
 """Each side and the words it has. process: killed is by SIGKILL, failed is by its own decision (a panic,
-a fatal error), ended is at somebody's request (exit code 0 or SIGTERM), exited where nobody could tell."""
+a fatal error), ended is at somebody's request (exit code 0 or SIGTERM), exited where nobody
+could tell. control: alone is a node that knows no leader while the others follow one.
+disk: mute is a process that gave up and could not even write why."""
 
-WELL = frozenset({"running", "resumed", "accepted", "healthy", "connected", "up", "fine", "none", "unknown"})
+WELL = frozenset(
+    {"running", "resumed", "accepted", "healthy", "connected", "up", "leads", "fine", "none", "unknown"}
+)
 """Words that tell of nothing wrong."""
 
 

@@ -1,6 +1,7 @@
 """From a picture to facts: one look, filed as evidence side by side, and what it says in words."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from subjects.base import (
     ClusterState,
@@ -9,8 +10,11 @@ from subjects.base import (
     Health,
     NodeView,
     Picture,
+    Probe,
     ProcessState,
     ProcessView,
+    Role,
+    Subject,
 )
 from tools.diagnosis.facts import Fact, Side
 from tools.evidence.ledger import Ledger
@@ -18,6 +22,9 @@ from tools.evidence.ledger import Ledger
 SLOW_MS = 100.0
 """A probe in one network takes single milliseconds, and 62 ms at most was measured on a machine with three
 times as many busy processes as cores; etcd's heartbeat interval, 100 ms, is the first time that matters."""
+
+LOOKS = 3
+"""How often a slow answer is asked for again before it is called slow."""
 
 LOW_DISK_BYTES = 64 * 1024 * 1024
 """etcd writes its log in segments of 64 MiB (`wal.SegmentSizeBytes`): with less left the next one fails."""
@@ -48,6 +55,35 @@ def ended_word(exit_code: int | None) -> str:
             return "failed"
 
 
+async def steady_look(subject: Subject) -> Picture:
+    """Look once; where an answer was slow, look again and take each node's fastest answers.
+
+    On a busy machine one answer in a thousand is late; what is late every time is slow.
+    """
+    picture = await subject.observe()
+    for _ in range(LOOKS - 1):
+        if not any(_late(probe) for node in picture.nodes for probe in (node.client, node.itself)):
+            return picture
+        again = await subject.observe()
+        before = {node.name: node for node in picture.nodes}
+        picture = replace(
+            again, nodes=tuple(_faster(node, before.get(node.name, node)) for node in again.nodes)
+        )
+    return picture
+
+
+def _late(probe: Probe) -> bool:
+    return (probe.latency_ms or 0.0) > SLOW_MS
+
+
+def _faster(now: NodeView, before: NodeView) -> NodeView:
+    def quicker(one: Probe, other: Probe) -> Probe:
+        times = [probe.latency_ms for probe in (one, other) if probe.latency_ms is not None]
+        return replace(one, latency_ms=min(times)) if one.latency_ms is not None and times else one
+
+    return replace(now, client=quicker(now.client, before.client), itself=quicker(now.itself, before.itself))
+
+
 def facts_of(picture: Picture, ledger: Ledger) -> list[Fact]:
     """File one look in the ledger, one piece of evidence for each side, and return what it says."""
     facts: list[Fact] = []
@@ -56,7 +92,7 @@ def facts_of(picture: Picture, ledger: Ledger) -> list[Fact]:
         ("connection", _connection),
         ("self", _itself),
         ("peers", _peers),
-        ("control", _control),
+        ("control", lambda node: _control(node, picture)),
         ("disk", lambda node: _disk(node, picture)),
     )
     for side, say in sides:
@@ -79,7 +115,7 @@ def _process(view: ProcessView) -> tuple[str, str]:
 def _connection(node: NodeView) -> tuple[str, str]:
     probe = node.client
     took = "not measured" if probe.latency_ms is None else f"{probe.latency_ms:.1f} ms"
-    slow = probe.connection is Connection.ACCEPTED and (probe.latency_ms or 0.0) > SLOW_MS
+    slow = probe.connection is Connection.ACCEPTED and _late(probe)
     return "slow" if slow else probe.connection.value, f"client port, {took}; {probe.raw}"
 
 
@@ -88,7 +124,7 @@ def _itself(node: NodeView) -> tuple[str, str]:
     took = "not measured" if probe.latency_ms is None else f"{probe.latency_ms:.1f} ms"
     if probe.health is Health.UNKNOWN and probe.connection is Connection.SILENT:
         return "silent", f"{took}; {probe.raw}"
-    if probe.health is Health.HEALTHY and (probe.latency_ms or 0.0) > SLOW_MS:
+    if probe.health is Health.HEALTHY and _late(probe):
         return "slow", f"{took}; {probe.raw}"
     return probe.health.value, f"{took}; {probe.raw}"
 
@@ -103,10 +139,14 @@ def _peers(node: NodeView) -> tuple[str, str]:
     return ("lost_by_all" if len(lost) == len(node.peers) else "lost_by_some"), told
 
 
-def _control(node: NodeView) -> tuple[str, str]:
+def _control(node: NodeView, picture: Picture) -> tuple[str, str]:
     detail = f"role {node.role.value}, term {node.term}, raft index {node.raft_index}, lag {node.lag}"
-    if node.control is ControlState.UP and (node.lag or 0) > LAG_ENTRIES:
+    if picture.leader is not None and node.details.get("leader_it_sees", picture.leader) is None:
+        return "alone", f"{detail}; it knows no leader, the others follow {picture.leader}"
+    if (node.lag or 0) > LAG_ENTRIES:
         return "lagging", detail
+    if node.role is Role.LEADER:
+        return "leads", detail
     return ("down" if node.control is ControlState.OFFLINE else node.control.value), detail
 
 

@@ -75,9 +75,8 @@ def _observation(found: Verdict, named: str) -> str:
 def _confidence(found: Verdict, cited: Sequence[Fact], ledger: Ledger) -> Confidence:
     if found.kind is Kind.UNKNOWN:
         return Confidence.LOW
-    items = (
-        (ledger.get(fact.evidence), fact.quote) for fact in cited if fact.abnormal or found.kind is Kind.NONE
-    )
+    telling = [fact for fact in cited if fact.abnormal or fact in found.decisive]
+    items = ((ledger.get(fact.evidence), fact.quote) for fact in telling)
     sources = {name for item, quote in items if item is not None and (name := witness(item, quote))}
     return Confidence.HIGH if len(sources) >= 2 else Confidence.MEDIUM
 

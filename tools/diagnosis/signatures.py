@@ -40,6 +40,8 @@ SIGNATURES: tuple[Signature, ...] = (
             re.IGNORECASE,
         ),
     ),
+    # The raft library of etcd, and TiKV's own, when CheckQuorum fails.
+    Signature("control", "alone", re.compile(r"stepped down to follower since quorum is not active")),
     Signature("process", "failed", re.compile(r"^panic: |\"level\":\"(?:panic|fatal)\"|\[FATAL\]")),
 )
 
@@ -47,3 +49,11 @@ SIGNATURES: tuple[Signature, ...] = (
 def signatures_in(line: str) -> tuple[Signature, ...]:
     """Return the signatures that occur in one log line."""
     return tuple(signature for signature in SIGNATURES if signature.pattern.search(line))
+
+
+_REASON = re.compile(r"panic|fatal|error", re.IGNORECASE)
+
+
+def gives_reason(line: str) -> bool:
+    """Whether a log line can be the last word of a process that gave up."""
+    return _REASON.search(line) is not None and "signal" not in line

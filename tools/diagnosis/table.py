@@ -14,7 +14,7 @@ from tools.diagnosis.schema import Kind
 
 Words = Mapping[Side, tuple[str, ...]]
 
-DEAD = ("killed", "oom", "failed", "exited")
+DEAD = ("killed", "oom", "failed")
 LOST = ("lost_by_all", "lost_by_some")
 
 
@@ -55,8 +55,14 @@ TABLE: tuple[Row, ...] = (
         "restarted on purpose",
         Kind.PLANNED_RESTART,
         when={"restart": ("graceful",)},
-        unless={"process": ("killed", "oom", "failed")},
+        unless={"process": DEAD},
         reason="was asked to stop and shut down in good order; a crash leaves no such lines",
+    ),
+    Row(
+        "gave up, and could not write why",
+        Kind.DISK_FULL,
+        when={"process": ("failed",), "disk": ("mute",)},
+        reason="ended by its own decision, and not even the reason could be written to its log",
     ),
     Row(
         "killed or failed",
@@ -69,6 +75,12 @@ TABLE: tuple[Row, ...] = (
         Kind.PLANNED_RESTART,
         when={"process": ("ended",)},
         reason="ended with exit code 0 or by SIGTERM: somebody asked it to stop",
+    ),
+    Row(
+        "ended, and nobody could tell how",
+        Kind.CRASH,
+        when={"process": ("exited",)},
+        reason="lost its process, and its log tells of no request to stop",
     ),
     Row(
         "frozen",
@@ -101,6 +113,12 @@ TABLE: tuple[Row, ...] = (
         reason="runs and calls itself healthy, yet clients don't get through to it: their way is cut",
     ),
     Row(
+        "without the leader that the others have",
+        Kind.PARTITION,
+        when={"control": ("alone",), "process": ("running",)},
+        reason="runs but can no longer find the leader that the others follow: their way to it is cut",
+    ),
+    Row(
         "cut off from some peers",
         Kind.PARTITION,
         when={"peers": ("lost_by_some",), "process": ("running",), "self": ("unhealthy", "silent")},
@@ -122,8 +140,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         "slow way to peers",
         Kind.NETWORK_DELAY,
-        when={"peers": ("slow",), "process": ("running",)},
-        reason="runs and is connected, yet each round trip to its peers takes long",
+        when={"self": ("slow",), "connection": ("accepted",), "process": ("running",)},
+        reason="answers at once what it knows alone, and late what it must ask its peers for",
     ),
     Row(
         "silent, and nobody sees its process",

@@ -32,6 +32,8 @@ async def diagnose(params: DiagnoseParams, bench: Workbench) -> Result:
     found = await bench.diagnostician.diagnose(case, bench)
     contract = found.to_contract()
     if case.incident is not None:
+        if bench.monitor is not None:
+            await bench.monitor.recorded()
         keep(bench.incidents, case.incident, found, bench.ledger)
     bench.emit(Diagnosed(contract))
     advice = "Tell the person the conclusion, its confidence, and the evidence ids it rests on."

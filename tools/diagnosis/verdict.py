@@ -1,24 +1,27 @@
 """From the views of all nodes to one verdict: which nodes, which kind, by which row of the table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tools.diagnosis.facts import Fact, Views
 from tools.diagnosis.schema import Kind
 from tools.diagnosis.table import Row, row_of
 
-# Which is the cause when several nodes fit a row: a node that lost a dead peer is no second cause.
 _WEIGHT = {
     Kind.DISK_FULL: 6,
     Kind.CRASH: 6,
-    Kind.PAUSE: 5,
+    Kind.PLANNED_RESTART: 6,
+    Kind.PAUSE: 6,
     Kind.PARTITION: 4,
     Kind.SLOW_DISK: 3,
     Kind.NETWORK_DELAY: 3,
     Kind.OVERLOAD: 2,
-    Kind.PLANNED_RESTART: 6,
     Kind.UNKNOWN: 1,
 }
+"""Which is the cause when several nodes fit a row: a node that misses a dead peer is no second cause."""
+
+_SPREADING = frozenset({Kind.NETWORK_DELAY, Kind.SLOW_DISK, Kind.OVERLOAD})
+"""What a leader has, all who depend on it seem to have, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +31,46 @@ class Verdict:
     kind: Kind
     nodes: tuple[str, ...]
     reason: str
-    facts: tuple[Fact, ...]
-    """What made the rows fit, the strongest first, then what else agrees."""
+    decisive: tuple[Fact, ...]
+    """What made the rows fit."""
+    agreeing: tuple[Fact, ...] = ()
+    """What else speaks for it."""
     row: Row | None = None
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """Both, each once, the decisive first."""
+        return _once([*self.decisive, *self.agreeing])
 
 
 def verdict(all_views: Sequence[Views]) -> Verdict:
     """Hold every node against the table, and the outcome against what concerns the whole cluster."""
     placed = [(views, row) for views in all_views if (row := row_of(views)) is not None]
-    if placed:
-        weight = max(_WEIGHT[row.kind] for _, row in placed)
-        causes = [(views, row) for views, row in placed if _WEIGHT[row.kind] == weight]
-        return _of_nodes(causes, _shared(all_views))
-    return _of_cluster(all_views)
+    if not placed:
+        return _of_cluster(all_views)
+    weight = max(_WEIGHT[row.kind] for _, row in placed)
+    causes = [(views, row) for views, row in placed if _WEIGHT[row.kind] == weight]
+    return _of_nodes(_narrowed(causes), _shared(all_views))
 
 
-def _shared(all_views: Sequence[Views]) -> tuple[Fact, ...]:
-    """Return what is abnormal and concerns the whole cluster, once."""
-    facts = {fact for views in all_views for fact in views.facts if fact.node is None and fact.abnormal}
-    return tuple(sorted(facts, key=lambda fact: fact.wall))
+def _narrowed(causes: list[tuple[Views, Row]]) -> list[tuple[Views, Row]]:
+    """Blame the leader alone for what spreads from a leader."""
+    if len(causes) < 2 or not all(row.kind in _SPREADING for _, row in causes):
+        return causes
+    leading = [(views, row) for views, row in causes if "leads" in views.words("control")]
+    return leading or causes
 
 
 def _of_nodes(causes: Sequence[tuple[Views, Row]], shared: tuple[Fact, ...]) -> Verdict:
     nodes = tuple(views.node for views, _ in causes)
-    matched = [fact for views, row in causes for fact in row.matched(views)]
-    agreeing = [fact for views, _ in causes for fact in views.abnormal]
-    lost = next((fact for fact in shared if fact.word == "quorum_lost"), None)
+    decisive = [fact for views, row in causes for fact in row.matched(views)]
+    agreeing = [*shared, *(fact for views, _ in causes for fact in views.abnormal)]
     row = causes[0][1]
+    lost = next((fact for fact in shared if fact.word == "quorum_lost"), None)
     if lost is not None and len(nodes) > 1:
         reason = f"cannot be counted on ({row.kind.value}), and the rest is no majority"
-        return Verdict(Kind.QUORUM_LOSS, nodes, reason, _once([*matched, lost, *agreeing, *shared]), row)
-    return Verdict(row.kind, nodes, row.reason, _once([*matched, *agreeing, *shared]), row)
+        return Verdict(Kind.QUORUM_LOSS, nodes, reason, _once([*decisive, lost]), _once(agreeing), row)
+    return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row)
 
 
 def _of_cluster(all_views: Sequence[Views]) -> Verdict:
@@ -67,26 +79,38 @@ def _of_cluster(all_views: Sequence[Views]) -> Verdict:
     words = {(fact.side, fact.word) for fact in shared}
     if ("control", "quorum_lost") in words:
         return Verdict(Kind.QUORUM_LOSS, (), "the majority is gone, and no node says why", shared)
-    if words & {("control", "leader_changed"), ("control", "no_leader")}:
-        moved = next(f for f in shared if f.word in {"leader_changed", "no_leader"})
-        named = tuple(views.node for views in all_views if views.node in moved.quote)[:1]
+    moved = [f for f in shared if f.word in {"leader_changed", "no_leader"}]
+    if moved:
+        named = tuple(views.node for views in all_views if views.node in moved[0].quote)[:1]
         return Verdict(
-            Kind.LEADER_LOSS, named, "gave up the lead though its process, disk and peers are well", shared
+            Kind.LEADER_LOSS, named, "gave up the lead though process, disk and peers are well", shared
         )
     if words & {("client", "slow"), ("client", "stall"), ("client", "errors")}:
         return Verdict(
             Kind.OVERLOAD, (), "clients wait or fail while every node is well by all views", shared
         )
-    odd = tuple(fact for views in all_views for fact in views.abnormal)
+    odd = [fact for views in all_views for fact in views.abnormal]
     if odd or shared:
         return Verdict(
             Kind.UNKNOWN, (), "something was seen that no row of the table explains", _once([*odd, *shared])
         )
-    well = tuple(
-        f for views in all_views for f in views.facts if f.word in {"running", "healthy", "connected", "up"}
+    return Verdict(
+        Kind.NONE, (), "every node is well by all views, and nothing was recorded", _well(all_views)
     )
-    return Verdict(Kind.NONE, (), "every node is well by all views, and nothing was recorded", _once(well))
 
 
-def _once(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+def _shared(all_views: Iterable[Views]) -> tuple[Fact, ...]:
+    """Return what is abnormal and concerns the whole cluster, once, earliest first."""
+    facts = {fact for views in all_views for fact in views.facts if fact.node is None and fact.abnormal}
+    return tuple(sorted(facts, key=lambda fact: fact.wall))
+
+
+def _well(all_views: Sequence[Views]) -> tuple[Fact, ...]:
+    """Return, of each side, one word that all is well."""
+    words = ("running", "healthy", "connected", "up")
+    found = {fact.side: fact for views in all_views for fact in views.facts if fact.word in words}
+    return tuple(found.values())
+
+
+def _once(facts: Iterable[Fact]) -> tuple[Fact, ...]:
     return tuple(dict.fromkeys(facts))

@@ -5,22 +5,23 @@ A fault may be healed before anybody looks, so what was recorded counts as much 
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 
 from subjects.base import Cluster, LogLine, Picture
 from subjects.errors import SubjectError
 from tools.detection.signals import Signal, Source
 from tools.diagnosis.base import Case
 from tools.diagnosis.facts import SIDES, Fact, Side
-from tools.diagnosis.looks import ended_word, facts_of
-from tools.diagnosis.signatures import signatures_in
+from tools.diagnosis.looks import ended_word, facts_of, steady_look
+from tools.diagnosis.signatures import gives_reason, signatures_in
 from tools.evidence.ledger import Ledger
 from tools.workbench import Workbench
 
 LOOK_TIMEOUT_S = 5.0
 LOG_LINES = 400
-LOGS_BEFORE_S = 1.0
-"""A node writes of its trouble before the monitor sees it, by up to one look of the monitor."""
+LOGS_BEFORE_S = 0.5
+"""A node may write of its trouble before the monitor sees it."""
+LAST_LINES = 3
 KEPT_LINES = 12
 """Telling lines that are kept of one node's log."""
 
@@ -56,7 +57,8 @@ async def gather(case: Case, bench: Workbench) -> list[Fact]:
     cluster = bench.require_cluster()
     facts = _of_signals(_signals(case, bench), bench.ledger)
     facts += await _look(cluster, bench.ledger, case.opened_wall)
-    facts += await _of_logs(cluster, bench.ledger, case.opened_wall)
+    failed = {fact.node for fact in facts if fact.side == "process" and fact.word == "failed"}
+    facts += await _of_logs(cluster, bench.ledger, case.opened_wall, failed)
     return facts
 
 
@@ -95,7 +97,7 @@ def _word(signal: Signal) -> tuple[Side, str]:
 async def _look(cluster: Cluster, ledger: Ledger, opened_wall: float) -> list[Fact]:
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
-            picture = await cluster.subject.observe()
+            picture = await steady_look(cluster.subject)
     except (SubjectError, TimeoutError) as error:
         ledger.add(
             "view:connection", f"the look at the cluster failed: {error or 'no answer in time'}", ok=False
@@ -119,12 +121,16 @@ def _restarts(picture: Picture, ledger: Ledger, opened_wall: float) -> list[Fact
     return facts
 
 
-async def _of_logs(cluster: Cluster, ledger: Ledger, opened_wall: float) -> list[Fact]:
+async def _of_logs(
+    cluster: Cluster, ledger: Ledger, opened_wall: float, failed: Container[str | None]
+) -> list[Fact]:
     since = opened_wall - LOGS_BEFORE_S
     facts: list[Fact] = []
     for node in cluster.subject.nodes:
         try:
             lines = await cluster.runtime.logs(node, since, LOG_LINES)
+            if node in failed and not any(gives_reason(line.text) for line in lines):
+                facts.append(_mute(node, await cluster.runtime.logs(node, None, LAST_LINES), ledger))
         except SubjectError:
             continue
         facts += _told(node, lines, ledger)
@@ -142,3 +148,12 @@ def _told(node: str, lines: Iterable[LogLine], ledger: Ledger) -> list[Fact]:
         for line, found in telling
         for signature in found
     ]
+
+
+def _mute(node: str, last: Sequence[LogLine], ledger: Ledger) -> Fact:
+    """File the end of a log that gives no reason for an exit that its process chose itself."""
+    said = f"the log of {node} gives no reason for its exit"
+    item = ledger.add(
+        "read_logs", "\n".join([f"{said}; its last lines:", *(x.text for x in last)]), node=node
+    )
+    return Fact("disk", "mute", node, item.id, said, item.wall)

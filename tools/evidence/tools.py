@@ -1,0 +1,141 @@
+"""read_logs, read_metrics and timeline: bounded looks at what was written, measured and seen."""
+
+import time
+
+from pydantic import Field
+
+from subjects.base import Metric
+from tools.evidence.chronicle import Span, client_effect, entries, load_windows
+from tools.registry import Effect, Params, Result, failure, tool
+from tools.workbench import Workbench
+
+READ_LINES = 4000
+"""Lines of a log that are looked through for one call."""
+LINE_CHARS = 400
+MAX_METRICS = 60
+
+
+class LogParams(Params):
+    """Which lines."""
+
+    node: str = Field(description="Name of the node.")
+    since_s: float = Field(60.0, gt=0, le=86_400, description="Only lines of the last so many seconds.")
+    contains: str = Field(
+        "", max_length=200, description="Only lines with this text in them; case is ignored."
+    )
+    limit: int = Field(40, ge=1, le=200, description="At most so many lines; the latest are kept.")
+
+
+@tool(Effect.READ)
+async def read_logs(params: LogParams, bench: Workbench) -> Result:
+    """Read the end of a node's own log."""
+    node = bench.require_node(params.node)
+    found = await bench.require_cluster().runtime.logs(node, time.time() - params.since_s, READ_LINES)
+    wanted = params.contains.lower()
+    matching = [line.text for line in found if wanted in line.text.lower()]
+    # Where our own state folder lies says nothing of the database, and something of this machine.
+    shown = [_cut(text.replace(str(bench.state.root), "…")) for text in matching[-params.limit :]]
+    data = {
+        "node": node,
+        "lines": len(shown),
+        "lines_matching": len(matching),
+        "earlier_lines_cut": len(matching) - len(shown),
+        "lines_in_span": len(found),
+    }
+    hint = ""
+    if not shown:
+        hint = (
+            "Nothing matched: widen since_s or leave out contains. A silent log can mean a node that stopped."
+        )
+    elif len(matching) > len(shown):
+        hint = "Earlier lines were cut: narrow with contains, or raise limit."
+    return Result(data, next=hint, pasted="\n".join(shown), node=node)
+
+
+class MetricParams(Params):
+    """Which metrics."""
+
+    node: str = Field(description="Name of the node.")
+    names: list[str] = Field(
+        min_length=1, max_length=10, description="Beginnings of metric names, e.g. etcd_network_active_peers."
+    )
+
+
+@tool(Effect.READ)
+async def read_metrics(params: MetricParams, bench: Workbench) -> Result:
+    """Read a node's own metrics whose name begins so."""
+    node = bench.require_node(params.node)
+    found = await bench.require_cluster().subject.metrics(node, params.names)
+    samples = [metric for metric in found if not metric.name.endswith("_bucket")]
+    if not samples:
+        return failure(
+            f"{node} has no metric whose name begins with {' or '.join(params.names)}.",
+            "Try a shorter beginning, e.g. etcd_server_ or etcd_disk_.",
+        )
+    hint = "Counters only grow since the node started: read again to see whether they still do."
+    cut = len(samples) - MAX_METRICS
+    if cut > 0:
+        hint = "Some were cut: give longer beginnings."
+    data = {
+        "node": node,
+        "metrics": {_label(metric): metric.value for metric in samples[:MAX_METRICS]},
+        "metrics_cut": max(0, cut),
+        "histogram_buckets_left_out": len(found) - len(samples),
+    }
+    return Result(data, next=hint, node=node)
+
+
+class TimelineParams(Params):
+    """Which span, and of whom."""
+
+    incident: str | None = Field(
+        None, description="Id of an incident: seconds then count from its first signal, else back from now."
+    )
+    from_s: float = Field(-30.0, description="Begin of the span in seconds: negative is before that time.")
+    to_s: float = Field(120.0, description="End of the span in seconds.")
+    sources: list[str] = Field(
+        default_factory=list,
+        max_length=12,
+        description="Only process, connection, self, peers, control, client, monitor or a tool's name.",
+    )
+    node: str | None = Field(None, description="Only what concerns this node.")
+    load: bool = Field(False, description="Add the load's one-second windows in the span.")
+    limit: int = Field(60, ge=1, le=200, description="At most so many entries; the earliest are kept.")
+
+
+@tool(Effect.READ)
+async def timeline(params: TimelineParams, bench: Workbench) -> Result:
+    """Tell in order what was seen, and what clients felt."""
+    if params.node is not None:
+        bench.require_node(params.node)
+    if bench.monitor is not None:
+        await bench.monitor.recorded()
+    incident = bench.incidents.get(params.incident) if params.incident else None
+    zero = incident.opened if incident else time.time()
+    span = Span(zero, params.from_s, params.to_s)
+    if span.since >= span.until:
+        return failure(
+            "from_s must be before to_s.", "Without an incident, seconds count from now: use -60 to 0."
+        )
+    found = entries(bench, incident, span, sources=params.sources, node=params.node)
+    shown = found[: params.limit]
+    data: dict[str, object] = {
+        "seconds_count_from": "the incident's first signal" if incident else "now",
+        "entries": [entry.told(zero) for entry in shown],
+        "entries_cut": len(found) - len(shown),
+    }
+    if bench.load is not None:
+        data["clients"] = client_effect(bench.load.windows, span)
+        if params.load:
+            data["load_windows"] = load_windows(bench.load.windows, span)
+    hint = "" if found else "Nothing in that span: widen from_s and to_s, or leave out sources and node."
+    return Result(data, next=hint or "Cite an entry by its own evidence id.", node=params.node)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LINE_CHARS else f"{text[:LINE_CHARS]}… [line cut: {len(text)} characters]"
+
+
+def _label(metric: Metric) -> str:
+    labels = ",".join(f"{name}={value}" for name, value in sorted(metric.labels.items()))
+    return f"{metric.name}{{{labels}}}" if labels else metric.name
