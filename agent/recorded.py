@@ -4,20 +4,43 @@ Kept is what a replay draws and no other entry holds: text, calls and outcomes h
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from agent.events import Stage
-from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, SignalSeen, Table
+from agent.events import Finished, Stage
+from tools.events import Detected, Diagnosed, Emit, Event, Failed, Notice, Progress, SignalSeen, Table
 
 KEPT: Mapping[str, type[Event]] = {
-    kind.__name__: kind for kind in (Stage, Progress, Notice, Failed, SignalSeen, Detected, Diagnosed, Table)
+    kind.__name__: kind
+    for kind in (Stage, Progress, Notice, Failed, SignalSeen, Detected, Diagnosed, Table, Finished)
 }
 
 
 _ADAPTERS: Mapping[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for name, kind in KEPT.items()}
+
+
+class Recorder(Protocol):
+    """Where entries go: a transcript."""
+
+    def record(self, entry: dict[str, Any]) -> object:
+        """Append one entry."""
+        ...
+
+
+def recording(transcript: Recorder, emit: Emit) -> Emit:
+    """Return an `emit` that writes down what a replay will draw, and passes everything on."""
+
+    def both(event: Event) -> None:
+        entry = to_entry(event)
+        if entry is not None:
+            with suppress(OSError):  # emit never raises; a full disk is told by the loop's own entries
+                transcript.record(entry)
+        emit(event)
+
+    return both
 
 
 def to_entry(event: Event) -> dict[str, Any] | None:

@@ -1,0 +1,152 @@
+"""`operator replay`: a recorded session drawn again, at its own pace or faster.
+
+Nothing is run: every event comes from the transcript, on a virtual clock that the pacing follows.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from agent.budget import headline
+from agent.errors import BadTranscript
+from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Text
+from agent.recorded import from_entry
+from agent.transcript import Entry, Header, read, read_header
+from tools.events import Emit, Event, Notice
+from tools.registry import Outcome
+
+LONGEST_IDLE_S = 4.0
+"""A longer pause (somebody went for coffee, the session went on the next day) is played as this."""
+
+DRIVERS = {"claude": "Claude", "playbook": "the playbook, a script", "tape": "a tape"}
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+@dataclass(slots=True)
+class Pace:
+    """Turns recorded times into waiting."""
+
+    speed: float
+    """1 is as recorded, 2 twice as fast, 0 at once."""
+    sleep: Sleep = asyncio.sleep
+    _at: float = 0.0
+
+    async def reach(self, t: float) -> None:
+        """Wait until recorded time `t`."""
+        gap = min(max(0.0, t - self._at), LONGEST_IDLE_S)
+        self._at = t
+        if self.speed > 0 and gap > 0:
+            await self.sleep(gap / self.speed)
+
+
+async def replay(path: Path, emit: Emit, speed: float = 1.0, sleep: Sleep = asyncio.sleep) -> None:
+    """Draw the session `path` through `emit`; the last event is the result.
+
+    Raises BadTranscript before anything is drawn if `path` is none, ValueError for a negative speed.
+    """
+    if speed < 0:
+        raise ValueError(f"the speed must not be negative (given: {speed:g}); 0 plays at once")
+    header = read_header(path)
+    emit(SessionOpened(header.id, header.driver, header.model, header.operator))
+    emit(Notice(announcement(header)))
+    pace = Pace(speed, sleep)
+    result: Mapping[str, Any] = {}
+    ended = False
+    entries = 0
+    for entry in read(path):
+        entries += 1
+        await pace.reach(entry.t)
+        ended = entry.type == "end"
+        for event in _whole(path, entry):
+            if isinstance(event, Finished):
+                result = event.result
+            else:
+                emit(event)
+    if not ended and not result:
+        emit(Notice("The recording stops here: the session did not come to its end.", level="warning"))
+    emit(Finished(_result(header, entries, result)))
+
+
+def _whole(path: Path, entry: Entry) -> list[Event]:
+    try:
+        return list(drawn(entry))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadTranscript(f"{path}, line {entry.line}: this entry is damaged ({error}).") from error
+
+
+def announcement(header: Header) -> str:
+    """Say that this is a recording, and of what."""
+    made = datetime.fromtimestamp(header.made, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    who = DRIVERS.get(header.driver, header.driver)
+    on = " × ".join(part for part in (header.subject, header.runtime) if part)
+    return (
+        f"This is a recording: {header.command}, made {made} with operator {header.operator}"
+        f"{f' on {on}' if on else ''}; {header.model or who} answered. Nothing is run now."
+    )
+
+
+def drawn(entry: Entry) -> Iterator[Event]:
+    """Yield what a view draws for one entry."""
+    data = entry.data
+    match entry.type:
+        case "user" if data.get("by", "person") == "person":
+            yield Notice(f"> {data.get('text', '')}")
+        case "assistant":
+            yield from _reply(data)
+        case "call":
+            yield CallStarted(str(data.get("id")), str(data.get("tool")), dict(data.get("arguments") or {}))
+        case "outcome":
+            yield _ended(data)
+        case "resumed":
+            yield Notice("The session was resumed here.")
+        case "event":
+            event = from_entry(data)
+            if event is not None:
+                yield event
+        case _:
+            return
+
+
+def _reply(data: Mapping[str, Any]) -> Iterator[Event]:
+    for block in data.get("content") or ():
+        note = block.get("type") == "thinking"
+        text = block.get("thinking" if note else "text", "")
+        if block.get("type") in {"text", "thinking"} and text.strip():
+            yield Text(text, note=note)
+            yield Text("", note=note, done=True)
+
+
+def _ended(data: Mapping[str, Any]) -> CallEnded:
+    outcome = Outcome(
+        call_id=str(data.get("id")),
+        tool=str(data.get("tool")),
+        ok=bool(data.get("ok")),
+        text=str(data.get("text", "")),
+        data=data.get("data") or {},
+        evidence=data.get("evidence"),
+        seconds=float(data.get("seconds") or 0.0),
+    )
+    return CallEnded(
+        outcome.call_id,
+        outcome.tool,
+        outcome.ok,
+        outcome.evidence,
+        outcome.seconds,
+        headline(outcome),
+        dict(outcome.data),
+    )
+
+
+def _result(header: Header, entries: int, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "result",
+        "ok": True,
+        "command": "replay",
+        "session": header.id,
+        "entries": entries,
+        "recorded": dict(recorded) or None,
+    }
