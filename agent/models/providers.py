@@ -76,7 +76,7 @@ def connect(provider: Provider, http_client: Any = None) -> "AsyncAnthropic":
     client: Any
     match provider:
         case "api":
-            client = anthropic.AsyncAnthropic(**settings)
+            client = anthropic.AsyncAnthropic(**settings, open_telemetry=False)
         case "bedrock":
             client = anthropic.AsyncAnthropicBedrockMantle(**settings)
         case "vertex":
