@@ -20,6 +20,9 @@ ATTEMPT_S = 2.0
 PAUSE_S = 0.1
 """Between attempts at the same record."""
 
+PATIENCE_S = 5.0
+"""How long one record of the load phase is attempted: an election of etcd takes less than two seconds."""
+
 
 class Client:
     """Does what the schedule asks for, through a driver."""
@@ -113,6 +116,7 @@ class Client:
         self._written.acknowledge(number, write, revision)
 
     async def _insist(self, number: int, until: float) -> None:
+        until = min(until, time.monotonic() + PATIENCE_S)
         while True:
             try:
                 await self._write(

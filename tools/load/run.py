@@ -33,6 +33,8 @@ class LoadRun:
         self.windows: deque[Window] = deque(maxlen=KEPT_WINDOWS)
         self.problem = ""
         """Why it ended, when nobody stopped it."""
+        self.checked: WriteCheck | None = None
+        """What the last read-back of acknowledged writes showed."""
         self.started_wall = time.time()
         self._source = source
         self._reader: asyncio.Task[None] | None = None
@@ -94,7 +96,8 @@ class LoadRun:
 
         No windows come meanwhile. LoadFailed when the generator is gone, or keeps no record of writes.
         """
-        return await self._source.verify(resume=resume, timeout_s=timeout_s)
+        self.checked = await self._source.verify(resume=resume, timeout_s=timeout_s)
+        return self.checked
 
     async def stop(self) -> LoadTotals | None:
         """Stop, and return the totals where the source has any. Safe to call again."""

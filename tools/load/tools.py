@@ -1,0 +1,174 @@
+"""load_start, load_status, load_stop."""
+
+import time
+from typing import Any
+
+from pydantic import Field
+
+from tools.errors import NothingToDo, Refused, ToolError
+from tools.events import Notice, Progress
+from tools.load import telling
+from tools.load.figures import LoadFigures, Window, WriteCheck
+from tools.load.folders import new_folder
+from tools.load.run import LoadFailed, LoadRun, LoadSettings
+from tools.registry import Effect, Params, Result, tool
+from tools.workbench import Workbench
+
+BASELINE_WINDOWS = 3
+STEADY_SHARE = 0.9
+"""Of the rate asked for: below it the baseline is not worth comparing with."""
+
+ROWS = 10
+"""The latest seconds that load_status tells one by one."""
+
+
+class StartParams(Params):
+    """What load to put on the cluster."""
+
+    workload: str = Field("A", description="A YCSB core workload: A, B, C, D, E or F.")
+    records: int = Field(1000, description="Records of 1 kB, written before the load begins: 1 to 1,000,000.")
+    rate: float = Field(300.0, description="Operations that become due each second: 1 to 20,000.")
+    seed: int = Field(0, description="The same seed gives the same sequence of operations and keys.")
+    deadline_s: float = Field(
+        2.0, description="What takes longer counts as a timeout, in seconds: 0.05 to 60."
+    )
+
+
+class StatusParams(Params):
+    """Over how long to look."""
+
+    seconds: int = Field(10, ge=1, le=3600, description="The latest seconds to sum up.")
+
+
+class StopParams(Params):
+    """How to end it."""
+
+    verify: bool = Field(default=True, description="Read back every acknowledged write and compare.")
+
+
+@tool(Effect.ACT)
+async def load_start(params: StartParams, bench: Workbench) -> Result:
+    """Start the load and measure the baseline."""
+    cluster = bench.require_cluster()
+    if not cluster.runtime.owned:
+        raise Refused("This cluster is not ours: load would write into somebody else's data.")
+    if bench.load is not None and bench.load.running:
+        raise NothingToDo(
+            f"A load already runs: {_named(bench.load)}.",
+            "Read it with load_status, or end it with load_stop.",
+        )
+    settings = LoadSettings(
+        params.workload, params.records, params.rate, params.seed, params.deadline_s
+    ).checked()
+    if bench.load is not None:
+        await bench.load.aclose()
+        bench.load = None
+    run = await _begin(bench, settings)
+    baseline = await _baseline(bench, run)
+    steady = bool(
+        baseline.ops_per_s and baseline.ops_per_s >= STEADY_SHARE * settings.rate and not baseline.errors
+    )
+    return Result(
+        {
+            "workload": settings.workload,
+            "mix": {kind.value: share for kind, share in settings.chosen.mix.items()},
+            "records": settings.records,
+            "rate_per_s": settings.rate,
+            "seed": settings.seed,
+            "deadline_s": settings.deadline_s,
+            "baseline_windows": BASELINE_WINDOWS,
+            "baseline": telling.figures(baseline),
+            "steady": steady,
+        },
+        next="The baseline is steady: what comes can be compared with it."
+        if steady
+        else "The cluster does not carry this load without errors: use a lower rate before any fault.",
+    )
+
+
+@tool(Effect.READ)
+async def load_status(params: StatusParams, bench: Workbench) -> Result:
+    """Tell what the load measures."""
+    run = bench.load
+    if run is None:
+        return Result({"running": False, "why": "no load was started"}, next="Start one with load_start.")
+    now = time.time()
+    windows = [window for window in run.windows if window.wall >= now - params.seconds - 0.5]
+    body: dict[str, Any] = {
+        "running": run.running,
+        "load": _named(run),
+        "seconds": len(windows),
+        "figures": telling.figures(run.latest(len(windows))),
+        "latest": telling.seconds(windows[-ROWS:], now),
+        "latest_by_kind": telling.by_kind(windows[-1].by_kind) if windows else {},
+    }
+    if run.problem:
+        body["why"] = run.problem
+    if run.checked is not None:
+        body["writes"] = telling.writes(run.checked)
+    return Result(body, next="" if run.running else "Start it again with load_start.")
+
+
+@tool(Effect.ACT)
+async def load_stop(params: StopParams, bench: Workbench) -> Result:
+    """Stop the load, and read back what was acknowledged."""
+    run = bench.load
+    if run is None:
+        raise NothingToDo("No load runs.", "Start one with load_start.")
+    body: dict[str, Any] = {"load": _named(run)}
+    advice = "What was acknowledged was not read back."
+    if params.verify:
+        bench.emit(Progress("Reading back every acknowledged write"))
+        try:
+            check = await run.verify(resume=False)
+            body["writes"], advice = telling.writes(check), _advice(check)
+        except LoadFailed as error:
+            body["writes"], advice = None, f"Nothing was read back: {error}"
+        bench.emit(Progress(advice, done=True))
+    totals = await run.stop()
+    bench.load = None
+    body["totals"] = telling.totals(totals) if totals else None
+    return Result(body, next=advice)
+
+
+async def _begin(bench: Workbench, settings: LoadSettings) -> LoadRun:
+    def on_window(window: Window) -> None:
+        if bench.monitor is not None:
+            bench.monitor.client_window(window)
+
+    def on_end(why: str) -> None:
+        bench.emit(Notice(why, level="warning"))
+
+    target = bench.require_cluster().subject.load_target()
+    bench.emit(Progress(f"Writing {settings.records:,} records"))
+    run = await LoadRun.start(target, settings, new_folder(bench.state.root), on_window, on_end)
+    bench.emit(Progress(f"{settings.records:,} records written", done=True))
+    bench.load = run
+    return run
+
+
+async def _baseline(bench: Workbench, run: LoadRun) -> LoadFigures:
+    for n in range(BASELINE_WINDOWS):
+        bench.emit(Progress("Measuring the baseline", elapsed_s=float(n), of_s=float(BASELINE_WINDOWS)))
+        if not await run.wait_windows(n + 1, timeout_s=5.0):
+            raise ToolError(
+                run.problem or "The load does not tell what it measures.", "Try load_stop, then load_start."
+            )
+    baseline = run.latest(BASELINE_WINDOWS)
+    bench.emit(Progress("The baseline is measured", done=True))
+    return baseline
+
+
+def _named(run: LoadRun) -> str:
+    settings = run.settings
+    return f"workload {settings.workload}, {settings.records:,} records, {settings.rate:g} operations/s"
+
+
+def _advice(check: WriteCheck) -> str:
+    if check.unreadable:
+        return f"{check.unreadable} of {check.keys} keys could not be read back, so nothing is proven."
+    if check.lost or check.changed:
+        return (
+            f"Acknowledged writes are gone: {check.lost} keys lost, {check.changed} changed. Tell it plainly."
+        )
+    return f"All {check.keys:,} keys hold what was acknowledged last."
