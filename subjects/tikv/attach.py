@@ -1,0 +1,23 @@
+"""A TiKV cluster that somebody else runs, given by the endpoints of its PDs."""
+
+from collections.abc import Sequence
+
+from subjects.base import Cluster
+from subjects.errors import Unreachable
+from subjects.runtimes.attach import AttachRuntime
+from subjects.tikv.pd import PdClient
+from subjects.tikv.subject import PD_TIMEOUT_S, TikvSubject
+
+
+async def attach(endpoints: Sequence[str]) -> Cluster:
+    """Return the cluster, read-only. Unreachable, naming the endpoints, when no PD answers at any."""
+    urls = [endpoint if "://" in endpoint else f"http://{endpoint}" for endpoint in endpoints]
+    pd = PdClient([url.rstrip("/") for url in urls])
+    subject = TikvSubject((), AttachRuntime(), pd)
+    try:
+        group = await pd.group(PD_TIMEOUT_S)
+        await subject.observe()
+    except Unreachable as error:
+        await pd.aclose()
+        raise Unreachable(f"No PD answers at {', '.join(endpoints)}: {error}") from error
+    return Cluster(f"tikv-{group.cluster_id or 'attached'}", subject, AttachRuntime())

@@ -1,0 +1,80 @@
+"""When a TiKV cluster is healthy, and why it isn't."""
+
+from dataclasses import replace
+
+from subjects.base import (
+    ClusterState,
+    Connection,
+    ControlState,
+    Health,
+    Invariant,
+    NodeView,
+    Picture,
+    ProcessState,
+    Role,
+)
+
+LOW_SPACE_BYTES = 450 << 20
+"""Half as much again as `storage.reserve-space` in tikv.toml, at which TiKV refuses writes."""
+
+INVARIANTS = (
+    Invariant("store_up", "every store and PD runs and answers", 0.5, "s", "two missed answers at 250 ms"),
+    Invariant("quorum", "every region has a majority", 0.5, "share", "raft: more than half of the replicas"),
+    Invariant("has_leader", "PD has a leader", 0.0, "s", "PD: without one nothing is scheduled"),
+    Invariant("leader_stable", "the PD leader changes seldom", 3.0, "changes in 15 min", "as in etcd"),
+    Invariant("replication_caught_up", "few peers are pending", 10.0, "peers", "ours: none is usual"),
+    Invariant("peers_connected", "stores reach each other", 0.5, "share", "report_failure_msg does not grow"),
+    Invariant("client_errors", "few operations fail", 0.05, "share", "ours"),
+    Invariant("client_latency", "operations are answered in time", 1000.0, "ms", "ours"),
+    Invariant("disk_space", "every store has room", float(LOW_SPACE_BYTES), "bytes", "storage.reserve-space"),
+)  # fmt: skip
+
+_UNWELL = {ControlState.DISCONNECTED, ControlState.DOWN, ControlState.OFFLINE}
+
+
+def judge(picture: Picture, trouble: str) -> Picture:
+    """Return the picture with its state and its problems; `trouble` is why PD could not say all, if so."""
+    problems = [problem for node in picture.nodes for problem in _node_problems(node)]
+    if trouble:
+        problems.append(f"PD: {trouble}")
+    elif picture.leader is None:
+        problems.append("PD has no leader")
+    if not picture.quorum.held:
+        problems.append(f"quorum lost: {picture.quorum.up} of {picture.quorum.voters} replicas can be up")
+    if not picture.quorum.held or picture.leader is None:
+        state = ClusterState.DOWN
+    else:
+        state = ClusterState.DEGRADED if problems else ClusterState.HEALTHY
+    return replace(picture, state=state, problems=tuple(problems))
+
+
+def serves(node: NodeView) -> bool:
+    """Whether a store can take part in a majority, by whatever is known of it."""
+    if node.process.state in (ProcessState.EXITED, ProcessState.PAUSED) or node.control in _UNWELL:
+        return False
+    if node.client.connection in (Connection.REFUSED, Connection.RESET, Connection.SILENT):
+        return False
+    told = list(node.peers.values())
+    return not told or any(told)
+
+
+def _node_problems(node: NodeView) -> list[str]:
+    if node.process.state in (ProcessState.EXITED, ProcessState.PAUSED):
+        return [f"{node.name}: {node.process.raw}"]
+    problems = []
+    if node.itself.health is not Health.HEALTHY:
+        problems.append(f"{node.name}: does not say that it is healthy ({node.itself.raw or 'not asked'})")
+    if node.client.connection in (Connection.REFUSED, Connection.RESET, Connection.SILENT):
+        problems.append(f"{node.name}: clients get no answer ({node.client.raw})")
+    if node.role is not Role.STORE:
+        return problems
+    if node.control is not ControlState.UP:
+        age = "" if node.heartbeat_age_s is None else f", last heartbeat {node.heartbeat_age_s:.1f} s ago"
+        said = node.details.get("pd_state") or "unknown"
+        problems.append(f"{node.name}: PD holds it for {said}{age}")
+    lost = sorted(peer for peer, holds in node.peers.items() if not holds)
+    if lost and len(lost) == len(node.peers):
+        problems.append(f"{node.name}: {', '.join(lost)} cannot reach it")
+    if node.lag:
+        problems.append(f"{node.name}: {node.lag} peers behind")
+    return problems

@@ -1,0 +1,71 @@
+"""The nodes of a TiKV cluster, PDs and stores, and how PD's names for them become ours."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+from subjects.tikv.pd import Group, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One PD or store, and where it is asked."""
+
+    name: str
+    kind: Literal["pd", "store"]
+    url: str
+    """Where operator asks it: a PD's client port, a store's status port."""
+    data: tuple[str, int] | None = None
+    """A store's gRPC port as it can be reached from here."""
+    known_as: frozenset[str] = field(default_factory=frozenset)
+    """The addresses under which PD may hold a store, `host:port` each."""
+
+    @property
+    def address(self) -> str:
+        """What a person is shown."""
+        return f"{self.data[0]}:{self.data[1]}" if self.data else self.url
+
+    def is_store(self, store: Store) -> bool:
+        """Whether PD means this node: by address, else by the name that the address begins with."""
+        if self.kind != "store":
+            return False
+        return store.address in self.known_as or host_of(store.address).partition(".")[0] == self.name
+
+
+def host_of(address: str) -> str:
+    """Return the host of `host:port`."""
+    return urlsplit(f"//{address}").hostname or ""
+
+
+def discovered(group: Group, stores: Iterable[Store]) -> tuple[Member, ...]:
+    """Return the members of a cluster that is known only by what PD says of it.
+
+    Stores are named by PD's id for them: their addresses say nothing to a person.
+    """
+    pds = [
+        Member(member.name or member.id, "pd", member.client_urls[0].rstrip("/"))
+        for member in sorted(group.members, key=lambda each: each.name)
+        if member.client_urls
+    ]
+    found = [
+        Member(
+            f"tikv-{store.id}",
+            "store",
+            f"http://{_status_of(store)}",
+            _split(store.address),
+            frozenset({store.address}),
+        )
+        for store in sorted(stores, key=lambda each: int(each.id or 0))
+    ]
+    return (*pds, *found)
+
+
+def _status_of(store: Store) -> str:
+    """Return the status address; a store that listens on all addresses may register an empty one."""
+    return store.status_address or f"{host_of(store.address)}:20180"
+
+
+def _split(address: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{address}")
+    return parts.hostname or "", parts.port or 20160

@@ -1,0 +1,223 @@
+"""PD over its HTTP API (`/pd/api/v1`): any member may be asked, a follower passes the question on.
+
+Bodies are read leniently: an unset number is absent, an error is a JSON string or plain text.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from subjects.base import ControlState
+from subjects.errors import Unreachable
+from subjects.tikv.values import size_bytes, wall_time
+
+API = "/pd/api/v1"
+
+ATTEMPT_S = 0.8
+"""The longest that one member is waited for while there is another. A follower without a leader holds a
+question for up to 3 s before its 503 (PD apiutil/serverapi/middleware.go)."""
+
+STATES = {
+    "up": ControlState.UP,
+    "disconnected": ControlState.DISCONNECTED,
+    "down": ControlState.DOWN,
+    "offline": ControlState.OFFLINE,
+    "tombstone": ControlState.OFFLINE,
+}
+"""PD's `state_name` (pkg/response/store.go)."""
+
+
+class NoLeader(Unreachable):
+    """A PD answered, and knows of no leader: its group is electing one, or has lost its majority."""
+
+
+class NotBootstrapped(Unreachable):
+    """PD runs, and no store has ever joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One store as PD holds it."""
+
+    id: str
+    address: str
+    status_address: str
+    version: str | None
+    state: ControlState
+    state_name: str
+    last_heartbeat: float | None
+    """Wall time by PD's clock."""
+    started: float | None
+    capacity_bytes: int | None
+    available_bytes: int | None
+    leaders: int
+    regions: int
+    pending_peers: int
+    slow_score: int | None
+    network_slow_score: int | None
+    """The highest that any other store gives it; absent before v8.5.5 and while all is well."""
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PdMember:
+    """One PD."""
+
+    name: str
+    id: str
+    client_urls: tuple[str, ...]
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The PDs, and who leads them."""
+
+    cluster_id: str | None
+    members: tuple[PdMember, ...]
+    leader: str | None
+
+
+@dataclass(slots=True)
+class PdClient:
+    """Asks the PD that answered last, and then the others."""
+
+    urls: Sequence[str]
+    client: httpx2.AsyncClient = field(
+        default_factory=lambda: httpx2.AsyncClient(trust_env=False, follow_redirects=False)
+    )
+    _first: int = 0
+
+    async def stores(self, timeout_s: float) -> tuple[Store, ...]:
+        """Return all stores but tombstones. NoLeader, NotBootstrapped or Unreachable when PD can't say."""
+        body = await self.get("/stores", timeout_s)
+        items = body.get("stores") if isinstance(body, dict) else None
+        return tuple(read_store(item) for item in items or () if isinstance(item, dict))
+
+    async def group(self, timeout_s: float) -> Group:
+        """Return the PDs and their leader; errors as for `stores`."""
+        return read_group(await self.get("/members", timeout_s))
+
+    async def replicas(self, timeout_s: float) -> int:
+        """Return of how many replicas every region is made."""
+        body = await self.get("/config/replicate", timeout_s)
+        return int(body.get("max-replicas") or 3) if isinstance(body, dict) else 3
+
+    async def started(self, url: str, timeout_s: float) -> float | None:
+        """Return when the PD at `url` was started, by its own word."""
+        body = _parse(await self._ask(url, "GET", "/status", timeout_s))
+        value = body.get("start_timestamp") if isinstance(body, dict) else None
+        return float(value) if value else None
+
+    async def get(self, path: str, timeout_s: float) -> Any:
+        """Ask one PD after the other, `timeout_s` for all together."""
+        return await self.request("GET", path, timeout_s)
+
+    async def request(self, method: str, path: str, timeout_s: float, body: object = None) -> Any:
+        """Send a question, or a change of configuration, to the first PD that can take it."""
+        deadline = time.monotonic() + timeout_s
+        failures: list[Unreachable] = []
+        order = range(self._first, self._first + len(self.urls))
+        for index in (number % len(self.urls) for number in order):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                answer = _parse(await self._ask(self.urls[index], method, path, min(left, ATTEMPT_S), body))
+            except NotBootstrapped:
+                raise
+            except Unreachable as error:
+                failures.append(error)
+                continue
+            self._first = index
+            return answer
+        # That there is no leader is the better reason: at least somebody answered.
+        raise next((f for f in failures if isinstance(f, NoLeader)), failures[0] if failures else _late(path))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.client.aclose()
+
+    async def _ask(self, url: str, method: str, path: str, timeout_s: float, body: object = None) -> str:
+        try:
+            response = await self.client.request(method, f"{url}{API}{path}", timeout=timeout_s, json=body)
+        except httpx2.HTTPError as error:
+            raise Unreachable(f"{method} {url}{API}{path}: {error or type(error).__name__}") from error
+        if response.status_code == 200:
+            return response.text
+        raise _refused(f"{method} {url}{API}{path}: {response.status_code} {_error_text(response.text)}")
+
+
+def read_store(item: Mapping[str, Any]) -> Store:
+    """Read one element of `/stores`, whatever it leaves out."""
+    meta, status = item.get("store") or {}, item.get("status") or {}
+    name = str(meta.get("state_name") or "")
+    slow = [int(score) for score in (status.get("network_slow_score") or {}).values()]
+    nanoseconds = meta.get("last_heartbeat")
+    return Store(
+        id=str(meta.get("id", "")),
+        address=str(meta.get("address") or ""),
+        status_address=str(meta.get("status_address") or ""),
+        version=str(meta["version"]) if meta.get("version") else None,
+        state=STATES.get(name.lower(), ControlState.UNKNOWN),
+        state_name=name,
+        last_heartbeat=nanoseconds / 1e9 if nanoseconds else wall_time(status.get("last_heartbeat_ts")),
+        started=float(meta.get("start_timestamp") or 0) or wall_time(status.get("start_ts")),
+        capacity_bytes=size_bytes(status.get("capacity")),
+        available_bytes=size_bytes(status.get("available")),
+        leaders=int(status.get("leader_count") or 0),
+        regions=int(status.get("region_count") or 0),
+        pending_peers=int(status.get("pending_peer_count") or 0),
+        slow_score=int(status["slow_score"]) if status.get("slow_score") else None,
+        network_slow_score=max(slow, default=None),
+        busy=bool(status.get("is_busy")),
+    )
+
+
+def read_group(body: object) -> Group:
+    """Read `/members`."""
+    given = body if isinstance(body, dict) else {}
+    members = tuple(
+        PdMember(
+            name=str(item.get("name") or ""),
+            id=str(item.get("member_id") or ""),
+            client_urls=tuple(str(url) for url in item.get("client_urls") or ()),
+            version=str(item["binary_version"]) if item.get("binary_version") else None,
+        )
+        for item in given.get("members") or ()
+    )
+    cluster = (given.get("header") or {}).get("cluster_id")
+    leader = (given.get("leader") or {}).get("name")
+    return Group(str(cluster) if cluster else None, members, str(leader) if leader else None)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise Unreachable(f"not PD's JSON: {text[:120]!r}") from error
+
+
+def _refused(text: str) -> Unreachable:
+    if "finds no leader" in text or "not leader" in text or "redirect failed" in text:
+        return NoLeader(text)
+    if "not bootstrapped" in text:
+        return NotBootstrapped(text)
+    return Unreachable(text)
+
+
+def _error_text(body: str) -> str:
+    """An error is a JSON string or plain text."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        said = body
+    return str(said).strip()[:300]
+
+
+def _late(path: str) -> Unreachable:
+    return Unreachable(f"no PD answered {path} in time")

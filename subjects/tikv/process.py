@@ -1,0 +1,133 @@
+"""PDs and three stores as local processes: the real binaries, on free ports of loopback."""
+
+import asyncio
+from importlib.resources import files
+from pathlib import Path
+
+from subjects.base import LoadTarget, Runtime, Scope
+from subjects.runtimes.layout import Layout, Link, NodeSpec
+from subjects.runtimes.ports import HOST, free_ports
+from subjects.tikv.binaries import Program, go_ycsb, pd_count, pd_server, tikv_server
+from subjects.tikv.load import LOCAL, load_target
+from subjects.tikv.members import Member
+from subjects.tikv.pd import PdClient
+from subjects.tikv.subject import TikvSubject
+
+STORES = ("tikv0", "tikv1", "tikv2")
+
+CAPACITY = "8GB"
+"""Of each store, as PD is told: without it all three would claim the whole disk."""
+
+
+async def make_layout(folder: Path) -> Layout:
+    """Find the binaries, choose ports, and write down how every node is started."""
+    pd, tikv, ycsb = await asyncio.to_thread(lambda: (pd_server(), tikv_server(), go_ycsb()))
+    pds = tuple(f"pd{number}" for number in range(pd_count()))
+    ports = iter(free_ports(4 * len(pds) + 3 * len(STORES)))
+    own = {name: {"client": next(ports), "peer": next(ports)} for name in pds}
+    own |= {name: {"data": next(ports), "status": next(ports)} for name in STORES}
+    # One scope for all: everything that nodes say to each other. A store has one port for peers and clients.
+    links = tuple(
+        Link(name, Scope.PEERS, next(ports), own[name][key])
+        for name, keys in [
+            *((pd_name, ("client", "peer")) for pd_name in pds),
+            *((s, ("data",)) for s in STORES),
+        ]
+        for key in keys
+    )
+    return Layout(
+        "tikv",
+        (
+            *(_pd(name, pd, folder, own[name], links, pds) for name in pds),
+            *(_store(name, tikv, folder, own[name], links, pds) for name in STORES),
+        ),
+        links,
+        {"go-ycsb": "\n".join((*ycsb.argv, *ycsb.flags)) if ycsb else ""},
+    )
+
+
+def make_subject(layout: Layout, runtime: Runtime) -> TikvSubject:
+    """Return the subject that asks these nodes on their own ports, past the network between them."""
+    members = []
+    for node in layout.nodes:
+        if "client" in node.ports:
+            members.append(Member(node.name, "pd", f"http://{HOST}:{node.ports['client']}"))
+            continue
+        shown = layout.link(node.name, Scope.PEERS).port
+        members.append(
+            Member(
+                node.name,
+                "store",
+                f"http://{HOST}:{node.ports['status']}",
+                (HOST, shown),
+                frozenset({f"{HOST}:{shown}"}),
+            )
+        )
+    pds = [member for member in members if member.kind == "pd"]
+    target = _load(layout, [layout.link(member.name, Scope.PEERS).port for member in pds])
+    return TikvSubject(members, runtime, PdClient([member.url for member in pds]), target)
+
+
+def _load(layout: Layout, ports: list[int]) -> LoadTarget:
+    endpoints = tuple(f"{HOST}:{port}" for port in ports)
+    argv = layout.options.get("go-ycsb", "")
+    return load_target(tuple(argv.split("\n")) if argv else (), endpoints, LOCAL)
+
+
+def _public(links: tuple[Link, ...], name: str, target: int) -> int:
+    return next(link.port for link in links if link.node == name and link.target == target)
+
+
+def _pd(
+    name: str,
+    program: Program,
+    folder: Path,
+    own: dict[str, int],
+    links: tuple[Link, ...],
+    pds: tuple[str, ...],
+) -> NodeSpec:
+    client = f"http://{HOST}:{_public(links, name, own['client'])}"
+    peers = {pd: [link.port for link in links if link.node == pd][1] for pd in pds}
+    return NodeSpec(
+        name,
+        (
+            *program.argv,
+            f"--name={name}",
+            f"--data-dir={folder / 'nodes' / name / 'data'}",
+            f"--client-urls=http://{HOST}:{own['client']}",
+            f"--advertise-client-urls={client}",
+            f"--peer-urls=http://{HOST}:{own['peer']}",
+            f"--advertise-peer-urls=http://{HOST}:{peers[name]}",
+            f"--initial-cluster={','.join(f'{pd}=http://{HOST}:{peers[pd]}' for pd in pds)}",
+            *program.flags,
+        ),
+        own,
+    )
+
+
+def _store(
+    name: str,
+    program: Program,
+    folder: Path,
+    own: dict[str, int],
+    links: tuple[Link, ...],
+    pds: tuple[str, ...],
+) -> NodeSpec:
+    endpoints = ",".join(f"{HOST}:{next(link.port for link in links if link.node == pd)}" for pd in pds)
+    return NodeSpec(
+        name,
+        (
+            *program.argv,
+            f"--config={files('subjects.tikv').joinpath('tikv.toml')}",
+            f"--addr={HOST}:{own['data']}",
+            f"--advertise-addr={HOST}:{_public(links, name, own['data'])}",
+            f"--status-addr={HOST}:{own['status']}",
+            f"--advertise-status-addr={HOST}:{own['status']}",
+            f"--data-dir={folder / 'nodes' / name / 'data'}",
+            f"--capacity={CAPACITY}",
+            f"--pd-endpoints={endpoints}",
+            *program.flags,
+        ),
+        own,
+        after=pds,
+    )

@@ -1,0 +1,229 @@
+"""TiKV as operator sees it: every store by itself, by its peers, by PD and by its clients; and the PDs."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+from subjects.base import (
+    ClusterState,
+    LoadTarget,
+    Metric,
+    Picture,
+    Probe,
+    Quorum,
+    Runtime,
+    Subject,
+    UsualAlert,
+)
+from subjects.errors import Unreachable
+from subjects.tikv import store as store_port
+from subjects.tikv.judge import INVARIANTS, judge, serves
+from subjects.tikv.members import Member, discovered
+from subjects.tikv.pd import Group, PdClient, Store
+from subjects.tikv.peers import FAILED, HEARD, PeerViews
+from subjects.tikv.trap import LeaderTrap
+from subjects.tikv.views import pd_view, store_view
+
+LOOK_TIMEOUT_S = 1.0
+PD_TIMEOUT_S = 1.6
+METRICS_EVERY_S = 1.0
+"""A store's page of metrics has one to three megabytes: it is not read more often."""
+
+DEFAULT_REPLICAS = 3
+
+
+class TikvSubject:
+    """A cluster of PDs and stores."""
+
+    name = "tikv"
+    invariants = INVARIANTS
+    usual_alert = UsualAlert(
+        "PD_cluster_lost_connect_tikv_nums",
+        75.0,
+        "PD: Disconnected after 10-20 s, then for 1m, scraped every 15 s",
+    )
+
+    def __init__(
+        self, members: Sequence[Member], runtime: Runtime, pd: PdClient, load: LoadTarget | None = None
+    ) -> None:
+        """`members` may be empty: then PD is asked who they are, at every look."""
+        self._given = tuple(members)
+        self._members = tuple(members)
+        self._runtime = runtime
+        self._pd = pd
+        self._load = load
+        self._peers = PeerViews()
+        self._trap = LeaderTrap()
+        self._metrics_at: dict[str, float] = {}
+        self._replicas: int | None = None
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The PDs, then the stores."""
+        return tuple(member.name for member in self._members)
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """The stores."""
+        return tuple(member.name for member in self._members if member.kind == "store")
+
+    @cached_property
+    def knowledge(self) -> str:
+        """Failure signatures of TiKV and PD."""
+        return files("subjects.tikv").joinpath("knowledge.md").read_text(encoding="utf-8")
+
+    def watch_address(self, node: str) -> tuple[str, int]:
+        """Return a store's status port, a PD's client port."""
+        parts = urlsplit(self._member(node).url)
+        return parts.hostname or "127.0.0.1", parts.port or 80
+
+    def health_request(self, node: str) -> bytes:
+        """`/status` of a store and `/ping` of a PD: each answers by itself, 200 with an empty body."""
+        host, port = self.watch_address(node)
+        return f"GET {_health_path(self._member(node))} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+
+    async def observe(self) -> Picture:
+        """Ask PD and every node everything at once."""
+        at, began = time.time(), time.monotonic()
+        group, stores, trouble = await self._control()
+        if not self._given and group is not None and stores is not None:
+            self._members = discovered(group, stores)
+        names, members = self.nodes, self._members
+        itself, clients, processes, started, _ = await asyncio.gather(
+            asyncio.gather(*(self._health(member) for member in members)),
+            asyncio.gather(*(self._greet(member, LOOK_TIMEOUT_S) for member in members)),
+            asyncio.gather(*(self._runtime.inspect(name) for name in names)),
+            asyncio.gather(*(self._pd_started(member) for member in members)),
+            self._read_peers(stores or ()),
+        )
+        leader = group.leader if group else None
+        self._trap.leader(leader, began)
+        by_name = {member.name: _find(member, stores or ()) for member in members}
+        ids = {store.id: name for name, store in by_name.items() if store is not None}
+        nodes = []
+        for index, member in enumerate(members):
+            process, said, client = processes[index], itself[index], clients[index]
+            if member.kind == "pd":
+                nodes.append(pd_view(member, group, process, said, started[index]))
+                continue
+            store = by_name[member.name]
+            told = self._peers.of(store.id) if store else {}
+            peers = {ids[teller]: holds for teller, holds in told.items() if teller in ids}
+            view = store_view(member, store, process, said, client, peers, at)
+            nodes.append(self._trap.judged(view, began))
+        views = tuple(nodes)
+        down = sum(
+            not serves(view) for view, member in zip(views, members, strict=True) if member.kind == "store"
+        )
+        replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores), 1))
+        picture = Picture(
+            at=at,
+            took_s=round(time.monotonic() - began, 4),
+            nodes=views,
+            leader=leader,
+            term=None,
+            # As if all stores that are down held replicas of one region: with three stores that is so.
+            quorum=Quorum(replicas, max(0, replicas - down)),
+            state=ClusterState.DOWN,
+            details={"cluster_id": group.cluster_id if group else None},
+        )
+        return judge(picture, trouble)
+
+    async def probe(self, node: str, timeout_s: float) -> Probe:
+        """Greet a store's gRPC port as clients do; ask a PD's client port."""
+        member = self._member(node)
+        return await (
+            self._health(member, timeout_s) if member.kind == "pd" else self._greet(member, timeout_s)
+        )
+
+    async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
+        """Read from `/metrics`; of a PD only the leader's cluster gauges mean something."""
+        return await store_port.metrics(self._pd.client, self._member(node).url, names, LOOK_TIMEOUT_S)
+
+    def load_target(self) -> LoadTarget:
+        """go-ycsb, in the cluster's own network: only there do stores have the addresses that PD gives."""
+        if self._load is not None:
+            return self._load
+        return LoadTarget("go-ycsb", tuple(urlsplit(url).netloc for url in self._pd.urls))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._pd.aclose()
+
+    def _member(self, node: str) -> Member:
+        for member in self._members:
+            if member.name == node:
+                return member
+        raise KeyError(node)
+
+    async def _control(self) -> tuple[Group | None, tuple[Store, ...] | None, str]:
+        """Return what PD says; where it can't say it, why."""
+        group, stores = await asyncio.gather(
+            self._pd.group(PD_TIMEOUT_S), self._pd.stores(PD_TIMEOUT_S), return_exceptions=True
+        )
+        for answer in (group, stores):
+            if isinstance(answer, BaseException) and not isinstance(answer, Unreachable):
+                raise answer
+        trouble = next((str(answer) for answer in (group, stores) if isinstance(answer, Unreachable)), "")
+        if self._replicas is None and not trouble:
+            self._replicas = await self._pd.replicas(PD_TIMEOUT_S)
+        return (
+            group if isinstance(group, Group) else None,
+            stores if isinstance(stores, tuple) else None,
+            trouble,
+        )
+
+    async def _health(self, member: Member, timeout_s: float = LOOK_TIMEOUT_S) -> Probe:
+        return await store_port.ask(self._pd.client, f"{member.url}{_health_path(member)}", timeout_s)
+
+    async def _greet(self, member: Member, timeout_s: float) -> Probe:
+        if member.data is None:
+            return await self._health(member, timeout_s)
+        return await store_port.greet(*member.data, timeout_s)
+
+    async def _pd_started(self, member: Member) -> float | None:
+        if member.kind != "pd":
+            return None
+        try:
+            return await self._pd.started(member.url, LOOK_TIMEOUT_S)
+        except Unreachable:
+            return None
+
+    async def _read_peers(self, stores: Sequence[Store]) -> None:
+        """Read what every store says of the others, if that was not done just now."""
+        now = time.monotonic()
+        due: dict[str, Member] = {}
+        for member in self._members:
+            store = _find(member, stores)
+            if (
+                store is not None
+                and now - self._metrics_at.get(store.id, -METRICS_EVERY_S) >= METRICS_EVERY_S
+            ):
+                due[store.id] = member
+        await asyncio.gather(*(self._read_teller(teller, member) for teller, member in due.items()))
+
+    async def _read_teller(self, teller: str, member: Member) -> None:
+        self._metrics_at[teller] = time.monotonic()
+        try:
+            samples = await self.metrics(member.name, (FAILED, HEARD))
+        except Unreachable:
+            self._peers.silence(teller)
+            return
+        self._peers.take(teller, samples, time.monotonic())
+
+
+def _find(member: Member, stores: Sequence[Store]) -> Store | None:
+    """Return the store that PD means; of two with one address the newer, the other was replaced."""
+    found = [store for store in stores if member.is_store(store)]
+    return max(found, key=lambda store: int(store.id or 0), default=None)
+
+
+def _health_path(member: Member) -> str:
+    return "/pd/api/v1/ping" if member.kind == "pd" else "/status"
+
+
+def _proof(subject: TikvSubject) -> Subject:
+    return subject

@@ -1,0 +1,87 @@
+"""One PD or store as everyone sees it, put together from what was asked."""
+
+from collections.abc import Mapping
+
+from subjects.base import ControlState, NodeView, Probe, ProcessView, Role, Scalar
+from subjects.tikv.members import Member
+from subjects.tikv.pd import Group, Store
+
+
+def pd_view(
+    member: Member, group: Group | None, process: ProcessView, said: Probe, started: float | None
+) -> NodeView:
+    """Return the view of a PD. Its client port and its management port are one."""
+    known = next((each for each in group.members if each.name == member.name), None) if group else None
+    return NodeView(
+        name=member.name,
+        role=Role.LEADER if group and group.leader == member.name else Role.CONTROL,
+        address=member.url,
+        process=process,
+        client=said,
+        itself=said,
+        member_id=known.id if known else None,
+        started_at=started,
+        version=known.version if known else None,
+        details={"kind": "pd"},
+    )
+
+
+def store_view(
+    member: Member,
+    store: Store | None,
+    process: ProcessView,
+    said: Probe,
+    client: Probe,
+    peers: Mapping[str, bool],
+    at: float,
+) -> NodeView:
+    """Return the view of a store at wall time `at`; `store` is None when PD did not say or knows it not."""
+    if store is None:
+        return NodeView(
+            name=member.name,
+            role=Role.STORE,
+            address=member.address,
+            process=process,
+            client=client,
+            itself=said,
+            details={"kind": "store"},
+        )
+    heartbeat = store.last_heartbeat
+    return NodeView(
+        name=member.name,
+        role=Role.STORE,
+        address=member.address,
+        process=process,
+        client=client,
+        itself=said,
+        peers=dict(peers),
+        control=store.state,
+        # PD's clock and ours may differ a little; an age below zero is that difference.
+        heartbeat_age_s=max(0.0, round(at - heartbeat, 3)) if heartbeat else None,
+        member_id=store.id,
+        started_at=store.started,
+        version=store.version,
+        lag=store.pending_peers,
+        db_bytes=None,
+        disk_free_bytes=store.available_bytes,
+        details=_details(store),
+    )
+
+
+def _details(store: Store) -> dict[str, Scalar]:
+    found: dict[str, Scalar] = {
+        "kind": "store",
+        "pd_state": store.state_name,
+        "leaders": store.leaders,
+        "regions": store.regions,
+        "store_address": store.address,
+    }
+    if store.state is ControlState.UNKNOWN:
+        found["pd_state"] = store.state_name or "unknown"
+    if store.slow_score is not None:
+        found["slow_score"] = store.slow_score
+    if store.network_slow_score is not None:
+        found["network_slow_score"] = store.network_slow_score
+    if store.busy:
+        found["busy"] = True
+    return found
