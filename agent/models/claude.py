@@ -35,6 +35,8 @@ class ClaudeModel:
     compat: bool = False
     effort: str | None = None
     patience: Patience = field(default_factory=Patience)
+    silence_s: float = providers.SILENCE_S
+    stalled_s: float = STALLED_S
     http_client: Any = None
     """An httpx2.AsyncClient, for tests."""
     driver: Literal["claude"] = "claude"
@@ -53,7 +55,9 @@ class ClaudeModel:
             if self._client is not None:
                 return
             try:
-                self._client = await asyncio.to_thread(providers.connect, self.provider, self.http_client)
+                self._client = await asyncio.to_thread(
+                    providers.connect, self.provider, self.silence_s, self.http_client
+                )
             except ValueError as error:  # how the SDK says that a region or project is missing
                 raise BadCredentials(f"{error} {providers.setup_help()}") from error
 
@@ -99,12 +103,12 @@ class ClaudeModel:
             self._unthink_before = 0  # the history was compacted since
         sent = wire.body(request, self._dialect(), unthink_before=self._unthink_before)
         api: Any = self._client.messages if self.compat else self._client.beta.messages
-        async with asyncio.timeout(STALLED_S):
+        async with asyncio.timeout(self.stalled_s):
             stream = await api.create(**sent)
         try:
             events = aiter(stream)
             while True:
-                async with asyncio.timeout(STALLED_S):
+                async with asyncio.timeout(self.stalled_s):
                     event = await anext(events, None)
                 if event is None:
                     return

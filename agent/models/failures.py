@@ -25,6 +25,9 @@ FAILURES = (
 )
 """What the SDK lets out while a request is made or a stream is read."""
 
+MALFORMED_TRIES = 3
+"""The service sends whole replies; one that is broken three times is not broken by chance."""
+
 _BY_STATUS = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error",
     403: "permission_error", 404: "not_found_error", 408: "timeout_error", 409: "conflict_error",
@@ -55,7 +58,7 @@ def explain(error: Exception, model: str) -> ModelError | Passing:
         case httpx2.HTTPError() | httpx2.StreamError():
             return Passing("The connection broke in the middle of the reply")
         case Malformed() | json.JSONDecodeError():
-            return Passing(f"The reply was malformed ({error})")
+            return Passing(f"The reply was malformed ({error})", tries=MALFORMED_TRIES)
         case ImportError():
             return ModelError(
                 f"This provider needs a package that is not installed ({error}). Install the extra of its "

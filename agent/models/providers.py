@@ -59,7 +59,7 @@ def model_id(provider: Provider, name: str) -> str:
     return name
 
 
-def connect(provider: Provider, http_client: Any = None) -> "AsyncAnthropic":
+def connect(provider: Provider, silence_s: float = SILENCE_S, http_client: Any = None) -> "AsyncAnthropic":
     """Return a client without retries of its own. Slow (it loads the SDK and TLS): call it in a thread.
 
     `http_client` is an httpx2.AsyncClient for tests. Raises what the SDK raises for missing settings.
@@ -69,7 +69,7 @@ def connect(provider: Provider, http_client: Any = None) -> "AsyncAnthropic":
 
     settings: dict[str, Any] = {
         "max_retries": 0,  # retries are ours, and seen
-        "timeout": httpx2.Timeout(600.0, connect=CONNECT_S, read=SILENCE_S),
+        "timeout": httpx2.Timeout(600.0, connect=CONNECT_S, read=silence_s),
     }
     if http_client is not None:
         settings["http_client"] = http_client

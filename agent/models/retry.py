@@ -25,6 +25,8 @@ class Passing:
     reason: str
     retry_after_s: float | None = None
     """What the server asks us to wait."""
+    tries: int | None = None
+    """The most tries that make sense; None is as many as patience allows."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Tries:
         if wait is None:
             growing = min(FIRST_WAIT_S * 2 ** (self._failed - 1), LONGEST_WAIT_S)
             wait = growing * self._patience.spread()
-        if wait > left:
+        if wait > left or self._failed == failure.tries:
             tried = f"tried {self._failed} times" if self._failed > 1 else "tried once"
             asked = f", and it asks to wait {wait:.0f} s" if failure.retry_after_s is not None else ""
             raise ModelUnavailable(f"{failure.reason} ({tried}{asked}). Try again later.")

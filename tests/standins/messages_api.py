@@ -224,6 +224,11 @@ async def _spoil(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, fau
             await writer.drain()
         case "silence":
             await reader.read()
+        case "pings":
+            while not reader.at_eof() and not writer.is_closing():
+                _chunk(writer, b'event: ping\ndata: {"type": "ping"}\n\n')
+                await writer.drain()
+                await asyncio.sleep(fault.pause_s)
         case "error":
             error = {
                 "type": "error",

@@ -43,13 +43,13 @@ class Says:
 class Spoiled:
     """How a reply is spoiled on the way, after so many events or bytes of its body."""
 
-    how: Literal["reset", "cut", "eof", "silence", "error", "slow"]
+    how: Literal["reset", "cut", "eof", "silence", "pings", "error", "slow"]
     after_events: int | None = None
     after_bytes: int | None = None
     error_type: str = "overloaded_error"
     """For `error`: an event in the stream."""
     pause_s: float = 0.0
-    """For `slow`: between single bytes."""
+    """For `slow`: between single bytes; for `pings`: between those that are all that still comes."""
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,11 @@ import pytest
 from agent.errors import ModelUnavailable
 from agent.events import Text, TextVoid
 from agent.models.claude import ClaudeModel
-from agent.models.retry import Patience
+from tests.standins.clock import Clock
 from tests.standins.conversation import room
 from tests.standins.messages_api import MessagesApi, Script, changed_prefixes
 from tests.standins.messages_script import Says, Signer, Spoiled, call, events, note, says, text
 from tools.events import Notice
-
-
-class Clock:
-    """Time that passes only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.slept: list[float] = []
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-    def patience(self, total_s: float = 900.0) -> Patience:
-        return Patience(total_s, clock=lambda: self.now, sleep=self.sleep, spread=lambda: 1.0)
 
 
 @pytest.fixture

@@ -1,0 +1,132 @@
+"""A long session stays usable: the history is summed up, and what is open survives."""
+
+import pytest
+
+from agent.compaction import Compactor
+from agent.errors import ContextOverflow, ModelRefused, ModelUnavailable
+from agent.models.base import Request, Usage
+from agent.models.catalog import ModelFacts
+from agent.models.claude import ClaudeModel
+from tests.standins.clock import Clock
+from tests.standins.conversation import Speaker, replies, room
+from tests.standins.messages_api import MessagesApi
+from tests.standins.messages_script import Body, Step, call, came_of_calls, note, says, text
+
+OPEN = "open fault f-12 on etcd-2; incident i-3; evidence E1 to E9"
+
+
+def compactor(**more: object) -> Compactor:
+    return Compactor(lambda: OPEN, **more)  # type: ignore[arg-type]
+
+
+def everything(request: Request) -> str:
+    return str([block for message in request.messages for block in message.content])
+
+
+async def test_the_person_can_compact_and_what_is_open_survives() -> None:
+    model = Speaker(replies(text("One.")), replies(text("They asked about etcd-2.")), replies(text("Two.")))
+    here = room(model, compactor=compactor())
+    await here.talk.ask("First")
+    assert await here.talk.compact()
+    await here.talk.ask("Second")
+
+    sent = everything(model.requests[2])
+    assert "They asked about etcd-2." in sent
+    assert OPEN in sent
+    assert "First" not in sent
+    assert here.notes.of("system")[0]["kind"] == "compaction"
+
+
+async def test_it_happens_by_itself_before_a_turn_and_never_within_a_round() -> None:
+    big = Usage(input_tokens=160_000)
+    model = Speaker(
+        replies(call("look"), usage=big),
+        replies(text("Seen."), usage=big),
+        replies(text("The summary.")),
+        replies(text("Next.")),
+    )
+    here = room(model, compactor=compactor(), facts=ModelFacts(context_limit=1_000_000))
+    await here.talk.ask("First")
+    assert len(model.requests) == 2
+    await here.talk.ask("Second")
+
+    assert [len(request.messages) for request in model.requests] == [1, 3, 5, 2]
+
+
+async def test_a_small_window_is_compacted_early() -> None:
+    model = Speaker(
+        replies(text("One."), usage=Usage(input_tokens=6_000)), replies(text("Sum.")), replies(text("Two."))
+    )
+    here = room(model, compactor=compactor(), facts=ModelFacts(context_limit=8_000))
+    await here.talk.ask("First")
+    await here.talk.ask("Second")
+
+    assert len(model.requests) == 3
+
+
+async def test_a_conversation_too_long_even_to_sum_up_goes_on_from_its_newest_words() -> None:
+    model = Speaker(
+        replies(call("look")),
+        ContextOverflow("too long"),
+        ContextOverflow("too long"),
+        replies(text("Went on.")),
+    )
+    here = room(model, compactor=compactor())
+    end = await here.talk.ask("What of etcd-2?")
+
+    assert end.text == "Went on."
+    sent = everything(model.requests[3])
+    assert "What of etcd-2?" in sent
+    assert OPEN in sent
+
+
+async def test_a_failed_compaction_leaves_everything_as_it_was() -> None:
+    model = Speaker(replies(text("One.")), ModelUnavailable("overloaded"), replies(text("Two.")))
+    here = room(model, compactor=compactor())
+    await here.talk.ask("First")
+    assert not await here.talk.compact()
+    await here.talk.ask("Second")
+
+    assert "First" in everything(model.requests[2])
+
+
+async def test_a_service_that_cannot_compact_is_asked_for_a_summary() -> None:
+    model = Speaker(replies(text("One.")), ModelRefused("compaction: unknown"), replies(text("The summary.")))
+    here = room(model, compactor=compactor(server_side=True))
+    await here.talk.ask("First")
+
+    assert await here.talk.compact()
+    assert "The summary." in str(here.talk.history.messages)
+
+
+@pytest.mark.parametrize(("server_side", "turns"), [(True, 60), (False, 200)])
+async def test_two_hundred_turns_stay_usable(
+    server_side: bool, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(body: Body) -> Step:
+        last = body["messages"][-1]["content"]
+        if any(block["type"] == "tool_result" for block in last):
+            return says(text(f"Turn with {len(came_of_calls(body))} calls. " + "Words. " * 40))
+        if "Write a summary" in last[-1].get("text", ""):
+            return says(text("A summary."))
+        return says(note("A look."), call("look", name="etcd-1"))
+
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
+    async with MessagesApi(answer) as api:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", api.base_url)
+        model = ClaudeModel("claude-opus-5-5", patience=Clock().patience())
+        here = room(model, compactor=compactor(server_side=server_side, due_tokens=4_000))
+        for turn in range(turns):
+            end = await here.talk.ask(f"Turn {turn}?")
+            assert end.reason == "answered", turn
+        await model.aclose()
+        api.raise_errors()
+
+    assert api.refusals == []
+    assert len(here.notes.of("assistant")) == 2 * turns
+    compactions = [entry for entry in here.notes.of("system") if entry.get("kind") == "compaction"]
+    assert 1 < len(compactions) < turns / 10
+    assert max(len(body["messages"]) for body in api.bodies) < 200, (
+        "the context must not grow with the session"
+    )
+    assert OPEN in str(api.bodies[-1]["messages"][:2])
