@@ -46,6 +46,8 @@ class Workbench:
     load: "LoadRun | None" = None
     baseline: "LoadFigures | None" = None
     """What clients got just before the last fault; None where no load was running."""
+    started_here: bool = False
+    """Whether nothing of the cluster ran before this session started it; then it is stopped at the end."""
     allow_quorum_loss: bool = False
     """Given on the command line; a model cannot set it."""
 

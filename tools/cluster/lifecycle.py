@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 
-from subjects.base import Cluster, ClusterState, Picture
+from subjects.base import Cluster, ClusterState, Picture, ProcessState
 from subjects.clusters import decide, find_cluster, open_cluster
 from subjects.errors import NotReady
 from tools.detection.monitor import Monitor
@@ -25,6 +25,18 @@ async def find(bench: Workbench) -> Cluster | None:
     return bench.cluster
 
 
+async def chosen(bench: Workbench) -> Cluster | None:
+    """Return the cluster that was asked for, if anything of it is there; nothing is started or watched."""
+    choice = bench.choice
+    if choice.runtime == "docker" or choice.subject == "tikv":
+        decision = await decide(choice.subject, choice.runtime)
+        cluster = await open_cluster(bench.state, decision, choice.compose_file)
+        bench.cluster = cluster if await _anything_runs(cluster) else None
+    else:
+        bench.cluster = await find_cluster(bench.state)
+    return bench.cluster
+
+
 async def start(bench: Workbench) -> tuple[Picture, float]:
     """Bring the chosen cluster up, wait until it is healthy, watch it. Returns the last look and the seconds.
 
@@ -38,6 +50,7 @@ async def start(bench: Workbench) -> tuple[Picture, float]:
         bench.cluster = await open_cluster(bench.state, decision, choice.compose_file)
     cluster = bench.cluster
     if bench.monitor is None:
+        bench.started_here = bench.started_here or not await _anything_runs(cluster)
         await cluster.runtime.up()
     else:
         with bench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
@@ -45,6 +58,11 @@ async def start(bench: Workbench) -> tuple[Picture, float]:
     picture = await wait_healthy(bench, cluster, began)
     await watch(bench)
     return picture, time.monotonic() - began
+
+
+async def _anything_runs(cluster: Cluster) -> bool:
+    views = await asyncio.gather(*(cluster.runtime.inspect(node) for node in cluster.subject.nodes))
+    return any(view.state is not ProcessState.EXITED for view in views)
 
 
 async def wait_healthy(bench: Workbench, cluster: Cluster, began: float) -> Picture:

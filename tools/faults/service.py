@@ -136,6 +136,11 @@ class FaultService:
             records = [each for each in records if not _alive(each.owner)]
         return await heal_all(self.journal, records, self._open, f"restore {os.getpid()}")
 
+    async def heal_own(self) -> list[HealReport]:
+        """Heal what this process injected and nobody has healed yet."""
+        mine = [each for each in self.journal.open_faults() if each.owner == self._owner]
+        return await heal_all(self.journal, mine, self._open, self._owner.id)
+
     def open_on(self, node: str) -> Record | None:
         """Return the open fault that was made for `node`, the latest first."""
         open_faults = sorted(self.journal.open_faults(), key=lambda each: -each.id)

@@ -42,6 +42,7 @@ def recovery(found: Recovery, healed_wall: float) -> dict[str, object]:
     back_s = None if found.healthy_wall is None else round(max(0.0, found.healthy_wall - healed_wall), 2)
     return {
         "recovered": found.ok,
+        "healed_wall": round(healed_wall, 3),
         "well_after_s": back_s,
         "checks": [asdict(check) for check in found.checks],
     }

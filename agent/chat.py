@@ -1,0 +1,57 @@
+"""`operator`: the chat at a terminal."""
+
+import asyncio
+
+from agent.permissions import Ask
+from agent.repl import Repl
+from agent.setup import Setup
+from agent.talk import Talk
+from agent.view.terminal import TerminalView
+from subjects.errors import SubjectError
+from subjects.state import open_state
+from tools.events import Failed, Notice
+
+
+def chat(setup: Setup, resume: str | None = None) -> int:
+    """Chat until the person leaves; returns the exit code. The world is left as it was found."""
+    return asyncio.run(_chat(setup, resume))
+
+
+async def _chat(setup: Setup, resume: str | None) -> int:
+    from agent.view.open import open_view
+
+    view = open_view("text")
+    if not isinstance(view, TerminalView):
+        raise TypeError("The chat needs a terminal.")
+    try:
+        state = open_state(setup.state_dir)
+    except SubjectError as error:
+        view.show(Failed(str(error)))
+        await view.aclose()
+        return 1
+
+    opened: list[Talk] = []
+
+    async def opening(ask: Ask) -> Talk:
+        from agent.session import open_session
+
+        session = await open_session(setup, view, ask)
+        opened.append(session)
+        await session.open_cluster()
+        if resume is not None:
+            view.show(Notice(await session.resume(resume)))
+        return session
+
+    try:
+        return await Repl(view, opening, state.root / "history").run()
+    finally:
+        await _close(opened, view)
+
+
+async def _close(opened: list[Talk], view: TerminalView) -> None:
+    from agent.session import Session
+
+    for talk in opened:
+        if isinstance(talk, Session) and (told := await talk.aclose()):
+            view.show(Notice(told))
+    await view.aclose()

@@ -1,0 +1,265 @@
+"""The chaos demo: seven stages, their pacing, and what the host guarantees.
+
+Whoever answers (Claude, the script, a tape) chooses the calls and narrates. The demo stands at the gate:
+it announces the stage that a call belongs to, waits for the person between stages, keeps the times, and
+at the end heals what is still open and verifies it, whatever was forgotten.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agent.demo_result import Facts, demo_result, tables
+from agent.events import Stage
+from agent.models.base import ToolCall
+from agent.permissions import ALLOWED, Verdict
+from agent.turn import TurnEnd
+from subjects.errors import SubjectError
+from tools.errors import NothingToDo, ToolError
+from tools.events import Notice, Progress
+from tools.faults import recovery
+from tools.registry import Effect, Outcome
+
+if TYPE_CHECKING:
+    from agent.session import Session
+
+STAGES = ("health", "load", "fault", "waiting", "detection", "diagnosis", "recovery")
+TITLES = (
+    "A healthy cluster",
+    "Load, and the baseline",
+    "Break something",
+    "Waiting for detection",
+    "Detected",
+    "Diagnosis, from evidence alone",
+    "Heal, and verify",
+)
+_STAGE_OF = {
+    "cluster_status": 1,
+    "cluster_start": 1,
+    "load_start": 2,
+    "store_kill": 3,
+    "fault_inject": 3,
+    "wait_for_detection": 4,
+    "diagnose": 6,
+    "store_restart": 7,
+    "fault_heal": 7,
+}
+_ONCE = {"store_kill", "fault_inject"}
+DURING_S = 3.0
+"""How long the fault is let be at the least, so that there are whole seconds of load to be measured in it."""
+
+Pause = Callable[[str], Awaitable[bool]]
+"""Waits for the person; False when they want to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked of the demo."""
+
+    fault: str = "kill"
+    target: str = "random"
+    timeout_s: float = 30.0
+    pause: Pause | None = None
+
+    @property
+    def words(self) -> str:
+        """The request, as whoever answers reads it."""
+        on = {"random": "a random store", "leader": "the leader", "follower": "a follower"}
+        where = on.get(self.target, self.target)
+        return (
+            f"Run the chaos demo with fault {self.fault} on {where}. "
+            f"Wait up to {self.timeout_s:g} s for the detection."
+        )
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run of the demo; a gate while it runs."""
+
+    session: "Session"
+    wish: Wish
+    facts: Facts = field(default_factory=Facts)
+    stopped: bool = False
+    _stage: int = 0
+    _began: dict[int, float] = field(default_factory=dict)
+
+    async def run(self) -> dict[str, Any]:
+        """Run it from the first stage to the last; returns the `result` of CONTRACT.md.
+
+        A cancellation ends the conversation, not the healing: it is raised again once all is restored.
+        """
+        try:
+            end = await self.within(self.wish.words)
+        except asyncio.CancelledError:
+            self.facts.interrupted = True
+            await self._finish()
+            raise
+        except BaseException:
+            await self._finish()
+            raise
+        if end.reason == "interrupted":
+            self.facts.interrupted = True
+        await self._finish()
+        for table in tables(self.facts):
+            self.session.bench.emit(table)
+        return demo_result(self.session, self.facts)
+
+    async def within(self, text: str) -> TurnEnd:
+        """Ask for the demo with its director at the gate; what it leaves open the session heals."""
+        self.session.door.director = self
+        try:
+            end = await self.session.conversation.ask(text)
+        finally:
+            self.session.door.director = None
+        return end
+
+    async def before(self, call: ToolCall, effect: Effect) -> Verdict:
+        """Announce the stage and wait for the person; refuse what does not belong to a demo."""
+        n = _STAGE_OF.get(call.name)
+        if n is None:
+            return ALLOWED if effect is Effect.READ else self._foreign(call)
+        if call.name in _ONCE and self.facts.injection is not None:
+            return Verdict(
+                allowed=False, reason="the demo breaks one thing only; heal it, then the demo ends"
+            )
+        if self._stage == 3 and n == 7:
+            self._skip_to(6)
+        if n > self._stage and not await self._enter(n):
+            return Verdict(allowed=False, reason="the person stopped the demo")
+        if n == 7:
+            await self._let_it_be()
+            self.facts.heal_began = time.time()
+        return ALLOWED
+
+    async def after(self, call: ToolCall, outcome: Outcome) -> None:
+        """Keep what came of it."""
+        n = _STAGE_OF.get(call.name)
+        if n is None:
+            return
+        data = outcome.data
+        if call.name in _ONCE and self.session.bench.faults.injections:
+            self._injected(outcome)
+        elif call.name == "wait_for_detection":
+            self._detected(data)
+            return
+        elif call.name == "diagnose":
+            self.facts.diagnosed_at = time.monotonic()
+            self.facts.diagnosis = data.get("diagnosis")
+            self._end(6, ok=outcome.ok and bool(self.facts.diagnosis))
+            return
+        elif n == 7:
+            self.facts.take_recovery(data, ok=outcome.ok)
+            return
+        if n == 1 and data.get("state") != "healthy":
+            return
+        self._end(n, ok=outcome.ok)
+
+    def _injected(self, outcome: Outcome) -> None:
+        self.facts.injection = self.session.bench.faults.injections[-1]
+        self.facts.before = self.session.bench.baseline
+        if not outcome.ok:
+            self.session.bench.emit(Notice("The fault's effect was not seen in time.", level="warning"))
+
+    def _detected(self, data: Mapping[str, Any]) -> None:
+        self.facts.take_detection(self.session.bench.monitor, data)
+        found = self.facts.detection is not None
+        self._end(4, ok=True)
+        self._announce(5, TITLES[4])
+        if not found and self.wish.fault != "none":
+            self.session.bench.emit(
+                Notice(
+                    f"Nothing was detected within {self.wish.timeout_s:g} s; the demo goes on.",
+                    level="warning",
+                )
+            )
+        self._end(5, ok=found or self.wish.fault == "none")
+
+    def _foreign(self, call: ToolCall) -> Verdict:
+        return Verdict(allowed=False, reason=f"{call.name} is no part of the demo; ask for it afterwards")
+
+    async def _enter(self, n: int) -> bool:
+        if self.stopped:
+            return False
+        if self.wish.pause is not None and self._stage:
+            title = TITLES[n - 1]
+            if not await self.wish.pause(f"Enter: on to stage {n}, {title[0].lower()}{title[1:]} "):
+                self.stopped = True
+                return False
+        self._announce(n, TITLES[n - 1])
+        return True
+
+    def _announce(self, n: int, text: str) -> None:
+        self._stage = n
+        self._began[n] = time.monotonic()
+        self.session.bench.emit(Stage(n, len(STAGES), STAGES[n - 1], text))
+
+    def _end(self, n: int, *, ok: bool) -> None:
+        seconds = time.monotonic() - self._began.get(n, time.monotonic())
+        self.facts.stages[n] = {"n": n, "name": STAGES[n - 1], "ok": ok, "seconds": round(seconds, 3)}
+        self.session.bench.emit(Stage(n, len(STAGES), STAGES[n - 1], TITLES[n - 1], ok, round(seconds, 3)))
+
+    def _skip_to(self, n: int) -> None:
+        self._stage = max(self._stage, n)
+
+    async def _let_it_be(self) -> None:
+        """Wait until there are whole seconds of load under the fault, or it is clear that there won't be."""
+        injection, load = self.facts.injection, self.session.bench.load
+        if injection is None or injection.record.injected is None or load is None or not load.running:
+            return
+        until = injection.record.injected + DURING_S + 1.0
+        while (left_s := until - time.time()) > 0 and load.running:
+            self.session.bench.emit(Progress("Measuring what clients feel meanwhile"))
+            await asyncio.sleep(min(left_s, 1.0))
+
+    async def _finish(self) -> None:
+        """The host's part: heal what is open, verify writes, end the load. Never leaves a fault behind."""
+        finishing = asyncio.ensure_future(self._restore())
+        while not finishing.done():
+            # A second Ctrl-C does not stop the healing; the CLI tells so.
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(finishing)
+        finishing.result()
+
+    async def _restore(self) -> None:
+        bench = self.session.bench
+        if self.facts.injection is None and bench.faults.injections:
+            self.facts.injection = bench.faults.injections[-1]
+        await self._heal_leftovers()
+        if self.facts.injection is not None and 7 not in self._began:
+            self._announce(7, TITLES[6])
+        await self._verify_writes()
+        with contextlib.suppress(SubjectError, ToolError):
+            if bench.cluster is not None:
+                self.facts.picture = await bench.cluster.subject.observe()
+        self.facts.take_load(bench.load)
+        if 7 in self._began:
+            self._end(7, ok=self.facts.restored)
+        self.facts.keep(bench)
+
+    async def _heal_leftovers(self) -> None:
+        bench = self.session.bench
+        if bench.cluster is None or not bench.faults.journal.open_faults():
+            return
+        bench.emit(Notice("Restoring: a fault is still open."))
+        try:
+            self.facts.heal_began = time.time()
+            reports = await bench.faults.heal(bench.cluster)
+        except NothingToDo:
+            return
+        load = bench.load if bench.load is not None and bench.load.running else None
+        members = self.facts.injection.record.members if self.facts.injection else {}
+        found = await recovery.confirm(bench.cluster, members, load, bench.baseline)
+        self.facts.healed_by_host(reports, found)
+
+    async def _verify_writes(self) -> None:
+        bench = self.session.bench
+        if bench.load is None or not bench.load.running or self.facts.interrupted:
+            return
+        bench.emit(Progress("Reading back every acknowledged write"))
+        try:
+            self.facts.writes = await bench.load.verify(resume=False)
+        except ToolError as error:
+            bench.emit(Notice(f"Acknowledged writes could not be read back: {error}", level="warning"))

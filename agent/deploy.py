@@ -1,0 +1,167 @@
+"""`operator deploy up|status|down` and `operator restore`: the cluster and the journal, without a model."""
+
+from typing import Any
+
+from agent.setup import Setup
+from agent.view.base import View
+from subjects.base import ClusterState
+from subjects.state import open_state
+from tools.cluster import lifecycle
+from tools.diagnosis.rules import RulesDiagnostician
+from tools.events import Notice, Progress, Table
+from tools.evidence.ledger import Ledger
+from tools.faults.service import FaultService
+from tools.incidents.store import IncidentStore
+from tools.workbench import Workbench
+
+
+def make_bench(setup: Setup, view: View) -> Workbench:
+    """Return a workbench that tells a view alone: no conversation, no transcript."""
+    state = open_state(setup.state_dir)
+    return Workbench(
+        state=state,
+        emit=view.show,
+        ledger=Ledger(),
+        incidents=IncidentStore(state.database),
+        faults=FaultService(state, setup.seed),
+        diagnostician=RulesDiagnostician(),
+        choice=setup.choice,
+        allow_quorum_loss=setup.allow_quorum_loss,
+    )
+
+
+async def up(setup: Setup, view: View) -> dict[str, Any]:
+    """Bring the cluster up and leave it running."""
+    bench = make_bench(setup, view)
+    try:
+        await lifecycle.find(bench)
+        picture, seconds = await lifecycle.start(bench)
+        cluster = bench.require_cluster()
+        view.show(_table(lifecycle.describe(cluster, picture)))
+        view.show(Notice(f"{cluster.label} runs. `operator deploy down` stops it and deletes its data."))
+        return {**_result(lifecycle.describe(cluster, picture), "deploy up"), "seconds": round(seconds, 2)}
+    finally:
+        await lifecycle.release(bench)
+        await _close(bench)
+
+
+async def status(setup: Setup, view: View) -> dict[str, Any]:
+    """Show the cluster of the state folder."""
+    bench = make_bench(setup, view)
+    try:
+        cluster = await lifecycle.chosen(bench)
+        if cluster is None:
+            view.show(Notice("No cluster is running. `operator deploy up` starts one."))
+            return {"ok": True, "command": "deploy status", "cluster": str(ClusterState.DOWN), "nodes": []}
+        body = lifecycle.describe(cluster, await cluster.subject.observe())
+        view.show(_table(body))
+        for fault in bench.faults.journal.open_faults():
+            view.show(
+                Notice(
+                    f"Fault {fault.id} ({fault.kind} on {', '.join(fault.nodes)}) is open: "
+                    "`operator restore` heals it.",
+                    level="warning",
+                )
+            )
+        return _result(body, "deploy status")
+    finally:
+        await _close(bench)
+
+
+async def down(setup: Setup, view: View) -> dict[str, Any]:
+    """Stop the cluster and delete its data; open faults end with it."""
+    bench = make_bench(setup, view)
+    try:
+        cluster = await lifecycle.chosen(bench)
+        if cluster is None:
+            view.show(Notice("No cluster is running."))
+            return {"ok": True, "command": "deploy down", "cluster": str(ClusterState.DOWN), "nodes": []}
+        await cluster.runtime.down()
+        await bench.faults.restore()
+        view.show(Notice(f"{cluster.label} was stopped and its data deleted."))
+        return {"ok": True, "command": "deploy down", "cluster": str(ClusterState.DOWN), "nodes": []}
+    finally:
+        await _close(bench)
+
+
+async def restore(setup: Setup, view: View) -> dict[str, Any]:
+    """Heal every open fault of the journal."""
+    bench = make_bench(setup, view)
+    try:
+        view.show(Progress("Healing every open fault"))
+        reports = await bench.faults.restore()
+        for report in reports:
+            where = ", ".join(report.nodes)
+            text = f"Fault {report.fault}, {report.kind} on {where}: {report.state}: {report.text}."
+            view.show(Notice(text, level="info" if report.ok else "warning"))
+        if not reports:
+            view.show(Notice("There is no open fault."))
+        return {
+            "ok": all(report.ok for report in reports),
+            "command": "restore",
+            "faults": [
+                {
+                    "fault": r.fault,
+                    "kind": r.kind,
+                    "nodes": list(r.nodes),
+                    "state": str(r.state),
+                    "text": r.text,
+                }
+                for r in reports
+            ],
+        }
+    finally:
+        await _close(bench)
+
+
+async def _close(bench: Workbench) -> None:
+    if bench.cluster is not None:
+        await bench.cluster.aclose()
+    bench.faults.close()
+    bench.incidents.close()
+
+
+def _result(body: dict[str, Any], command: str) -> dict[str, Any]:
+    nodes = [
+        {
+            "name": node["name"],
+            "role": node.get("role"),
+            "state": _state(node),
+            "address": node["address"],
+        }
+        for node in body["nodes"]
+    ]
+    return {
+        "ok": True,
+        "command": command,
+        "cluster": body["state"],
+        "label": body["cluster"],
+        "leader": body["leader"],
+        "problems": body["problems"],
+        "nodes": nodes,
+    }
+
+
+def _state(node: dict[str, Any]) -> str:
+    """One node in a word: what the kernel says where it isn't running, else what it says of itself."""
+    process = node.get("process", "unknown")
+    return (
+        str(process) if process not in ("running", "unknown") else str(node.get("says_of_itself", "silent"))
+    )
+
+
+def _table(body: dict[str, Any]) -> Table:
+    return Table(
+        f"{body['cluster']}: {body['state']}",
+        ("node", "role", "state", "lag", "address"),
+        tuple(
+            (
+                str(node["name"]),
+                str(node.get("role", "–")),
+                _state(node),
+                str(node.get("lag", "–")),
+                str(node["address"]),
+            )
+            for node in body["nodes"]
+        ),
+    )

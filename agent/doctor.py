@@ -1,0 +1,83 @@
+"""`operator doctor`: what works here and what doesn't, with the remedy."""
+
+import os
+import sys
+from typing import Any
+
+from agent.models.providers import credentials_found, setup_help
+from agent.setup import Setup, version
+from agent.view.base import View
+from subjects.clusters import Decision, open_cluster
+from subjects.errors import SubjectError
+from subjects.etcd.binary import find_binary
+from subjects.state import open_state
+from tools.events import Table
+from tools.faults.catalogue import CATALOGUE, capability
+
+Row = tuple[str, str, str]
+
+
+async def doctor(setup: Setup, view: View) -> dict[str, Any]:
+    """Check everything and show it; `ok` tells whether the demo can run here."""
+    state = open_state(setup.state_dir)
+    rows: list[Row] = [
+        ("operator", "ok", f"{version()}, Python {sys.version.split()[0]} on {sys.platform}"),
+        ("state folder", "ok", str(state.root)),
+        await _etcd(),
+        await _docker(),
+        _claude(),
+        _terminal(),
+    ]
+    view.show(Table("What works here", ("", "", ""), tuple(rows)))
+    faults = await _faults(setup)
+    view.show(Table("Faults on etcd × process", ("fault", "", "how, or why not"), tuple(faults)))
+    return {
+        "ok": rows[2][1] == "ok",
+        "command": "doctor",
+        "checks": [dict(zip(("name", "state", "text"), row, strict=True)) for row in rows],
+        "faults": [dict(zip(("fault", "state", "text"), row, strict=True)) for row in faults],
+    }
+
+
+async def _etcd() -> Row:
+    try:
+        found = await find_binary()
+    except SubjectError as error:
+        return "etcd", "missing", str(error)
+    return "etcd", "ok", f"{found.version}, from {found.origin}"
+
+
+async def _docker() -> Row:
+    from subjects.runtimes.engine import connect
+
+    try:
+        engine = await connect()
+    except SubjectError as error:
+        return "docker", "absent", f"{error} (TiKV needs it; etcd does not)"
+    engine.close()
+    return "docker", "ok", f"an engine answers at {engine.address}"
+
+
+def _claude() -> Row:
+    if credentials_found():
+        return "Claude", "ok", "credentials were found; they are tried with the first request"
+    return "Claude", "absent", setup_help()
+
+
+def _terminal() -> Row:
+    if not sys.stdout.isatty():
+        return "terminal", "ok", "standard output is none: plain text is printed"
+    return "terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, {os.get_terminal_size().columns} columns"
+
+
+async def _faults(setup: Setup) -> list[Row]:
+    try:
+        cluster = await open_cluster(open_state(setup.state_dir), Decision("etcd", "process", ""))
+    except SubjectError as error:
+        return [("all", "no", str(error))]
+    rows: list[Row] = []
+    for kind, fault in CATALOGUE.items():
+        able = capability(fault, cluster.runtime)
+        rows.append((kind, "yes" if able.available else "no", able.reason or fault.meaning))
+    await cluster.aclose()
+    return rows

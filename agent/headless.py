@@ -1,0 +1,69 @@
+"""`operator demo chaos` and `operator -p`: a session without a prompt."""
+
+import asyncio
+from typing import Any
+
+from agent.demo import Demo, Wish
+from agent.running import FAILED
+from agent.session import Session, open_session
+from agent.setup import Setup
+from agent.view.base import View
+from tools.events import Notice
+
+
+async def demo_chaos(setup: Setup, view: View, wish: Wish) -> dict[str, Any]:
+    """Run the chaos demo; returns its result."""
+    session = await open_session(setup, view)
+    try:
+        await session.open_cluster()
+        result = await Demo(session, wish).run()
+    finally:
+        await _close(session, view)
+    return result
+
+
+async def one_request(setup: Setup, view: View, prompt: str) -> dict[str, Any]:
+    """Answer one request; what needs a person's consent is refused unless `--yes` gave it."""
+    session = await open_session(setup, view)
+    try:
+        await session.open_cluster()
+        end = await session.ask(prompt)
+        refusals = session.door.permissions.refusals
+        usage = session.conversation.budget
+        result: dict[str, Any] = {
+            "ok": end.reason == "answered" and not refusals,
+            "command": "prompt",
+            "driver": session.conversation.model.driver,
+            "model": session.conversation.model.name,
+            "text": end.text,
+            "reason": end.reason,
+            "detail": end.detail,
+            "calls": end.calls,
+            "refused_calls": refusals,
+            "cost_usd": usage.cost_usd,
+            "session": session.id,
+        }
+        if refusals:
+            text = f"{refusals} call(s) that act were refused: nobody could be asked. --yes allows them."
+            view.show(Notice(text, level="warning"))
+        if not result["ok"]:
+            result["exit_code"] = FAILED
+        return result
+    finally:
+        await _close(session, view)
+
+
+async def _close(session: Session, view: View) -> None:
+    """Close the session whatever happens, and tell what it left."""
+    closing = asyncio.ensure_future(session.aclose())
+    cancelled = False
+    while not closing.done():
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            cancelled = True
+    told = closing.result()
+    if told:
+        view.show(Notice(told))
+    if cancelled:
+        raise asyncio.CancelledError

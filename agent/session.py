@@ -1,0 +1,324 @@
+"""One session: everything wired together, opened once and closed in order.
+
+`open_session` makes the workbench, chooses who answers, heals what a killed run left broken, and starts
+the transcript. `aclose` leaves the world as it was found.
+"""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from agent.budget import Budget, Limits
+from agent.compaction import Compactor
+from agent.errors import BadCredentials
+from agent.events import SessionOpened
+from agent.models.base import Message, Model, ToolCall, ToolSpec
+from agent.models.catalog import ALIASES, choose, facts_of
+from agent.models.playbook import PlaybookModel
+from agent.permissions import Ask, Gate, Mode, PermissionGate, Verdict
+from agent.recorded import to_entry
+from agent.remarks import remark
+from agent.setup import Setup, configured, version
+from agent.talk import Status
+from agent.transcript import Header, Transcript, new_id
+from agent.turn import Conversation, TurnEnd
+from agent.view.base import View
+from prompts import read as read_prompt
+from subjects.base import ClusterState
+from subjects.errors import SubjectError
+from subjects.state import open_state
+from tools.cluster import lifecycle
+from tools.diagnosis.rules import RulesDiagnostician
+from tools.errors import ToolError
+from tools.events import Event, Notice
+from tools.evidence.ledger import Ledger
+from tools.faults.service import FaultService
+from tools.incidents.store import IncidentStore
+from tools.registry import Dispatcher, Effect, Outcome, Tool, load_tools
+from tools.workbench import Workbench
+
+_DEMO = re.compile(r"\b(chaos\s+demo|demo)\b", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Door:
+    """The conversation's gate: the demo's director while one runs, else the permissions."""
+
+    permissions: PermissionGate
+    director: Gate | None = None
+
+    async def before(self, call: ToolCall, effect: Effect) -> Verdict:
+        """Decide whether the call may run."""
+        return await (self.director or self.permissions).before(call, effect)
+
+    async def after(self, call: ToolCall, outcome: Outcome) -> None:
+        """Tell whoever decided what came of it."""
+        await (self.director or self.permissions).after(call, outcome)
+
+
+@dataclass(slots=True)
+class Session:
+    """A conversation about one cluster, as the REPL, the demo and headless runs have it."""
+
+    setup: Setup
+    view: View
+    bench: Workbench
+    conversation: Conversation
+    transcript: Transcript
+    door: Door
+    dispatcher: Dispatcher
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+        return self.transcript.header.id
+
+    @property
+    def mode(self) -> Mode:
+        """What may run without asking."""
+        return self.door.permissions.mode
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """The tools that the model has."""
+        return self.dispatcher.tools
+
+    @property
+    def ledger(self) -> Ledger:
+        """The evidence."""
+        return self.bench.ledger
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """What was said so far."""
+        return self.conversation.history.messages
+
+    @property
+    def nodes(self) -> Sequence[str]:
+        """The cluster's nodes."""
+        return self.bench.cluster.subject.nodes if self.bench.cluster else ()
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Short names that `use_model` takes."""
+        return tuple(ALIASES)
+
+    async def ask(self, text: str) -> TurnEnd:
+        """Answer the person. A request for the demo is its own consent for what the demo does."""
+        if self.door.director is None and _DEMO.search(text) and self.mode is not Mode.READ_ONLY:
+            from agent.demo import Demo, Wish
+
+            demo = Demo(self, Wish())
+            return await demo.within(text)
+        return await self.conversation.ask(text)
+
+    def interrupt(self) -> None:
+        """Stop at the next safe point; again: at once."""
+        self.conversation.interrupt()
+
+    def interject(self, text: str) -> None:
+        """Let the model read `text` at the next safe point."""
+        self.conversation.interject(text)
+
+    def unread(self) -> Sequence[str]:
+        """Nothing is lost: what comes too late for a turn goes before the next request."""
+        return ()
+
+    def status(self) -> Status:
+        """What the status line shows."""
+        model, budget = self.conversation.model, self.conversation.budget
+        return Status(
+            driver=model.driver,
+            model=model.name,
+            mode=self.mode,
+            context_tokens=budget.context_tokens,
+            context_limit=budget.facts.context_limit,
+            tokens=budget.usage.prompt_tokens + budget.usage.output_tokens,
+            cost_usd=budget.cost_usd,
+            cluster=self.bench.cluster.label if self.bench.cluster else None,
+        )
+
+    def set_mode(self, mode: Mode) -> None:
+        """Change what may run without asking; the model is told with its next request."""
+        self.door.permissions.mode = mode
+        self.conversation.note(remark(f"mode-{mode.value}"))
+
+    async def run_tool(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
+        """Run a tool for the person; the model does not see it."""
+        return await self.dispatcher.run(f"person-{len(self.bench.ledger) + 1}", name, arguments)
+
+    async def use_model(self, name: str) -> str:
+        """Let another model answer from the next request on."""
+        model = choose_model(replace(self.setup, model=name, offline=name in ("script", "playbook")))
+        before = self.conversation.model
+        self.conversation.switch(model, facts_of(model.name))
+        await before.aclose()
+        return f"From now on {model.name or 'the script'} answers."
+
+    async def compact(self) -> bool:
+        """Replace what was said by a summary."""
+        return await self.conversation.compact()
+
+    async def resume(self, session: str) -> str:
+        """Go on with an earlier session, the last one if none is named."""
+        from agent.sessions import resume
+
+        return await resume(self, session)
+
+    async def clear(self) -> None:
+        """Begin a new conversation on the same cluster."""
+        self.conversation.history.replace(())
+
+    async def restore(self) -> str:
+        """Heal every open fault of the state folder."""
+        reports = await self.bench.faults.restore()
+        if not reports:
+            return "There is no open fault."
+        return "\n".join(f"fault {r.fault} ({r.kind}): {r.state}: {r.text}" for r in reports)
+
+    async def open_cluster(self) -> None:
+        """Have the cluster of an earlier run, if one still runs, watched again."""
+        with contextlib.suppress(SubjectError, ToolError):
+            await lifecycle.find(self.bench)
+
+    async def aclose(self) -> str:
+        """Heal, end the load, stop what this session started; returns the last line to tell, if any.
+
+        Everything is tried, also when a part of it fails.
+        """
+        told: list[str] = []
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self.transcript.close)
+            stack.callback(self.bench.incidents.close)
+            stack.callback(self.bench.faults.close)
+            stack.push_async_callback(self.conversation.model.aclose)
+            stack.push_async_callback(self._close_cluster, told)
+            stack.push_async_callback(self._heal_own, told)
+            await self.conversation.aclose()
+        return " ".join(told)
+
+    async def _heal_own(self, told: list[str]) -> None:
+        told += [
+            f"Fault {report.fault} ({report.kind}) was {report.state}: {report.text}."
+            for report in await self.bench.faults.heal_own()
+        ]
+
+    async def _close_cluster(self, told: list[str]) -> None:
+        bench = self.bench
+        cluster = bench.cluster
+        if cluster is None:
+            return
+        if bench.started_here and not self.setup.keep:
+            await lifecycle.stop(bench)
+            told.append(
+                f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
+            )
+            return
+        await lifecycle.release(bench)
+        picture = await cluster.subject.observe()
+        await cluster.aclose()
+        if picture.state is not ClusterState.DOWN:
+            told.append(
+                f"The cluster {cluster.label} is left running ({picture.state}): "
+                "`operator deploy status` shows it, `operator deploy down` stops it."
+            )
+
+
+async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Session:
+    """Open a session. Raises SubjectError or AgentError with what to do."""
+    state = open_state(setup.state_dir)
+    model = choose_model(setup)
+    header = Header(
+        id=new_id(),
+        made=time.time(),
+        operator=version(),
+        driver=model.driver,
+        model=model.name,
+        command=setup.command,
+    )
+    transcript = Transcript.create(state.sessions, header)
+
+    def emit(event: Event) -> None:
+        view.show(event)
+        entry = to_entry(event)
+        if entry is not None:
+            transcript.record(entry)
+
+    bench = Workbench(
+        state=state,
+        emit=emit,
+        ledger=Ledger(),
+        incidents=IncidentStore(state.database),
+        faults=FaultService(state, setup.seed),
+        diagnostician=RulesDiagnostician(),
+        choice=setup.choice,
+        allow_quorum_loss=setup.allow_quorum_loss,
+    )
+    tools = await asyncio.to_thread(load_tools)
+    dispatcher = Dispatcher(bench, {name: t for name, t in tools.items() if not t.diagnostician_only})
+    door = Door(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
+    conversation = Conversation(
+        model=model,
+        runner=dispatcher,
+        gate=door,
+        emit=emit,
+        transcript=transcript,
+        budget=Budget(facts_of(model.name), Limits(cost_usd=setup.max_cost_usd)),
+        system=read_prompt("system"),
+        tools=tuple(ToolSpec(t.name, t.description, t.schema) for t in dispatcher.tools.values()),
+        compactor=Compactor(lambda: facts_to_keep(bench), getattr(model, "server_compaction", False)),
+    )
+    session = Session(setup, view, bench, conversation, transcript, door, dispatcher)
+    if model.driver == "claude":
+        from agent.diagnostician import ClaudeDiagnostician
+
+        bench.diagnostician = ClaudeDiagnostician(model, emit)
+    emit(SessionOpened(header.id, model.driver, model.name, header.operator))
+    await _heal_orphans(bench)
+    return session
+
+
+def choose_model(setup: Setup) -> Model:
+    """Return who answers: Claude with credentials, else the script. BadCredentials if a model was named."""
+    if setup.offline:
+        return PlaybookModel()
+    from agent.models.providers import credentials_found, setup_help
+
+    if not credentials_found(setup.provider):
+        if setup.model is not None:
+            raise BadCredentials(f"No credentials were found for {setup.model}. {setup_help()}")
+        return PlaybookModel()
+    from agent.models.claude import ClaudeModel
+
+    return ClaudeModel(choose(setup.model, configured("model")), provider=setup.provider, compat=setup.compat)
+
+
+def facts_to_keep(bench: Workbench) -> str:
+    """What must survive a compaction: open faults, the incident under way, where the evidence ends."""
+    lines = [
+        f"Open fault {fault.id}: {fault.kind} on {', '.join(fault.nodes)}."
+        for fault in bench.faults.journal.open_faults()
+    ]
+    if bench.monitor is not None:
+        lines += [f"Open incident: {incident}." for incident in bench.monitor.open_incidents]
+    recent = list(bench.ledger)[-30:]
+    lines += [
+        f"Evidence {item.id}: {item.source}{f' of {item.node}' if item.node else ''}." for item in recent
+    ]
+    return "\n".join(lines)
+
+
+async def _heal_orphans(bench: Workbench) -> None:
+    """Read the journal: what a killed run left broken is healed before anything else."""
+    for report in await bench.faults.restore(orphans_only=True):
+        bench.emit(
+            Notice(
+                f"An earlier run was killed while a fault was open: fault {report.fault} ({report.kind} on "
+                f"{', '.join(report.nodes)}) is now {report.state}: {report.text}.",
+                level="info" if report.ok else "warning",
+            )
+        )

@@ -1,0 +1,64 @@
+"""What a person asked for on the command line, in the environment and in the config file, resolved."""
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from subjects.errors import BadSetup
+from tools.workbench import Choice
+
+Output = Literal["text", "json", "stream-json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One run's settings. None and False are `not said`."""
+
+    command: str = "chat"
+    state_dir: Path | None = None
+    model: str | None = None
+    provider: Literal["api", "bedrock", "vertex"] = "api"
+    compat: bool = False
+    offline: bool = False
+    output: Output = "text"
+    yes: bool = False
+    max_cost_usd: float | None = None
+    choice: Choice = field(default_factory=Choice)
+    seed: int | None = None
+    allow_quorum_loss: bool = False
+    keep: bool = False
+
+
+def configured(name: str) -> str | None:
+    """Return a setting of the config file (`config.toml` in the platform's folder), if it says one.
+
+    Raises BadSetup for a file that is not TOML.
+    """
+    path = _config_file()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    try:
+        value = tomllib.loads(text).get(name)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetup(f"{path} is not valid TOML: {error}.") from error
+    return value if isinstance(value, str) else None
+
+
+def _config_file() -> Path:
+    given = os.environ.get("OPERATOR_CONFIG")
+    if given:
+        return Path(given)
+    from platformdirs import user_config_path
+
+    return user_config_path("chaos-operator") / "config.toml"
+
+
+def version() -> str:
+    """Return the installed version."""
+    from importlib.metadata import version as installed
+
+    return installed("chaos-operator")
