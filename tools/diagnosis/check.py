@@ -19,13 +19,13 @@ NODES_OPTIONAL = frozenset({Kind.NONE, Kind.UNKNOWN, Kind.OVERLOAD})
 _SPACE = re.compile(r"\s+")
 _ESCAPED = re.compile(r'\\+"')
 
-# One look at everything quotes many witnesses: the words around a quotation tell whose it is.
-_WITNESS_WORDS = (
-    ("process", ("process", "exit", "pid", "signal 9", "paused", "running")),
-    ("peers", ("peer",)),
-    ("control", ("control", "heartbeat", "term", "raft", "leader", "quorum")),
-    ("client", ("client", "ops_per_s", "errors", "p99")),
-    ("self", ("itself", "self", "health")),
+# One look at everything quotes many witnesses: the fields of `cluster_status` around a quotation tell whose.
+_WITNESS_FIELDS = (
+    ("process", ('"process"', "exit_code", " process ", "killed by")),
+    ("peers", ("peers_connected_to_it", "no connection to it from")),
+    ("connection", ("clients_reach_it", "clients get no answer")),
+    ("self", ("says_of_itself", "health_port", "does not say that it is healthy")),
+    ("control", ("control_plane_says", "heartbeat_age_s", "leader", "term", "quorum", "raft_index", "lag")),
 )
 
 
@@ -49,8 +49,8 @@ def witness(evidence: Evidence, quote: str) -> str:
     if area == "load_status":
         return "client"
     if area == "cluster_status":
-        words = quote.lower()
-        return next((name for name, marks in _WITNESS_WORDS if any(m in words for m in marks)), "look")
+        words = folded(quote)
+        return next((name for name, marks in _WITNESS_FIELDS if any(m in words for m in marks)), "look")
     return ""
 
 

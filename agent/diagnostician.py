@@ -1,0 +1,200 @@
+"""Claude as diagnostician: a fresh conversation that reads, and has not seen what was done.
+
+It gets its own workbench (`tools.diagnosis.blind`), the tools that read, the failure signatures of the
+database, and the monitor's signals. What the session did is in none of them.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from agent.budget import Budget, Limits
+from agent.calls import Recorder
+from agent.errors import ModelError
+from agent.events import CallStarted
+from agent.models.base import Model, ToolSpec, Usage
+from agent.models.catalog import facts_of
+from agent.permissions import Mode, PermissionGate
+from agent.turn import Conversation
+from prompts import read
+from tools.diagnosis.base import Case
+from tools.diagnosis.blind import BlindBench, BlindLedger
+from tools.diagnosis.check import settle
+from tools.diagnosis.rules import RulesDiagnostician
+from tools.diagnosis.schema import Diagnosis
+from tools.events import Emit, Event, Notice, Progress
+from tools.registry import Dispatcher, Result, Tool, load_tools
+from tools.workbench import Workbench
+
+TOOLS = (
+    "cluster_status",
+    "incident_list",
+    "load_status",
+    "read_logs",
+    "read_metrics",
+    "submit_diagnosis",
+    "timeline",
+)
+"""All that the diagnostician has: what reads, and the submission."""
+
+MAX_CALLS = 30
+MAX_SIGNALS = 40
+
+_SENTENCE_END = re.compile(r"(?<=[.:;!?])\s+")
+_BLIND_ID = re.compile(r"\bD\d+\b")
+
+
+@dataclass(slots=True)
+class BlindDispatcher(Dispatcher):
+    """Runs calls on the blind workbench; hints that name other tools are left out."""
+
+    hidden: tuple[str, ...] = ()
+
+    async def _result(self, name: str, arguments: Mapping[str, Any]) -> Result:
+        # An explicit base: a zero-argument super() does not survive the class that slots make anew.
+        result = await Dispatcher._result(self, name, arguments)  # noqa: SLF001 - its own base
+        return replace(result, next=without(self.hidden, result.next))
+
+
+@dataclass(slots=True)
+class Unrecorded:
+    """Keeps nothing: the diagnosis and its evidence are in the incident."""
+
+    def record(self, entry: dict[str, Any]) -> object:
+        """Do nothing."""
+        return entry
+
+
+@dataclass(slots=True)
+class ClaudeDiagnostician:
+    """A model that diagnoses blind. What it used adds up in `usage` and `cost_usd`."""
+
+    model: Model
+    emit: Emit
+    transcript: Recorder = field(default_factory=Unrecorded)
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = None
+    by: Literal["claude", "rules"] = "claude"
+
+    async def diagnose(self, case: Case, bench: Workbench) -> Diagnosis:
+        """Let the model read and submit; where it can't or won't, the rules answer and say that they do."""
+        blind = BlindBench.of(bench, case)
+        blind.emit = self._progress
+        conversation = self._conversation(blind)
+        try:
+            await conversation.ask(opening(case, blind))
+        except ModelError as error:
+            self.emit(Notice(f"The model could not diagnose ({error}); the rules do.", level="warning"))
+        finally:
+            self._count(conversation.budget)
+            await conversation.aclose()
+        if blind.findings is None:
+            self.emit(Notice("No diagnosis came from the model: this one is by the rules.", level="warning"))
+            return await RulesDiagnostician().diagnose(case, bench)
+        found = settle(
+            blind.findings, self.by, blind.problems, ledger=blind.ledger, opened_wall=case.opened_wall
+        )
+        return in_session_ids(found, blind.ledger)
+
+    def _conversation(self, blind: BlindBench) -> Conversation:
+        tools = load_tools()
+        hidden = tuple(name for name in tools if name not in TOOLS)
+        known = {name: tools[name] for name in TOOLS if name in tools}
+        return Conversation(
+            model=self.model,
+            runner=BlindDispatcher(blind, known, hidden),
+            gate=PermissionGate(Mode.READ_ONLY),
+            emit=self._watch,
+            transcript=self.transcript,
+            budget=Budget(facts_of(self.model.name), Limits(calls_per_request=MAX_CALLS)),
+            system=system(blind),
+            tools=tuple(specs(known.values(), hidden)),
+            unfinished=lambda: "" if blind.findings else "Submit your diagnosis with submit_diagnosis.",
+        )
+
+    def _watch(self, event: Event) -> None:
+        """Show of the blind conversation only what it looks at, not its words."""
+        if isinstance(event, CallStarted):
+            on = event.arguments.get("node")
+            self.emit(Progress(f"The diagnostician reads {event.tool}{f' of {on}' if on else ''}"))
+
+    def _progress(self, event: Event) -> None:
+        """What its tools tell while they work is not shown: it would look like the session's own."""
+
+    def _count(self, budget: Budget) -> None:
+        self.usage += budget.usage
+        if budget.cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + budget.cost_usd
+
+
+def system(blind: BlindBench) -> str:
+    """Return the system prompt: how to work, and what this database's failures look like."""
+    return f"{read('diagnostician')}\n\n{blind.require_cluster().subject.knowledge.strip()}"
+
+
+def specs(tools: Iterable[Tool], hidden: Iterable[str]) -> Iterable[ToolSpec]:
+    """Return the tools as the model is told of them, without sentences that name tools it has not."""
+    names = tuple(hidden)
+    for tool in tools:
+        yield ToolSpec(tool.name, without(names, tool.description), tool.schema)
+
+
+def without(names: Iterable[str], text: str) -> str:
+    """Return `text` without the sentences that name one of `names`."""
+    mark = re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\b")
+    kept = (
+        " ".join(part for part in _SENTENCE_END.split(line) if not mark.search(part))
+        for line in text.splitlines()
+    )
+    return "\n".join(kept)
+
+
+def opening(case: Case, blind: BlindBench) -> str:
+    """Return the first message: the case, in the monitor's words and in nobody else's."""
+    cluster = blind.require_cluster()
+    lines = [f"The cluster is {cluster.label}; its nodes are {', '.join(cluster.subject.nodes)}."]
+    ago = max(0.0, time.time() - case.opened_wall)
+    if case.detection is None:
+        lines.append(
+            f"Somebody asks for a check of the last {ago:.0f} seconds. The monitor reported no incident. "
+            "Find out whether something happened, and what."
+        )
+    else:
+        lines.append(
+            f"The monitor opened an incident {ago:.1f} s ago: {case.detection.text}. "
+            "Find out what happened; it may still go on or be over."
+        )
+    if case.incident is not None:
+        lines.append(f"The incident's id is {case.incident}.")
+    signals = [item for item in blind.ledger.since(case.opened_wall) if item.source.startswith("signal:")]
+    if signals:
+        lines.append("Its signals so far, with seconds after the first:")
+        lines += [
+            f"[{item.id}] +{item.wall - case.opened_wall:.3f} s {item.source.removeprefix('signal:')} "
+            f"{item.node or 'cluster'}: {item.text[:300]}"
+            for item in signals[:MAX_SIGNALS]
+        ]
+    return "\n".join(lines)
+
+
+def in_session_ids(found: Diagnosis, ledger: object) -> Diagnosis:
+    """Return the diagnosis with the evidence ids that the session knows."""
+    if not isinstance(ledger, BlindLedger):
+        return found
+    ids = ledger.session_ids
+
+    def renamed(value: Any) -> Any:
+        match value:
+            case str():
+                return _BLIND_ID.sub(lambda match: ids.get(match[0], match[0]), value)
+            case dict():
+                # A quotation is somebody else's words: nothing in it is one of our ids.
+                return {key: item if key == "quote" else renamed(item) for key, item in value.items()}
+            case list() | tuple():
+                return [renamed(item) for item in value]
+            case _:
+                return value
+
+    return Diagnosis.model_validate(renamed(found.model_dump(mode="json")))
