@@ -283,6 +283,16 @@ def came_of_calls(body: Body) -> list[Came]:
     return came
 
 
+def came_since_question(body: Body) -> list[Came]:
+    """The calls answered since the person's (or the host's) newest text."""
+    start = 0
+    for index, message in enumerate(body["messages"]):
+        content = message["content"]
+        if message["role"] == "user" and (isinstance(content, str) or content[-1]["type"] == "text"):
+            start = index
+    return came_of_calls({**body, "messages": body["messages"][start:]})
+
+
 def last_said(body: Body) -> str:
     """The newest text of the person (or of the host in their place)."""
     for message in reversed(body["messages"]):

@@ -1,0 +1,267 @@
+"""A stand-in for tikv-server: its flags, status port, metrics and log lines; heartbeats to PD; talk with peers.
+
+Run as `python -m tests.standins.tikv_standin FLAGS`. On the data port it greets in HTTP/2 as gRPC does,
+answers its peers, and keeps keys for the stand-in of go-ycsb; there is no raft and no replication.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+import tomllib
+from pathlib import Path
+
+from tests.standins.pd_standin import log
+from tests.standins.standin_http import Answer, fetch, host_port, serve
+
+HEARTBEAT = "10s"
+"""raftstore.pd-store-heartbeat-tick-interval."""
+RAFT_HEARTBEAT_S = 2.0
+KEEPALIVE_S = 13.0
+"""gRPC between stores: 10 s ping and 3 s timeout."""
+RECONNECT_S = 5.0
+SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+
+
+class TikvStandin:
+    """One store."""
+
+    def __init__(self, options: argparse.Namespace, speed: float) -> None:
+        self.options = options
+        self.speed = speed
+        self.pds = [url.removeprefix("http://") for url in options.pd_endpoints.split(",")]
+        self.file = Path(options.data_dir) / "standin.json"
+        self.id = int(json.loads(self.file.read_text())["id"]) if self.file.exists() else 0
+        self.started = time.time()
+        self.heard: dict[int, int] = {}
+        self.failed: dict[int, int] = {}
+        self.keys: dict[str, str] = {}
+        self.paused = False
+        self.data: asyncio.Server | None = None
+        self.heartbeat_s = self._heartbeat_s() / speed
+
+    def _heartbeat_s(self) -> float:
+        text = HEARTBEAT
+        if self.options.config:
+            config = tomllib.loads(Path(self.options.config).read_text())
+            text = config.get("raftstore", {}).get("pd-store-heartbeat-tick-interval", HEARTBEAT)
+        return float(text.removesuffix("s"))
+
+    async def ask_pd(self, path: str, body: object = None) -> tuple[int, str]:
+        """Ask one PD after the other."""
+        for endpoint in list(self.pds):
+            try:
+                status, text = await fetch(
+                    f"http://{endpoint}{path}",
+                    "GET" if body is None else "POST",
+                    body,
+                    timeout_s=4 / self.speed + 0.5,
+                )
+            except (OSError, TimeoutError):
+                status, text = 0, "connection failed"
+            if status in (200, 404):
+                return status, text
+            self.pds.append(self.pds.pop(0))
+        log("WARN", "util.rs:550", "PD failed to respond", f'err="{text}"')
+        return status, text
+
+    async def join(self) -> None:
+        """Put the store to PD, as often as it takes."""
+        log("INFO", "server.rs:150", "connect to PD cluster")
+        body = {
+            "id": self.id,
+            "address": self.options.advertise_addr,
+            "status_address": self.options.advertise_status_addr or "",
+            "started": self.started,
+        }
+        while True:
+            status, text = await self.ask_pd("/pd/api/v1/standin/register", body)
+            if status == 200:
+                break
+            await asyncio.sleep(0.3)
+        self.id = int(json.loads(text)["id"])
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(json.dumps({"id": self.id}))
+        log("INFO", "raft_server.rs:197", "put store to PD", f"store_id={self.id}")
+
+    async def beat(self) -> None:
+        """Send heartbeats for ever."""
+        while True:
+            await asyncio.sleep(self.heartbeat_s)
+            status, text = await self.ask_pd(
+                "/pd/api/v1/standin/heartbeat", {"id": self.id, "slow_score": 1, "available": 8 << 30}
+            )
+            if status != 200:
+                log("ERROR", "pd.rs:1517", "store heartbeat failed", f'err="{text}"')
+
+    async def talk(self) -> None:
+        """Hold a connection to every other store that PD knows."""
+        talking: dict[int, asyncio.Task[None]] = {}
+        while True:
+            status, text = await self.ask_pd("/pd/api/v1/stores")
+            if status == 200:
+                for item in json.loads(text)["stores"]:
+                    peer, address = item["store"]["id"], item["store"]["address"]
+                    if peer != self.id and peer not in talking:
+                        talking[peer] = asyncio.create_task(self._talk_to(peer, address))
+            await asyncio.sleep(1.0 / self.speed + 0.2)
+
+    async def _talk_to(self, peer: int, address: str) -> None:
+        while True:
+            try:
+                await self._exchange(peer, address)
+            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+                self.failed[peer] = self.failed.get(peer, 0) + 1
+                if not isinstance(error, ConnectionRefusedError):
+                    log(
+                        "WARN",
+                        "raft_client.rs:594",
+                        "connection aborted",
+                        f"store_id={peer}",
+                        f"addr={address}",
+                    )
+                log(
+                    "INFO",
+                    "store.rs:3276",
+                    "broadcasting unreachable",
+                    f"store_id={self.id}",
+                    f"unreachable_store_id={peer}",
+                )
+            await asyncio.sleep(RECONNECT_S / self.speed / 5)
+
+    async def _exchange(self, peer: int, address: str) -> None:
+        bound = KEEPALIVE_S / self.speed
+        async with asyncio.timeout(bound):
+            reader, writer = await asyncio.open_connection(*host_port(address))
+        try:
+            first = True
+            while True:
+                async with asyncio.timeout(bound):
+                    writer.write(f"RAFT {self.id}\n".encode())
+                    await reader.readuntil(b"\n")
+                if first:
+                    log(
+                        "INFO",
+                        "raft_client.rs:889",
+                        "connection established",
+                        f"store_id={peer}",
+                        f"addr={address}",
+                    )
+                    first = False
+                await asyncio.sleep(RAFT_HEARTBEAT_S / self.speed)
+        finally:
+            writer.close()
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection of the data port."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while not self.paused:
+                line = (await reader.readuntil(b"\n")).decode("latin-1").strip()
+                if line.startswith("PRI "):
+                    writer.write(SETTINGS)
+                else:
+                    writer.write(self._answer(line))
+                await writer.drain()
+        writer.close()
+
+    def _answer(self, line: str) -> bytes:
+        match line.split(" ", 2):
+            case ["RAFT", peer]:
+                self.heard[int(peer)] = self.heard.get(int(peer), 0) + 1
+                return b"OK\n"
+            case ["GET", key]:
+                return f"{self.keys.get(key, '')}\n".encode()
+            case ["PUT", key, value]:
+                self.keys[key] = value
+                return b"OK\n"
+        return b""
+
+    async def status(self, method: str, path: str, _body: bytes) -> Answer:
+        """The status port."""
+        match method, path:
+            case "GET", "/status":
+                return 200, ""
+            case "GET", "/metrics":
+                return 200, self._metrics()
+            case "GET", "/engine_type":
+                return 200, "raft-kv"
+            case "PUT", "/pause_grpc":
+                await self._pause()
+                return 200, ""
+            case "PUT", "/resume_grpc":
+                await self.listen()
+                log("INFO", "server.rs:460", "resumed the grpc server")
+                return 200, ""
+        return 404, "path not found"
+
+    async def _pause(self) -> None:
+        self.paused = True
+        if self.data is not None:
+            self.data.close()
+        log("INFO", "server.rs:448", "paused the grpc server")
+
+    async def listen(self) -> None:
+        """Open the data port."""
+        self.paused = False
+        self.data = await asyncio.start_server(self.connected, *host_port(self.options.addr))
+
+    def _metrics(self) -> str:
+        rows = [
+            "# TYPE tikv_server_report_failure_msg_total counter",
+            *(
+                f'tikv_server_report_failure_msg_total{{type="unreachable",store_id="{peer}"}} {count}'
+                for peer, count in self.failed.items()
+            ),
+            "# TYPE tikv_raftstore_message_recv_by_store counter",
+            *(
+                f'tikv_raftstore_message_recv_by_store{{store="{p}"}} {count}'
+                for p, count in self.heard.items()
+            ),
+            "# TYPE process_start_time_seconds gauge",
+            f"process_start_time_seconds {self.started:.2f}",
+            "# TYPE tikv_raftstore_slow_score gauge",
+            'tikv_raftstore_slow_score{type="raft"} 1',
+            "# TYPE tikv_store_size_bytes gauge",
+            f'tikv_store_size_bytes{{type="available"}} {8 << 30}',
+        ]
+        return "\n".join(rows) + "\n"
+
+
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
+    """Take tikv-server's flags."""
+    parser = argparse.ArgumentParser(prog="tikv-server (stand-in)", allow_abbrev=False)
+    for name in ("addr", "advertise-addr", "status-addr", "data-dir", "pd-endpoints"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("config", "advertise-status-addr", "capacity", "labels", "log-level", "log-file"):
+        parser.add_argument(f"--{name}")
+    return parser.parse_args(argv)
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Serve until SIGTERM."""
+    store = TikvStandin(options, float(os.environ.get("STANDIN_SPEED", "1")))
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    log("INFO", "lib.rs:80", "Welcome to TiKV", "stand-in=true")
+    joining = asyncio.create_task(store.join())
+    ending = asyncio.create_task(ended.wait())
+    await asyncio.wait([joining, ending], return_when=asyncio.FIRST_COMPLETED)
+    if not ended.is_set():
+        joining.result()
+        await store.listen()
+        await serve(store.status, *host_port(options.status_addr))
+        log("INFO", "server.rs:420", "TiKV is ready to serve")
+        tasks = [asyncio.create_task(store.beat()), asyncio.create_task(store.talk())]
+        await asyncio.wait([*tasks, ending], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    log("INFO", "signal_handler.rs:40", "receive signal 15, starting graceful shutdown...")
+    log("INFO", "server.rs:500", "Graceful shutdown completed")
+
+
+if __name__ == "__main__":
+    asyncio.run(run(parse()))
