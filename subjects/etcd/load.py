@@ -9,8 +9,8 @@ import json
 import time
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import aiohttp
 
@@ -27,6 +27,8 @@ CERTAIN_REFUSALS = {3, 7, 8, 9, 12, 16}
 """gRPC codes after which a write certainly did not happen: invalid argument, permission denied, resource
 exhausted (etcd: too many requests, no space), failed precondition, unimplemented, unauthenticated.
 Of all others (unavailable, deadline exceeded, leader lost) the request may have been proposed."""
+
+T = TypeVar("T")
 
 _KEYS_END = b64encode(b"user\xff").decode()
 
@@ -58,17 +60,12 @@ class EtcdDriver:
 
     async def read(self, key: str, deadline: float) -> Record | None:
         """Read one record, linearizably; None when there is none."""
-        reply = await self._repeat("range", f'{{"key":"{_encoded(key)}"}}', deadline)
-        rows = reply.get("kvs")
-        if not rows:
-            return None
-        return Record(b64decode(rows[0].get("value", "")), int(rows[0]["mod_revision"]))
+        return await self._repeat(f'{{"key":"{_encoded(key)}"}}', deadline, _one_record)
 
     async def update(self, key: str, value: bytes, deadline: float) -> int:
         """Write one record and return the revision of the write."""
         body = f'{{"key":"{_encoded(key)}","value":"{b64encode(value).decode()}"}}'
-        reply = await self._once("put", body, deadline)
-        return int(reply["header"]["revision"])
+        return await self._once(body, deadline)
 
     async def insert(self, key: str, value: bytes, deadline: float) -> int:
         """Write a new record and return the revision of the write."""
@@ -77,38 +74,46 @@ class EtcdDriver:
     async def scan(self, start: str, count: int, deadline: float) -> int:
         """Read up to `count` records from `start` on, in key order; return how many there were."""
         body = f'{{"key":"{_encoded(start)}","range_end":"{_KEYS_END}","limit":{count}}}'
-        return len((await self._repeat("range", body, deadline)).get("kvs", ()))
+        return await self._repeat(body, deadline, _count)
 
     def take_failures(self) -> dict[str, int]:
         """Return the failed attempts by endpoint since the last call, also those made up for elsewhere."""
         taken, self._failures = dict(self._failures), Counter()
         return taken
 
-    async def _repeat(self, method: str, body: str, deadline: float) -> dict[str, Any]:
+    async def _repeat(self, body: str, deadline: float, meaning: Callable[[Any], T]) -> T:
         """Ask one endpoint after the other until one answers; the last is given all the time that is left."""
         urls = self._rotation.order(trial=True)
         for url in urls[:-1]:
+            bound = min(deadline, time.monotonic() + ATTEMPT_S)
             try:
-                return await self._ask(url, method, body, min(deadline, time.monotonic() + ATTEMPT_S))
+                return await self._ask(url, "range", body, bound, meaning)
             except OperationFailed:
                 if time.monotonic() >= deadline:
                     raise
-        return await self._ask(urls[-1], method, body, deadline)
+        return await self._ask(urls[-1], "range", body, deadline, meaning)
 
-    async def _once(self, method: str, body: str, deadline: float) -> dict[str, Any]:
+    async def _once(self, body: str, deadline: float) -> int:
         """Send a write to the first endpoint that takes the connection, and nowhere else."""
         urls = self._rotation.order(trial=False)
         for url in urls[:-1]:
             try:
-                return await self._ask(url, method, body, deadline, writes=True)
+                return await self._ask(url, "put", body, deadline, _revision, writes=True)
             except OperationFailed as error:
                 if not error.unsent or time.monotonic() >= deadline:
                     raise
-        return await self._ask(urls[-1], method, body, deadline, writes=True)
+        return await self._ask(urls[-1], "put", body, deadline, _revision, writes=True)
 
     async def _ask(
-        self, url: str, method: str, body: str, deadline: float, *, writes: bool = False
-    ) -> dict[str, Any]:
+        self,
+        url: str,
+        method: str,
+        body: str,
+        deadline: float,
+        meaning: Callable[[Any], T],
+        *,
+        writes: bool = False,
+    ) -> T:
         self._rotation.asked(url)
         try:
             status, answer = await self._post(f"{url}/v3/kv/{method}", body, deadline)
@@ -121,7 +126,14 @@ class EtcdDriver:
         except asyncio.CancelledError:
             self._rotation.dropped(url)
             raise
-        return self._read_answer(url, status, answer, writes=writes)
+        if status != 200:
+            raise self._refused(url, status, answer, writes=writes)
+        try:
+            found = meaning(json.loads(answer))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise self._failed(url, "an answer that is not etcd's JSON", indeterminate=writes) from error
+        self._rotation.answered(url)
+        return found
 
     async def _post(self, url: str, body: str, deadline: float) -> tuple[int, bytes]:
         if self._session is None:
@@ -129,22 +141,19 @@ class EtcdDriver:
         async with asyncio.timeout_at(deadline), self._session.post(url, data=body.encode()) as response:
             return response.status, await response.read()
 
-    def _read_answer(self, url: str, status: int, answer: bytes, *, writes: bool) -> dict[str, Any]:
+    def _refused(self, url: str, status: int, answer: bytes, *, writes: bool) -> OperationFailed:
+        """Tell what etcd says is wrong; it is well itself if it refuses for certain."""
         try:
-            reply = json.loads(answer)
-        except ValueError:
-            reply = None
-        if not isinstance(reply, dict):
-            raise self._failed(url, f"HTTP {status} that is not etcd's JSON", indeterminate=writes)
-        if status == 200:
-            self._rotation.answered(url)
-            return reply
-        text = f"HTTP {status}: {str(reply.get('message') or reply.get('error'))[:200]}"
-        if reply.get("code") in CERTAIN_REFUSALS:
-            self._rotation.answered(url)
-            self._failures[url] += 1
-            raise OperationFailed(text, endpoint=url)
-        raise self._failed(url, text, indeterminate=writes)
+            said = json.loads(answer)
+            text = f"HTTP {status}: {str(said.get('message') or said['error'])[:200]}"
+            certain = said.get("code") in CERTAIN_REFUSALS
+        except (KeyError, TypeError, ValueError, AttributeError):
+            text, certain = f"HTTP {status} that is not etcd's JSON", False
+        if not certain:
+            return self._failed(url, text, indeterminate=writes)
+        self._rotation.answered(url)
+        self._failures[url] += 1
+        return OperationFailed(f"{url}: {text}", endpoint=url)
 
     def _failed(
         self,
@@ -160,6 +169,23 @@ class EtcdDriver:
         return OperationFailed(
             f"{url}: {text}", endpoint=url, timed_out=timed_out, indeterminate=indeterminate, unsent=unsent
         )
+
+
+def _one_record(reply: Any) -> Record | None:
+    rows = reply.get("kvs")
+    if not rows:
+        int(reply["header"]["revision"])  # nothing found is only believed of an etcd
+        return None
+    return Record(b64decode(rows[0].get("value", "")), int(rows[0]["mod_revision"]))
+
+
+def _count(reply: Any) -> int:
+    int(reply["header"]["revision"])
+    return len(reply.get("kvs", ()))
+
+
+def _revision(reply: Any) -> int:
+    return int(reply["header"]["revision"])
 
 
 def _encoded(key: str) -> str:
