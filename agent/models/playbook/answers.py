@@ -6,8 +6,7 @@ from typing import Any
 from agent.models.playbook import words
 from agent.models.playbook.facts import Facts
 from agent.models.playbook.intents import Intent
-from agent.models.playbook.narration import after, fault
-from agent.models.playbook.record import Seen
+from agent.models.playbook.narration import writes
 from agent.models.playbook.step import Step
 
 Answer = str | Step
@@ -121,58 +120,28 @@ def _knower(row: Mapping[str, Any]) -> str:
 
 def lost(facts: Facts) -> Answer:
     """Say what the read-back of acknowledged writes found."""
-    checked = _write_check(facts)
-    if checked is None:
-        if facts.record.tried("load_status") is None:
-            return Step("I look at what the load knows.", "load_status")
-        return (
-            "That was not verified: no acknowledged write was read back in what is recorded here. "
-            "Say `stop the load`, and every acknowledged write is read back and compared."
-        )
-    seen, check = checked
-    return words.joined(_said_of_writes(check, seen.evidence))
-
-
-def _write_check(facts: Facts) -> tuple[Seen, Mapping[str, Any]] | None:
     for seen in reversed(facts.record.seen):
-        for found in (seen.data, seen.data.get("writes"), seen.data.get("verified_writes")):
-            if isinstance(found, Mapping) and any(
-                isinstance(found.get(key), int) for key in ("lost", "acknowledged_writes_lost")
-            ):
-                return seen, found
-    return None
-
-
-def _said_of_writes(check: Mapping[str, Any], evidence: str | None) -> str:
-    gone = check.get("lost", check.get("acknowledged_writes_lost"))
-    unreadable = check.get("unreadable") or 0
-    of = f" of {check['acknowledged']} acknowledged writes" if check.get("acknowledged") is not None else ""
-    if unreadable:
-        return f"{unreadable} keys could not be read back{words.cite(evidence)}, so nothing is proven."
-    verdict = "No acknowledged write was lost" if not gone else f"{gone} keys lost an acknowledged write"
-    return words.joined(
-        f"{verdict}{of}{words.cite(evidence)}.",
-        f"{check['changed']} keys hold a value that nobody wrote." if check.get("changed") else "",
-        f"{check['indeterminate']} writes got no answer: they may or may not have happened."
-        if check.get("indeterminate")
-        else "",
+        check = seen.data.get("writes")
+        if isinstance(check, Mapping) and "lost" in check:
+            return writes(check, seen.evidence)
+    if facts.record.tried("load_status") is None:
+        return Step("I look at what the load knows.", "load_status")
+    return (
+        "That is not verified: no acknowledged write was read back in what is recorded here. "
+        "Say `stop the load`, and every acknowledged write is read back and compared."
     )
 
 
 def stall(facts: Facts) -> Answer:
-    """Compare the load before and after, and repeat what was predicted; never explain beyond that."""
-    injected, healed = facts.fault, facts.heal
-    if injected is None and (step := facts.look_up()):
+    """Say what clients felt and what was predicted; explain nothing beyond that."""
+    if step := facts.look_at_clients() or (facts.look_up() if facts.fault is None else None):
         return step
-    baseline = facts.record.last("load_start")
-    before = words.load(baseline.data.get("baseline")) if baseline else ""
-    found, evidence = facts.diagnosis
+    injected, (found, evidence) = facts.fault, facts.diagnosis
     told = words.joined(
-        f"Before the failure the load ran at {before}{words.cite(baseline.evidence)}."
-        if baseline and before
+        _felt(facts),
+        words.sentence(f"Predicted was{words.cite(injected.evidence)}: {injected.data['prediction']}")
+        if injected and injected.data.get("prediction")
         else "",
-        fault(injected) if injected else "",
-        after(healed.data) if healed else "",
         words.sentence(f"The diagnosis{words.cite(evidence)} says: {found['root_cause']}")
         if found.get("root_cause")
         else "",
@@ -180,23 +149,48 @@ def stall(facts: Facts) -> Answer:
     return told or "The record holds neither a failure nor figures of the load, so I cannot say."
 
 
+def _felt(facts: Facts) -> str:
+    """Compare what clients felt around the incident with the baseline."""
+    clients, evidence = facts.clients
+    measured = clients.get("seconds_measured")
+    if not measured:
+        return ""
+    hurt, worst, fewest = (
+        clients.get(name) for name in ("seconds_with_errors", "worst_p99_ms", "fewest_ops")
+    )
+    baseline = facts.record.last("load_start")
+    before = words.load(baseline.data.get("baseline")) if baseline else ""
+    return words.joined(
+        f"Of {measured} seconds measured around it, {hurt or 'none'} had errors or time-outs for clients"
+        f"{words.cite(evidence)}.",
+        f"The slowest second had a p99 of {worst:.1f} ms." if isinstance(worst, int | float) else "",
+        f"The fewest operations in one second were {fewest}." if fewest is not None else "",
+        f"Before, the load ran at {before}{words.cite(baseline.evidence)}." if baseline and before else "",
+    )
+
+
 def affected(facts: Facts) -> Answer:
-    """Say how long the incident lasted, and what clients saw of it."""
-    if step := facts.look_up():
+    """Say how long the incident lasted, and what clients felt of it."""
+    if step := facts.look_up() or facts.look_at_clients():
         return step
     incident, evidence = facts.incident
     if not incident:
         return NOTHING
     lasted = words.seconds(incident.get("seconds_open"))
-    client = [row for row in incident.get("who_knew_when") or () if row.get("who") == "client"]
     return words.joined(
+        _felt(facts) or _client_signal(incident),
         f"From the first signal to the recovery of every view it took {lasted}{words.cite(evidence)}."
         if lasted
         else f"The incident is not closed in the record{words.cite(evidence)}.",
-        "The load's clients saw it too: " + words.sentence(client[0].get("how"))
-        if client
-        else "The load's clients raised no signal.",
     )
+
+
+def _client_signal(incident: Mapping[str, Any]) -> str:
+    """Say what the incident itself holds of clients, where the load's seconds are gone."""
+    rows = [row for row in incident.get("who_knew_when") or () if row.get("who") == "client"]
+    if not rows:
+        return "The record has no figures of the load around it, and no signal from clients."
+    return words.sentence(f"Clients saw it: {rows[0].get('how')}")
 
 
 ANSWERS: Mapping[Intent, Callable[[Facts], Answer]] = {

@@ -7,7 +7,6 @@ from typing import Any
 from agent.models.playbook.record import Record, Seen
 from agent.models.playbook.step import Step
 
-INJECTIONS = ("store_kill", "fault_inject")
 HEALS = ("store_restart", "fault_heal")
 
 
@@ -20,18 +19,7 @@ class Facts:
     @property
     def fault(self) -> Seen | None:
         """What was injected in this session last."""
-        return self.record.last(*INJECTIONS)
-
-    @property
-    def heal(self) -> Seen | None:
-        """What healed it."""
-        return self.record.last(*HEALS)
-
-    @property
-    def detection(self) -> Seen | None:
-        """What the monitor told, if it detected something."""
-        seen = self.record.last("wait_for_detection")
-        return seen if seen and seen.data.get("detected") else None
+        return next((seen for seen in reversed(self.record.seen) if seen.injected), None)
 
     @property
     def diagnosis(self) -> tuple[Mapping[str, Any], str | None]:
@@ -66,6 +54,25 @@ class Facts:
             if seen.tool == "incident_list" and (listed := seen.data.get("incidents")):
                 return str(listed[0].get("id"))
         return None
+
+    @property
+    def clients(self) -> tuple[Mapping[str, Any], str | None]:
+        """What clients felt around the incident, and its evidence id; empty if that is not recorded."""
+        for seen in reversed(self.record.seen):
+            found = seen.data.get("clients") if seen.tool == "timeline" and seen.ok else None
+            if isinstance(found, Mapping) and seen.arguments.get("incident") == self.incident_id:
+                return found, seen.evidence
+        return {}, None
+
+    def look_at_clients(self) -> Step | None:
+        """Return the read that brings what clients felt; None when nothing more is to be had."""
+        if self.clients[0] or self.incident_id is None or self.record.tried("timeline"):
+            return None
+        return Step(
+            "I look at what clients felt around it.",
+            "timeline",
+            {"incident": self.incident_id, "from_s": -10, "to_s": 60, "sources": ["client"]},
+        )
 
     def look_up(self) -> Step | None:
         """Return the read that brings the whole incident; None when nothing more is to be had."""

@@ -1,6 +1,6 @@
 """One or two plain sentences about a result: only what is in it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agent.models.playbook import words
@@ -9,14 +9,13 @@ from agent.models.playbook.record import Seen
 
 def tell(seen: Seen) -> str:
     """Say what a result holds, with its evidence id."""
-    if not seen.ok:
-        return words.joined(words.sentence(f"{seen.tool} did not work: {seen.error}"), _next(seen))
     teller = _TELLERS.get(seen.tool)
-    return (teller(seen) if teller else "") or f"{seen.tool} is done{words.cite(seen.evidence)}."
-
-
-def _next(seen: Seen) -> str:
-    return words.sentence(seen.data.get("next", ""))
+    told = teller(seen) if teller else ""
+    if seen.ok:
+        return told or f"{seen.tool} is done{words.cite(seen.evidence)}."
+    if "error" in seen.data or not told:
+        told = words.sentence(f"{seen.tool} did not work{words.cite(seen.evidence)}: {seen.error}")
+    return words.joined(told, words.sentence(seen.data.get("next", "")))
 
 
 def status(seen: Seen) -> str:
@@ -25,114 +24,136 @@ def status(seen: Seen) -> str:
     state = data.get("state")
     if not state:
         return ""
-    text = f"The cluster is {state}{words.cite(seen.evidence)}"
-    names = _nodes(data)
-    if names:
-        text += f": {words.listed(names)}"
+    names = [node.get("name") for node in data.get("nodes") or () if isinstance(node, Mapping)]
+    label, leader = data.get("cluster"), data.get("leader")
+    parts = (
+        f"The cluster{f' {label}' if label else ''} is {state}{words.cite(seen.evidence)}",
+        f": {words.listed(names)}" if names else "",
+        f", led by {leader}" if leader else "",
+    )
     problems = data.get("problems") or ()
-    return words.joined(f"{text}.", words.sentence(f"Problems: {words.listed(problems)}" if problems else ""))
+    return words.joined(
+        f"{''.join(parts)}.", words.sentence(f"Problems: {words.listed(problems)}" if problems else "")
+    )
 
 
-def _nodes(data: Mapping[str, Any]) -> Sequence[str]:
-    nodes = data.get("nodes") or ()
-    return [
-        f"{node.get('name')} ({', '.join(str(node[key]) for key in ('role', 'state') if node.get(key))})"
-        for node in nodes
-        if isinstance(node, Mapping)
-    ]
-
-
-def _load(seen: Seen) -> str:
-    figures = words.load(seen.data.get("baseline") or seen.data.get("figures") or seen.data)
+def load(seen: Seen) -> str:
+    """Say what the load measures."""
+    figures = words.load(seen.data.get("baseline") or seen.data.get("figures"))
     if not figures:
-        return ""
+        return words.sentence(seen.data.get("why", ""))
     what = "The baseline is" if seen.data.get("baseline") else "The load shows"
-    return f"{what} {figures}{words.cite(seen.evidence)}."
+    unsteady = "It is not steady." if seen.data.get("steady") is False else ""
+    return words.joined(f"{what} {figures}{words.cite(seen.evidence)}.", unsteady)
 
 
 def fault(seen: Seen) -> str:
     """Say what was injected, what was predicted and whether it was seen to have happened."""
     data = seen.data
-    node, role = data.get("node"), data.get("role")
-    if not node:
+    nodes, role = data.get("nodes") or [data.get("node")], data.get("role")
+    if not nodes[0]:
         return ""
+    who = f"{words.listed(nodes)}{f', a {role},' if isinstance(role, str) else ''}"
     did = "was killed" if seen.tool == "store_kill" else f"has the fault {data.get('kind') or 'injected'}"
-    verified = {True: " and that was verified", False: ", but that could not be verified"}.get(
-        data.get("verified", None), ""
-    )
+    verified = {True: ", which was verified", False: ", but its effect was not seen"}
     return words.joined(
-        f"{node}{f', a {role},' if role else ''} {did}{verified}{words.cite(seen.evidence)}.",
+        f"{who} {did}{verified.get(data.get('verified', None), '')}{words.cite(seen.evidence)}.",
         words.sentence(f"Prediction: {data['prediction']}" if data.get("prediction") else ""),
     )
 
 
 def detection(seen: Seen) -> str:
-    """Say what the monitor made of it, and when."""
+    """Say what the monitor made of it, and from which signals."""
     data = seen.data
     if not data.get("detected"):
         return f"Nothing was detected within the time allowed{words.cite(seen.evidence)}; I go on without."
-    took = words.seconds(data.get("seconds"))
-    nodes = words.listed(data.get("nodes") or ())
-    told = [
-        f"{signal.get('source')}: {signal.get('kind')}"
-        for signal in (data.get("signals") or ())[:4]
-        if isinstance(signal, Mapping)
-    ]
+    what = data.get("text") or words.listed(data.get("nodes") or ()) or "a failure"
+    signals = [signal for signal in data.get("signals") or () if isinstance(signal, Mapping)]
+    told = [_signal(signal) for signal in signals[:4]]
     return words.joined(
-        f"The monitor detected it{f' after {took}' if took else ''}{f' at {nodes}' if nodes else ''}"
-        f"{words.cite(seen.evidence)}.",
-        f"The signals were {words.listed(dict.fromkeys(told))}." if told else "",
+        words.sentence(f"The monitor detected{words.cite(seen.evidence)}: {what}"),
+        words.sentence(f"First came {told[0]}") if told else "",
+        words.sentence(f"Then {words.listed(told[1:])}") if told[1:] else "",
     )
+
+
+def _signal(signal: Mapping[str, Any]) -> str:
+    after = signal.get("after_first_s")
+    when = f" {words.seconds(after)} later" if after else ""
+    return f"{signal.get('source')}: {signal.get('kind')}{when}"
 
 
 def diagnosis(seen: Seen) -> str:
     """Say the conclusion, how sure it is and whether its citations held."""
-    found = seen.data.get("diagnosis") or seen.data
-    cause = words.sentence(found.get("root_cause"))
-    if not cause:
+    found = seen.data.get("diagnosis")
+    if not isinstance(found, Mapping) or not found.get("root_cause"):
         return ""
-    confidence = found.get("confidence")
     held = {True: "every citation held", False: "not verified"}.get(found.get("verified", None), "")
-    rest = ", ".join(part for part in (f"confidence {confidence}" if confidence else "", held) if part)
+    confidence = f"confidence {found['confidence']}" if found.get("confidence") else ""
+    rest = ", ".join(part for part in (confidence, held) if part)
     return words.joined(
-        f"The diagnosis{words.cite(seen.evidence)}: {cause}", f"{rest[:1].upper()}{rest[1:]}." if rest else ""
+        f"The diagnosis{words.cite(seen.evidence)}: {words.sentence(found['root_cause'])}",
+        f"{rest[:1].upper()}{rest[1:]}." if rest else "",
     )
 
 
 def heal(seen: Seen) -> str:
-    """Say whether the cluster is whole again, and what was verified."""
+    """Say whether all is as before, and what was checked for that."""
     data = seen.data
-    node = data.get("node")
     recovered = data.get("recovered", data.get("healed"))
     if recovered is None:
         return ""
-    who = node or "The fault"
-    text = (
-        f"{who} is {'back' if node else 'healed'}"
-        if recovered
-        else f"{who} could not be shown to be well again"
-    )
-    return words.joined(f"{text}{words.cite(seen.evidence)}.", after(data))
-
-
-def after(data: Mapping[str, Any]) -> str:
-    """Say what a heal or the end of a load verified of the load."""
-    load = data.get("after") or data.get("load")
-    figures = words.load(load)
-    lost = data.get("acknowledged_writes_lost", data.get("lost"))
+    took = words.seconds(data.get("well_after_s")) if recovered else ""
+    text = "All is as it was before" if recovered else "It could not be shown that all is as it was before"
     return words.joined(
-        f"The load is at {figures}." if figures else "",
-        f"Of the acknowledged writes {words.count(lost, 'key')} lost {'its' if lost == 1 else 'their'} value."
-        if isinstance(lost, int)
+        f"{text}{f', {took} after the heal' if took else ''}{words.cite(seen.evidence)}.", _checks(data)
+    )
+
+
+def _checks(data: Mapping[str, Any]) -> str:
+    """Say what was checked after a heal, and what was not measured."""
+    found = [check for check in data.get("checks") or () if isinstance(check, Mapping)]
+    named = {
+        ok: words.listed(f"{c.get('name')} ({c.get('text')})" for c in found if c.get("ok") is ok)
+        for ok in (True, False, None)
+    }
+    return words.joined(
+        f"Checked: {named[True]}." if named[True] else "",
+        f"Not as before: {named[False]}." if named[False] else "",
+        f"Unknown: {named[None]}." if named[None] else "",
+    )
+
+
+def writes(check: Mapping[str, Any], evidence: str | None) -> str:
+    """Say what reading back every acknowledged write found."""
+    lost, changed, unreadable, open_ended = (
+        check.get(name) or 0 for name in ("lost", "changed", "unreadable", "indeterminate")
+    )
+    if unreadable:
+        keys = words.count(unreadable, "key")
+        return f"{keys} could not be read back{words.cite(evidence)}, so nothing is proven."
+    of = f" of {check['acknowledged']:,}" if isinstance(check.get("acknowledged"), int) else ""
+    verdict = f"{words.count(lost, 'key')} lost an acknowledged write" if lost else ""
+    return words.joined(
+        f"{verdict or 'No acknowledged write was lost'}{of}{words.cite(evidence)}.",
+        f"{words.count(changed, 'key')} hold what nobody wrote." if changed else "",
+        f"{words.count(open_ended, 'write')} got no answer and may or may not have happened."
+        if open_ended
         else "",
     )
+
+
+def _stopped(seen: Seen) -> str:
+    check = seen.data.get("writes")
+    return writes(check, seen.evidence) if isinstance(check, Mapping) else ""
 
 
 _TELLERS: Mapping[str, Callable[[Seen], str]] = {
     "cluster_status": status,
     "cluster_start": status,
-    "load_start": _load,
-    "load_status": _load,
+    "load_start": load,
+    "load_status": load,
+    "load_stop": _stopped,
     "store_kill": fault,
     "fault_inject": fault,
     "wait_for_detection": detection,

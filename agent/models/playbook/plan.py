@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.models.playbook import demo
 from agent.models.playbook.answers import ANSWERS
-from agent.models.playbook.facts import HEALS, INJECTIONS, Facts
+from agent.models.playbook.facts import HEALS, Facts
 from agent.models.playbook.intents import Intent, understand
 from agent.models.playbook.narration import tell
 from agent.models.playbook.record import Record
@@ -85,7 +85,7 @@ def _kill(record: Record) -> Step:
     node = settings(record.request).target
     done = record.tried("store_kill")
     if done is None:
-        return Step(f"I kill {node or 'a store'}.", "store_kill", given(node=node))
+        return Step(f"I kill {node or 'a store'}.", "store_kill", given(target=node))
     again = "Say `restart it` to bring it back." if done.ok else ""
     return Step(joined(tell(done), again))
 
@@ -95,7 +95,7 @@ def _inject(record: Record) -> Step:
     if wanted.kills:
         return _kill(record)
     return _once(
-        f"I inject the fault {wanted.fault}.", "fault_inject", fault=wanted.fault, node=wanted.target
+        f"I inject the fault {wanted.fault}.", "fault_inject", kind=wanted.fault, target=wanted.target
     )(record)
 
 
@@ -103,7 +103,7 @@ def _heal(record: Record) -> Step:
     done = record.tried(*HEALS)
     if done is not None:
         return Step(tell(done))
-    injected = record.last(*INJECTIONS)
+    injected = Facts(record).fault
     node = settings(record.request).target
     if injected is not None and injected.tool == "fault_inject" and node is None:
         return Step("I undo the fault.", "fault_heal", given(fault=injected.data.get("fault")))

@@ -29,6 +29,11 @@ class Seen:
     text: str
 
     @property
+    def injected(self) -> bool:
+        """Whether it put a fault in force, also one whose effect was not seen in time."""
+        return self.tool in {"store_kill", "fault_inject"} and (self.ok or "fault" in self.data)
+
+    @property
     def error(self) -> str:
         """Why it failed, in the tool's own words."""
         return str(self.data.get("error") or self.text)

@@ -9,9 +9,9 @@ _FAULTS = (
     (r"partition|isolate", "partition"),
     (r"pause|freeze", "pause"),
     (r"disk[ _-]?full|full disk|fill", "disk_full"),
-    (r"slow[ _-]?disk", "slow_disk"),
-    (r"network[ _-]?delay|delay|latency", "network_delay"),
-    (r"overload|cpu", "overload"),
+    (r"delay|latency", "network_delay"),
+    (r"cpu|starve|overload", "cpu_starvation"),
+    (r"quorum", "quorum_loss"),
     (r"kill|crash", "kill"),
 )
 """Words for faults, where the catalogue's own name isn't given with `fault NAME`."""
