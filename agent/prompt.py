@@ -28,7 +28,7 @@ STYLE = Style.from_dict(
     }
 )
 
-LEAVING = "Ctrl-C again, or Ctrl-D, to leave"
+LEAVING = " Ctrl-C again, or Ctrl-D, to leave"
 
 Words = Callable[[str], Iterable[tuple[str, str]]]
 """Given the text before the cursor, what the last word may become, each with a few words about it."""
@@ -59,7 +59,7 @@ class Prompt:
         self._next_mode = next_mode
         self._leaving = False
         self._session: PromptSession[str] = PromptSession(
-            message=[("class:prompt", f"{PROMPT} ")],
+            message=[("", "\n"), ("class:prompt", f"{PROMPT} ")],
             prompt_continuation=[("class:continuation", "… ")],
             multiline=True,
             history=_history(history),

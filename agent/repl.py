@@ -7,9 +7,10 @@ the model at its next safe point, and slash commands wait for the turn's end.
 import asyncio
 import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from prompt_toolkit.application import run_in_terminal
 
@@ -42,7 +43,7 @@ class Repl:
         self._view = view
         self._opening = opening
         self._opened: asyncio.Task[Talk] | None = None
-        self._turn: asyncio.Task[object] | None = None
+        self._turn: asyncio.Task[str] | None = None
         self._interrupts = 0
         self._hint: asyncio.TimerHandle | None = None
         self._queued: list[str] = []
@@ -146,15 +147,17 @@ class Repl:
             self._view.show(Notice("Interrupted."))
         return text if end.unheard else ""
 
-    async def _run(self, work: "asyncio._CoroutineLike[str]") -> str | None:
+    async def _run(self, work: Coroutine[Any, Any, str]) -> str | None:
         """Run one turn or command, listening to the keyboard; whatever goes wrong, the chat goes on."""
         self._interrupts = 0
-        turn: asyncio.Task[str] = asyncio.ensure_future(asyncio.create_task(work))
+        turn = asyncio.create_task(work)
         self._turn = turn
         try:
             with self._keyboard.listening(), self._signals():
                 return await turn
-        except (AgentError, ToolError, SubjectError) as error:
+        except ToolError as error:
+            self._view.show(Failed(f"{error} {error.next}".strip()))
+        except (AgentError, SubjectError) as error:
             self._view.show(Failed(str(error)))
         except asyncio.CancelledError:
             if not turn.cancelled():
@@ -166,7 +169,7 @@ class Repl:
             self._view.show(Failed(f"A bug in operator: {type(error).__name__}: {error}. The chat goes on."))
         finally:
             self._turn = None
-            self._view.typing("")
+            self._view.settle()
             if self._hint is not None:
                 self._hint.cancel()
             if not turn.done():

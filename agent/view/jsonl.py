@@ -13,6 +13,9 @@ from agent.view.outlet import Outlet, tolerant
 from tools.events import Event, Failed, Notice, Table
 from tools.evidence.ledger import clean
 
+LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
+"""What JSON allows unescaped, but some readers take for the end of a line."""
+
 NO_RESULT: dict[str, Any] = {"type": "result", "ok": False, "error": "It ended without a result."}
 """What is printed where the program ended before anyone told its result."""
 
@@ -68,7 +71,10 @@ class JsonView:
         self._line({"type": "result", "t": self._t(), **result})
 
     def _line(self, value: Mapping[str, Any]) -> None:
-        self._out.write(json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")) + "\n")
+        text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+        for character, escaped in LINE_BREAKS.items():
+            text = text.replace(character, escaped)
+        self._out.write(f"{text}\n")
 
     def _t(self) -> float:
         return round(self._clock() - self._began, 3)

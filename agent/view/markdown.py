@@ -59,6 +59,7 @@ class MarkdownStream:
         while self.large:
             before = self._size
             yield from self._cut()
+            yield from self._finished_blocks()
             if self._size >= before:
                 break
 
@@ -72,8 +73,8 @@ class MarkdownStream:
     def tail(self) -> Prose:
         """Return the open block as it would look if the text ended here."""
         self._gather()
-        references = {name: dict(value) for name, value in self._references.items()}
-        return Prose(parse(self._pending, references), self._style)
+        known = {"references": {**self._references.get("references", {})}}
+        return Prose(parse(self._pending, known), self._style)
 
     @property
     def empty(self) -> bool:
@@ -98,12 +99,14 @@ class MarkdownStream:
     def _finished_blocks(self) -> Iterator[Piece]:
         text = self._whole_lines()
         tokens = parse(text, self._references)
-        last = _last_block(tokens)
-        if last == 0:
+        if not tokens:
             return
-        start = (tokens[last].map or [0, 0])[0]
-        finished = sum(len(line) for line in text.split("\n")[:start]) + start
-        yield from self._piece(tokens[:last])
+        lines = text.split("\n")[:-1]
+        last = _last_block(tokens)
+        over = _is_over(tokens[last], lines)
+        start = len(lines) if over else (tokens[last].map or [0, 0])[0]
+        finished = sum(len(line) + 1 for line in lines[:start])
+        yield from self._piece(tokens if over else tokens[:last])
         self._keep(self._pending[finished:])
 
     def _piece(self, tokens: Sequence[Token]) -> Iterator[Piece]:
@@ -119,16 +122,15 @@ class MarkdownStream:
         tokens = parse(text, self._references)
         kind = tokens[0].type if tokens else ""
         lines = text.split("\n")[:-1]
-        over = _is_over(tokens, lines)
         # What opens the block is said again, so that the rest is still code, or rows of the same table.
-        opening = 0 if over else {"fence": 1, "table_open": 2}.get(kind, 0)
+        opening = {"fence": 1, "table_open": 2}.get(kind, 0)
         end = _last_item(tokens) if kind.endswith("_list_open") else len(lines)
         if end <= opening:
             yield from self._cut_line()
             return
         finished = "\n".join(lines[:end]) + "\n"
         yield from self._piece(parse(finished, self._references))
-        self._spaced = over
+        self._spaced = False
         self._keep("".join(f"{line}\n" for line in lines[:opening]) + self._pending[len(finished) :])
 
     def _cut_line(self) -> Iterator[Piece]:
@@ -154,11 +156,10 @@ def _last_item(tokens: Sequence[Token]) -> int:
     return items[-1] if len(items) > 1 else 0
 
 
-def _is_over(tokens: Sequence[Token], lines: Sequence[str]) -> bool:
-    """Say whether the first block is complete, so that what follows belongs to another one."""
-    if not tokens or not lines:
-        return False
-    first = tokens[0]
-    if first.type == "fence" and first.map:
-        return first.content.count("\n") == first.map[1] - first.map[0] - 2
-    return first.type in ("paragraph_open", "table_open", "blockquote_open") and not lines[-1].strip()
+def _is_over(block: Token, lines: Sequence[str]) -> bool:
+    """Say whether the last block, which `block` opens, is complete, whatever follows."""
+    if block.type == "fence" and block.map:
+        return block.content.count("\n") == block.map[1] - block.map[0] - 2
+    if block.type in ("heading_open", "hr"):
+        return True
+    return block.type in ("paragraph_open", "table_open", "blockquote_open") and not lines[-1].strip()

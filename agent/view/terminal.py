@@ -86,6 +86,14 @@ class TerminalView:
         self._typed = text
         self._soon()
 
+    def settle(self) -> None:
+        """A turn is over: finish its text, and forget calls whose end nobody told."""
+        self._running.clear()
+        self._progress = None
+        self._typed = ""
+        self._end_text()
+        self._frame([])
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Take away what is drawn in place, and hold back what comes."""
@@ -111,8 +119,7 @@ class TerminalView:
 
     async def aclose(self) -> None:
         """Draw what is left and leave the terminal as it was."""
-        self._end_text()
-        self._frame([], still=True)
+        self.settle()
         self._pace.stop()
 
     def _draw(self, event: Event) -> None:
@@ -184,10 +191,12 @@ class TerminalView:
         self._soon()
 
     def _commit(self, kind: str, what: RenderableType) -> None:
-        """Print `what` for good; a blank line goes between different kinds of things."""
-        self._frame([*self._gap(kind), what])
+        """Print `what` for good; a text that is under way goes on below it."""
+        before = self._spaced(self._text.settled()) if self._text is not None else []
+        self._frame([*before, *self._gap(kind), what])
 
     def _gap(self, kind: str) -> list[RenderableType]:
+        """Return the blank line that goes between different kinds of things."""
         before, self._kind = self._kind, kind
         apart = before not in ("", "stage") and (before != kind or kind in SPACED)
         return [RichText()] if apart else []
