@@ -8,13 +8,13 @@ to the driver (Claude, the playbook or a tape: it can't tell them apart), runs t
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from agent import entries
 from agent.budget import Budget, host_summary
 from agent.calls import Calls, Recorder, Runner
 from agent.compaction import Compactor
 from agent.drawing import Listener
+from agent.ending import CUT, TurnEnd, lacking, refused
 from agent.errors import ContextOverflow, ModelError
 from agent.events import Text
 from agent.history import History
@@ -23,27 +23,13 @@ from agent.models.catalog import ModelFacts
 from agent.permissions import Gate
 from agent.remarks import remark
 from agent.repair import result_block
-from tools.events import Emit, Notice
+from tools.events import Emit
 from tools.registry import Outcome
 
 MAX_CONTINUES = 2
 """How often per turn a reply that was cut, empty or unfinished is asked to go on."""
 
-Reason = Literal["answered", "refused", "truncated", "budget", "interrupted", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnd:
-    """How a turn ended."""
-
-    reason: Reason
-    text: str = ""
-    """The last answer; for `budget` it may be the host's own summary."""
-    detail: str = ""
-    """Why, where it did not end by an answer: fit to be shown."""
-    calls: int = 0
-    unheard: bool = False
-    """Interrupted before anything came of it: the prompt may offer the person's text again."""
+__all__ = ["Conversation", "TurnEnd"]
 
 
 @dataclass(slots=True)
@@ -116,9 +102,7 @@ class Conversation:
         """Replace the history by a summary of it; False if there is nothing to gain or it failed."""
         if self.compactor is None or not len(self.history):
             return False
-        request = Request(self.system, self.tools, self.history.messages)
-        messages = await self.compactor.compact(request, self._listener)
-        if not messages:
+        if not (messages := await self.compactor.compact(self._request(), self._listener)):
             return False
         self.transcript.record(entries.compaction(len(self.history), messages))
         self.history.replace(messages)
@@ -142,30 +126,26 @@ class Conversation:
             if not last and (last := self.budget.spent()):
                 self.history.note(remark("last", why=last))
             reply = await self._next()
-            match reply.stop_reason:
-                case "tool_use" if reply.calls:
-                    if last:
-                        self._answer(reply, self._calls.refuse(reply.calls, last))
-                        return self._by_host(last)
-                    await self._run(reply)
-                    continue
-                case "refusal":
-                    return self._refused(reply)
-                case "pause_turn":
-                    wanting = "resend"
-                case "max_tokens" | "model_context_window_exceeded":
-                    wanting = remark("cut")
-                    self._room = self.budget.facts.max_output
-                    if reply.stop_reason != "max_tokens":
-                        await self.compact()
-                case _:
-                    wanting = self.unfinished() if reply.text.strip() else remark("empty")
-            if not wanting or (last and reply.text.strip()):
+            if reply.stop_reason == "tool_use" and reply.calls:
+                if last:
+                    self._answer(reply, self._calls.refuse(reply.calls, last))
+                    return self._by_host(last)
+                await self._run(reply)
+                continue
+            if reply.stop_reason == "refusal":
+                return refused(reply, self.emit)
+            paused = reply.stop_reason == "pause_turn"  # then it is sent back as it is
+            wanting = "" if paused else lacking(reply, self.unfinished)
+            if not paused and (not wanting or (last and reply.text.strip())):
                 return TurnEnd("budget" if last else "answered", reply.text, last)
             if continues == MAX_CONTINUES:
                 return TurnEnd("truncated", reply.text, "the reply stayed incomplete")
             continues += 1
-            if reply.stop_reason != "pause_turn":
+            if reply.stop_reason in CUT:
+                self._room = self.budget.facts.max_output
+                if reply.stop_reason != "max_tokens":
+                    await self.compact()
+            if wanting:
                 self._user(wanting, by="host")
 
     async def _next(self) -> Reply:
@@ -211,11 +191,6 @@ class Conversation:
         done = [outcomes[call.id] for call in reply.calls]
         self._outcomes.extend(done)
         self.history.results([result_block(item.call_id, item.text, ok=item.ok) for item in done])
-
-    def _refused(self, reply: Reply) -> TurnEnd:
-        why = f"The model declined to answer this ({reply.detail or 'no reason given'})."
-        self.emit(Notice(f"{why} Word it differently, or take another model.", level="warning"))
-        return TurnEnd("refused", detail=why)
 
     def _by_host(self, why: str) -> TurnEnd:
         text = host_summary(why, self._outcomes)

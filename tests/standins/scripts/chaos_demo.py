@@ -94,11 +94,9 @@ def _closing(since: Sequence[Came]) -> str:
     came = {each.tool: each for each in since}
     seen, found = came["wait_for_detection"].data, came["diagnose"].data.get("diagnosis") or {}
     injected = next(each for each in since if each.tool in _INJECT)
-    detected = (
-        f"It was detected after {seen.get('seconds')} s"
-        if seen.get("detected")
-        else "It was not detected in time"
-    )
+    detected = "It was detected" if seen.get("detected") else "It was not detected in time"
+    if seen.get("seconds") is not None:
+        detected += f" after {seen['seconds']} s"
     cites = ", ".join(f"[{item['id']}]" for item in found.get("evidence", ()))
     return (
         f"The demo is over. {detected} [{came['wait_for_detection'].evidence}]; the fault was injected in "

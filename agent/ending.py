@@ -1,0 +1,44 @@
+"""How a turn ends, and what a reply that cannot end it still lacks."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.models.base import Reply
+from agent.remarks import remark
+from tools.events import Emit, Notice
+
+Reason = Literal["answered", "refused", "truncated", "budget", "interrupted", "failed"]
+CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
+"""The stop reasons of a reply that ran out of room."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """How a turn ended."""
+
+    reason: Reason
+    text: str = ""
+    """The last answer; for `budget` it may be the host's own summary."""
+    detail: str = ""
+    """Why, where it did not end by an answer: fit to be shown."""
+    calls: int = 0
+    unheard: bool = False
+    """Interrupted before anything came of it: the prompt may offer the person's text again."""
+
+
+def lacking(reply: Reply, unfinished: Callable[[], str]) -> str:
+    """Return what the model is told when its reply does not end the turn; empty if it does.
+
+    An `end_turn` proves neither that something was said nor that all was done.
+    """
+    if reply.stop_reason in CUT:
+        return remark("cut")
+    return unfinished() if reply.text.strip() else remark("empty")
+
+
+def refused(reply: Reply, emit: Emit) -> TurnEnd:
+    """Tell the person that the model declined, and what they can do."""
+    why = f"The model declined to answer this ({reply.detail or 'no reason given'})."
+    emit(Notice(f"{why} Word it differently, or take another model.", level="warning"))
+    return TurnEnd("refused", detail=why)
