@@ -1,0 +1,196 @@
+"""load_start, load_status and load_stop as the model calls them: through the dispatcher, on real etcd."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from subjects.base import Cluster, LoadTarget
+from subjects.state import StateFolder
+from tests.standins.etcd_members import Members
+from tools.events import Event, Notice
+from tools.evidence.ledger import Ledger
+from tools.load import folders
+from tools.load.choosers import key_name
+from tools.load.figures import Window
+from tools.load.folders import KEPT_RUNS, new_folder
+from tools.registry import Dispatcher, Effect, Outcome, load_tools
+from tools.workbench import Workbench
+
+SMALL = {"records": 100, "rate": 100}
+
+
+class Desk:
+    """A workbench with one etcd on it, and what was told."""
+
+    def __init__(self, folder: Path, target: LoadTarget, *, owned: bool = True) -> None:
+        self.events: list[Event] = []
+        self.windows: list[Window] = []
+        subject = SimpleNamespace(name="etcd", load_target=lambda: target)
+        runtime = SimpleNamespace(name="process", owned=owned)
+        self.bench = Workbench(
+            state=StateFolder(folder),
+            emit=self.events.append,
+            ledger=Ledger(),
+            incidents=cast("Any", None),
+            faults=cast("Any", None),
+            diagnostician=cast("Any", None),
+            cluster=Cluster("etcd-process", cast("Any", subject), cast("Any", runtime)),
+            monitor=cast("Any", SimpleNamespace(client_window=self.windows.append)),
+        )
+        mine = {name: each for name, each in load_tools().items() if name.startswith("load_")}
+        self._dispatcher = Dispatcher(self.bench, mine)
+
+    async def call(self, name: str, **arguments: object) -> Outcome:
+        return await self._dispatcher.run("call", name, arguments)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, target: LoadTarget) -> AsyncIterator[Desk]:
+    made = Desk(tmp_path, target)
+    yield made
+    if made.bench.load is not None:
+        await made.bench.load.aclose()
+
+
+def test_the_effects_are_what_permissions_rely_on() -> None:
+    declared = load_tools()
+
+    assert declared["load_status"].effect is Effect.READ
+    assert {declared[name].effect for name in ("load_start", "load_stop")} == {Effect.ACT}
+
+
+async def test_a_load_is_started_read_and_stopped_with_proof(desk: Desk) -> None:
+    started = await desk.call("load_start", **SMALL)
+    status = await desk.call("load_status")
+    stopped = await desk.call("load_stop")
+
+    assert started.ok, started.text
+    assert started.data["steady"]
+    assert started.data["baseline"]["ops_per_s"] == pytest.approx(100, rel=0.1)
+    assert started.data["baseline"]["p99_ms"] >= started.data["baseline"]["p50_ms"] > 0
+    assert started.data["baseline"]["errors"] == 0
+    assert status.data["running"]
+    assert status.data["figures"]["ops_per_s"] == pytest.approx(100, rel=0.1)
+    assert len(status.data["latest"]) >= 3
+    assert stopped.data["writes"]["kept"]
+    assert stopped.data["writes"]["keys"] == 100
+    assert stopped.data["totals"]["operations"] >= 300
+    assert desk.bench.load is None
+
+
+async def test_windows_reach_the_monitor(desk: Desk) -> None:
+    await desk.call("load_start", **SMALL)
+
+    assert [window.n for window in desk.windows[:3]] == [0, 1, 2]
+
+
+async def test_a_second_load_is_refused_and_the_first_goes_on(desk: Desk) -> None:
+    await desk.call("load_start", **SMALL)
+    again = await desk.call("load_start", workload="B")
+
+    assert not again.ok
+    assert "workload A, 100 records, 100 operations/s" in again.data["error"]
+    assert "load_stop" in again.data["next"]
+    assert desk.bench.load is not None
+    assert desk.bench.load.running
+
+
+async def test_an_unknown_workload_is_told_those_there_are(desk: Desk) -> None:
+    outcome = await desk.call("load_start", workload="ycsb-x")
+
+    assert not outcome.ok
+    assert outcome.data["next"] == "The workloads are: A, B, C, D, E, F."
+    assert desk.bench.load is None
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"rate": 0}, "rate is 0"),
+        ({"records": 10**9}, "records is"),
+        ({"rates": 5}, "rates"),
+        ({"seed": "x"}, "seed"),
+    ],
+)
+async def test_a_wrong_argument_is_named(desk: Desk, wrong: dict[str, object], named: str) -> None:
+    outcome = await desk.call("load_start", **wrong)
+
+    assert not outcome.ok
+    assert named in outcome.data["error"]
+
+
+async def test_lost_and_changed_writes_are_told_plainly(desk: Desk, member: Members) -> None:
+    await desk.call("load_start", workload="C", **SMALL)
+    member.delete(key_name(1))
+    member.put(key_name(2), b"surprise")
+    stopped = await desk.call("load_stop")
+
+    assert (stopped.data["writes"]["lost"], stopped.data["writes"]["changed"]) == (1, 1)
+    assert not stopped.data["writes"]["kept"]
+    assert "1 keys lost, 1 changed" in stopped.data["next"]
+
+
+async def test_without_the_check_nothing_is_claimed_of_writes(desk: Desk) -> None:
+    await desk.call("load_start", **SMALL)
+    stopped = await desk.call("load_stop", verify=False)
+
+    assert "writes" not in stopped.data
+    assert "not read back" in stopped.data["next"]
+
+
+async def test_status_and_stop_without_a_load_say_so(desk: Desk) -> None:
+    status, stopped = await desk.call("load_status"), await desk.call("load_stop")
+
+    assert status.ok
+    assert status.data["running"] is False
+    assert not stopped.ok
+    assert "load_start" in stopped.data["next"]
+
+
+async def test_a_load_that_died_is_told_and_can_be_started_again(desk: Desk) -> None:
+    await desk.call("load_start", **SMALL)
+    assert desk.bench.load is not None
+    await desk.bench.load._source.aclose()
+    desk.bench.load.problem = "killed"
+    status = await desk.call("load_status")
+    again = await desk.call("load_start", **SMALL)
+
+    assert (status.data["running"], status.data["why"]) == (False, "killed")
+    assert again.ok, again.text
+
+
+async def test_the_end_of_the_generator_is_a_notice(desk: Desk) -> None:
+    await desk.call("load_start", **SMALL)
+    run = desk.bench.load
+    assert run is not None
+    process = cast("Any", run._source)._process
+    process.kill()
+    assert not await run.wait_windows(10**6, timeout_s=10)
+
+    notices = [event for event in desk.events if isinstance(event, Notice)]
+    assert [notice.level for notice in notices] == ["warning"]
+    assert "ended by itself" in notices[0].text
+
+
+async def test_a_cluster_of_somebody_elses_takes_no_load(tmp_path: Path, target: LoadTarget) -> None:
+    outcome = await Desk(tmp_path, target, owned=False).call("load_start")
+
+    assert not outcome.ok
+    assert "not ours" in outcome.data["error"]
+
+
+def test_only_the_latest_runs_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "KEPT_RUNS", 3)
+    made = []
+    for _ in range(6):
+        made.append(new_folder(tmp_path))
+        made[-1].mkdir(parents=True)
+    (tmp_path / "load" / "somebody's").mkdir()
+    new_folder(tmp_path)
+
+    assert KEPT_RUNS > 3
+    assert [path.exists() for path in made] == [False] * 4 + [True] * 2
+    assert (tmp_path / "load" / "somebody's").exists()
