@@ -146,6 +146,8 @@ def host_summary(why: str, outcomes: Sequence[Outcome]) -> str:
 
 def headline(outcome: Outcome) -> str:
     """Return one line for a person: the error, or the first plain values of the result."""
+    if outcome.summary:
+        return outcome.summary
     if not outcome.ok:
         return str(outcome.data.get("error") or outcome.text)[:200]
     plain = [

@@ -19,7 +19,7 @@ from agent.permissions import ALLOWED, Verdict
 from agent.turn import TurnEnd
 from subjects.errors import SubjectError
 from tools.errors import NothingToDo, ToolError
-from tools.events import Notice, Progress
+from tools.events import Detected, Event, Notice, Progress
 from tools.faults import recovery
 from tools.registry import Effect, Outcome
 
@@ -109,12 +109,12 @@ class Demo:
 
     async def within(self, text: str) -> TurnEnd:
         """Ask for the demo with its director at the gate; what it leaves open the session heals."""
-        self.session.door.director = self
+        door = self.session.door
+        door.director, door.screen = self, self._show_now
         try:
-            end = await self.session.conversation.ask(text)
+            return await self.session.conversation.ask(text)
         finally:
-            self.session.door.director = None
-        return end
+            door.director = door.screen = None
 
     async def before(self, call: ToolCall, effect: Effect) -> Verdict:
         """Announce the stage and wait for the person; refuse what does not belong to a demo."""
@@ -157,6 +157,10 @@ class Demo:
             return
         self._end(n, ok=outcome.ok)
 
+    def _show_now(self, event: Event) -> bool:
+        """Keep the monitor's detections for stage 5, where they have their time since the injection."""
+        return not (isinstance(event, Detected) and event.seconds is None and self._stage < 5)
+
     def _injected(self, outcome: Outcome) -> None:
         self.facts.injection = self.session.bench.faults.injections[-1]
         self.facts.before = self.session.bench.baseline
@@ -168,6 +172,8 @@ class Demo:
         found = self.facts.detection is not None
         self._end(4, ok=True)
         self._announce(5, TITLES[4])
+        if (told := self.facts.told_detection()) is not None:
+            self.session.bench.emit(told)
         if not found and self.wish.fault != "none":
             self.session.bench.emit(
                 Notice(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from subjects.base import ClusterState, Picture
 from tools.detection.signals import Detection, Signal
-from tools.events import Table
+from tools.events import Detected, SignalSeen, Table
 from tools.faults import guard
 from tools.faults.catalogue import CATALOGUE
 from tools.faults.healing import HealReport
@@ -74,6 +74,22 @@ class Facts:
         self.detection = next((made for made in monitor.detections if made.at >= began), None)
         self.signals = tuple(signal for signal in monitor.signals if signal.at >= began)
         self.incident = self.detection.incident if self.detection else None
+
+    def told_detection(self) -> Detected | None:
+        """Return the detection as it is shown: each signal with its time since the injection."""
+        if self.detection is None:
+            return None
+        began = self.injected_at
+        return Detected(
+            self.detection.text,
+            self.detection.nodes,
+            self.incident,
+            _since(began, self.detection.at),
+            tuple(
+                SignalSeen(s.source, s.kind, s.node, s.raw, s.evidence, _since(began, s.at))
+                for s in self.signals
+            ),
+        )
 
     def take_recovery(self, data: Mapping[str, Any], *, ok: bool) -> None:
         """Keep what the healing tool found."""

@@ -53,6 +53,7 @@ def outcome(came: Outcome, *, ran: bool) -> Entry:
         "text": came.text,
         "data": dict(came.data),
         "evidence": came.evidence,
+        "summary": came.summary,
         "seconds": came.seconds,
     }
 

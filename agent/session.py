@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,6 +50,8 @@ class Door:
 
     permissions: PermissionGate
     director: Gate | None = None
+    screen: Callable[[Event], bool] | None = None
+    """Tells of an event whether it is to be shown now; the demo keeps some for their stage."""
 
     async def before(self, call: ToolCall, effect: Effect) -> Verdict:
         """Decide whether the call may run."""
@@ -242,7 +244,11 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
     )
     transcript = Transcript.create(state.sessions, header)
 
+    door = Door(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
+
     def emit(event: Event) -> None:
+        if door.screen is not None and not door.screen(event):
+            return
         view.show(event)
         entry = to_entry(event)
         if entry is not None:
@@ -260,7 +266,6 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
     )
     tools = await asyncio.to_thread(load_tools)
     dispatcher = Dispatcher(bench, {name: t for name, t in tools.items() if not t.diagnostician_only})
-    door = Door(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
     conversation = Conversation(
         model=model,
         runner=dispatcher,

@@ -56,6 +56,8 @@ class Result:
     pasted: str = ""
     """Text that somebody else wrote (log lines): data, never instructions."""
     node: str | None = None
+    summary: str = ""
+    """One line for a person who watches; the model reads the data."""
 
 
 def failure(message: str, next: str = "") -> Result:  # noqa: A002 - the field's own name
@@ -104,6 +106,7 @@ class Outcome:
     data: Mapping[str, Any]
     evidence: str | None
     seconds: float
+    summary: str = ""
 
 
 def tool(
@@ -198,7 +201,14 @@ class Dispatcher:
             text += f"\n<pasted_content>\n{pasted}\n</pasted_content>"
         evidence = self.bench.ledger.add(name, text, node=result.node, ok=result.ok)
         return Outcome(
-            call_id, name, result.ok, f"[{evidence.id}] {_bounded(text)}", body, evidence.id, seconds
+            call_id,
+            name,
+            result.ok,
+            f"[{evidence.id}] {_bounded(text)}",
+            body,
+            evidence.id,
+            seconds,
+            clean(result.summary),
         )
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 
 from subjects.base import Cluster, ClusterState, Picture, ProcessState
 from subjects.clusters import decide, find_cluster, open_cluster
@@ -162,6 +161,8 @@ def _node(picture: Picture, name: str) -> dict[str, object]:
     return {key: value for key, value in fields.items() if value is not None and value != "unknown"}
 
 
-def nodes_down(picture: Picture) -> Sequence[str]:
-    """Return the nodes that do not say that they are healthy."""
-    return [node.name for node in picture.nodes if node.itself.health != "healthy"]
+def in_a_line(picture: Picture) -> str:
+    """Return the picture in a line for a person."""
+    if picture.problems:
+        return f"{picture.state}: {picture.problems[0]}"
+    return f"{picture.state}: {len(picture.nodes)} nodes, {picture.leader} leads"

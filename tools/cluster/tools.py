@@ -21,7 +21,11 @@ async def cluster_status(params: NoParams, bench: Workbench) -> Result:  # noqa:
             next="Start one with cluster_start.",
         )
     picture = await cluster.subject.observe()
-    return Result(lifecycle.describe(cluster, picture), next=_next(picture.state))
+    return Result(
+        lifecycle.describe(cluster, picture),
+        next=_next(picture.state),
+        summary=lifecycle.in_a_line(picture),
+    )
 
 
 @tool(Effect.ACT)
@@ -30,7 +34,11 @@ async def cluster_start(params: NoParams, bench: Workbench) -> Result:  # noqa: 
     await lifecycle.find(bench)
     picture, seconds = await lifecycle.start(bench)
     body = lifecycle.describe(bench.require_cluster(), picture)
-    return Result({**body, "seconds": round(seconds, 2)}, next="Put load on it with load_start.")
+    return Result(
+        {**body, "seconds": round(seconds, 2)},
+        next="Put load on it with load_start.",
+        summary=lifecycle.in_a_line(picture),
+    )
 
 
 @tool(Effect.DESTROY)

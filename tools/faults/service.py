@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
@@ -70,11 +70,12 @@ class FaultService:
         allow_quorum_loss: bool = False,
         several: bool = False,
         monitor: "Monitor | None" = None,
+        announce: Callable[[str], None] = lambda _: None,
     ) -> Injection:
         """Inject one fault. Refused by the guard with the reason, before anything is touched.
 
         `target` is `random`, `leader`, `follower` or a node's name; faults that choose for themselves
-        ignore `random`.
+        ignore `random`. `announce` is told the prediction before anything happens.
         """
         fault = catalogue.find(kind)
         settings = settings or Settings()
@@ -84,6 +85,7 @@ class FaultService:
         votes_lost = catalogue.takes_votes(fault, settings)
         prediction = guard.predict(cluster.subject.name, before, fault, nodes, votes_lost=votes_lost)
         guard.check_quorum(prediction, allowed=allow_quorum_loss)
+        announce(prediction.text)
         targets = [await _target(cluster, node) for node in nodes]
         value = fault.default if settings.value is None else settings.value
         steps = [step for target in targets for step in fault.steps(target, settings, value)]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from subjects.base import Direction, ProcessState, Scope
 from tools.errors import Refused
-from tools.events import Progress
+from tools.events import Notice, Progress
 from tools.faults import recovery, telling
 from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
@@ -108,6 +108,7 @@ async def _inject(bench: Workbench, params: InjectParams) -> Result:
         allow_quorum_loss=bench.allow_quorum_loss,
         several=params.several,
         monitor=bench.monitor,
+        announce=lambda text: bench.emit(Notice(f"Prediction: {text}")),
     )
     return _injected(done)
 
@@ -121,6 +122,8 @@ def _injected(done: Injection) -> Result:
         ok=done.effect is not None,
         next=following,
         node=done.record.nodes[0] if len(done.record.nodes) == 1 else None,
+        summary=f"{done.record.kind} of {', '.join(done.record.nodes) or 'nothing'}: "
+        + (f"seen – {done.effect}" if done.effect else "its effect was not seen"),
     )
 
 
@@ -154,10 +157,18 @@ async def _recovered(
     return Result(
         {"healed": healed, "faults": telling.heals(reports), **more, **telling.recovery(found, healed_wall)},
         ok=healed and found.ok,
+        summary=_recovery_line(nodes, found),
         next=""
         if found.ok
         else "Look with cluster_status and read_logs: not everything is as it was before.",
     )
+
+
+def _recovery_line(nodes: str, found: recovery.Recovery) -> str:
+    if found.ok:
+        return f"{nodes} back; all as before, and held for {recovery.HOLD_S:g} s"
+    wrong = [f"{check.name}: {check.text}" for check in found.checks if check.ok is False]
+    return f"{nodes}: not as before – {'; '.join(wrong)}"
 
 
 def _members(bench: Workbench, reports: list[HealReport]) -> dict[str, str | None]:
