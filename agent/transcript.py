@@ -76,6 +76,7 @@ class Transcript:
         self._began = time.monotonic() - max(0.0, time.time() - header.made)
         self._acting: set[str] = set()
         """Ids of calls that act and have no outcome yet."""
+        self._asked = False
 
     @classmethod
     def create(cls, folder: Path, header: Header) -> "Transcript":
@@ -99,11 +100,24 @@ class Transcript:
         transcript.record({"type": "resumed", "at": time.time()})
         return transcript
 
+    def take_over(self, path: Path) -> None:
+        """Go on in the earlier transcript `path` from here, for everybody who writes to this one.
+
+        What this one held stays where it is, unless nothing was asked yet: then its file goes.
+        Raises BadTranscript, and changes nothing, where `path` is none or is held by another process.
+        """
+        earlier = Transcript.reopen(path)
+        self.close()
+        if not self._asked:
+            self.path.unlink(missing_ok=True)
+        vars(self).update(vars(earlier), _asked=True)  # from here on this is that transcript
+
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append one entry, with `t` added and keys scrubbed.
 
         It outlives this process at once, and a loss of power too where it is about a call that acts.
         """
+        self._asked = self._asked or entry["type"] == "user"
         timed = {"type": entry["type"], "t": round(time.monotonic() - self._began, 3), **entry}
         self._write(timed, sync=self._is_about_an_act(entry))
 

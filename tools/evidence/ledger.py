@@ -5,7 +5,7 @@ A diagnosis may cite only what is in here, word for word.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_CHARS = 64_000
@@ -81,6 +81,16 @@ class Ledger:
         number = evidence.id.removeprefix(self._prefix)
         if number.isdigit():
             self._next = max(self._next, int(number) + 1)
+
+    def rebase(self, earlier: Iterable[Evidence]) -> None:
+        """Put back an earlier session's evidence under its ids; what is here already gets ids after it."""
+        own = list(self._items.values())
+        self._items.clear()
+        self._next = 1
+        for item in earlier:
+            self.restore(item)
+        for item in own:
+            self.add(item.source, item.text, node=item.node, at=item.at, wall=item.wall, ok=item.ok)
 
     def get(self, evidence_id: str) -> Evidence | None:
         """Return the evidence with that id, or None."""

@@ -1,0 +1,155 @@
+"""Earlier sessions: list them, show one, go on with one."""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.earlier import Earlier, earlier
+from agent.errors import AgentError, BadTranscript
+from agent.export import as_markdown
+from agent.transcript import read, read_header
+from tools.events import Table
+
+if TYPE_CHECKING:
+    from agent.session import Session
+
+
+def listing(folder: Path) -> Table:
+    """Return the sessions in `folder` as a table, the latest first."""
+    rows = []
+    for path in _newest_first(folder):
+        try:
+            rows.append(_row(path))
+        except BadTranscript as error:
+            rows.append((path.stem, "", "", str(error)))
+    return Table("Sessions", ("id", "began", "answered by", "asked first"), tuple(rows))
+
+
+def show(folder: Path, session: str) -> str:
+    """Return one session as Markdown. Raises BadTranscript if there is none of that id."""
+    found = earlier(find(folder, session))
+    return as_markdown(found.header.id, found.messages, found.evidence)
+
+
+def find(folder: Path, session: str, but: Path | None = None) -> Path:
+    """Return the transcript whose id is `session` or begins so; the latest if `session` is empty.
+
+    Never returns `but`, the session that is under way. Raises BadTranscript, with what to do.
+    """
+    paths = [path for path in _newest_first(folder) if path != but]
+    if not session:
+        talked = next((path for path in paths if _was_talked_in(path)), None)
+        if talked is None:
+            raise BadTranscript(f"There is no earlier session in {folder}.")
+        return talked
+    fitting = [path for path in paths if path.stem.startswith(session)]
+    exact = [path for path in fitting if path.stem == session]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    if fitting:
+        raise BadTranscript(f"{len(fitting)} sessions begin with {session!r}: give more of the id.")
+    raise BadTranscript(f"There is no session {session!r}: `operator sessions list` shows those there are.")
+
+
+async def resume(session: "Session", session_id: str) -> str:
+    """Go on with an earlier session in this one; returns what to tell the person.
+
+    The model is told what has changed since, with its next request. Raises BadTranscript, and AgentError
+    where this session has seen too much of its own already.
+    """
+    ledger = session.bench.ledger
+    if any(item.source.startswith("signal:") for item in ledger):
+        raise AgentError(
+            "This session has evidence of its own by now. Leave it, and start with `operator --resume`."
+        )
+    path = find(session.bench.state.sessions, session_id, but=session.transcript.path)
+    found = earlier(path)
+    session.transcript.take_over(path)
+    ledger.rebase(found.evidence)
+    session.conversation.history.replace(found.messages)
+    now = await _present(session)
+    told = since(found, now, time.time())
+    session.conversation.note(told)
+    return f"Session {found.header.id}, {len(found.messages)} messages. {told}"
+
+
+def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
+    """Say what has changed between the last picture of a session and the present one."""
+    parts = [f"The session is resumed after {_span(wall - found.ended)}."]
+    if not found.cluster:
+        parts.append(f"It had not looked at a cluster; now {_state(now, 'is')}.")
+    else:
+        changed = changes(found.cluster, now)
+        parts.append(f"When it last looked, {_state(found.cluster, 'was')}; now {_state(now, 'is')}.")
+        parts.append(
+            f"Changed: {'; '.join(changed)}." if changed else "Nothing that it had seen has changed."
+        )
+    parts.append("Evidence from before shows what was then: look at cluster_status before you act.")
+    return " ".join(parts)
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return how two pictures of a cluster (as cluster_status gives them) differ, a phrase each."""
+    told = [
+        f"{name} {then.get(name)} → {now.get(name)}"
+        for name in ("cluster", "state", "leader", "term")
+        if then.get(name) != now.get(name) and now.get(name) is not None
+    ]
+    before, after = _nodes(then), _nodes(now)
+    told += [f"{name} is gone" for name in before if name not in after]
+    told += [f"{name} is new" for name in after if name not in before]
+    for name in before.keys() & after.keys():
+        told += [
+            f"{name}: {field.replace('_', ' ')} {before[name].get(field)} → {after[name].get(field)}"
+            for field in ("process", "says_of_itself")
+            if before[name].get(field) != after[name].get(field)
+        ]
+    return told
+
+
+async def _present(session: "Session") -> Mapping[str, Any]:
+    """Return the cluster as it is now, in the form of cluster_status; empty if there is none."""
+    from tools.cluster.lifecycle import describe
+
+    await session.open_cluster()
+    cluster = session.bench.cluster
+    if cluster is None:
+        return {}
+    return describe(cluster, await cluster.subject.observe())
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl"), key=lambda path: path.stem, reverse=True)
+
+
+def _was_talked_in(path: Path) -> bool:
+    try:
+        return any(entry.type == "user" for entry in read(path))
+    except BadTranscript:
+        return False
+
+
+def _row(path: Path) -> tuple[str, ...]:
+    header = read_header(path)
+    asked = next((entry.data.get("text", "") for entry in read(path) if entry.type == "user"), "")
+    began = datetime.fromtimestamp(header.made).astimezone().strftime("%Y-%m-%d %H:%M")
+    return header.id, began, header.model or header.driver, " ".join(str(asked).split())[:80]
+
+
+def _nodes(picture: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(node.get("name")): node for node in picture.get("nodes") or () if isinstance(node, Mapping)}
+
+
+def _state(picture: Mapping[str, Any], verb: str) -> str:
+    if not picture.get("nodes"):
+        return f"no cluster {verb} running"
+    return f"{picture.get('cluster') or 'the cluster'} {verb} {picture.get('state')}"
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} seconds"
