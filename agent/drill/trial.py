@@ -1,0 +1,184 @@
+"""One trial: wait until all is well, seal the truth, inject, wait, diagnose, heal, see that it is healed."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.drill.noise import pester
+from agent.drill.plan import HEALED, NOISY, DrillSettings, Trial
+from agent.drill.score import Scored, judge
+from agent.drill.truth import Seal, seal, unseal
+from subjects.base import ClusterState
+from subjects.errors import SubjectError
+from tools.detection.monitor import Monitor
+from tools.detection.signals import Detection
+from tools.diagnosis.base import Case
+from tools.diagnosis.case import open_case
+from tools.diagnosis.schema import Diagnosis
+from tools.errors import NothingToDo, ToolError
+from tools.faults.recovery import Recovery, confirm
+from tools.faults.service import Injection
+from tools.workbench import Workbench
+
+CALM_S = 30.0
+"""How long all may take to be well before a trial."""
+CALM_HOLD_S = 1.0
+BRIEF_S = 1.0
+"""How long a fault lasts that is over before anybody looks."""
+GATHER_S = 1.5
+"""Between detection and diagnosis: what follows from a fault is seen a moment later."""
+
+
+class NotCalm(Exception):
+    """The cluster did not become well, so that nothing can be tried on it."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One trial under way."""
+
+    trial: Trial
+    settings: DrillSettings
+    bench: Workbench
+    folder: Path
+    began: float = 0.0
+    began_wall: float = 0.0
+    injection: Injection | None = None
+    detection: Detection | None = None
+    found: Diagnosis | None = None
+    diagnose_s: float | None = None
+    heal_s: float | None = None
+    recovery: Recovery | None = None
+    problem: str = ""
+    members: dict[str, str | None] = field(default_factory=dict)
+
+    @property
+    def monitor(self) -> Monitor:
+        """The monitor; there is one wherever there is a cluster that runs."""
+        if self.bench.monitor is None:
+            raise NotCalm("Nothing is being watched.")
+        return self.bench.monitor
+
+    async def go(self) -> Scored:
+        """Run it to its end; whatever fails in it is in the score, and the fault is healed."""
+        await self._calm()
+        sealed = seal(self.trial, self.folder)
+        try:
+            await asyncio.sleep(self.trial.jitter_s)
+            await self._inject()
+            await self._wait()
+            await self._diagnose()
+        except (ToolError, SubjectError) as error:
+            self.problem = str(error)
+        finally:
+            await self._heal()
+        return self._score(sealed)
+
+    async def _calm(self) -> None:
+        """Wait until the cluster is healthy and no incident is open, for a while."""
+        deadline = time.monotonic() + CALM_S
+        since: float | None = None
+        while True:
+            picture = await self.bench.require_cluster().subject.observe()
+            calm = picture.state is ClusterState.HEALTHY and not self.monitor.open_incidents
+            now = time.monotonic()
+            since = (since or now) if calm else None
+            if since is not None and now - since >= CALM_HOLD_S:
+                break
+            if now > deadline:
+                raise NotCalm(
+                    f"before trial {self.trial.n}: {'; '.join(picture.problems) or 'an open incident'}"
+                )
+            await asyncio.sleep(0.1)
+        self.began, self.began_wall = now, time.time()
+        self.members = {node.name: node.member_id for node in picture.nodes}
+
+    async def _inject(self) -> None:
+        if self.trial.kind == "none":
+            return
+        self.injection = await self.bench.faults.inject(
+            self.bench.require_cluster(),
+            self.trial.kind,
+            self.trial.target,
+            allow_quorum_loss=self.bench.allow_quorum_loss,
+            monitor=self.bench.monitor,
+        )
+        if self.trial.name == HEALED:
+            await asyncio.sleep(BRIEF_S)
+            await self._heal()
+
+    async def _wait(self) -> None:
+        """Wait for a detection of this trial; on a control, watch for a while that there is none."""
+        bound_s = self.settings.quiet_s if self.trial.control else self.settings.detect_s
+        if self.trial.name == NOISY:
+            await pester(self.bench.require_cluster().subject, self.trial.target, bound_s)
+            bound_s = 0.1
+        self.detection = await self.monitor.wait(self.began, bound_s)
+        if self.detection is not None:
+            await asyncio.sleep(GATHER_S)
+
+    async def _diagnose(self) -> None:
+        """Let the diagnostician look: it is given what was detected, or that nothing was."""
+        if self.detection is not None:
+            case = open_case(self.bench, self.detection.incident)
+        else:
+            case = Case(None, None, self.began_wall)
+        began = time.monotonic()
+        self.found = await self.bench.diagnostician.diagnose(case, self.bench)
+        self.diagnose_s = time.monotonic() - began
+        if case.incident is not None:
+            await self.monitor.recorded()
+            self.bench.incidents.set_diagnosis(case.incident, self.found.to_contract())
+
+    async def _heal(self) -> None:
+        """Undo what is open and see that all is as it was; nothing to do when that was done already."""
+        if self.recovery is not None and self.recovery.ok:
+            return
+        cluster = self.bench.require_cluster()
+        began, healed_wall = time.monotonic(), time.time()
+        try:
+            if self.injection is not None:
+                reports = await self.bench.faults.heal(cluster, self.injection.record.id)
+                self.problem = self.problem or "; ".join(r.text for r in reports if not r.ok)
+        except NothingToDo:
+            pass
+        for incident in self.monitor.open_incidents:
+            self.bench.incidents.heal(incident, "undone at the end of a trial", healed_wall)
+        self.recovery = await confirm(cluster, self.members, None, None)
+        if self.injection is not None and self.recovery.healthy_wall is not None:
+            self.heal_s = time.monotonic() - began - (time.time() - self.recovery.healthy_wall)
+
+    def _score(self, sealed: Seal) -> Scored:
+        truth = unseal(sealed)
+        record = self.injection.record if self.injection else None
+        nodes = record.nodes if record else ()
+        node_right, kind_right = judge(truth, nodes, self.found)
+        detect_s = None
+        if self.detection and record and record.injected_at is not None:
+            detect_s = round(self.detection.at - record.injected_at, 4)
+        return Scored(
+            n=truth.n,
+            fault=truth.name,
+            kind=truth.kind,
+            nodes=nodes,
+            control=truth.control,
+            sealed_sha256=sealed.sha256,
+            detected=self.detection is not None,
+            detect_s=detect_s,
+            diagnose_s=_rounded(self.diagnose_s),
+            heal_s=_rounded(self.heal_s),
+            restored=self.recovery is not None and self.recovery.ok and not self.problem,
+            diagnosed_kind=self.found.kind.value if self.found else None,
+            diagnosed_nodes=self.found.nodes if self.found else (),
+            confidence=self.found.confidence.value if self.found else None,
+            verified=self.found.verified if self.found else None,
+            by=self.found.by if self.found else None,
+            node_right=node_right,
+            kind_right=kind_right,
+            problem=self.problem,
+        )
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(max(0.0, seconds), 4)

@@ -1,0 +1,70 @@
+"""`python -m tests.bench.drill`: a drill on a real etcd cluster, its result as JSON on standard output.
+
+--trials N  --faults a,b,none  --seed S  --rate OPS
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from agent.drill import DEFAULT_FAULTS, DrillSettings, run_drill
+from subjects.state import open_state
+from tools.cluster import lifecycle
+from tools.diagnosis.rules import RulesDiagnostician
+from tools.events import Event, Failed, Notice, Progress, Table
+from tools.evidence.ledger import Ledger
+from tools.faults.service import FaultService
+from tools.incidents.store import IncidentStore
+from tools.workbench import Choice, Workbench
+
+
+def tell(event: Event) -> None:
+    match event:
+        case Progress(text=text, done=True) | Notice(text=text) | Failed(text=text):
+            print(text, file=sys.stderr, flush=True)
+        case Table(title=title, columns=columns, rows=rows):
+            print(title, columns, *rows, sep="\n  ", file=sys.stderr, flush=True)
+        case _:
+            pass
+
+
+async def drill(settings: DrillSettings, folder: Path) -> dict[str, object]:
+    state = open_state(folder)
+    bench = Workbench(
+        state=state,
+        emit=tell,
+        ledger=Ledger(),
+        incidents=IncidentStore(state.database),
+        faults=FaultService(state, settings.seed),
+        diagnostician=RulesDiagnostician(),
+        choice=Choice("etcd", "process"),
+        allow_quorum_loss=True,
+    )
+    try:
+        await lifecycle.start(bench)
+        return await run_drill(bench, settings)
+    finally:
+        await bench.faults.heal_own()
+        if bench.cluster is not None:
+            await lifecycle.stop(bench)
+        bench.faults.close()
+        bench.incidents.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--faults", default=",".join(DEFAULT_FAULTS))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=100.0)
+    given = parser.parse_args()
+    settings = DrillSettings(given.trials, tuple(given.faults.split(",")), given.seed, rate=given.rate)
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(asyncio.run(drill(settings, Path(folder))), indent=1))
+
+
+if __name__ == "__main__":
+    main()
