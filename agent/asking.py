@@ -4,30 +4,31 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from agent.models.base import ToolCall
-from agent.permissions import Answer
 from agent.view.words import call_words, one_line
-from tools.registry import Effect
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
+    from agent.models.base import ToolCall
+    from agent.permissions import Answer
+    from tools.registry import Effect
+
 Aside = Callable[[], AbstractContextManager[None]]
 """How the terminal is had for a question: `View.aside`."""
 
-EFFECT_WORDS = {Effect.READ: "reads", Effect.ACT: "acts", Effect.DESTROY: "destroys"}
+EFFECT_WORDS = {"read": "reads", "act": "acts", "destroy": "destroys"}
 
 CHOICES = "[y]es once / [a]lways this session / [n]o, and why"
 
 INTERRUPTED = "interrupted before it was answered"
 
 
-async def may_run(call: ToolCall, effect: Effect, aside: Aside) -> Answer:
+async def may_run(call: "ToolCall", effect: "Effect", aside: Aside) -> "Answer":
     """Ask whether `call` may run. Ctrl-C and Ctrl-D mean no, as does every answer that is not a yes."""
+    from agent.permissions import Answer
+
     words = f"{one_line(call.name, 60)} {call_words(call.arguments)}".strip()
-    question = (
-        f"{words} ({EFFECT_WORDS[effect]}) – run it? [y]es once / [a]lways this session / [n]o, and why: "
-    )
+    question = f"{words} ({EFFECT_WORDS[effect.value]}) – run it? {CHOICES}: "
     while True:
         try:
             said = await _line(question, aside)
@@ -37,8 +38,10 @@ async def may_run(call: ToolCall, effect: Effect, aside: Aside) -> Answer:
             return read_answer(said)
 
 
-def read_answer(said: str) -> Answer:
+def read_answer(said: str) -> "Answer":
     """Read an answer: only an unmistakable yes is one, all other words are the reason for a no."""
+    from agent.permissions import Answer
+
     match said.strip().lower():
         case "y" | "yes" | "once":
             return Answer("once")

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from agent.events import Text
 from agent.export import as_markdown, fenced
-from agent.permissions import Mode
 from agent.talk import Talk
 from agent.view.base import View
 from agent.view.records import tables
 from agent.view.words import one_line
 from tools.errors import ToolError
 from tools.events import Failed, Notice, Table
+
+MODES = ("read-only", "ask", "auto")
+"""The values of `agent.permissions.Mode`, which is not loaded before the prompt is drawn."""
 
 
 class Quit(Exception):
@@ -143,12 +145,14 @@ async def tools(at: Desk) -> None:
     at.view.show(Table("", ("tool", "effect", "what it does"), rows))
 
 
-@command(lambda _: [mode.value for mode in Mode])
+@command(lambda _: MODES)
 async def mode(at: Desk) -> None:
     """Show or set what may run without asking: read-only, ask or auto."""
     if at.argument:
-        if at.argument not in [each.value for each in Mode]:
-            at.view.show(Failed(f"There is no mode {at.argument!r}: read-only, ask or auto."))
+        from agent.permissions import Mode
+
+        if at.argument not in MODES:
+            at.view.show(Failed(f"There is no mode {at.argument!r}: {', '.join(MODES)}."))
             return
         at.talk.set_mode(Mode(at.argument))
     at.view.show(Notice(f"Mode: {at.talk.mode.value}"))

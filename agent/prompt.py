@@ -50,10 +50,15 @@ class WordCompleter(Completer):
 
 
 class Prompt:
-    """Asks for the next request, as often as it is told to."""
+    """Asks for the next request, as often as it is told to; `shown` is called whenever it was drawn."""
 
     def __init__(
-        self, history: Path | None, words: Words, status: Callable[[], str], next_mode: Callable[[], None]
+        self,
+        history: Path | None,
+        words: Words,
+        status: Callable[[], str],
+        next_mode: Callable[[], None],
+        shown: Callable[[], None],
     ) -> None:
         self._status = status
         self._next_mode = next_mode
@@ -72,6 +77,7 @@ class Prompt:
             enable_suspend=True,
             mouse_support=False,
         )
+        self._session.app.after_render += lambda _: shown()
         self._session.default_buffer.on_text_changed += lambda _: self._stay()
 
     async def ask(self, draft: str = "") -> str | None:

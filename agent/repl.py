@@ -10,22 +10,24 @@ import signal
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.application import run_in_terminal
 
 from agent import asking, commands
 from agent.errors import AgentError
 from agent.keyboard import Handlers, Keyboard
-from agent.models.base import ToolCall
-from agent.permissions import Answer
 from agent.prompt import Prompt, status_words
 from agent.talk import Opening, Status, Talk
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
 from tools.errors import ToolError
 from tools.events import Failed, Notice
-from tools.registry import Effect
+
+if TYPE_CHECKING:
+    from agent.models.base import ToolCall
+    from agent.permissions import Answer
+    from tools.registry import Effect
 
 HINT_AFTER_S = 0.4
 """How long a turn may take to stop before the person is told of the second Ctrl-C."""
@@ -48,7 +50,7 @@ class Repl:
         self._hint: asyncio.TimerHandle | None = None
         self._queued: list[str] = []
         self._drawing = False
-        self._prompt = Prompt(history, self._words, self._status_line, self._next_mode)
+        self._prompt = Prompt(history, self._words, self._status_line, self._next_mode, self._shown)
         self._keyboard = Keyboard(
             Handlers(view.typing, self._typed_ahead, self._interrupt, self._next_mode),
         )
@@ -63,7 +65,6 @@ class Repl:
 
     async def run(self, first: str = "") -> int:
         """Chat until the person leaves; `first` is asked before the first prompt."""
-        self._open()
         if first:
             self._queued.append(first)
         draft = ""
@@ -80,7 +81,7 @@ class Repl:
             self._view.on_held = None
             await self._abandon_opening()
 
-    async def ask_permission(self, call: ToolCall, effect: Effect) -> Answer:
+    async def ask_permission(self, call: "ToolCall", effect: "Effect") -> "Answer":
         """Ask the person whether `call` may run: what `Opening` is given."""
         answer = await asking.may_run(call, effect, self._view.aside)
         if answer.reason == asking.INTERRUPTED:
@@ -209,6 +210,11 @@ class Repl:
             loop.remove_signal_handler(signal.SIGINT)
 
     # -- the session -------------------------------------------------------------------------------
+
+    def _shown(self) -> None:
+        """Open the session now that the prompt is there: its heavy imports would have delayed it."""
+        if self._opened is None:
+            self._open()
 
     def _open(self) -> asyncio.Task[Talk]:
         async def opening() -> Talk:

@@ -4,10 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from agent.permissions import Ask, Mode
-
 if TYPE_CHECKING:
     from agent.models.base import Message
+    from agent.permissions import Ask, Mode
     from agent.turn import TurnEnd
     from tools.evidence.ledger import Ledger
     from tools.registry import Outcome, Tool
@@ -19,7 +18,7 @@ class Status:
 
     driver: str
     model: str | None
-    mode: Mode
+    mode: "Mode"
     context_tokens: int = 0
     context_limit: int | None = None
     tokens: int = 0
@@ -38,7 +37,7 @@ class Talk(Protocol):
         ...
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> "Mode":
         """What may run without asking."""
         ...
 
@@ -87,7 +86,7 @@ class Talk(Protocol):
         """Return what the status line shows; costs next to nothing."""
         ...
 
-    def set_mode(self, mode: Mode) -> None:
+    def set_mode(self, mode: "Mode") -> None:
         """Change what may run without asking, and let the model know."""
         ...
 
@@ -116,5 +115,5 @@ class Talk(Protocol):
         ...
 
 
-Opening = Callable[[Ask], Awaitable[Talk]]
+Opening = Callable[["Ask"], Awaitable[Talk]]
 """Opens the session, given how to ask the person; may take a second, since heavy modules are loaded."""

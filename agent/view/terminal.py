@@ -5,21 +5,23 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import RenderableType
 from rich.text import Text as RichText
 
 from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Text, TextVoid
-from agent.view import drawing, panel
+from agent.view import drawing
 from agent.view.canvas import Canvas, Line, Size
 from agent.view.live import LiveArea
-from agent.view.markdown import MarkdownStream, Piece
 from agent.view.outlet import tolerant
 from agent.view.pace import Pace
 from agent.view.style import PROMPT
 from agent.view.words import one_line
 from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, SignalSeen, Table
+
+if TYPE_CHECKING:
+    from agent.view.markdown import MarkdownStream, Piece
 
 TAIL = 8
 """Lines of an open block that are drawn in place."""
@@ -150,6 +152,8 @@ class TerminalView:
                 self._progress = None
                 self._commit("detected", drawing.detected(event, width))
             case Diagnosed():
+                from agent.view import panel
+
                 self._commit("panel", panel.diagnosis(event.diagnosis, width))
             case Table():
                 self._commit("table", drawing.table(event))
@@ -163,6 +167,8 @@ class TerminalView:
                 pass
 
     def _write(self, event: Text) -> None:
+        from agent.view.markdown import MarkdownStream  # the first prompt does not wait for it
+
         if self._text is None or event.note is not self._note:
             self._end_text()
             self._text = MarkdownStream("quiet" if event.note else "none")
@@ -201,7 +207,7 @@ class TerminalView:
         apart = before not in ("", "stage") and (before != kind or kind in SPACED)
         return [RichText()] if apart else []
 
-    def _spaced(self, pieces: Iterator[Piece]) -> list[RenderableType]:
+    def _spaced(self, pieces: "Iterator[Piece]") -> list[RenderableType]:
         kind = "note" if self._note else "text"
         drawn: list[RenderableType] = []
         for piece in pieces:

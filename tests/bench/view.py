@@ -14,12 +14,25 @@ CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_S = 80
 """A model's usual pace: it says how many frames fall into a text."""
 
+PROMPT_WITH_ANTHROPIC_BEHIND = """
+import asyncio, importlib, sys
+from pathlib import Path
+from agent.repl import Repl
+from agent.view.open import open_view
+
+async def opening(ask):
+    await asyncio.to_thread(importlib.import_module, "anthropic")
+    await asyncio.Event().wait()
+
+asyncio.run(Repl(open_view(), opening, Path(sys.argv[1]) / "history").run())
+"""
+
 
 def sample(size: int) -> str:
     """An answer of `size` characters with every kind of block."""
     block = (
         "## What happened\n\nThe process of **etcd-2** ended with `137` at 12:00:01; its peers lost it "
-        "within 0.2 s, and clients saw *connection refused* for one election. This is what the evidence says:\n\n"
+        "within 0.2 s, and clients saw *connection refused* for one election. The evidence says:\n\n"
         "- E7: the kernel says it died of SIGKILL\n- E8: the peers report no active connection\n"
         '- E9: 12 of 300 operations failed\n\n```\n{"level":"warn","msg":"lost the TCP streaming"}\n```\n\n'
         "| when | ops/s | p99 ms |\n|---|--:|--:|\n| before | 300 | 4.0 |\n| during | 241 | 880 |\n\n"
@@ -70,11 +83,11 @@ async def first_prompt(runs: int = 5) -> dict[str, Any]:
     for _ in range(runs):
         with tempfile.TemporaryDirectory() as folder:
             began = time.monotonic()
-            chat = pexpect.spawn(sys.executable, ["-m", "tests.standins.scripted_talk", folder], timeout=20)
+            chat = pexpect.spawn(sys.executable, ["-c", PROMPT_WITH_ANTHROPIC_BEHIND, folder], timeout=20)
             await asyncio.to_thread(chat.expect, "\u203a ".encode())
             took.append(time.monotonic() - began)
             chat.close(force=True)
-    return {"runs": runs, "median_s": round(sorted(took)[runs // 2], 3), "with": "the scripted session"}
+    return {"runs": runs, "median_s": round(sorted(took)[runs // 2], 3)}
 
 
 def main() -> None:
