@@ -112,7 +112,7 @@ class ClaudeModel:
                     event = await anext(events, None)
                 if event is None:
                     return
-                for drawn in assembly.take(event.to_dict(mode="json")):
+                for drawn in assembly.take(event.to_dict(mode="json", warnings=False)):
                     yield drawn
                 if event.type == "message_stop":
                     return

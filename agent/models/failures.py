@@ -19,6 +19,7 @@ FAILURES = (
     httpx2.StreamError,
     Malformed,
     json.JSONDecodeError,
+    UnicodeDecodeError,
     TimeoutError,
     TypeError,
     ImportError,
@@ -55,9 +56,10 @@ def explain(error: Exception, model: str) -> ModelError | Passing:
         case anthropic.APIConnectionError():
             cause = error.__cause__ or error
             return Passing(f"The service cannot be reached ({cause or type(cause).__name__})")
-        case httpx2.HTTPError() | httpx2.StreamError():
+        case httpx2.HTTPError() | httpx2.StreamError() | json.JSONDecodeError() | UnicodeDecodeError():
+            # A stream that ends within a line reaches the SDK's parser as half an event.
             return Passing("The connection broke in the middle of the reply")
-        case Malformed() | json.JSONDecodeError():
+        case Malformed():
             return Passing(f"The reply was malformed ({error})", tries=MALFORMED_TRIES)
         case ImportError():
             return ModelError(
