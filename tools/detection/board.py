@@ -72,6 +72,10 @@ class Board:
     def __iter__(self) -> Iterator[Condition]:
         return iter(list(self._held.values()))
 
+    def holds(self, condition: Condition) -> bool:
+        """Tell whether the condition is still there."""
+        return self._held.get(condition.first.key) is condition
+
     def get(self, observation: Observation) -> Condition | None:
         """Return the condition that `observation` repeats."""
         return self._held.get(observation.key)
@@ -93,11 +97,20 @@ class Board:
         ]
 
     def witnessed(self, condition: Condition) -> bool:
-        """Tell whether another side, or another line of the same side, holds something against that node."""
+        """Tell whether something else is held against that node, by another side or over another line.
+
+        Silence over two lines of one node is two witnesses only while all other nodes answer: when many
+        fall silent together, it is what they have in common that is slow.
+        """
+        shared = condition.first.kind == "silent" and any(
+            other.first.kind == "silent" and other.node != condition.node for other in self._held.values()
+        )
         return any(
-            other is not condition
-            and (other.first.source, other.first.via) != (condition.first.source, condition.first.via)
+            other.first.source is not condition.first.source
+            or other.first.kind != condition.first.kind
+            or (other.first.via != condition.first.via and not shared)
             for other in self.of(condition.node)
+            if other is not condition
         )
 
     def stale(self, observation: Observation) -> bool:

@@ -1,5 +1,6 @@
 """From observations to detections: what is proven, what follows from what, what is over."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -64,11 +65,11 @@ class Correlator:
         if condition is not None:
             condition.count += 1
             condition.last = max(condition.last, observation.told)
-            self._decide(condition)
+            self._judge(condition)
             return condition
         condition = self.board.put(observation, self._signal(observation))
         for held in self.board.of(observation.node):
-            self._decide(held)
+            self._judge(held)
         return condition
 
     def well(self, what: Well, seen: float) -> None:
@@ -82,7 +83,16 @@ class Correlator:
             if self._cases.close_if_quiet(case, quiet=quiet):
                 self._tell_recovery(case)
 
+    def _judge(self, condition: Condition) -> None:
+        """Decide now, except of silence: who else is silent in the same moment matters for it."""
+        if condition.first.kind == "silent":
+            asyncio.get_running_loop().call_soon(self._decide, condition)
+        else:
+            self._decide(condition)
+
     def _decide(self, condition: Condition) -> None:
+        if not self.board.holds(condition):
+            return
         if condition.case is not None and not condition.follows:
             return
         case = self._cases.of(condition.node) if condition.node else self._cases.latest()

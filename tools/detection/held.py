@@ -73,7 +73,7 @@ class _Wire(asyncio.Protocol):
 
 
 class HeldProbe:
-    """A probe of one line. `tick` is called once a period; everything else follows from the connection."""
+    """A probe of one line. The wheel has it ask once a period; all else follows from the connection."""
 
     def __init__(self, line: Line, reports: Reports) -> None:
         self.line = line
@@ -88,29 +88,34 @@ class HeldProbe:
         self._attempt = 0
         self._asked_at: float | None = None
         self._reader = AnswerReader()
-        self._silent_ticks = 0
+        self._silent_turns = 0
         self._fruitless = 0
         """Connections in a row that broke before one answer came over them."""
         self._closed = False
 
-    def tick(self, *, counts: bool = True) -> None:
-        """Ask, or note that the last question has got no answer for a whole period.
+    @property
+    def owes(self) -> bool:
+        """Whether a question, or an attempt to connect, is without an answer."""
+        return self._asked_at is not None or self._connecting is not None
 
-        With `counts` false this process itself was late (a suspended laptop, a stopped debugger), so a
-        missing answer proves nothing.
-        """
+    def ask(self) -> None:
+        """Ask, over a new connection if none is held. Only for a probe that owes nothing."""
         if self._closed:
             return
-        waiting = self._asked_at is not None or self._connecting is not None
-        if not waiting:
-            self._silent_ticks = 0
-            self._ask() if self._wire is not None else self._connect()
+        self._silent_turns = 0
+        if self._wire is not None:
+            self._ask()
+        else:
+            self._connect()
+
+    def miss(self, at_least_s: float) -> None:
+        """Note that the answer is missing, if it was owed for `at_least_s` already."""
+        since = self._asked_at or self._connect_began
+        if self._closed or time.monotonic() - since < at_least_s:
             return
-        if not counts:
-            return
-        self._silent_ticks += 1
+        self._silent_turns += 1
         self._say_silent()
-        if self._silent_ticks % FRESH_EVERY == 2:
+        if self._silent_turns % FRESH_EVERY == 2:
             self._drop()
             self._connect()
 
@@ -178,7 +183,7 @@ class HeldProbe:
 
     def _take(self, health: Health, raw: str, *, closes: bool) -> None:
         self._asked_at = None
-        self._silent_ticks = 0
+        self._silent_turns = 0
         self._fruitless = 0
         self.answered += 1
         if closes:

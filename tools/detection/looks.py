@@ -37,6 +37,10 @@ STALLED_ENTRIES = 5
 """A leader that went so far while a follower stood still: more than a heartbeat's worth of writes."""
 
 
+LEADERLESS = "no leader"
+"""etcd's status has this among its errors. It is no alarm: the invariant has_leader judges it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Well:
     """One side has nothing against a node in some respect."""
@@ -199,9 +203,10 @@ class Looks:
         if before and before.term and picture.term and picture.term - before.term >= TERM_JUMP:
             raw = f"term {before.term} became {picture.term}"
             yield Observation(Source.CONTROL, "term_jumped", None, raw, as_of=at)
-        for alarm in picture.alarms:
+        alarms = [alarm for alarm in picture.alarms if LEADERLESS not in alarm]
+        for alarm in alarms:
             yield Observation(Source.CONTROL, "alarm", None, alarm, as_of=at)
-        if not picture.alarms:
+        if not alarms:
             yield Well(Source.CONTROL, None, ("alarm",))
 
     def _leadership(

@@ -90,8 +90,7 @@ class Maintenance:
         """The kernel's word on the node itself; what it says of its own start is seen a look later."""
         late = {Source.PROCESS: REPORT_S, Source.SELF: TAIL_S}.get(observation.source, 0.0)
         return any(
-            observation.node in window.nodes and window.covers(observation, late)
-            for window in self._windows
+            observation.node in window.nodes and window.covers(observation, late) for window in self._windows
         )
 
     def _covers_what_follows(self, observation: Observation) -> bool:

@@ -31,14 +31,18 @@ from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
 from tools.load.figures import Window
 
-LOOK_S = 1.0
-"""Between two looks at a cluster that is well."""
+LOOK_S = 3.0
+"""Between two looks at a cluster that is well. What is urgent comes by events and held connections, and
+whatever seems wrong there brings the next look at once."""
 
-QUICK_LOOK_S = 0.25
+UNREST_LOOK_S = 1.0
 """Between two looks while something is wrong."""
 
+QUICK_LOOK_S = 0.25
+"""Between two looks while what is wrong is new."""
+
 QUICK_FOR_S = 30.0
-"""How long after a detection looks stay quick; what goes on for longer is looked at as usual."""
+"""For how long it is new."""
 
 LOOK_BOUND_S = 5.0
 """A look that takes longer is given up; subjects bound theirs to about 2 s."""
@@ -87,7 +91,7 @@ class Monitor:
         self._ended: set[str] = set()
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._look_now = asyncio.Event()
-        self._last_detection = float("-inf")
+        self._last_new = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
         self._waking: set[asyncio.Task[None]] = set()
 
@@ -165,7 +169,7 @@ class Monitor:
 
     def _keep(self, detection: Detection) -> None:
         self._detections.append(detection)
-        self._last_detection = detection.at
+        self._last_new = detection.at
         self._look_now.set()
         task = asyncio.get_running_loop().create_task(self._wake())
         self._waking.add(task)
@@ -214,6 +218,7 @@ class Monitor:
     def _probed_bad(self, observation: Observation) -> None:
         condition = self._correlator.bad(observation)
         if condition is not None and condition.count == 1:
+            self._last_new = observation.at
             self._look_now.set()
             if observation.kind == "silent" and observation.node is not None:
                 self._ask_kernel(observation.node)
@@ -254,11 +259,11 @@ class Monitor:
             await self._look()
 
     def _look_pause_s(self) -> float:
-        unrest = len(self._correlator.board) or len(self._cases)
-        if unrest and time.monotonic() - self._last_detection < QUICK_FOR_S:
-            return QUICK_LOOK_S
         took = self.picture.took_s if self.picture else 0.0
-        return max(self._look_s, 2 * took)
+        if not len(self._correlator.board) and not len(self._cases):
+            return max(self._look_s, 2 * took)
+        new = time.monotonic() - self._last_new < QUICK_FOR_S
+        return max(QUICK_LOOK_S if new else UNREST_LOOK_S, took)
 
     async def _look(self) -> None:
         began = time.monotonic()

@@ -10,10 +10,17 @@ PERIOD_S = 0.25
 """How often a node is asked: two misses in a row are half a second of silence (facts §1)."""
 
 MAX_SLOTS = 50
-"""At most so many turns in a period; with more probes than that, a turn serves several."""
+"""At most so many turns in a period."""
 
-LATE_S = 0.1
-"""A turn that comes so late tells of this process (no CPU, suspended), not of the nodes."""
+A_TURN = 8
+"""Probes that one turn serves at least, if there are so many: to wake up costs more than to ask."""
+
+LATE_S = 0.05
+"""A turn that comes so late tells of this machine (no CPU, suspended), not of the nodes."""
+
+SETTLE_S = 0.05
+"""A missing answer is given this long beyond the period. After a pause of the whole machine the nodes
+answer in milliseconds, but this process may be the first to run again."""
 
 
 class Wheel:
@@ -51,7 +58,7 @@ class Wheel:
     async def run(self) -> None:
         """Turn until cancelled. The first turn of all comes at once."""
         for probe in self._probes.values():
-            probe.tick()
+            probe.ask()
         due = time.monotonic() + self.period_s
         n = 0
         while True:
@@ -59,12 +66,30 @@ class Wheel:
             n = (n + 1) % len(slots)
             due += self.period_s / len(slots)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            late = time.monotonic() - due > LATE_S
-            if late:
-                self.late_turns += 1
-                due = time.monotonic()
-            for probe in slots[n % len(slots)]:
-                probe.tick(counts=not late)
+            self._turn(slots[n], late=time.monotonic() - due > LATE_S)
+            due = max(due, time.monotonic() - LATE_S)
+
+    def _turn(self, slot: list[HeldProbe], *, late: bool) -> None:
+        """Have those ask that owe nothing, and see a moment later to those that do."""
+        owing = [probe for probe in slot if probe.owes]
+        for probe in slot:
+            if not probe.owes:
+                probe.ask()
+        if late:
+            self.late_turns += 1
+        elif owing:
+            due = time.monotonic() + SETTLE_S
+            asyncio.get_running_loop().call_later(SETTLE_S, self._settle, owing, due)
+
+    def _settle(self, owing: list[HeldProbe], due: float) -> None:
+        if time.monotonic() - due > LATE_S:
+            self.late_turns += 1
+            return
+        for probe in owing:
+            if probe.owes:
+                probe.miss(at_least_s=0.9 * self.period_s)
+            else:
+                probe.ask()
 
     async def aclose(self) -> None:
         """Let go of all connections."""
@@ -75,7 +100,7 @@ class Wheel:
 
     def _spread(self) -> None:
         probes = list(self._probes.values())
-        count = max(1, min(len(probes), MAX_SLOTS))
+        count = max(1, min(len(probes) // A_TURN, MAX_SLOTS))
         self._slots = [probes[n::count] for n in range(count)]
 
     def _let_go(self, probe: HeldProbe) -> None:
