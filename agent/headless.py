@@ -17,16 +17,19 @@ async def demo_chaos(setup: Setup, view: View, wish: Wish) -> dict[str, Any]:
     try:
         await session.open_cluster()
         result = await Demo(session, wish).run()
+        session.keep_result(result)
     finally:
         await _close(session, view)
     return result
 
 
-async def one_request(setup: Setup, view: View, prompt: str) -> dict[str, Any]:
+async def one_request(setup: Setup, view: View, prompt: str, resume: str | None = None) -> dict[str, Any]:
     """Answer one request; what needs a person's consent is refused unless `--yes` gave it."""
     session = await open_session(setup, view)
     try:
         await session.open_cluster()
+        if resume is not None:
+            view.show(Notice(await session.resume(resume)))
         end = await session.ask(prompt)
         refusals = session.door.permissions.refusals
         usage = session.conversation.budget

@@ -15,7 +15,7 @@ from typing import Any
 from agent.budget import Budget, Limits
 from agent.compaction import Compactor
 from agent.errors import BadCredentials
-from agent.events import SessionOpened
+from agent.events import Finished, SessionOpened
 from agent.models.base import Message, Model, ToolCall, ToolSpec
 from agent.models.catalog import ALIASES, choose, facts_of
 from agent.models.playbook import PlaybookModel
@@ -181,6 +181,12 @@ class Session:
         if not reports:
             return "There is no open fault."
         return "\n".join(f"fault {r.fault} ({r.kind}): {r.state}: {r.text}" for r in reports)
+
+    def keep_result(self, result: Mapping[str, Any]) -> None:
+        """Write a command's result into the transcript, so that a replay ends with it."""
+        entry = to_entry(Finished(dict(result)))
+        if entry is not None:
+            self.transcript.record(entry)
 
     async def open_cluster(self) -> None:
         """Have the cluster of an earlier run, if one still runs, watched again."""
