@@ -20,6 +20,7 @@ from agent.models.base import (
     TextDelta,
     Waiting,
 )
+from agent.models.pieces import Pieces
 from agent.repair import text_block
 from tools.events import Emit, Event, Notice
 
@@ -30,7 +31,7 @@ class Drawing:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._open: TextDelta | NoteDelta | None = None
-        self._pieces: list[str] = []
+        self._pieces = Pieces()
         self._drew_text = False
         self.complete: list[Block] = []
         """The text blocks that were finished: what an interrupted reply leaves."""
@@ -46,7 +47,7 @@ class Drawing:
                 )
             case Restarted(reason):
                 self._open, self._drew_text = None, False
-                self._pieces.clear()
+                self._pieces = Pieces()
                 self.complete.clear()
                 self._emit(TextVoid(reason))
             case Reply():
@@ -59,7 +60,7 @@ class Drawing:
             self.close()
         self._open = event
         self._drew_text = self._drew_text or isinstance(event, TextDelta)
-        self._pieces.append(event.text)
+        self._pieces.add(event.text)
         if event.text:
             self._emit(Text(event.text, note=isinstance(event, NoteDelta)))
         if event.done:
@@ -70,12 +71,12 @@ class Drawing:
         if self._open is None:
             return
         note = isinstance(self._open, NoteDelta)
-        text = "".join(self._pieces)
+        text = str(self._pieces)
         if whole and not note and text.strip():
             self.complete.append(text_block(text))
         self._emit(Text("", note=note, done=True))
         self._open = None
-        self._pieces.clear()
+        self._pieces = Pieces()
 
 
 @dataclass(slots=True)

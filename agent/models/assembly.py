@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.models.base import Block, NoteDelta, Reply, TextDelta, Usage
+from agent.models.pieces import Pieces
 
 
 class Malformed(Exception):
@@ -22,7 +23,7 @@ class Assembly:
         self.began = False
         """Whether anything came that a view has drawn."""
         self._blocks: dict[int, Block] = {}
-        self._pieces: dict[int, list[str]] = {}
+        self._pieces: dict[int, Pieces] = {}
         self._finished: set[int] = set()
         self._usage: dict[str, Any] = {}
         self._stop_reason: str | None = None
@@ -57,13 +58,13 @@ class Assembly:
 
     def _start(self, index: int, block: Block) -> Iterator[TextDelta | NoteDelta]:
         self._blocks[index] = block
-        self._pieces[index] = []
+        self._pieces[index] = Pieces()
         match block["type"]:
             case "text" if block["text"]:
-                self._pieces[index].append(block["text"])
+                self._pieces[index].add(block["text"])
                 yield self._drawn(TextDelta(block["text"]))
             case "thinking" if block.get("thinking"):
-                self._pieces[index].append(block["thinking"])
+                self._pieces[index].add(block["thinking"])
                 yield self._drawn(NoteDelta(block["thinking"]))
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[TextDelta | NoteDelta]:
@@ -72,14 +73,14 @@ class Assembly:
         block = self._blocks[index]
         match delta["type"]:
             case "text_delta":
-                self._pieces[index].append(delta["text"])
+                self._pieces[index].add(delta["text"])
                 yield self._drawn(TextDelta(delta["text"]))
             case "thinking_delta":
-                self._pieces[index].append(delta["thinking"])
+                self._pieces[index].add(delta["thinking"])
                 if delta["thinking"]:
                     yield self._drawn(NoteDelta(delta["thinking"]))
             case "input_json_delta":
-                self._pieces[index].append(delta["partial_json"])
+                self._pieces[index].add(delta["partial_json"])
             case "signature_delta":
                 block["signature"] = delta["signature"]
             case "citations_delta":
@@ -91,7 +92,7 @@ class Assembly:
         if index not in self._blocks:
             raise Malformed(f"block {index} ended, which never began")
         self._finished.add(index)
-        block, text = self._blocks[index], "".join(self._pieces.pop(index, ()))
+        block, text = self._blocks[index], str(self._pieces.pop(index, ""))
         match block["type"]:
             case "text":
                 block["text"] = text

@@ -1,0 +1,20 @@
+"""Text that arrives in many small pieces, kept in memory of about its own size."""
+
+MANY = 512
+"""So many pieces are joined into one: 50,000 small strings cost 14 times their characters."""
+
+
+class Pieces:
+    """A text that grows."""
+
+    def __init__(self, text: str = "") -> None:
+        self._pieces = [text]
+
+    def add(self, piece: str) -> None:
+        """Append `piece`."""
+        self._pieces.append(piece)
+        if len(self._pieces) > MANY:
+            self._pieces = ["".join(self._pieces)]
+
+    def __str__(self) -> str:
+        return "".join(self._pieces)
