@@ -35,8 +35,15 @@ class Scored:
     kind_right: bool
     tokens: int | None = None
     cost_usd: float | None = None
+    diagnosis: dict[str, Any] | None = None
+    """The whole of it, in the form of CONTRACT.md."""
     problem: str = ""
     """What went wrong with the trial itself."""
+
+    @property
+    def invalid(self) -> bool:
+        """Whether it came to no diagnosis because something else failed: then it proves nothing of it."""
+        return self.diagnosed_kind is None
 
     @property
     def false_alarm(self) -> bool:
@@ -60,21 +67,23 @@ def judge(truth: Trial, nodes: Sequence[str], found: Diagnosis | None) -> tuple[
 
 def summary(trials: Sequence[Scored], settings: DrillSettings, by: str) -> dict[str, Any]:
     """Return the result in the form of CONTRACT.md."""
+    valid = [t for t in trials if not t.invalid]
     times = sorted(t.detect_s for t in trials if t.detect_s is not None and not t.control)
     tokens = [t.tokens for t in trials if t.tokens is not None]
     costs = [t.cost_usd for t in trials if t.cost_usd is not None]
     restored = bool(trials) and all(t.restored for t in trials)
     return {
         "type": "result",
-        "ok": restored and len(trials) == settings.trials,
+        "ok": restored and len(valid) == settings.trials,
         "command": "drill",
         "seed": settings.seed,
         "faults": list(settings.faults),
         "diagnostician": by,
-        "node_right": share(t.node_right for t in trials),
-        "kind_right": share(t.kind_right for t in trials),
+        "node_right": share(t.node_right for t in valid),
+        "kind_right": share(t.kind_right for t in valid),
+        "invalid": len(trials) - len(valid),
         "false_alarms": sum(t.false_alarm for t in trials),
-        "missed": sum(not t.detected for t in trials if not t.control),
+        "missed": sum(not t.detected for t in valid if not t.control),
         "detection_p50_s": percentile(times, 0.50),
         "detection_p99_s": percentile(times, 0.99),
         "diagnosis_p50_s": percentile(sorted(t.diagnose_s for t in trials if t.diagnose_s is not None), 0.5),

@@ -138,9 +138,8 @@ class Run:
         cluster = self.bench.require_cluster()
         began, healed_wall = time.monotonic(), time.time()
         try:
-            if self.injection is not None:
-                reports = await self.bench.faults.heal(cluster, self.injection.record.id)
-                self.problem = self.problem or "; ".join(r.text for r in reports if not r.ok)
+            reports = await self.bench.faults.heal(cluster)
+            self.problem = self.problem or "; ".join(r.text for r in reports if not r.ok)
         except NothingToDo:
             pass
         for incident in self.monitor.open_incidents:
@@ -176,6 +175,7 @@ class Run:
             by=self.found.by if self.found else None,
             node_right=node_right,
             kind_right=kind_right,
+            diagnosis=self.found.to_contract() if self.found else None,
             problem=self.problem,
         )
 
