@@ -15,7 +15,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from tests.standins.standin_http import fetch, host_port
+from tests.standins.standin_http import Channel, host_port
 
 RETRY_S = 20.0
 """client-go: rawkvMaxBackoff."""
@@ -56,7 +56,7 @@ class Histogram:
 class Client:
     """Finds stores through PD and keeps a connection to each."""
 
-    def __init__(self, pds: list[str]) -> None:
+    def __init__(self, pds: list[Channel]) -> None:
         self.pds = pds
         self.addresses: dict[int, str] = {}
         self.leaders: list[int] = []
@@ -66,8 +66,8 @@ class Client:
         """Ask PD where regions are led."""
         for pd in list(self.pds):
             try:
-                _, stores = await fetch(f"http://{pd}/pd/api/v1/stores")
-                _, regions = await fetch(f"http://{pd}/pd/api/v1/regions")
+                _, stores = await pd.ask("/pd/api/v1/stores")
+                _, regions = await pd.ask("/pd/api/v1/regions")
                 found = json.loads(stores)["stores"]
                 self.addresses = {each["store"]["id"]: each["store"]["address"] for each in found}
                 self.leaders = [each["leader"]["store_id"] for each in json.loads(regions)["regions"]]
@@ -168,6 +168,11 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+async def finish(threads: list[asyncio.Task[None]]) -> None:
+    """Wait for all threads."""
+    await asyncio.wait(threads)
+
+
 async def run(options: argparse.Namespace) -> None:
     """Run one phase to its end, or until a signal."""
     properties = dict(item.split("=", 1) for item in options.prop)
@@ -180,16 +185,17 @@ async def run(options: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     pds = properties.get("tikv.pd", "127.0.0.1:2379").split(",")
-    threads = [asyncio.create_task(job.thread(Client(list(pds)))) for _ in range(options.threads)]
+    threads = [
+        asyncio.create_task(job.thread(Client([Channel(pd) for pd in pds]))) for _ in range(options.threads)
+    ]
     reporting = asyncio.create_task(job.report())
-    work = asyncio.ensure_future(asyncio.gather(*threads))
-    waiting = asyncio.create_task(ended.wait())
-    await asyncio.wait([work, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting: asyncio.Task[object] = asyncio.create_task(ended.wait())
+    await asyncio.wait([waiting, asyncio.create_task(finish(threads))], return_when=asyncio.FIRST_COMPLETED)
     if ended.is_set():
         print("\nGot signal [15] to exit.")
-        work.cancel()
-    else:
-        work.result()
+    for thread in threads:
+        if not thread.cancel():
+            thread.result()
     reporting.cancel()
     print("**********************************************")
     print(f"Run finished, takes {time.monotonic() - began:.6f}s")

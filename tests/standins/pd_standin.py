@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.standins.pd_state_standin import PdState
-from tests.standins.standin_http import Answer, fetch, host_port, serve
+from tests.standins.standin_http import Answer, Channel, host_port, serve
 
 ELECTION_S, LEASE_S = 3.0, 5.0
 """server/config/config.go: PD's etcd election, and the leader's lease."""
@@ -42,6 +42,7 @@ class PdStandin:
         self.leader: str | None = None
         self.members: dict[str, dict[str, Any]] = {}
         self._no_leader_since = time.monotonic()
+        self._channels: dict[str, Channel] = {}
         if self.file.exists():
             self.state.load(json.loads(self.file.read_text()))
 
@@ -70,13 +71,20 @@ class PdStandin:
             self._follow(best["name"])
             if not self.leads:
                 self._keep(best["dump"])
-        elif min(seen) == self.name and now - self._no_leader_since > self._election_s():
-            self._lead(1 + max(answer["term"] for answer in seen.values()))
-        if self.leader is not None:
+        else:
+            self._without_leader(seen, now - self._no_leader_since)
+        if best is not None:
             self._no_leader_since = now
 
+    def _without_leader(self, seen: dict[str, dict[str, Any]], for_s: float) -> None:
+        """Followers hold on to a leader that is gone until its lease has expired."""
+        if self.leader is not None and for_s > LEASE_S / self.speed:
+            self._follow(None)
+        if min(seen) == self.name and for_s > self._election_s():
+            self._lead(1 + max(answer["term"] for answer in seen.values()))
+
     def _election_s(self) -> float:
-        return (ELECTION_S + (LEASE_S if self.term else 0)) / self.speed
+        return (LEASE_S + 1 if self.term else ELECTION_S) / self.speed
 
     def _lead(self, term: int) -> None:
         self.term = term
@@ -100,7 +108,7 @@ class PdStandin:
         if name == self.name:
             return self.describe()
         try:
-            status, text = await fetch(f"{self.peers[name]}/standin/peer", timeout_s=0.5)
+            status, text = await self._channel(self.peers[name]).ask("/standin/peer", timeout_s=0.5)
         except (OSError, TimeoutError):
             return None
         return json.loads(text) if status == 200 else None
@@ -137,7 +145,7 @@ class PdStandin:
         if not self.leads:
             try:
                 data = json.loads(body) if body else None
-                return await fetch(self._url_of(self.leader) + path, method, data, timeout_s=3.0)
+                return await self._channel(self._url_of(self.leader)).ask(path, method, data, timeout_s=3.0)
             except (OSError, TimeoutError):
                 return 500, "[PD:apiutil:ErrRedirect]redirect failed"
         return self._as_leader(method, route, parse_qs(parts.query), json.loads(body) if body else {})
@@ -146,6 +154,9 @@ class PdStandin:
         deadline = time.monotonic() + 3.0 / self.speed
         while self.leader is None and time.monotonic() < deadline:  # noqa: ASYNC110 - as PD does
             await asyncio.sleep(0.02)
+
+    def _channel(self, url: str) -> Channel:
+        return self._channels.setdefault(url, Channel(url))
 
     def _url_of(self, name: str) -> str:
         return str(self.members.get(name, {}).get("client_url") or self.client_url)

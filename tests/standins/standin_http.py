@@ -56,26 +56,43 @@ async def serve(handler: Handler, host: str, port: int) -> asyncio.Server:
     return await asyncio.start_server(connected, host, port)
 
 
-async def fetch(url: str, method: str = "GET", body: object = None, timeout_s: float = 1.0) -> Answer:
-    """Ask once; OSError or TimeoutError when there is no answer."""
-    host, _, rest = url.removeprefix("http://").partition("/")
-    name, _, port = host.partition(":")
-    data = b"" if body is None else json.dumps(body).encode()
-    async with asyncio.timeout(timeout_s):
-        reader, writer = await asyncio.open_connection(name, int(port))
+class Channel:
+    """One kept-alive connection to one server, as gRPC and PD keep theirs; dialled again when it broke."""
+
+    def __init__(self, url: str) -> None:
+        self.host, self.port = host_port(url)
+        self._lock = asyncio.Lock()
+        self._held: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(
+        self, path: str, method: str = "GET", body: object = None, timeout_s: float = 1.0
+    ) -> Answer:
+        """Ask once; OSError or TimeoutError when there is no answer."""
+        data = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Length: {len(data)}\r\n\r\n"
         try:
-            writer.write(
-                f"{method} /{rest} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
-                f"Content-Length: {len(data)}\r\n\r\n".encode()
-                + data
-            )
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            text = (await reader.read()).decode()
-        except asyncio.IncompleteReadError as error:
-            raise ConnectionResetError(url) from error
-        finally:
-            writer.close()
-    return int(head.split(" ", 2)[1]), text
+            async with asyncio.timeout(timeout_s), self._lock:
+                if self._held is None:
+                    self._held = await asyncio.open_connection(self.host, self.port)
+                reader, writer = self._held
+                writer.write(head.encode() + data)
+                return await self._read(reader)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, asyncio.IncompleteReadError):
+                raise ConnectionResetError(path) from error
+            raise
+
+    async def _read(self, reader: asyncio.StreamReader) -> Answer:
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        length = next(int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length"))
+        return int(lines[0].split(" ", 2)[1]), (await reader.readexactly(length)).decode()
+
+    def close(self) -> None:
+        """Hang up."""
+        held, self._held = self._held, None
+        if held is not None:
+            held[1].close()
 
 
 def host_port(url: str) -> tuple[str, int]:

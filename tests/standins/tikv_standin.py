@@ -1,4 +1,4 @@
-"""A stand-in for tikv-server: its flags, status port, metrics and log lines; heartbeats to PD; talk with peers.
+"""A stand-in for tikv-server: its flags, status port, metrics and log lines, heartbeats, talk with peers.
 
 Run as `python -m tests.standins.tikv_standin FLAGS`. On the data port it greets in HTTP/2 as gRPC does,
 answers its peers, and keeps keys for the stand-in of go-ycsb; there is no raft and no replication.
@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 from tests.standins.pd_standin import log
-from tests.standins.standin_http import Answer, fetch, host_port, serve
+from tests.standins.standin_http import Answer, Channel, host_port, serve
 
 HEARTBEAT = "10s"
 """raftstore.pd-store-heartbeat-tick-interval."""
@@ -32,7 +32,7 @@ class TikvStandin:
     def __init__(self, options: argparse.Namespace, speed: float) -> None:
         self.options = options
         self.speed = speed
-        self.pds = [url.removeprefix("http://") for url in options.pd_endpoints.split(",")]
+        self.pds = [Channel(url) for url in options.pd_endpoints.split(",")]
         self.file = Path(options.data_dir) / "standin.json"
         self.id = int(json.loads(self.file.read_text())["id"]) if self.file.exists() else 0
         self.started = time.time()
@@ -52,14 +52,10 @@ class TikvStandin:
 
     async def ask_pd(self, path: str, body: object = None) -> tuple[int, str]:
         """Ask one PD after the other."""
-        for endpoint in list(self.pds):
+        method = "GET" if body is None else "POST"
+        for channel in list(self.pds):
             try:
-                status, text = await fetch(
-                    f"http://{endpoint}{path}",
-                    "GET" if body is None else "POST",
-                    body,
-                    timeout_s=4 / self.speed + 0.5,
-                )
+                status, text = await channel.ask(path, method, body, timeout_s=4 / self.speed + 0.5)
             except (OSError, TimeoutError):
                 status, text = 0, "connection failed"
             if status in (200, 404):

@@ -6,7 +6,6 @@ connection attempt is refused in between. Both end when the cluster's folder is 
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from subjects.runtimes import layout
 from subjects.runtimes.network import rules
+from subjects.runtimes.network.dialers import who_dials
 from subjects.runtimes.network.proxy import Proxy
 
 _LOOK_S = 0.5
@@ -53,7 +53,7 @@ async def _work(folder: Path, sockets: list[socket.socket]) -> None:
     cluster = layout.load(folder)
     if cluster is None:
         return
-    proxy = Proxy(lambda address: _who_dials(folder, [node.name for node in cluster.nodes], address))
+    proxy = Proxy(lambda address: who_dials(folder, [node.name for node in cluster.nodes], address))
     reread = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reread.set)
     in_force, wanted = rules.read_rules(folder)
@@ -72,21 +72,6 @@ async def _work(folder: Path, sockets: list[socket.socket]) -> None:
             proxy.apply(wanted)
             in_force = generation
             rules.write_applied(folder, generation)
-
-
-def _who_dials(folder: Path, names: list[str], address: tuple[str, int]) -> str | None:
-    """Find the node that owns the connection from `address`; psutil reads it from the kernel's tables."""
-    import psutil
-
-    for name in names:
-        try:
-            pid = json.loads((folder / "nodes" / name / "process.json").read_text())["pid"]
-            connections = psutil.Process(pid).net_connections("tcp")
-        except (FileNotFoundError, json.JSONDecodeError, psutil.Error):
-            continue
-        if any(each.laddr and tuple(each.laddr) == address for each in connections):
-            return name
-    return None
 
 
 if __name__ == "__main__":
