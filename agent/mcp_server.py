@@ -1,0 +1,157 @@
+"""`operator mcp`: the tools for any MCP client, over standard input and output.
+
+Only reads are offered unless acts were allowed when it was started: over this protocol nobody can be
+asked. Nothing but the protocol reaches standard output.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from agent import entries
+from agent.calls import Recorder, not_run
+from agent.models.base import ToolCall
+from agent.remarks import remark
+from prompts import read as read_prompt
+from subjects.errors import NotReady
+from tools.events import Notice
+from tools.registry import Dispatcher, Effect, Outcome, Tool
+
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+
+    from agent.setup import Setup
+    from agent.view.base import View
+
+NAME = "operator"
+MISSING = "The MCP server needs the mcp package: pip install 'chaos-operator[mcp]'."
+
+
+async def offer(setup: "Setup", view: "View", *, allow_faults: bool = False) -> dict[str, Any]:
+    """Serve until the client closes; returns the result. `view` must not write to standard output.
+
+    Whatever the client left broken is healed at the end. NotReady without the mcp package.
+    """
+    from agent.session import open_session
+    from agent.setup import version
+
+    require_mcp()
+    # Whoever is the client has a model of its own; ours is not asked, and rules diagnose.
+    session = await open_session(replace(setup, offline=True), view)
+    offered = Offered(session.dispatcher, session.transcript, allow_faults)
+    try:
+        await session.open_cluster()
+        await serve(make_server(offered, version()))
+    finally:
+        told = await session.aclose()
+        if told:
+            view.show(Notice(told))
+    return {"ok": True, "command": "mcp", "calls": offered.calls}
+
+
+def require_mcp() -> None:
+    """Raise NotReady where the mcp package is missing."""
+    if importlib.util.find_spec("mcp") is None:
+        raise NotReady(MISSING)
+
+
+@dataclass(slots=True)
+class Offered:
+    """The tools as an MCP client may call them; each call is written down before and after."""
+
+    dispatcher: Dispatcher
+    transcript: Recorder
+    allow_faults: bool = False
+    calls: int = 0
+    _one_act: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def tools(self) -> list[Tool]:
+        """What is offered."""
+        return [
+            tool
+            for tool in self.dispatcher.tools.values()
+            if not tool.diagnostician_only and (self.allow_faults or tool.effect is Effect.READ)
+        ]
+
+    async def call(self, name: str, arguments: dict[str, Any]) -> Outcome:
+        """Run one call: reads side by side, acts one at a time."""
+        self.calls += 1
+        call = ToolCall(f"mcp-{self.calls}", name, arguments)
+        if name not in [tool.name for tool in self.tools]:
+            return self._unknown(call)
+        effect = self.dispatcher.effect(name)
+        async with contextlib.nullcontext() if effect is Effect.READ else self._one_act:
+            return await self._run(call, effect)
+
+    async def _run(self, call: ToolCall, effect: Effect) -> Outcome:
+        self.transcript.record(entries.call(call, effect))
+        try:
+            outcome = await self.dispatcher.run(call.id, call.name, call.arguments)
+        except asyncio.CancelledError:
+            cut = not_run(call, remark("read-stopped" if effect is Effect.READ else "unknown-outcome"))
+            self.transcript.record(entries.outcome(cut, ran=True))
+            raise
+        self.transcript.record(entries.outcome(outcome, ran=True))
+        return outcome
+
+    def _unknown(self, call: ToolCall) -> Outcome:
+        if call.name in self.dispatcher.tools:
+            text = (
+                f"{call.name} acts on the cluster, and this server only reads: start it with --allow-faults."
+            )
+        else:
+            text = (
+                f"There is no tool {call.name!r}. There are: {', '.join(tool.name for tool in self.tools)}."
+            )
+        return not_run(call, text)
+
+
+def make_server(offered: Offered, version: str) -> "Server[Any]":
+    """Return the MCP server of these tools."""
+    import mcp_types as types
+    from mcp.server.lowlevel import Server
+
+    async def list_tools(_context: object, _params: object) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[_described(tool) for tool in offered.tools])
+
+    async def call_tool(_context: object, params: types.CallToolRequestParams) -> types.CallToolResult:
+        outcome = await offered.call(params.name, dict(params.arguments or {}))
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=outcome.text)], is_error=not outcome.ok
+        )
+
+    def _described(tool: Tool) -> types.Tool:
+        return types.Tool(
+            name=tool.name,
+            description=tool.description,
+            input_schema=tool.schema,
+            annotations=types.ToolAnnotations(
+                read_only_hint=tool.effect is Effect.READ,
+                destructive_hint=tool.effect is Effect.DESTROY,
+                idempotent_hint=tool.effect is Effect.READ,
+                open_world_hint=False,
+            ),
+        )
+
+    instructions = read_prompt("mcp")
+    if offered.allow_faults:
+        instructions += f"\n\n{read_prompt('mcp-faults')}"
+    return Server(
+        NAME,
+        version=version,
+        instructions=instructions,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+    )
+
+
+async def serve(server: "Server[Any]") -> None:
+    """Serve on standard input and output until the client closes."""
+    from mcp.server.stdio import stdio_server
+
+    # While it runs, the transport itself keeps file descriptor 1: a stray print goes to standard error.
+    async with stdio_server() as (incoming, outgoing):
+        await server.run(incoming, outgoing, server.create_initialization_options())

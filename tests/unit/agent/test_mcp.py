@@ -1,0 +1,210 @@
+"""An MCP client gets the reads, the acts only when they were allowed, and nothing else on the wire."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import mcp_server
+from agent.mcp_server import Offered, make_server, offer
+from agent.session import Session, open_session
+from agent.setup import Setup
+from agent.transcript import read
+from subjects.errors import NotReady
+from tools.events import Event
+from tools.registry import Effect
+
+mcp = pytest.importorskip("mcp")
+
+
+class Quiet:
+    """A view that draws nothing."""
+
+    interactive = False
+
+    def show(self, event: Event) -> None:
+        pass
+
+    def aside(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.fixture
+async def session(tmp_path: Path) -> AsyncIterator[Session]:
+    opened = await open_session(Setup(state_dir=tmp_path / "state", offline=True), Quiet())
+    yield opened
+    await opened.aclose()
+
+
+def offered(session: Session, *, allow_faults: bool = False) -> Offered:
+    return Offered(session.dispatcher, session.transcript, allow_faults)
+
+
+async def listed(tools: Offered) -> dict[str, Any]:
+    async with mcp.Client(make_server(tools, "0")) as client:
+        found = await client.list_tools()
+    return {tool.name: tool for tool in found.tools}
+
+
+async def test_by_itself_it_offers_reads_only(session: Session) -> None:
+    tools = await listed(offered(session))
+
+    assert {"cluster_status", "read_logs", "timeline", "incident_list"} <= tools.keys()
+    assert all(session.dispatcher.effect(name) is Effect.READ for name in tools)
+    assert all(tool.annotations.read_only_hint for tool in tools.values())
+    assert not any(tool.annotations.destructive_hint for tool in tools.values())
+
+
+async def test_when_allowed_acts_are_offered_and_marked_for_what_they_are(session: Session) -> None:
+    tools = await listed(offered(session, allow_faults=True))
+
+    assert tools.keys() == session.dispatcher.tools.keys()
+    for name, tool in tools.items():
+        effect = session.dispatcher.effect(name)
+        assert tool.annotations.read_only_hint == (effect is Effect.READ)
+        assert tool.annotations.destructive_hint == (effect is Effect.DESTROY)
+    assert "submit_diagnosis" not in tools
+
+
+async def test_schemas_and_descriptions_are_the_registry_s(session: Session) -> None:
+    tools = await listed(offered(session))
+
+    for name, tool in tools.items():
+        assert tool.input_schema == session.dispatcher.tools[name].schema
+        assert tool.description == session.dispatcher.tools[name].description
+
+
+async def test_a_call_returns_the_result_with_its_evidence_id(session: Session) -> None:
+    async with mcp.Client(make_server(offered(session), "0")) as client:
+        result = await client.call_tool("cluster_status", {})
+
+    assert not result.is_error
+    assert result.content[0].text.startswith("[E1] {")
+    assert '"state":"down"' in result.content[0].text
+
+
+async def test_a_bad_argument_is_an_error_that_says_what_is_valid(session: Session) -> None:
+    async with mcp.Client(make_server(offered(session), "0")) as client:
+        result = await client.call_tool("timeline", {"limit": "many"})
+
+    assert result.is_error
+    assert "limit" in result.content[0].text
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("store_kill", "--allow-faults"), ("rm", "There is no tool 'rm'"), ("submit_diagnosis", "no")],
+)
+async def test_what_is_not_offered_is_not_run(session: Session, name: str, told: str) -> None:
+    async with mcp.Client(make_server(offered(session), "0")) as client:
+        result = await client.call_tool(name, {})
+
+    assert result.is_error
+    assert told in result.content[0].text
+    assert len(session.ledger) == 0
+
+
+async def test_each_call_is_written_down_before_and_after(session: Session) -> None:
+    async with mcp.Client(make_server(offered(session), "0")) as client:
+        await client.call_tool("cluster_status", {})
+        await client.call_tool("incident_list", {"limit": 1})
+
+    entries = [
+        (e.type, e.data["tool"]) for e in read(session.transcript.path) if e.type in {"call", "outcome"}
+    ]
+    assert entries == [
+        ("call", "cluster_status"),
+        ("outcome", "cluster_status"),
+        ("call", "incident_list"),
+        ("outcome", "incident_list"),
+    ]
+
+
+async def test_without_the_package_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcp_server.importlib.util, "find_spec", lambda name: None)
+
+    with pytest.raises(NotReady, match=r"pip install 'chaos-operator\[mcp\]'"):
+        await offer(Setup(state_dir=tmp_path), Quiet())
+
+
+@contextlib.asynccontextmanager
+async def on_stdio(state: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "agent.cli",
+        "mcp",
+        "--state-dir",
+        str(state),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def say(process: asyncio.subprocess.Process, **message: Any) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+    await process.stdin.drain()
+
+
+async def hear(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    return json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+
+
+async def greet(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    client = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "0"},
+    }
+    await say(process, id=1, method="initialize", params=client)
+    answer = await hear(process)
+    await say(process, method="notifications/initialized")
+    return answer
+
+
+async def test_over_real_stdio_every_line_is_the_protocol_s_and_the_end_is_clean(tmp_path: Path) -> None:
+    async with on_stdio(tmp_path / "state") as process:
+        answer = await greet(process)
+        assert answer["result"]["serverInfo"]["name"] == "operator"
+        await say(process, id=2, method="tools/call", params={"name": "cluster_status", "arguments": {}})
+        called = await hear(process)
+        assert called["id"] == 2
+        assert called["result"]["content"][0]["text"].startswith("[E1] ")
+
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        left = await asyncio.wait_for(process.stdout.read(), 20)
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert left == b""
+
+
+async def test_a_terminated_server_ends_though_its_client_still_holds_the_line(tmp_path: Path) -> None:
+    async with on_stdio(tmp_path / "state") as process:
+        await greet(process)
+
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(process.wait(), 20) == 1
