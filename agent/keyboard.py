@@ -66,6 +66,8 @@ class Keyboard:
         match press.key:
             case Keys.ControlC:
                 self._do.interrupted()
+            case Keys.ControlD if not self.draft:
+                self._do.entered("/quit")
             case Keys.BackTab:
                 self._do.mode()
             case Keys.ControlM | Keys.ControlJ:

@@ -1,16 +1,22 @@
 """The prompt: history, many lines, completion, the status line, and what the keys do."""
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.styles import Style
+from prompt_toolkit.utils import is_dumb_terminal
 
 from agent.talk import Status
 from agent.view.style import PROMPT
@@ -32,6 +38,16 @@ LEAVING = " Ctrl-C again, or Ctrl-D, to leave"
 
 Words = Callable[[str], Iterable[tuple[str, str]]]
 """Given the text before the cursor, what the last word may become, each with a few words about it."""
+
+
+@contextmanager
+def terminal() -> Iterator[None]:
+    """Be the terminal that all prompts use; on a dumb one, without the few escapes that remain there."""
+    if not is_dumb_terminal():
+        yield
+        return
+    with create_app_session(output=PlainTextOutput(sys.stdout)):
+        yield
 
 
 class WordCompleter(Completer):
@@ -88,7 +104,7 @@ class Prompt:
         except EOFError:
             return None
 
-    def refresh(self) -> None:
+    def refresh(self, _: object = None) -> None:
         """Draw the status line anew, if the prompt is shown."""
         self._session.app.invalidate()
 
@@ -103,8 +119,9 @@ class Prompt:
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
+        here = has_focus(DEFAULT_BUFFER)  # in a search these keys are the search's
 
-        @keys.add("enter")
+        @keys.add("enter", filter=here)
         def enter(event: KeyPressEvent) -> None:
             buffer = event.current_buffer
             if buffer.complete_state and buffer.complete_state.current_completion:
@@ -115,12 +132,12 @@ class Prompt:
             else:
                 buffer.validate_and_handle()
 
-        @keys.add("escape", "enter")
+        @keys.add("escape", "enter", filter=here)
         def new_line(event: KeyPressEvent) -> None:
             event.current_buffer.newline(copy_margin=False)
 
-        @keys.add("c-c")
-        @keys.add("<sigint>")
+        @keys.add("c-c", filter=here)
+        @keys.add("<sigint>", filter=here)
         def interrupt(event: KeyPressEvent) -> None:
             if event.current_buffer.text:
                 event.current_buffer.reset()

@@ -17,7 +17,7 @@ from prompt_toolkit.application import run_in_terminal
 from agent import asking, commands
 from agent.errors import AgentError
 from agent.keyboard import Handlers, Keyboard
-from agent.prompt import Prompt, status_words
+from agent.prompt import Prompt, status_words, terminal
 from agent.talk import Opening, Status, Talk
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
@@ -50,7 +50,8 @@ class Repl:
         self._hint: asyncio.TimerHandle | None = None
         self._queued: list[str] = []
         self._drawing = False
-        self._prompt = Prompt(history, self._words, self._status_line, self._next_mode, self._shown)
+        self._history = history
+        self._prompt: Prompt | None = None
         self._keyboard = Keyboard(
             Handlers(view.typing, self._typed_ahead, self._interrupt, self._next_mode),
         )
@@ -67,19 +68,29 @@ class Repl:
         """Chat until the person leaves; `first` is asked before the first prompt."""
         if first:
             self._queued.append(first)
+        with terminal():
+            self._prompt = Prompt(self._history, self._words, self._status_line, self._next_mode, self._shown)
+            self._view.on_held = self._draw_above
+            try:
+                await self._chat(self._prompt)
+            except commands.Quit:
+                return 0
+            finally:
+                self._view.on_held = None
+                await self._abandon_opening()
+        return 0
+
+    async def _chat(self, prompt: Prompt) -> None:
         draft = ""
-        self._view.on_held = self._draw_above
-        try:
-            while True:
-                text = self._queued.pop(0) if self._queued else await self._read(draft)
-                if text is None:
-                    return 0
-                draft = await self._handle(text.strip())
-        except commands.Quit:
-            return 0
-        finally:
-            self._view.on_held = None
-            await self._abandon_opening()
+        while True:
+            if self._queued:
+                text: str | None = self._queued.pop(0)
+            else:
+                with self._view.aside():
+                    text = await prompt.ask(draft)
+            if text is None:
+                return
+            draft = await self._handle(text.strip())
 
     async def ask_permission(self, call: "ToolCall", effect: "Effect") -> "Answer":
         """Ask the person whether `call` may run: what `Opening` is given."""
@@ -89,10 +100,6 @@ class Repl:
         return answer
 
     # -- reading -----------------------------------------------------------------------------------
-
-    async def _read(self, draft: str) -> str | None:
-        with self._view.aside():
-            return await self._prompt.ask(draft)
 
     def _draw_above(self) -> None:
         """Draw what happened while the prompt is shown, above it, once for all that came at once."""
@@ -221,7 +228,8 @@ class Repl:
             return await self._opening(self.ask_permission)
 
         self._opened = asyncio.create_task(opening())
-        self._opened.add_done_callback(lambda _: self._prompt.refresh())
+        if self._prompt is not None:
+            self._opened.add_done_callback(self._prompt.refresh)
         return self._opened
 
     async def _session(self) -> Talk:
