@@ -74,11 +74,11 @@ class Generator:
         self._windows = None
         self._tell_window()
 
-    async def verify(self, *, resume: bool, timeout_s: float) -> None:
+    async def verify(self, of: int, *, resume: bool, timeout_s: float) -> None:
         """Read back every acknowledged write while nothing is written; then go on if `resume`."""
         await self.pause()
         check = await self._client.read_back(timeout_s)
-        self._pipes.say(line("verified", {"check": asdict(check)}))
+        self._pipes.say(line("verified", {"of": of, "check": asdict(check)}))
         if resume:
             self.start()
 
@@ -115,8 +115,8 @@ async def obey(pipes: Pipes) -> None:
         generator.start()
         while raw := await pipes.commands.readline():
             match parse(raw):
-                case {"type": "verify", "resume": resume, "timeout_s": timeout_s}:
-                    await generator.verify(resume=bool(resume), timeout_s=float(timeout_s))
+                case {"type": "verify", "check": of, "resume": resume, "timeout_s": timeout_s}:
+                    await generator.verify(int(of), resume=bool(resume), timeout_s=float(timeout_s))
                 case {"type": "stop"}:
                     await generator.stop()
                     return

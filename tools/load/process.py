@@ -35,6 +35,7 @@ class GeneratorProcess:
         self._reader: asyncio.Task[None] | None = None
         self._windows: asyncio.Queue[Window | None] = asyncio.Queue()
         self._answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._checks = 0
         self._totals: LoadTotals | None = None
         self._stopping = False
         self._error = ""
@@ -63,8 +64,11 @@ class GeneratorProcess:
 
     async def verify(self, *, resume: bool, timeout_s: float) -> WriteCheck:
         """Let the generator read back what it wrote."""
-        self._send("verify", {"resume": resume, "timeout_s": timeout_s})
-        said = await self._answer("verified", timeout_s + self._settings.deadline_s + END_S)
+        self._checks += 1  # the answer to one that was given up must not pass for the next one's
+        self._send("verify", {"check": self._checks, "resume": resume, "timeout_s": timeout_s})
+        bound_s = timeout_s + self._settings.deadline_s + END_S
+        while (said := await self._answer("verified", bound_s))["of"] != self._checks:
+            continue
         return WriteCheck(**said["check"])
 
     async def stop(self) -> LoadTotals | None:

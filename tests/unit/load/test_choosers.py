@@ -22,8 +22,8 @@ def test_hashes_fit_a_signed_64_bit_number(number: int) -> None:
     assert 0 <= fnv64(number) <= 1 << 63
 
 
-def test_keys_of_a_million_records_are_all_different() -> None:
-    assert len({fnv64(number) for number in range(1_000_000)}) == 1_000_000
+def test_keys_of_many_records_are_all_different() -> None:
+    assert len({fnv64(number) for number in range(100_000)}) == 100_000
 
 
 @given(st.integers(1, 300), st.integers())

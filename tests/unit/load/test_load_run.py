@@ -130,6 +130,21 @@ async def test_a_record_deleted_behind_its_back_is_lost_and_an_overwritten_one_c
     assert (check.keys, check.lost, check.changed, check.unreadable) == (50, 1, 1, 0)
 
 
+async def test_a_check_that_was_given_up_does_not_answer_for_the_next(
+    member: Members, target: LoadTarget, tmp_path: Path
+) -> None:
+    async with load(target, tmp_path, LoadSettings("C", records=500, rate=50)) as run:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await run.verify()
+        member.delete(key_name(3))
+        first = await run.verify()
+        member.delete(key_name(4))
+        second = await run.verify()
+
+    assert (first.lost, second.lost) == (1, 2)
+
+
 async def test_a_killed_member_costs_the_clients_next_to_nothing(three: Members, tmp_path: Path) -> None:
     follower = next(n for n in range(3) if n != three.leader())
     async with load(LoadTarget(DRIVER, three.endpoints), tmp_path) as run:
