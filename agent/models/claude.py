@@ -59,7 +59,7 @@ class ClaudeModel:
                     providers.connect, self.provider, self.silence_s, self.http_client
                 )
             except ValueError as error:  # how the SDK says that a region or project is missing
-                raise BadCredentials(f"{error} {providers.setup_help()}") from error
+                raise BadCredentials(f"{error} {providers.setup_help(self.provider)}") from error
 
     async def respond(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Answer once, trying again for as long as `patience` lasts."""
@@ -81,7 +81,7 @@ class ClaudeModel:
                 if is_thinking_mismatch(error) and self._may_unthink(request):
                     self._unthink_before = len(request.messages)
                     continue
-                meaning = explain(error, self.name)
+                meaning = explain(error, self.name, self.provider)
                 if not isinstance(meaning, Passing):
                     raise meaning from error
                 failure = meaning

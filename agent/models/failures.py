@@ -10,7 +10,7 @@ import httpx2
 
 from agent.errors import BadCredentials, BudgetSpent, ContextOverflow, ModelError, ModelRefused
 from agent.models.assembly import Malformed
-from agent.models.providers import setup_help
+from agent.models.providers import Provider, setup_help
 from agent.models.retry import Passing, retry_after
 
 FAILURES = (
@@ -46,11 +46,11 @@ _SPENT = ("spend limit", "credit balance", "usage limits", "spending limit")
 _TOO_LONG = ("prompt is too long", "exceed context limit", "context window", "maximum context length")
 
 
-def explain(error: Exception, model: str) -> ModelError | Passing:
+def explain(error: Exception, model: str, provider: Provider = "api") -> ModelError | Passing:
     """Return what `error` means: a ModelError is final, a Passing is worth another try."""
     match error:
         case anthropic.APIStatusError():
-            return _status(error, model)
+            return _status(error, model, provider)
         case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
             return Passing("The service went silent")
         case anthropic.APIConnectionError():
@@ -62,14 +62,15 @@ def explain(error: Exception, model: str) -> ModelError | Passing:
         case Malformed():
             return Passing(f"The reply was malformed ({error})", tries=MALFORMED_TRIES)
         case ImportError():
-            return ModelError(
-                f"This provider needs a package that is not installed ({error}). Install the extra of its "
-                "name: pip install 'chaos-operator[bedrock]' or 'chaos-operator[vertex]'."
-            )
+            return _extra(provider)
+        case anthropic.AnthropicError() if "missing required dependency" in str(error):
+            return _extra(provider)
         case TypeError() if "resolve authentication" in str(error):  # how the SDK says it
-            return BadCredentials(f"No credentials for Claude were found. {setup_help()}")
+            return BadCredentials(f"No credentials for Claude were found. {setup_help(provider)}")
         case anthropic.AnthropicError():
-            return BadCredentials(f"The credentials for Claude cannot be used: {error}. {setup_help()}")
+            return BadCredentials(
+                f"The credentials for Claude cannot be used: {error}. {setup_help(provider)}"
+            )
         case _:
             raise error
 
@@ -82,7 +83,7 @@ def is_thinking_mismatch(error: Exception) -> bool:
     return "thinking" in text or "signature" in text
 
 
-def _status(error: anthropic.APIStatusError, model: str) -> ModelError | Passing:
+def _status(error: anthropic.APIStatusError, model: str, provider: Provider) -> ModelError | Passing:
     told = error.api_message or error.message
     where = f" (request {error.request_id})" if error.request_id else ""
     kind = error.type or _BY_STATUS.get(error.status_code) or _by_class(error.status_code)
@@ -91,7 +92,7 @@ def _status(error: anthropic.APIStatusError, model: str) -> ModelError | Passing
     if "spend_limit" in code or kind == "billing_error" or any(sign in lowered for sign in _SPENT):
         return BudgetSpent(f"The account's budget is spent: {told}{where}")
     if kind == "authentication_error":
-        return BadCredentials(f"The service refused the credentials: {told}{where}\n{setup_help()}")
+        return BadCredentials(f"The service refused the credentials: {told}{where}\n{setup_help(provider)}")
     if kind == "permission_error":
         return BadCredentials(f"These credentials may not do that: {told}{where}")
     if kind == "not_found_error":
@@ -102,6 +103,13 @@ def _status(error: anthropic.APIStatusError, model: str) -> ModelError | Passing
         status = f" (HTTP {error.status_code})" if error.status_code >= 400 else ""
         return Passing(f"{_REASONS[kind]}{status}", retry_after(dict(error.response.headers)))
     return ModelRefused(f"The service refused the request: {told}{where}")
+
+
+def _extra(provider: Provider) -> ModelError:
+    return ModelError(
+        f"The provider {provider} needs packages that are not installed: "
+        f"pip install 'chaos-operator[{provider}]'."
+    )
 
 
 def _by_class(status: int) -> str:

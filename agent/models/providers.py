@@ -21,13 +21,22 @@ _VARIABLES = (
 )
 
 
-def setup_help() -> str:
-    """Return how to give credentials, and what works without."""
-    return (
+_HOW: dict[Provider, str] = {
+    "api": (
         "Set ANTHROPIC_API_KEY to a key from https://platform.claude.com/settings/keys, or sign in with "
-        "`ant auth login`. Bedrock and Vertex take --provider and their own credentials. "
-        "Without any of it, --offline runs the same tools by a fixed script."
-    )
+        "`ant auth login`. Bedrock and Vertex take --provider and their own credentials."
+    ),
+    "bedrock": "Bedrock needs AWS_REGION and AWS credentials, or AWS_BEARER_TOKEN_BEDROCK.",
+    "vertex": (
+        "Vertex needs CLOUD_ML_REGION, ANTHROPIC_VERTEX_PROJECT_ID and Google's application default "
+        "credentials (`gcloud auth application-default login`)."
+    ),
+}
+
+
+def setup_help(provider: Provider = "api") -> str:
+    """Return how to give credentials, and what works without."""
+    return f"{_HOW[provider]} Without any of it, --offline runs the same tools by a fixed script."
 
 
 def credentials_found(provider: Provider = "api") -> bool:
