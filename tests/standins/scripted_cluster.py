@@ -1,0 +1,170 @@
+"""A cluster in memory whose nodes have real health ports, and whose every view is what a test says it is."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+
+from subjects.base import (
+    Cluster,
+    ClusterState,
+    Connection,
+    Health,
+    Invariant,
+    LoadTarget,
+    Metric,
+    NodeView,
+    Picture,
+    Probe,
+    ProcessState,
+    ProcessView,
+    Quorum,
+    Role,
+    Runtime,
+    RuntimeEvent,
+    Subject,
+    UsualAlert,
+)
+from subjects.runtimes.attach import AttachRuntime
+from tests.standins.many_nodes import HOST, HealthServer
+
+
+class ScriptedRuntime(AttachRuntime):
+    """Tells the events that it is given, and says of each process what it was told."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.states: dict[str, ProcessState] = {}
+        self._events: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
+
+    def happens(self, node: str, kind: str, exit_code: int | None = None) -> float:
+        """Have the kernel notify of something now; return the monotonic time."""
+        at = time.monotonic()
+        self.states[node] = {"exit": ProcessState.EXITED, "stopped": ProcessState.PAUSED}.get(
+            kind, ProcessState.RUNNING
+        )
+        self._events.put_nowait(RuntimeEvent(node, kind, at, f"scripted {kind}", exit_code))  # type: ignore[arg-type]
+        return at
+
+    async def inspect(self, node: str) -> ProcessView:
+        """What the kernel would say."""
+        state = self.states.get(node, ProcessState.RUNNING)
+        return ProcessView(state, raw=f"scripted {state}")
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        """What `happens`."""
+        while True:
+            yield await self._events.get()
+
+
+class ScriptedSubject:
+    """Three nodes (or more) with real health ports; `change` edits what a look at one of them shows."""
+
+    name = "etcd"
+    knowledge = ""
+    usual_alert = UsualAlert("UsualAlert", 1200.0, "a rule somewhere")
+
+    def __init__(self, runtime: ScriptedRuntime, names: Sequence[str]) -> None:
+        self.runtime = runtime
+        self.servers = {name: HealthServer() for name in names}
+        self.leader: str | None = names[0]
+        self.term = 2
+        self.alarms: tuple[str, ...] = ()
+        self.held: bool = True
+        self.invariants: tuple[Invariant, ...] = ()
+        self.views: dict[str, NodeView] = {name: _well(name, names) for name in names}
+        self.looks = 0
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(self.servers)
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        return self.nodes
+
+    def watch_address(self, node: str) -> tuple[str, int]:
+        return HOST, self.servers[node].port
+
+    def health_request(self, node: str) -> bytes:
+        return b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    def change(self, node: str, **fields: object) -> None:
+        """Have the next look show `fields` of `node`."""
+        self.views[node] = replace(self.views[node], **fields)  # type: ignore[arg-type]
+
+    async def observe(self) -> Picture:
+        self.looks += 1
+        views = []
+        for name in self.nodes:
+            process = await self.runtime.inspect(name)
+            views.append(replace(self.views[name], process=process))
+        up = len(views) if self.held else 0
+        return Picture(
+            at=time.time(),
+            took_s=0.0,
+            nodes=tuple(views),
+            leader=self.leader,
+            term=self.term,
+            quorum=Quorum(len(views), up),
+            state=ClusterState.HEALTHY,
+            alarms=self.alarms,
+        )
+
+    async def probe(self, node: str, timeout_s: float) -> Probe:
+        return Probe(Connection.ACCEPTED, Health.HEALTHY)
+
+    async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
+        return []
+
+    def load_target(self) -> LoadTarget:
+        return LoadTarget("", ())
+
+    async def join(self, name: str) -> None:
+        """Make a new member."""
+        self.servers[name] = HealthServer()
+        self.views[name] = _well(name, self.nodes)
+        await self.servers[name].start()
+
+    def leave(self, name: str) -> None:
+        """Take a member out, and end it."""
+        self.servers.pop(name).die()
+        self.views.pop(name)
+
+    async def aclose(self) -> None:
+        for server in self.servers.values():
+            server.die()
+
+
+async def scripted_cluster(
+    names: Sequence[str] = ("n1", "n2", "n3"),
+) -> tuple[Cluster, ScriptedSubject, ScriptedRuntime]:
+    """Return a cluster whose ports listen."""
+    runtime = ScriptedRuntime()
+    subject = ScriptedSubject(runtime, names)
+    for server in subject.servers.values():
+        await server.start()
+    return Cluster("scripted", subject, runtime), subject, runtime
+
+
+def _well(name: str, names: Sequence[str]) -> NodeView:
+    peers: Mapping[str, bool] = {other: True for other in names if other != name}
+    return NodeView(
+        name=name,
+        role=Role.FOLLOWER,
+        address=f"{HOST}:0",
+        process=ProcessView(ProcessState.RUNNING),
+        client=Probe(Connection.ACCEPTED, Health.HEALTHY),
+        itself=Probe(Connection.ACCEPTED, Health.HEALTHY),
+        peers=peers,
+        started_at=1_000_000.0,
+        term=2,
+        raft_index=100,
+        lag=0,
+    )
+
+
+def _fits(subject: ScriptedSubject, runtime: ScriptedRuntime) -> tuple[Subject, Runtime]:
+    """Static proof that both fit their protocols."""
+    return subject, runtime

@@ -1,0 +1,256 @@
+"""Each side's word counts for what it is worth, and one cause makes one detection."""
+
+import asyncio
+import time
+
+import pytest
+
+from subjects.base import ControlState, Health, Probe, ProcessState
+from tests.standins.many_nodes import Manner
+from tests.unit.detection.conftest import Watched
+from tools.detection.signals import Source
+from tools.load.figures import OperationFigures, Window
+
+
+def window(
+    n: int, *, operations: int = 300, errors: int = 0, p99_ms: float = 5.0, seconds: float = 1.0
+) -> Window:
+    whole = OperationFigures(operations, errors, 0, 1.0, 3.0, p99_ms, p99_ms)
+    return Window(
+        n, time.time(), time.monotonic(), seconds, operations, errors, 0, {"all": whole}, "timed out"
+    )
+
+
+class TestTheKernelsWord:
+    """What the kernel or the engine says counts at once."""
+
+    async def test_an_exit_is_a_detection_within_milliseconds(self, watched: Watched) -> None:
+        at = watched.runtime.happens("n2", "exit", 137)
+        detection = await watched.detection()
+
+        assert detection.nodes == ("n2",)
+        assert detection.at - at < 0.05
+        assert detection.signals[0].exit_code == 137
+        assert detection.invariants == ("store_up",)
+
+    @pytest.mark.parametrize("kind", ["stopped", "oom"])
+    async def test_a_stop_and_an_oom_kill_count_at_once(self, watched: Watched, kind: str) -> None:
+        at = watched.runtime.happens("n3", kind)
+        detection = await watched.detection()
+
+        assert (detection.nodes, detection.signals[0].kind) == (("n3",), kind)
+        assert detection.at - at < 0.05
+
+    async def test_a_broken_connection_and_a_refused_new_one_count_at_once(self, watched: Watched) -> None:
+        at = time.monotonic()
+        watched.subject.servers["n1"].die()
+        detection = await watched.detection()
+
+        assert (detection.nodes, detection.signals[0].kind) == (("n1",), "refused")
+        assert detection.at - at < 0.1
+
+    async def test_a_port_that_accepts_and_drops_is_a_dead_node_behind_a_published_port(
+        self, watched: Watched
+    ) -> None:
+        server = watched.subject.servers["n1"]
+        server.manner = Manner.DROPPING
+        server.hang_up()
+        detection = await watched.detection()
+
+        assert (detection.nodes, detection.signals[0].kind) == (("n1",), "reset")
+
+    async def test_a_process_that_a_look_finds_gone_is_detected_without_an_event(
+        self, watched: Watched
+    ) -> None:
+        watched.runtime.states["n2"] = ProcessState.EXITED
+        assert (await watched.detection()).nodes == ("n2",)
+
+    async def test_a_restart_between_two_looks_is_a_restart(self, watched: Watched) -> None:
+        watched.subject.change("n2", started_at=1_000_050.0)
+        detection = await watched.detection()
+
+        assert (detection.nodes, detection.text) == (("n2",), "n2 was restarted")
+
+
+class TestSilence:
+    """Silence needs two misses, or one and a second witness."""
+
+    async def test_two_misses_are_a_detection(self, watched: Watched) -> None:
+        at = time.monotonic()
+        watched.subject.servers["n2"].manner = Manner.SILENT
+        detection = await watched.detection()
+
+        assert (detection.nodes, detection.signals[0].kind) == (("n2",), "silent")
+        assert 0.2 <= detection.at - at < 1.0
+
+    async def test_one_miss_beside_a_stopped_process_is_one(self, watched: Watched) -> None:
+        watched.runtime.states["n2"] = ProcessState.PAUSED  # not notified: only whoever asks will know
+        watched.subject.servers["n2"].manner = Manner.SILENT
+        detection = await watched.detection()
+
+        assert detection.nodes == ("n2",)
+        assert "stopped" in {signal.kind for signal in detection.signals}
+
+    async def test_one_slow_answer_is_none(self, watched: Watched) -> None:
+        server = watched.subject.servers["n2"]
+        server.manner = Manner.SILENT
+        await watched.until(lambda: "silent" in watched.kinds("n2"))
+        server.manner = Manner.HEALTHY
+        server.hang_up()
+        await watched.calm()
+
+    async def test_when_all_wait_for_a_silent_leader_the_leader_is_named(self, watched: Watched) -> None:
+        for server in watched.subject.servers.values():
+            server.manner = Manner.SILENT
+        detection = await watched.detection()
+
+        assert detection.nodes == ("n1",)
+        await watched.calm()
+        assert len(watched.monitor.open_incidents) == 1
+
+
+class TestTheOtherViews:
+    """The node's own word, its peers', the control plane's and the clients'."""
+
+    async def test_a_node_that_says_twice_that_it_is_unhealthy(self, watched: Watched) -> None:
+        watched.subject.servers["n3"].manner = Manner.UNHEALTHY
+        detection = await watched.detection()
+
+        assert (detection.nodes, detection.signals[0].source) == (("n3",), Source.SELF)
+
+    async def test_a_node_that_most_of_its_peers_have_lost(self, watched: Watched) -> None:
+        watched.subject.change("n3", peers={"n1": False, "n2": False})
+        watched.subject.change("n1", peers={"n2": True, "n3": False})
+        detection = await watched.detection()
+
+        assert (detection.nodes, detection.invariants) == (("n3",), ("peers_connected",))
+
+    async def test_a_node_far_behind_its_leader(self, watched: Watched) -> None:
+        watched.subject.change("n3", lag=100_000)
+        assert (await watched.detection()).invariants == ("replication_caught_up",)
+
+    async def test_quorum_and_leader_are_of_the_whole_cluster(self, watched: Watched) -> None:
+        watched.subject.held, watched.subject.leader = False, None
+        detection = await watched.detection()
+
+        assert detection.nodes == ()
+        assert set(watched.monitor.broken) >= {"quorum"}
+
+    async def test_an_alarm_of_the_database_counts_at_once(self, watched: Watched) -> None:
+        watched.subject.alarms = ("NOSPACE on n1",)
+        assert (await watched.detection()).invariants == ("disk_space",)
+
+    async def test_no_leader_for_a_moment_is_no_alarm_of_the_database(self, watched: Watched) -> None:
+        watched.subject.alarms = ("etcdserver: no leader",)
+        await watched.calm()
+
+    async def test_clients_that_see_errors_for_three_windows(self, watched: Watched) -> None:
+        for n in range(3):
+            watched.monitor.client_window(window(n, operations=100, errors=50))
+        assert (await watched.detection()).invariants == ("client_errors",)
+
+    async def test_clients_that_get_nothing_done(self, watched: Watched) -> None:
+        watched.monitor.client_window(window(0))
+        for n in range(1, 4):
+            watched.monitor.client_window(window(n, operations=0))
+        assert (await watched.detection()).text == "clients get nothing done"
+
+
+class TestControlPlane:
+    """PD's word counts, except right after it changed its leader."""
+
+    async def test_disconnected_is_believed_of_an_old_leader(self, watched: Watched) -> None:
+        watched.subject.change("n2", control=ControlState.DISCONNECTED, heartbeat_age_s=21.0)
+        assert (await watched.detection()).nodes == ("n2",)
+
+    async def test_a_new_leader_that_holds_a_healthy_store_for_disconnected_needs_a_witness(
+        self, watched: Watched
+    ) -> None:
+        watched.subject.leader = "n2"
+        watched.subject.change("n3", control=ControlState.DISCONNECTED, heartbeat_age_s=240.0)
+        await watched.until(lambda: "disconnected_unsure" in watched.kinds("n3"))
+        await watched.calm()
+
+        watched.subject.change(
+            "n3", itself=Probe(watched.subject.views["n3"].itself.connection, Health.UNHEALTHY)
+        )
+        assert (await watched.detection()).nodes == ("n3",)
+
+
+class TestOneCause:
+    """What follows from a failure belongs to it."""
+
+    async def test_all_signals_of_a_death_join_one_incident(self, watched: Watched) -> None:
+        watched.runtime.happens("n2", "exit", 137)
+        watched.subject.servers["n2"].die()
+        watched.subject.change("n2", peers={"n1": False, "n3": False})
+        detection = await watched.detection()
+        await watched.until(lambda: {"exit", "refused", "peer_lost"} <= set(watched.kinds("n2")))
+        await watched.calm()
+        await watched.monitor.recorded()
+
+        incident = watched.store.get(detection.incident)
+        assert len(watched.detected) == 1
+        assert {entry.kind for entry in incident.entries} >= {"exit", "refused", "peer_lost"}
+
+    async def test_unrest_of_the_survivors_belongs_to_the_death(self, watched: Watched) -> None:
+        watched.runtime.happens("n1", "exit", 137)
+        await watched.detection()
+        watched.subject.leader = None
+        watched.subject.servers["n2"].manner = Manner.SILENT
+        watched.subject.servers["n3"].manner = Manner.UNHEALTHY
+        await watched.until(lambda: {"silent"} <= set(watched.kinds("n2")))
+        await watched.calm()
+
+        assert [event.nodes for event in watched.detected] == [("n1",)]
+
+    async def test_two_nodes_that_die_together_are_two_detections_in_one_incident(
+        self, watched: Watched
+    ) -> None:
+        watched.runtime.happens("n1", "exit")
+        watched.runtime.happens("n2", "exit")
+        await watched.until(lambda: len(watched.detected) == 2)
+        await watched.monitor.recorded()
+
+        assert len({event.incident for event in watched.detected}) == 1
+        assert watched.store.list()[0].nodes == ("n1", "n2")
+
+    async def test_the_table_says_who_knew_when_and_what_the_usual_rule_would_have_taken(
+        self, watched: Watched
+    ) -> None:
+        watched.runtime.happens("n2", "exit", 137)
+        watched.subject.servers["n2"].die()
+        watched.subject.change("n2", peers={"n1": False, "n3": False})
+        detection = await watched.detection()
+        await watched.until(lambda: {"exit", "refused", "peer_lost"} <= set(watched.kinds("n2")))
+        await watched.monitor.recorded()
+        knew = {knower.who: knower for knower in watched.store.get(detection.incident).knew}
+
+        assert {"kernel", "connection", "peers"} <= set(knew)
+        assert knew["kernel"].seconds == 0.0
+        assert (knew["UsualAlert"].seconds, knew["UsualAlert"].measured) == (1200.0, False)
+
+
+async def test_a_detection_that_was_made_before_the_wait_is_returned_at_once(watched: Watched) -> None:
+    after = time.monotonic()
+    watched.runtime.happens("n2", "exit")
+    await watched.until(lambda: bool(watched.monitor.detections))
+    began = time.monotonic()
+
+    assert await watched.monitor.wait(after, 5.0) is not None
+    assert time.monotonic() - began < 0.05
+
+
+async def test_a_wait_for_nothing_ends_in_time(watched: Watched) -> None:
+    began = time.monotonic()
+
+    assert await watched.monitor.wait(began, 0.2) is None
+    assert time.monotonic() - began < 1.0
+
+
+async def test_every_waiter_is_told(watched: Watched) -> None:
+    waiters = [asyncio.create_task(watched.monitor.wait(0.0, 5.0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    watched.runtime.happens("n2", "exit")
+
+    assert all(await asyncio.gather(*waiters))

@@ -1,0 +1,209 @@
+"""No alarm for what is planned or usual; one incident for what flaps; an end when all is well."""
+
+import ast
+import time
+from pathlib import Path
+
+import tools.detection
+from subjects.base import ProcessState
+from tests.standins.many_nodes import Manner
+from tests.unit.detection.conftest import Watched
+from tests.unit.detection.test_monitor_detects import window
+from tools.incidents.record import State
+
+
+def restart(watched: Watched, node: str) -> None:
+    """What a node's end and new start look like from outside."""
+    watched.runtime.happens(node, "exit", 0)
+    watched.subject.servers[node].die()
+
+
+class TestPlanned:
+    """Maintenance windows cover what they are for, and no more."""
+
+    async def test_a_planned_restart_is_no_alarm(self, watched: Watched) -> None:
+        with watched.monitor.maintenance(["n2"], "restart asked for"):
+            restart(watched, "n2")
+            watched.subject.change("n2", peers={"n1": False, "n3": False})
+            await watched.looks()
+            await watched.subject.servers["n2"].start()
+            watched.runtime.happens("n2", "start")
+            watched.subject.change("n2", peers={"n1": True, "n3": True}, started_at=1_000_099.0)
+        await watched.calm(1.0)
+
+        assert watched.kinds("n2") == []
+
+    async def test_a_node_that_was_stopped_on_request_stays_quiet_until_it_is_back(
+        self, watched: Watched
+    ) -> None:
+        with watched.monitor.maintenance(["n2"], "stop asked for"):
+            restart(watched, "n2")
+            await watched.looks()
+        await watched.calm(1.0)
+
+        await watched.subject.servers["n2"].start()
+        watched.runtime.happens("n2", "start")
+        watched.subject.change("n2", started_at=1_000_099.0)
+        await watched.calm(0.6)
+        at = watched.runtime.happens("n2", "exit", 137)
+        assert (await watched.detection(at)).nodes == ("n2",)
+
+    async def test_another_node_that_dies_meanwhile_is_detected(self, watched: Watched) -> None:
+        with watched.monitor.maintenance(["n2"], "restart asked for"):
+            watched.runtime.happens("n3", "exit", 137)
+            assert (await watched.detection()).nodes == ("n3",)
+
+    async def test_a_death_right_after_the_window_is_detected(self, watched: Watched) -> None:
+        with watched.monitor.maintenance(["n2"], "restart asked for"):
+            await watched.looks(1)
+        watched.subject.servers["n2"].die()
+        assert (await watched.detection()).nodes == ("n2",)
+
+    async def test_clients_errors_in_a_planned_election_are_covered(self, watched: Watched) -> None:
+        with watched.monitor.maintenance(["n1"], "restart asked for"):
+            watched.subject.leader = "n2"
+            await watched.looks(1)
+        for n in range(3):
+            watched.monitor.client_window(window(n, operations=10, errors=90))
+        await watched.calm()
+
+
+class TestUsual:
+    """What happens to healthy clusters is told, not alarmed of."""
+
+    async def test_a_leader_that_moves(self, watched: Watched) -> None:
+        watched.subject.leader, watched.subject.term = "n2", 3
+        await watched.until(lambda: "leader_changed" in watched.kinds())
+        await watched.calm()
+
+    async def test_but_a_leader_that_changes_again_and_again(self, watched: Watched) -> None:
+        for leader in ("n2", "n3", "n1", "n2"):
+            watched.subject.leader = leader
+            await watched.looks(2)
+        assert (await watched.detection()).invariants == ("leader_stable",)
+
+    async def test_a_server_that_closes_its_connections(self, watched: Watched) -> None:
+        for server in watched.subject.servers.values():
+            server.manner = Manner.CLOSING
+        await watched.calm()
+        for server in watched.subject.servers.values():
+            server.manner = Manner.HEALTHY
+            server.hang_up()
+        await watched.calm()
+
+        assert watched.kinds("n1") == []
+
+    async def test_a_load_that_starts_and_stops(self, watched: Watched) -> None:
+        watched.monitor.client_window(window(0, operations=0))
+        watched.monitor.client_window(window(1))
+        watched.monitor.client_window(window(2, operations=0, seconds=0.1))
+        await watched.calm()
+
+        assert watched.kinds() == []
+
+    async def test_members_that_come_and_go(self, watched: Watched) -> None:
+        await watched.subject.join("n4")
+        await watched.until(lambda: "member_added" in watched.kinds("n4"))
+        await watched.until(lambda: watched.subject.servers["n4"].asked > 1)
+        watched.subject.leave("n3")
+        await watched.until(lambda: "member_removed" in watched.kinds("n3"))
+        await watched.looks(2)
+        joined = [made.nodes for made in watched.monitor.detections if made.nodes != ("n3",)]
+
+        assert joined == []
+        assert watched.monitor.open_incidents == () or watched.monitor.detections[-1].nodes == ("n3",)
+        watched.subject.servers["n4"].die()
+        await watched.until(lambda: any(made.nodes == ("n4",) for made in watched.monitor.detections))
+
+
+class TestTheEnd:
+    """An incident closes when all views are well, and flapping opens no second one."""
+
+    async def test_a_recovery_closes_it(self, watched: Watched) -> None:
+        watched.runtime.happens("n2", "exit")
+        detection = await watched.detection()
+        watched.runtime.happens("n2", "start")
+        await watched.until(lambda: not watched.monitor.open_incidents)
+        await watched.monitor.recorded()
+        incident = watched.store.get(detection.incident)
+
+        assert incident.state is State.RECOVERED
+        assert incident.recovered is not None
+        assert "recovered" in watched.kinds("n2")
+
+    async def test_one_view_that_still_disagrees_keeps_it_open(self, watched: Watched) -> None:
+        watched.runtime.happens("n2", "exit")
+        watched.subject.change("n2", peers={"n1": False, "n3": False})
+        await watched.until(lambda: "peer_lost" in watched.kinds("n2"))
+        watched.runtime.happens("n2", "start")
+        await watched.calm(1.5)
+
+        assert len(watched.monitor.open_incidents) == 1
+
+    async def test_flapping_is_one_incident_that_is_counted(self, watched: Watched) -> None:
+        for _ in range(2):
+            watched.runtime.happens("n2", "exit")
+            await watched.until(lambda: len(watched.monitor.open_incidents) == 1)
+            watched.runtime.happens("n2", "start")
+            await watched.until(lambda: not watched.monitor.open_incidents)
+        await watched.monitor.recorded()
+
+        assert [incident.reopened for incident in watched.store.list()] == [1]
+
+    async def test_after_a_heal_the_same_trouble_is_a_new_incident(self, watched: Watched) -> None:
+        watched.runtime.happens("n2", "exit")
+        detection = await watched.detection()
+        await watched.monitor.recorded()
+        watched.store.heal(detection.incident, "n2 was started")
+        watched.runtime.happens("n2", "start")
+        await watched.until(lambda: not watched.monitor.open_incidents)
+        await watched.monitor.recorded()
+        at = watched.runtime.happens("n2", "exit")
+        await watched.detection(at)
+        await watched.monitor.recorded()
+
+        assert len(watched.store.list()) == 2
+
+    async def test_the_end_of_the_watching_is_noted_not_taken_for_a_recovery(self, watched: Watched) -> None:
+        watched.runtime.happens("n2", "exit")
+        detection = await watched.detection()
+        await watched.monitor.stop()
+
+        assert watched.store.get(detection.incident).state is State.UNWATCHED
+
+
+class TestWords:
+    """What nodes say cannot move a cursor or forge a line."""
+
+    async def test_escape_sequences_and_line_breaks_of_a_node_are_gone_from_signals(
+        self, watched: Watched
+    ) -> None:
+        watched.subject.servers["n3"].manner = Manner.HOSTILE
+        detection = await watched.detection()
+        raw = " ".join(signal.raw for signal in detection.signals)
+
+        assert "unhealthy" in raw
+        assert not {"\x1b", "\x07", "\r", "\n"} & set(raw)
+        assert all(watched.ledger.get(signal.evidence or "") for signal in detection.signals)
+
+
+def test_the_detector_imports_nothing_of_the_fault_journal() -> None:
+    folder = Path(tools.detection.__file__).parent
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.startswith("tools.faults")], path.name
+
+
+async def test_a_paused_node_that_goes_on_is_well_again(watched: Watched) -> None:
+    watched.subject.servers["n2"].manner = Manner.SILENT
+    watched.runtime.states["n2"] = ProcessState.PAUSED
+    await watched.detection()
+    watched.subject.servers["n2"].manner = Manner.HEALTHY
+    watched.subject.servers["n2"].hang_up()
+    watched.runtime.states["n2"] = ProcessState.RUNNING
+    began = time.monotonic()
+    await watched.until(lambda: not watched.monitor.open_incidents)
+
+    assert time.monotonic() - began < 5.0
