@@ -46,7 +46,7 @@ class Watched:
     async def until(self, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
         """Wait for a condition."""
         async with asyncio.timeout(timeout_s):
-            while not holds():  # noqa: ASYNC110 - whatever a test waits for has no event of its own
+            while not holds():
                 await asyncio.sleep(0.005)
 
     async def looks(self, count: int = 3) -> None:

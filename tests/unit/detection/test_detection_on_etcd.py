@@ -1,0 +1,195 @@
+"""The monitor on a real three-member etcd: what kills, stops and cuts it, and what does not."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from subjects.base import Cluster, ClusterState, LinkRule, Picture, Scope
+from subjects.clusters import Decision, open_cluster
+from subjects.state import StateFolder, open_state
+from tools.detection.monitor import Monitor
+from tools.evidence.ledger import Ledger
+from tools.incidents.store import IncidentStore
+
+ETCD = Decision("etcd", "process", "")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
+    """A state folder with a cluster in it that runs."""
+    folder = open_state(tmp_path_factory.mktemp("state"))
+
+    async def up() -> None:
+        cluster = await open_cluster(folder, ETCD)
+        await cluster.runtime.up()
+        await healthy(cluster)
+        await cluster.aclose()
+
+    async def down() -> None:
+        cluster = await open_cluster(folder, ETCD)
+        await cluster.runtime.down()
+        await cluster.aclose()
+
+    asyncio.run(up())
+    yield folder
+    asyncio.run(down())
+
+
+@pytest.fixture
+async def cluster(state: StateFolder) -> AsyncIterator[Cluster]:
+    """The cluster, healthy."""
+    found = await open_cluster(state, ETCD)
+    await healthy(found)
+    yield found
+    await found.runtime.set_network([])
+    await found.runtime.up()
+    await healthy(found)
+    await found.aclose()
+
+
+@pytest.fixture
+async def monitor(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Monitor]:
+    """A monitor that watches it, with all lines held."""
+    store = IncidentStore(tmp_path / "operator.db")
+    watching = Monitor(cluster, Ledger(), store, lambda _event: None)
+    await watching.start()
+    await until(lambda: watching._wheel.answered >= 6)
+    yield watching
+    await watching.stop()
+    store.close()
+
+
+async def until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def healthy(cluster: Cluster) -> Picture:
+    async with asyncio.timeout(30):
+        while (picture := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
+            await asyncio.sleep(0.05)
+    return picture
+
+
+async def calm(monitor: Monitor, seconds: float) -> None:
+    """Let time pass in which nothing may be detected."""
+    found = await monitor.wait(time.monotonic(), seconds)
+    assert found is None, found
+
+
+async def pid_of(cluster: Cluster, node: str) -> int:
+    identity = (await cluster.runtime.inspect(node)).identity
+    assert identity is not None
+    return int(identity.id)
+
+
+async def kill_from_outside(pid: str) -> float:
+    """Have a stranger do it; return when, on the clock that all processes of a machine share."""
+    program = "import os, sys, time; print(time.monotonic(), flush=True); os.kill(int(sys.argv[1]), 9)"
+    stranger = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, pid, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await stranger.communicate()
+    return float(said)
+
+
+def led_by(monitor: Monitor) -> tuple[str, str]:
+    """The leader and a follower."""
+    assert monitor.picture is not None
+    leader = monitor.picture.leader
+    assert leader is not None
+    return leader, next(node.name for node in monitor.picture.nodes if node.name != leader)
+
+
+async def test_a_kill_through_the_runtime_and_one_from_another_process_are_seen_the_same(
+    cluster: Cluster, monitor: Monitor
+) -> None:
+    _, node = led_by(monitor)
+    took = []
+    for outside in (False, True):
+        view = await cluster.runtime.inspect(node)
+        assert view.identity is not None
+        at = time.monotonic()
+        if outside:
+            at = await kill_from_outside(view.identity.id)
+        else:
+            await cluster.runtime.kill(node, view.identity)
+        detection = await monitor.wait(at, 5.0)
+        assert detection is not None
+        assert detection.nodes == (node,)
+        assert detection.signals[0].kind in {"exit", "refused", "reset"}
+        took.append(detection.at - at)
+        await cluster.runtime.start(node)
+        await until(lambda: not monitor.open_incidents)
+
+    assert max(took) < 0.1, took
+
+
+async def test_a_stopped_process_is_seen_within_a_second(cluster: Cluster, monitor: Monitor) -> None:
+    leader, _ = led_by(monitor)
+    pid = await pid_of(cluster, leader)
+    at = time.monotonic()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        detection = await monitor.wait(at, 5.0)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert detection is not None
+    assert detection.nodes == (leader,)
+    assert detection.at - at < 1.0
+    await until(lambda: not monitor.open_incidents)
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+async def test_a_member_cut_off_from_all_is_named_within_a_second(
+    cluster: Cluster, monitor: Monitor, role: str
+) -> None:
+    leader, follower = led_by(monitor)
+    node = leader if role == "leader" else follower
+    at = time.monotonic()
+    await cluster.runtime.set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
+    detection = await monitor.wait(at, 5.0)
+    assert detection is not None
+    assert detection.nodes == (node,)
+    assert detection.at - at < 1.2  # the bench has the figure; here the machine does other work too
+    await cluster.runtime.set_network([])
+    await until(lambda: not monitor.open_incidents)
+
+
+@pytest.mark.parametrize("role", ["leader", "follower"])
+async def test_a_planned_restart_is_no_alarm(cluster: Cluster, monitor: Monitor, role: str) -> None:
+    leader, follower = led_by(monitor)
+    node = leader if role == "leader" else follower
+    with monitor.maintenance([node], "restart asked for"):
+        await cluster.runtime.stop(node)
+        await cluster.runtime.start(node)
+        await healthy(cluster)
+    await calm(monitor, 2.0)
+
+
+async def test_a_leader_that_is_moved_is_no_alarm(cluster: Cluster, monitor: Monitor) -> None:
+    leader, follower = led_by(monitor)
+    picture = await cluster.subject.observe()
+    target = int(picture.node(follower).member_id or "0", 16)
+    await _move_leader(cluster, leader, target)
+    await until(lambda: monitor.picture is not None and monitor.picture.leader == follower)
+    await calm(monitor, 1.0)
+
+
+async def _move_leader(cluster: Cluster, leader: str, target: int) -> None:
+    import httpx2
+
+    address = (await cluster.subject.observe()).node(leader).address
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        asked: Awaitable[httpx2.Response] = http.post(
+            f"{address}/v3/maintenance/transfer-leadership", json={"targetID": str(target)}
+        )
+        response = await asked
+    assert response.status_code == 200, response.text

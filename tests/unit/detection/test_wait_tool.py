@@ -1,0 +1,64 @@
+"""wait_for_detection: what it returns, what it tells meanwhile, and that it never waits for what is there."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.detection.conftest import Watched
+from tools.detection.tools import WaitParams, wait_for_detection
+from tools.errors import ToolError
+from tools.events import Progress
+from tools.registry import Result
+from tools.workbench import Workbench
+
+
+def bench(watched: Watched, **more: Any) -> Workbench:
+    """What the tool uses of a workbench."""
+    parts = {"monitor": watched.monitor, "emit": watched.told.append, "require_cluster": lambda: None, **more}
+    return cast(Workbench, SimpleNamespace(**parts))
+
+
+async def call(watched: Watched, timeout_s: float = 5.0) -> Result:
+    return await wait_for_detection(WaitParams(timeout_s=timeout_s), bench(watched))
+
+
+async def test_what_was_detected_before_the_call_is_returned_at_once(watched: Watched) -> None:
+    watched.runtime.happens("n2", "exit", 137)
+    await watched.until(lambda: bool(watched.monitor.detections))
+    result = await call(watched)
+
+    assert result.data["detected"] is True
+    assert result.data["waited_s"] < 0.1
+    assert result.data["nodes"] == ["n2"]
+    assert result.data["seconds"] is None
+    assert result.data["signals"][0]["evidence"] == "E1"
+
+
+async def test_the_same_detection_is_not_returned_twice(watched: Watched) -> None:
+    watched.runtime.happens("n2", "exit", 137)
+    assert (await call(watched)).data["detected"] is True
+    assert (await call(watched, 0.3)).data["detected"] is False
+
+
+async def test_a_wait_in_vain_counts_down_and_ends(watched: Watched) -> None:
+    result = await call(watched, 0.6)
+    told = [event for event in watched.told if isinstance(event, Progress)]
+
+    assert result.ok
+    assert result.data["detected"] is False
+    assert [event.text for event in told[:2]] == ["Waiting for detection"] * 2
+    assert all(event.of_s == 0.6 for event in told)
+    assert [event.done for event in told].count(True) == 1
+
+
+async def test_the_incident_is_written_down_when_the_tool_returns(watched: Watched) -> None:
+    watched.runtime.happens("n2", "exit", 137)
+    result = await call(watched)
+
+    assert watched.store.get(result.data["incident"]).nodes == ("n2",)
+
+
+async def test_without_a_cluster_that_is_watched_it_says_what_to_do(watched: Watched) -> None:
+    with pytest.raises(ToolError, match="Nothing is being watched"):
+        await wait_for_detection(WaitParams(), bench(watched, monitor=None))

@@ -1,0 +1,173 @@
+"""Incidents outlive the program, are written whole or not at all, and refuse what a newer version wrote."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from subjects.errors import NewerState, NotReady
+from tools.incidents.database import VERSION, connect
+from tools.incidents.record import Knower, State
+from tools.incidents.store import MAX_ENTRIES, IncidentStore, UnknownIncident
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "operator.db"
+
+
+def opened(store: IncidentStore, wall: float = 1000.0, incident: str | None = None) -> str:
+    return store.open(
+        cluster="etcd × process",
+        text="n2 is dead",
+        nodes=["n2"],
+        invariants=["store_up"],
+        wall=wall,
+        incident=incident,
+    )
+
+
+class TestOneIncident:
+    """What happened is found again, by whoever opens the file next."""
+
+    def test_its_whole_story_is_read_back_by_another_run(self, path: Path) -> None:
+        store = IncidentStore(path)
+        incident = opened(store)
+        store.add(incident, "exit 137", source="process", kind="exit", node="n2", evidence="E1", wall=1000.0)
+        store.knew(incident, Knower("kernel", 0.0, 1000.0, "exit"))
+        store.knew(incident, Knower("UsualAlert", 1200.0, None, "a rule", measured=False))
+        store.widen(incident, ["n3", "n2"], ["quorum"])
+        store.set_diagnosis(incident, {"root_cause": "n2 was killed", "kind": "crash"})
+        store.set_figures(incident, {"before": {"ops_per_s": 300}})
+        store.set_figures(incident, {"after": {"ops_per_s": 299}})
+        store.heal(incident, "n2 was started", wall=1005.0)
+        store.recover(incident, wall=1006.0)
+        store.close()
+
+        found = IncidentStore(path).get(incident)
+
+        assert found.nodes == ("n2", "n3")
+        assert found.invariants == ("store_up", "quorum")
+        assert found.state is State.RECOVERED
+        assert (found.opened, found.healed, found.recovered) == (1000.0, 1005.0, 1006.0)
+        assert found.diagnosis == {"root_cause": "n2 was killed", "kind": "crash"}
+        assert set(found.figures) == {"before", "after"}
+        assert {entry.source for entry in found.entries} == {"process", "diagnosis", "heal", "monitor"}
+        assert [(knower.who, knower.measured) for knower in found.knew] == [
+            ("kernel", True),
+            ("UsualAlert", False),
+        ]
+
+    def test_the_first_word_of_each_side_counts(self, path: Path) -> None:
+        store = IncidentStore(path)
+        incident = opened(store)
+        store.knew(incident, Knower("kernel", 0.0, 1000.0, "first"))
+        store.knew(incident, Knower("kernel", 9.0, 1009.0, "later"))
+
+        assert [knower.how for knower in store.get(incident).knew] == ["first"]
+
+    def test_reopening_is_counted_and_undoes_the_recovery(self, path: Path) -> None:
+        store = IncidentStore(path)
+        incident = opened(store)
+        store.recover(incident, wall=1006.0)
+        store.reopen(incident, "came back", 1010.0)
+        found = store.get(incident)
+
+        assert (found.state, found.recovered, found.reopened) == (State.OPEN, None, 1)
+
+    def test_the_end_of_the_watching_does_not_overwrite_a_recovery(self, path: Path) -> None:
+        store = IncidentStore(path)
+        incident = opened(store)
+        store.recover(incident)
+        store.unwatch(incident)
+
+        assert store.get(incident).state is State.RECOVERED
+
+    def test_a_flapping_node_cannot_fill_the_disk(self, path: Path) -> None:
+        store = IncidentStore(path)
+        incident = opened(store)
+        with store.transaction():
+            for n in range(MAX_ENTRIES + 50):
+                store.add(incident, f"again {n}", source="process")
+
+        assert len(store.get(incident).entries) == MAX_ENTRIES
+
+
+class TestMany:
+    """Lists, ids, threads."""
+
+    def test_the_newest_come_first_and_no_more_than_asked_for(self, path: Path) -> None:
+        store = IncidentStore(path)
+        ids = [opened(store, wall=1000.0 + n) for n in range(5)]
+
+        assert [one.id for one in store.list(3)] == ids[:1:-1]
+        store.recover(ids[0])
+        assert [one.id for one in store.list(state=State.RECOVERED)] == ids[:1]
+
+    def test_an_unknown_id_is_told_with_a_next_step(self, path: Path) -> None:
+        store = IncidentStore(path)
+        for act in (store.get, store.recover, store.unwatch):
+            with pytest.raises(UnknownIncident, match="no incident 'nope'"):
+                act("nope")
+
+    def test_a_transaction_that_fails_leaves_nothing(self, path: Path) -> None:
+        store = IncidentStore(path)
+
+        def half() -> None:
+            with store.transaction():
+                opened(store)
+                store.add("nope", "x", source="process")
+
+        with pytest.raises(UnknownIncident):
+            half()
+
+        assert store.list() == []
+        opened(store)
+        assert len(store.list()) == 1
+
+    def test_threads_take_turns(self, path: Path) -> None:
+        store = IncidentStore(path)
+        threads = [threading.Thread(target=opened, args=(store, 1000.0 + n)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert len(store.list()) == 8
+
+    def test_two_programs_share_the_file(self, path: Path) -> None:
+        mine, theirs = IncidentStore(path), IncidentStore(path)
+        incident = opened(mine)
+
+        assert theirs.get(incident).text == "n2 is dead"
+
+
+class TestTheFile:
+    """Durable, versioned, and never guessed at."""
+
+    def test_it_is_durable_and_knows_its_version(self, path: Path) -> None:
+        connection = connect(path)
+
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+    def test_a_newer_file_is_refused_and_not_touched(self, path: Path) -> None:
+        raw = sqlite3.connect(path)
+        raw.execute(f"PRAGMA user_version = {VERSION + 1}")
+        raw.close()
+        before = path.read_bytes()
+
+        with pytest.raises(NewerState, match="Upgrade operator"):
+            IncidentStore(path)
+        assert path.read_bytes() == before
+
+    def test_a_file_that_is_no_database_is_told_by_name(self, path: Path) -> None:
+        path.write_text("this is not a database, it only stands where one should be\n" * 40)
+        with pytest.raises(NotReady, match=r"operator\.db"):
+            IncidentStore(path)
+
+    def test_a_folder_that_is_not_there_is_told(self, tmp_path: Path) -> None:
+        with pytest.raises(NotReady, match="--state-dir"):
+            IncidentStore(tmp_path / "missing" / "operator.db")

@@ -1,0 +1,61 @@
+"""incident_list: short for many, whole for one, bounded always."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tools.incidents.record import Knower
+from tools.incidents.store import IncidentStore, UnknownIncident
+from tools.incidents.tools import MAX_ENTRIES, ListParams, incident_list
+from tools.workbench import Workbench
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Workbench:
+    return cast(Workbench, SimpleNamespace(incidents=IncidentStore(tmp_path / "operator.db")))
+
+
+async def test_nothing_ever_seen_is_said(bench: Workbench) -> None:
+    result = await incident_list(ListParams(), bench)
+
+    assert result.ok
+    assert result.data == {"incidents": []}
+
+
+async def test_one_incident_is_told_whole_in_seconds_after_its_first_signal(bench: Workbench) -> None:
+    store = bench.incidents
+    incident = store.open(cluster="c", text="n2 is dead", nodes=["n2"], wall=1000.0)
+    store.add(incident, "exit", source="process", node="n2", evidence="E1", wall=1000.5)
+    store.knew(incident, Knower("kernel", 0.0, 1000.0, "exit"))
+    store.recover(incident, wall=1004.0)
+    result = await incident_list(ListParams(incident=incident), bench)
+    told = result.data["incident"]
+
+    assert told["seconds_open"] == 4.0
+    assert told["timeline"][0] == {
+        "seconds": 0.5,
+        "source": "process",
+        "node": "n2",
+        "text": "exit",
+        "evidence": "E1",
+    }
+    assert told["who_knew_when"][0]["who"] == "kernel"
+    json.dumps(result.data)
+
+
+async def test_a_long_timeline_is_cut_and_says_so(bench: Workbench) -> None:
+    incident = bench.incidents.open(cluster="c", text="n2 flaps", nodes=["n2"], wall=1000.0)
+    with bench.incidents.transaction():
+        for n in range(MAX_ENTRIES + 7):
+            bench.incidents.add(incident, "x", source="process", wall=1000.0 + n)
+    told = (await incident_list(ListParams(incident=incident), bench)).data["incident"]
+
+    assert (len(told["timeline"]), told["timeline_cut"]) == (MAX_ENTRIES, 7)
+
+
+async def test_an_unknown_id_is_an_expected_failure(bench: Workbench) -> None:
+    with pytest.raises(UnknownIncident):
+        await incident_list(ListParams(incident="nope"), bench)
