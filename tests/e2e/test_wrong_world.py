@@ -1,0 +1,73 @@
+"""Wrong input and a wrong world: one clear line, the right exit code, no traceback."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.programs import operator
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--subject", "oracle"), 2, "'oracle' is not one of"),
+        (("demo", "chaos", "--fault", "meteor"), 2, "The faults are: kill, pause"),
+        (("demo", "chaos", "--timeout", "0"), 2, "--timeout"),
+        (("demo", "chaos", "--compose-file", "nowhere/compose.yaml"), 1, "nowhere/compose.yaml is not there"),
+        (("-p", " "), 2, "The prompt is empty"),
+        ((), 2, "This is no terminal"),
+        (("-p", "status", "--model", "opus"), 1, "ANTHROPIC_API_KEY"),
+        (("replay", "nowhere.jsonl"), 1, "nowhere.jsonl"),
+        (("incidents", "show", "nothing"), 1, "There is no incident 'nothing'"),
+        (("sessions", "show", "nothing"), 1, "nothing"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else None,
+)
+async def test_is_told_in_a_line(tmp_path: Path, words: tuple[str, ...], code: int, said: str) -> None:
+    ran = await operator(tmp_path, *words)
+
+    assert ran.code == code, ran.err
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+
+
+async def test_an_unknown_target_names_the_nodes_and_stops_what_was_started(tmp_path: Path) -> None:
+    ran = await operator(
+        tmp_path, "demo", "chaos", "--no-pause", "--offline", "--subject", "etcd", "--target", "etcd-9"
+    )
+
+    assert ran.code == 1
+    assert "etcd-1, etcd-2, etcd-3" in ran.out + ran.err
+    assert "was stopped" in ran.err
+
+
+async def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    ran = await operator(tmp_path / "file" / "state", "deploy", "status")
+
+    assert ran.code == 1
+    assert "cannot be used" in ran.err
+    assert "--state-dir" in ran.err
+
+
+async def test_a_state_folder_of_a_newer_version(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "operator.db") as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+
+    ran = await operator(tmp_path, "deploy", "status")
+
+    assert ran.code == 1
+    assert "version 99" in ran.err
+
+
+async def test_every_failure_ends_in_a_result_for_programs(tmp_path: Path) -> None:
+    ran = await operator(tmp_path, "incidents", "show", "nothing", "--output", "stream-json")
+
+    assert ran.code == 1
+    assert ran.result["type"] == "result"
+    assert ran.result["ok"] is False
+    assert "nothing" in ran.result["error"]
