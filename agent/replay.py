@@ -52,7 +52,7 @@ async def replay(path: Path, emit: Emit, speed: float = 1.0, sleep: Sleep = asyn
         raise ValueError(f"the speed must not be negative (given: {speed:g}); 0 plays at once")
     header = read_header(path)
     emit(SessionOpened(header.id, header.driver, header.model, header.operator))
-    emit(Notice(announcement(header)))
+    emit(Notice(announcement(header, _cluster(path))))
     pace = Pace(speed, sleep)
     result: Mapping[str, Any] = {}
     ended = False
@@ -60,7 +60,7 @@ async def replay(path: Path, emit: Emit, speed: float = 1.0, sleep: Sleep = asyn
     for entry in read(path):
         entries += 1
         await pace.reach(entry.t)
-        ended = entry.type == "end"
+        ended = entry.type == "end" or (ended and entry.type != "user")
         for event in _whole(path, entry):
             if isinstance(event, Finished):
                 result = event.result
@@ -78,15 +78,24 @@ def _whole(path: Path, entry: Entry) -> list[Event]:
         raise BadTranscript(f"{path}, line {entry.line}: this entry is damaged ({error}).") from error
 
 
-def announcement(header: Header) -> str:
-    """Say that this is a recording, and of what."""
+def announcement(header: Header, cluster: str = "") -> str:
+    """Say that this is a recording, and of what; `cluster` is its label, where the header has none."""
     made = datetime.fromtimestamp(header.made, UTC).strftime("%Y-%m-%d %H:%M UTC")
     who = DRIVERS.get(header.driver, header.driver)
-    on = " × ".join(part for part in (header.subject, header.runtime) if part)
+    on = " × ".join(part for part in (header.subject, header.runtime) if part) or cluster
     return (
         f"This is a recording: {header.command}, made {made} with operator {header.operator}"
         f"{f' on {on}' if on else ''}; {header.model or who} answered. Nothing is run now."
     )
+
+
+def _cluster(path: Path) -> str:
+    """Return the label of the cluster that the session looked at first; it is chosen after the header."""
+    for entry in read(path):
+        data = entry.data.get("data") if entry.type == "outcome" else None
+        if isinstance(data, dict) and data.get("cluster"):
+            return str(data["cluster"])
+    return ""
 
 
 def drawn(entry: Entry) -> Iterator[Event]:

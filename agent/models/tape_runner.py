@@ -9,11 +9,12 @@ from pydantic import ValidationError
 from agent.models.base import ToolCall
 from agent.models.tape import Tape, TapedCall
 from agent.permissions import ALLOWED, Verdict
+from agent.remarks import remark
 from agent.transcript import read
 from tools.registry import Effect, Outcome, Tool
 
-_REFUSED = "Refused: "
-"""How the outcome of a call begins that the gate refused (agent.calls)."""
+_BEFORE, _AFTER = remark("refused", reason="\0").split("\0")
+"""What stands around the reason in the outcome of a call that the gate refused."""
 
 
 class TapeRunner:
@@ -88,9 +89,9 @@ class TapeGate:
 
     def __init__(self, tape: Tape) -> None:
         self._refused = {
-            entry.data["id"]: str(entry.data["text"]).removeprefix(_REFUSED)
+            entry.data["id"]: text.removeprefix(_BEFORE).removesuffix(_AFTER)
             for entry in read(tape.path)
-            if entry.type == "outcome" and str(entry.data["text"]).startswith(_REFUSED)
+            if entry.type == "outcome" and (text := str(entry.data["text"])).startswith(_BEFORE)
         }
 
     async def before(self, call: ToolCall, effect: Effect) -> Verdict:  # noqa: ARG002 - the protocol's

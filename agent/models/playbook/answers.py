@@ -7,10 +7,14 @@ from agent.models.playbook import words
 from agent.models.playbook.facts import Facts
 from agent.models.playbook.intents import Intent
 from agent.models.playbook.narration import writes
+from agent.models.playbook.record import Seen
 from agent.models.playbook.step import Step
 
 Answer = str | Step
 """Words, or the read that has to come first."""
+
+STEADY_SHARE = 0.8
+"""Of the baseline's throughput: a second with less is one in which clients were held up."""
 
 NOTHING = "The record holds no failure: nothing was detected here, and no earlier incident is kept."
 
@@ -68,7 +72,7 @@ def how_known(facts: Facts) -> Answer:
 
 def what_else(facts: Facts) -> Answer:
     """Say which other causes were ruled out, and by what."""
-    found, _ = facts.diagnosis
+    found, evidence = facts.diagnosis
     if not found:
         return facts.look_up() or "There is no diagnosis in the record, so no alternatives were weighed."
     lines = [
@@ -80,7 +84,7 @@ def what_else(facts: Facts) -> Answer:
         return "The diagnosis names no alternatives."
     change = words.sentence(found.get("would_change"))
     tail = f"\n\nWhat would change the conclusion: {change}" if change else ""
-    return "These were considered and ruled out:\n\n" + "\n".join(lines) + tail
+    return f"The diagnosis{words.cite(evidence)} ruled these out:\n\n" + "\n".join(lines) + tail
 
 
 def change(facts: Facts) -> Answer:
@@ -166,7 +170,17 @@ def _felt(facts: Facts) -> str:
         f"The slowest second had a p99 of {worst:.1f} ms." if isinstance(worst, int | float) else "",
         f"The fewest operations in one second were {fewest}." if fewest is not None else "",
         f"Before, the load ran at {before}{words.cite(baseline.evidence)}." if baseline and before else "",
+        _no_stall(clients, baseline),
     )
+
+
+def _no_stall(clients: Mapping[str, Any], baseline: Seen | None) -> str:
+    """Say so where the question assumes a stall that the figures do not show."""
+    before = (baseline.data.get("baseline") or {}).get("ops_per_s") if baseline else None
+    fewest = clients.get("fewest_ops")
+    if not before or fewest is None or clients.get("seconds_with_errors") or fewest < STEADY_SHARE * before:
+        return ""
+    return "No second measured shows a stall: throughput stayed, and there were no errors."
 
 
 def affected(facts: Facts) -> Answer:

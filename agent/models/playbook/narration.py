@@ -103,7 +103,8 @@ def heal(seen: Seen) -> str:
     recovered = data.get("recovered", data.get("healed"))
     if recovered is None:
         return ""
-    took = words.seconds(data.get("well_after_s")) if recovered else ""
+    after = data.get("well_after_s")
+    took = words.seconds(after) if recovered and after else ""
     text = "All is as it was before" if recovered else "It could not be shown that all is as it was before"
     return words.joined(
         f"{text}{f', {took} after the heal' if took else ''}{words.cite(seen.evidence)}.", _checks(data)

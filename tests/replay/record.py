@@ -1,0 +1,126 @@
+"""Record the transcripts anew by really doing what they tell: `python -m tests.replay.record [NAME…]`.
+
+Each runs on a real etcd of three local processes in a state folder of its own, and takes 20 to 40 s.
+"""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.demo import Wish
+from agent.headless import demo_chaos
+from agent.session import open_session
+from agent.setup import Setup
+from agent.view.plain import PlainView
+from tools.workbench import Choice
+
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
+
+FOLLOW_UPS = (
+    "why did it fail?",
+    "which store, and how do you know?",
+    "what else could it have been?",
+    "why did writes stall?",
+    "how long were clients affected?",
+    "how would I have noticed?",
+    "what should I change?",
+    "was anything lost?",
+    "stop the load",
+    "was anything lost?",
+    "is it healthy now?",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is done for one transcript: the demo, or requests one after another."""
+
+    wish: Wish | None = None
+    requests: tuple[str, ...] = ()
+    yes: bool = True
+    seed: int = 1
+
+
+RECORDINGS: Mapping[str, Recording] = {
+    "demo-kill-follower": Recording(Wish(target="follower")),
+    "demo-kill-leader": Recording(Wish(target="leader"), seed=2),
+    "demo-pause": Recording(Wish(fault="pause", target="follower"), seed=3),
+    "demo-nothing-injected": Recording(Wish(fault="none", timeout_s=4.0), seed=4),
+    "follow-ups": Recording(requests=("run the chaos demo", *FOLLOW_UPS), seed=5),
+    "step-by-step": Recording(
+        requests=(
+            "help",
+            "what happened?",
+            "status",
+            "start the cluster",
+            "start load",
+            "kill the leader",
+            "is it healthy now?",
+            "what happened?",
+            "restart it",
+            "is it healthy now?",
+            "write me a poem",
+            "stop the load",
+        ),
+        seed=6,
+    ),
+    "nobody-to-ask": Recording(requests=("status", "start the cluster", "kill a store"), yes=False),
+}
+
+
+async def record(name: str, recording: Recording) -> Path:
+    """Do it, and put the transcript where the tests find it."""
+    with tempfile.TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        setup = Setup(
+            command="demo chaos" if recording.wish else "chat",
+            state_dir=state,
+            offline=True,
+            yes=recording.yes,
+            seed=recording.seed,
+            choice=Choice("etcd", "process"),
+        )
+        view = PlainView(sys.stderr, sys.stderr)
+        try:
+            if recording.wish:
+                result = await demo_chaos(setup, view, recording.wish)
+                if not result["ok"]:
+                    raise SystemExit(f"{name}: the demo did not succeed, so its transcript is not kept")
+            else:
+                await _talk(setup, view, recording.requests)
+        finally:
+            await view.aclose()
+        (made,) = (state / "sessions").glob("*.jsonl")
+        if folder in made.read_text(encoding="utf-8"):
+            raise SystemExit(f"{name}: the path of this machine's state folder got into the transcript")
+        return Path(shutil.copyfile(made, TRANSCRIPTS / f"{name}.jsonl"))
+
+
+async def _talk(setup: Setup, view: PlainView, requests: tuple[str, ...]) -> None:
+    session = await open_session(setup, view)
+    try:
+        await session.open_cluster()
+        for request in requests:
+            await session.ask(request)
+    finally:
+        await session.aclose()
+
+
+def main() -> None:
+    """Record those that are named, or all."""
+    names = sys.argv[1:] or list(RECORDINGS)
+    unknown = [name for name in names if name not in RECORDINGS]
+    if unknown:
+        raise SystemExit(f"no recording {', '.join(unknown)}: there are {', '.join(RECORDINGS)}")
+    TRANSCRIPTS.mkdir(exist_ok=True)
+    for name in names:
+        path = asyncio.run(record(name, RECORDINGS[name]))
+        print(f"{path.name}: {len(path.read_text(encoding='utf-8').splitlines())} lines")
+
+
+if __name__ == "__main__":
+    main()
