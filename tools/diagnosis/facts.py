@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Side = Literal["process", "connection", "self", "peers", "control", "client", "disk", "restart"]
+Side = Literal["process", "connection", "self", "host", "peers", "control", "client", "disk", "restart"]
 
 SIDES: Mapping[Side, tuple[str, ...]] = {
     "process": ("running", "killed", "oom", "failed", "ended", "exited", "paused", "resumed", "unknown"),
     "connection": ("accepted", "slow", "refused", "reset", "silent", "unknown"),
     "self": ("healthy", "unhealthy", "slow", "silent", "unknown"),
+    "host": ("quick", "late", "none"),
     "peers": ("connected", "lost_by_some", "lost_by_all", "slow", "unknown"),
     "control": (
         "up",
@@ -28,17 +29,24 @@ SIDES: Mapping[Side, tuple[str, ...]] = {
     ),
     "client": ("fine", "errors", "stall", "slow", "unknown"),
     "disk": ("fine", "full", "mute", "slow", "unknown"),
-    "restart": ("none", "graceful", "restarted", "unknown"),
+    "restart": ("graceful", "restarted", "unknown"),
 }
-"""Each side and the words it has. process: killed is by SIGKILL, failed is by its own decision (a panic,
-a fatal error), ended is at somebody's request (exit code 0 or SIGTERM), exited where nobody
-could tell. control: alone is a node that knows no leader while the others follow one.
-disk: mute is a process that gave up and could not even write why."""
+"""Each side and the words it has.
+
+connection is the port that clients use. self is the node's word on its health, for which it may have to
+ask others; host is what it answers alone, asked where it runs. process: killed is by SIGKILL, failed is by
+its own decision (a panic, a fatal error), ended is at somebody's request (exit code 0 or SIGTERM), exited
+where nobody could tell. control: alone is a node that knows no leader while the others follow one. disk:
+mute is a process that gave up and could not even write why."""
 
 WELL = frozenset(
-    {"running", "resumed", "accepted", "healthy", "connected", "up", "leads", "fine", "none", "unknown"}
+    {"running", "resumed", "accepted", "healthy", "connected", "up", "leads", "fine", "quick", "unknown"}
 )
 """Words that tell of nothing wrong."""
+
+FIRM: frozenset[Side] = frozenset({"process", "restart", "disk"})
+"""Sides whose word is the kernel's or was written by the node itself: once said, it is so. One answer that
+did not come is not: on a busy machine that happens to healthy nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,13 @@ class Fact:
     quote: str
     wall: float = 0.0
     """Seconds since the epoch, when it was seen."""
+    now: bool = False
+    """Seen by the look that the diagnosis itself made, several times over; else recorded earlier."""
+
+    @property
+    def firm(self) -> bool:
+        """Whether it can be counted on: it holds now, or it is not of a kind that a busy moment feigns."""
+        return self.now or self.side in FIRM or not self.abnormal
 
     @property
     def abnormal(self) -> bool:

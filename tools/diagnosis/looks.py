@@ -1,7 +1,6 @@
 """From a picture to facts: one look, filed as evidence side by side, and what it says in words."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from subjects.base import (
     ClusterState,
@@ -10,21 +9,13 @@ from subjects.base import (
     Health,
     NodeView,
     Picture,
-    Probe,
     ProcessState,
     ProcessView,
     Role,
-    Subject,
 )
 from tools.diagnosis.facts import Fact, Side
+from tools.diagnosis.steady import SLOW_MS, Looked, late
 from tools.evidence.ledger import Ledger
-
-SLOW_MS = 100.0
-"""A probe in one network takes single milliseconds, and 62 ms at most was measured on a machine with three
-times as many busy processes as cores; etcd's heartbeat interval, 100 ms, is the first time that matters."""
-
-LOOKS = 3
-"""How often a slow answer is asked for again before it is called slow."""
 
 LOW_DISK_BYTES = 64 * 1024 * 1024
 """etcd writes its log in segments of 64 MiB (`wal.SegmentSizeBytes`): with less left the next one fails."""
@@ -55,38 +46,10 @@ def ended_word(exit_code: int | None) -> str:
             return "failed"
 
 
-async def steady_look(subject: Subject) -> Picture:
-    """Look once; where an answer was slow, look again and take each node's fastest answers.
-
-    On a busy machine one answer in a thousand is late; what is late every time is slow.
-    """
-    picture = await subject.observe()
-    for _ in range(LOOKS - 1):
-        if not any(_late(probe) for node in picture.nodes for probe in (node.client, node.itself)):
-            return picture
-        again = await subject.observe()
-        before = {node.name: node for node in picture.nodes}
-        picture = replace(
-            again, nodes=tuple(_faster(node, before.get(node.name, node)) for node in again.nodes)
-        )
-    return picture
-
-
-def _late(probe: Probe) -> bool:
-    return (probe.latency_ms or 0.0) > SLOW_MS
-
-
-def _faster(now: NodeView, before: NodeView) -> NodeView:
-    def quicker(one: Probe, other: Probe) -> Probe:
-        times = [probe.latency_ms for probe in (one, other) if probe.latency_ms is not None]
-        return replace(one, latency_ms=min(times)) if one.latency_ms is not None and times else one
-
-    return replace(now, client=quicker(now.client, before.client), itself=quicker(now.itself, before.itself))
-
-
-def facts_of(picture: Picture, ledger: Ledger) -> list[Fact]:
+def facts_of(looked: Looked, ledger: Ledger) -> list[Fact]:
     """File one look in the ledger, one piece of evidence for each side, and return what it says."""
     facts: list[Fact] = []
+    picture = looked.picture
     sides: tuple[tuple[Side, Callable[[NodeView], tuple[str, str]]], ...] = (
         ("process", lambda node: _process(node.process)),
         ("connection", _connection),
@@ -100,10 +63,25 @@ def facts_of(picture: Picture, ledger: Ledger) -> list[Fact]:
         lines = [f"{name}: {word} ({detail})" for name, word, detail in said]
         item = ledger.add(f"view:{side}", "\n".join(lines))
         facts += [
-            Fact(side, word, name, item.id, f"{name}: {word} ({detail})"[:200], item.wall)
+            Fact(side, word, name, item.id, f"{name}: {word} ({detail})"[:200], item.wall, now=True)
             for name, word, detail in said
         ]
-    return facts + _whole(picture, ledger)
+    return facts + _hosts(looked, ledger) + _whole(picture, ledger)
+
+
+def _hosts(looked: Looked, ledger: Ledger) -> list[Fact]:
+    """Return how nodes that were late elsewhere answer on their own host for what they know alone."""
+    said = []
+    for name, took_ms in looked.host_ms.items():
+        if took_ms is None:
+            said.append((name, "none", f"{name}: no answer even on its own host"))
+            continue
+        word = "late" if took_ms > SLOW_MS else "quick"
+        said.append((name, word, f"{name}: {word}, its own metrics on its own host took {took_ms:.1f} ms"))
+    if not said:
+        return []
+    item = ledger.add("view:host", "\n".join(text for _, _, text in said))
+    return [Fact("host", word, name, item.id, text, item.wall, now=True) for name, word, text in said]
 
 
 def _process(view: ProcessView) -> tuple[str, str]:
@@ -115,7 +93,7 @@ def _process(view: ProcessView) -> tuple[str, str]:
 def _connection(node: NodeView) -> tuple[str, str]:
     probe = node.client
     took = "not measured" if probe.latency_ms is None else f"{probe.latency_ms:.1f} ms"
-    slow = probe.connection is Connection.ACCEPTED and _late(probe)
+    slow = probe.connection is Connection.ACCEPTED and late(probe)
     return "slow" if slow else probe.connection.value, f"client port, {took}; {probe.raw}"
 
 
@@ -124,7 +102,7 @@ def _itself(node: NodeView) -> tuple[str, str]:
     took = "not measured" if probe.latency_ms is None else f"{probe.latency_ms:.1f} ms"
     if probe.health is Health.UNKNOWN and probe.connection is Connection.SILENT:
         return "silent", f"{took}; {probe.raw}"
-    if probe.health is Health.HEALTHY and _late(probe):
+    if probe.health is Health.HEALTHY and late(probe):
         return "slow", f"{took}; {probe.raw}"
     return probe.health.value, f"{took}; {probe.raw}"
 
@@ -175,8 +153,8 @@ def _whole(picture: Picture, ledger: Ledger) -> list[Fact]:
     item = ledger.add("view:control", text)
     quote = text.split(";")[0]
     if not quorum.held:
-        return [Fact("control", "quorum_lost", None, item.id, quote, item.wall)]
+        return [Fact("control", "quorum_lost", None, item.id, quote, item.wall, now=True)]
     if picture.leader is None:
-        return [Fact("control", "no_leader", None, item.id, quote, item.wall)]
+        return [Fact("control", "no_leader", None, item.id, quote, item.wall, now=True)]
     word = "up" if picture.state is ClusterState.HEALTHY else "unknown"
-    return [Fact("control", word, None, item.id, quote, item.wall)]
+    return [Fact("control", word, None, item.id, quote, item.wall, now=True)]

@@ -38,6 +38,13 @@ class Row:
         """Whether something was seen that speaks against this row."""
         return any(views.words(side) & set(words) for side, words in self.unless.items())
 
+    def firm(self, views: Views) -> bool:
+        """Whether every side that makes it fit has a fact that can be counted on."""
+        return all(
+            any(fact.firm for fact in views.facts if fact.side == side and fact.word in words)
+            for side, words in self.when.items()
+        )
+
     def matched(self, views: Views) -> tuple[Fact, ...]:
         """Return the facts that made the row fit, one for each side."""
         found = (views.first(side, words) for side, words in self.when.items())
@@ -110,12 +117,14 @@ TABLE: tuple[Row, ...] = (
         "cut off from clients",
         Kind.PARTITION,
         when={"connection": ("silent", "reset", "refused"), "self": ("healthy",)},
+        unless={"connection": ("slow",)},
         reason="runs and calls itself healthy, yet clients don't get through to it: their way is cut",
     ),
     Row(
         "without the leader that the others have",
         Kind.PARTITION,
         when={"control": ("alone",), "process": ("running",)},
+        unless={"connection": ("slow",), "self": ("slow",)},
         reason="runs but can no longer find the leader that the others follow: their way to it is cut",
     ),
     Row(
@@ -133,14 +142,13 @@ TABLE: tuple[Row, ...] = (
     Row(
         "slow way to clients",
         Kind.NETWORK_DELAY,
-        when={"connection": ("slow",), "process": ("running",)},
-        unless={"self": ("silent", "slow")},
-        reason="answers at once on its own port and late on the way that clients take",
+        when={"connection": ("slow",), "host": ("quick",)},
+        reason="answers at once on its own host, and late on the way that clients take",
     ),
     Row(
         "slow way to peers",
         Kind.NETWORK_DELAY,
-        when={"self": ("slow",), "connection": ("accepted",), "process": ("running",)},
+        when={"self": ("slow", "silent"), "host": ("quick",), "connection": ("accepted",)},
         reason="answers at once what it knows alone, and late what it must ask its peers for",
     ),
     Row(
@@ -152,8 +160,8 @@ TABLE: tuple[Row, ...] = (
     Row(
         "overloaded",
         Kind.OVERLOAD,
-        when={"self": ("silent", "slow"), "process": ("running",)},
-        reason="runs and is connected, yet takes too long to answer even about itself",
+        when={"host": ("late", "none"), "process": ("running",)},
+        reason="runs and is connected, yet takes too long to answer even what it knows alone, where it runs",
     ),
 )
 

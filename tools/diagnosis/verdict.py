@@ -48,15 +48,20 @@ def verdict(all_views: Sequence[Views]) -> Verdict:
     placed = [(views, row) for views in all_views if (row := row_of(views)) is not None]
     if not placed:
         return _of_cluster(all_views)
+    # What lasts, or was the kernel's word, outweighs what was seen of other nodes in passing.
+    placed = [(views, row) for views, row in placed if row.firm(views)] or placed
     weight = max(_WEIGHT[row.kind] for _, row in placed)
     causes = [(views, row) for views, row in placed if _WEIGHT[row.kind] == weight]
     return _of_nodes(_narrowed(causes), _shared(all_views))
 
 
 def _narrowed(causes: list[tuple[Views, Row]]) -> list[tuple[Views, Row]]:
-    """Blame the leader alone for what spreads from a leader."""
+    """Of what spreads blame the node that shows it by itself, else the leader, on whom all depend."""
     if len(causes) < 2 or not all(row.kind in _SPREADING for _, row in causes):
         return causes
+    direct = [(views, row) for views, row in causes if "slow" in views.words("connection")]
+    if direct:
+        return direct
     leading = [(views, row) for views, row in causes if "leads" in views.words("control")]
     return leading or causes
 
@@ -67,7 +72,7 @@ def _of_nodes(causes: Sequence[tuple[Views, Row]], shared: tuple[Fact, ...]) -> 
     agreeing = [*shared, *(fact for views, _ in causes for fact in views.abnormal)]
     row = causes[0][1]
     lost = next((fact for fact in shared if fact.word == "quorum_lost"), None)
-    if lost is not None and len(nodes) > 1:
+    if lost is not None and len(nodes) > 1 and row.kind not in _SPREADING:
         reason = f"cannot be counted on ({row.kind.value}), and the rest is no majority"
         return Verdict(Kind.QUORUM_LOSS, nodes, reason, _once([*decisive, lost]), _once(agreeing), row)
     return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row)

@@ -12,12 +12,13 @@ from subjects.errors import SubjectError
 from tools.detection.signals import Signal, Source
 from tools.diagnosis.base import Case
 from tools.diagnosis.facts import SIDES, Fact, Side
-from tools.diagnosis.looks import ended_word, facts_of, steady_look
+from tools.diagnosis.looks import ended_word, facts_of
 from tools.diagnosis.signatures import gives_reason, signatures_in
+from tools.diagnosis.steady import steady_look
 from tools.evidence.ledger import Ledger
 from tools.workbench import Workbench
 
-LOOK_TIMEOUT_S = 5.0
+LOOK_TIMEOUT_S = 12.0
 LOG_LINES = 400
 LOGS_BEFORE_S = 0.5
 """A node may write of its trouble before the monitor sees it."""
@@ -33,6 +34,11 @@ _SIDES: dict[Source, Side] = {
     Source.CONTROL: "control",
     Source.CLIENT: "client",
 }
+
+HEALTH_PORT = "(health port)"
+"""How the monitor marks what it saw on the line to a node's health port (`tools.detection.lines`)."""
+
+_ANSWERS = frozenset({"silent", "unreachable"})
 
 _WORDS: dict[str, tuple[Side, str]] = {
     "stopped": ("process", "paused"),
@@ -89,6 +95,9 @@ def _word(signal: Signal) -> tuple[Side, str]:
         return side, ended_word(signal.exit_code)
     if signal.kind == "alarm":
         return "disk", "full" if "NOSPACE" in signal.raw.upper() else "unknown"
+    if signal.kind in _ANSWERS and HEALTH_PORT in signal.raw:
+        # What is missing there is its word on itself, for which etcd must ask a majority.
+        return "self", "silent"
     if signal.kind in _WORDS:
         return _WORDS[signal.kind]
     return side, signal.kind if signal.kind in SIDES[side] else "unknown"
@@ -97,14 +106,14 @@ def _word(signal: Signal) -> tuple[Side, str]:
 async def _look(cluster: Cluster, ledger: Ledger, opened_wall: float) -> list[Fact]:
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
-            picture = await steady_look(cluster.subject)
+            looked = await steady_look(cluster.subject)
     except (SubjectError, TimeoutError) as error:
         ledger.add(
             "view:connection", f"the look at the cluster failed: {error or 'no answer in time'}", ok=False
         )
         return []
-    facts = facts_of(picture, ledger)
-    return facts + _restarts(picture, ledger, opened_wall)
+    facts = facts_of(looked, ledger)
+    return facts + _restarts(looked.picture, ledger, opened_wall)
 
 
 def _restarts(picture: Picture, ledger: Ledger, opened_wall: float) -> list[Fact]:

@@ -1,0 +1,92 @@
+"""Looking more than once: what lasts is told from what passes.
+
+On a busy machine one answer in a thousand is late, and for a moment after any trouble nobody follows a
+leader. Only what every look shows counts.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from subjects.base import ClusterState, NodeView, Picture, Probe, ProcessState, Subject
+from subjects.errors import SubjectError
+
+LOOKS = 3
+"""How often a cluster is looked at that is not well."""
+PAUSE_S = 0.2
+"""Between two looks: twice etcd's heartbeat interval."""
+SLOW_MS = 100.0
+"""A probe in one network takes single milliseconds, and 62 ms at most was measured on a machine with three
+times as many busy processes as cores; etcd's heartbeat interval, 100 ms, is the first time that matters."""
+_CHEAP = "process_start_time_seconds"
+"""A metric that every Go and Rust client library for Prometheus has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Several looks as one."""
+
+    picture: Picture
+    """The last look, with each node's fastest answers and its own leader if any look found one."""
+    host_ms: Mapping[str, float | None] = field(default_factory=dict)
+    """Of nodes that run and were late or silent: how fast each answers on its own host for what it knows
+    alone; None for no answer."""
+
+
+async def steady_look(subject: Subject) -> Looked:
+    """Look once at a cluster that is well, several times at one that is not."""
+    picture = await subject.observe()
+    for _ in range(LOOKS - 1):
+        if picture.state is ClusterState.HEALTHY and not any(map(troubled, picture.nodes)):
+            break
+        await asyncio.sleep(PAUSE_S)
+        picture = _merged(picture, await subject.observe())
+    suspects = [node.name for node in picture.nodes if troubled(node) and _runs(node)]
+    times = await asyncio.gather(*(_host_ms(subject, name) for name in suspects))
+    return Looked(picture, dict(zip(suspects, times, strict=True)))
+
+
+def late(probe: Probe) -> bool:
+    """Whether an answer came, and took too long."""
+    return probe.latency_ms is not None and probe.latency_ms > SLOW_MS
+
+
+def troubled(node: NodeView) -> bool:
+    """Whether a node's answers were late or did not come."""
+    return any(late(probe) or probe.latency_ms is None for probe in (node.client, node.itself))
+
+
+def _runs(node: NodeView) -> bool:
+    return node.process.state in {ProcessState.RUNNING, ProcessState.UNKNOWN}
+
+
+async def _host_ms(subject: Subject, node: str) -> float | None:
+    began = time.monotonic()
+    try:
+        await subject.metrics(node, [_CHEAP])
+    except SubjectError:
+        return None
+    return (time.monotonic() - began) * 1000
+
+
+def _merged(before: Picture, now: Picture) -> Picture:
+    earlier = {node.name: node for node in before.nodes}
+    return replace(now, nodes=tuple(_node(earlier.get(node.name, node), node) for node in now.nodes))
+
+
+def _node(before: NodeView, now: NodeView) -> NodeView:
+    leader = now.details.get("leader_it_sees") or before.details.get("leader_it_sees")
+    details = {**now.details, "leader_it_sees": leader} if "leader_it_sees" in now.details else now.details
+    return replace(
+        now,
+        client=_quicker(before.client, now.client),
+        itself=_quicker(before.itself, now.itself),
+        details=details,
+    )
+
+
+def _quicker(before: Probe, now: Probe) -> Probe:
+    if now.latency_ms is None or before.latency_ms is None:
+        return now
+    return replace(now, latency_ms=min(before.latency_ms, now.latency_ms))
