@@ -152,6 +152,13 @@ def _no_memory(_text: str, line: str, _file: Path) -> SubjectError:
     )
 
 
+def _rlimit(_text: str, _line: str, file: Path) -> SubjectError:
+    return NotReady(
+        f"The engine may not raise the number of open files as far as {file.name} asks (ulimits): raise the "
+        "hard limit of dockerd (LimitNOFILE), or lower it in a file of your own (--compose-file)."
+    )
+
+
 def _bad_file(_text: str, line: str, file: Path) -> SubjectError:
     return BadSetup(f"{file} is not a Compose file that this Compose accepts: {line}")
 
@@ -160,12 +167,14 @@ _COMPLAINTS = (
     (r"(?:Bind for|listen tcp\d?:?) \S*?:(\d+)\S*:? .*already (?:allocated|in use)", _port_taken),
     (r"()(?:port is already allocated|ports are not available|address already in use)", _port_taken),
     (r"(?:pull access denied for|manifest for|image) ([\w./:@-]+)[, ].*(?:found|denied|exist)", _no_image),
+    (r"Pulling \S+ \(([\w./:@-]+)\)[\s\S]*(?:dial tcp|denied|not found|unknown|Get |Head )", _no_image),
     (r"()(?:no such image|manifest unknown|error pulling image|dial tcp: lookup)", _no_image),
     (r"()(?:Head|Get) \"?https?://", _no_image),
     (r"container \"?([\w.-]+)\"? (?:is unhealthy|exited)", _unhealthy),
     (r"()dependency failed to start|()is unhealthy", _unhealthy),
     (r"()(?:cannot allocate memory|out of memory|Minimum memory limit)", _no_memory),
     (r"()(?:Cannot connect to|Couldn't connect to|permission denied while trying)", _no_engine),
+    (r"()(?:setting rlimit)", _rlimit),
     (r"()(?:yaml:|is invalid|Unsupported|Additional propert|no such file|undefined|not a valid)", _bad_file),
 )
 

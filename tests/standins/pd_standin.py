@@ -152,7 +152,7 @@ class PdStandin:
 
     async def _wait_for_leader(self) -> None:
         deadline = time.monotonic() + 3.0 / self.speed
-        while self.leader is None and time.monotonic() < deadline:  # noqa: ASYNC110 - as PD does
+        while self.leader is None and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
 
     def _channel(self, url: str) -> Channel:

@@ -59,7 +59,7 @@ class ScriptedTalk:
         self._stop = asyncio.Event()
         self._interrupts = 0
         self._interjected: list[str] = []
-        self._late: list[str] = []
+        self._waits_for_words = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.model: str | None = "claude-opus-5-5"
         self.ledger = Ledger()
@@ -75,7 +75,6 @@ class ScriptedTalk:
     async def ask(self, text: str) -> TurnEnd:
         self._stop.clear()
         self._interrupts = 0
-        self._interjected.clear()
         word, _, rest = text.partition(" ")
         self.messages.append(Message("user", ({"type": "text", "text": text},)))
         match word:
@@ -90,7 +89,10 @@ class ScriptedTalk:
             case "down":
                 raise ModelUnavailable("The service is overloaded; try later.")
             case "late":
-                await self._stop.wait()
+                self._waits_for_words = True
+                while not self._interjected:
+                    self._stop.clear()
+                    await self._stop.wait()
                 return TurnEnd("answered")
             case "alarm":
                 self._later(self._alarm())
@@ -103,12 +105,11 @@ class ScriptedTalk:
 
     def interject(self, text: str) -> None:
         self._interjected.append(text)
-        if text.startswith("late"):
-            self._late.append(text.removeprefix("late "))
+        if self._waits_for_words:
             self._stop.set()
 
     def unread(self) -> Sequence[str]:
-        late, self._late = self._late, []
+        late, self._interjected = self._interjected, []
         return late
 
     def status(self) -> Status:
@@ -152,7 +153,7 @@ class ScriptedTalk:
     async def _slow(self) -> TurnEnd:
         for n in range(2_000):
             if self._stop.is_set():
-                said = self._interjected[:]
+                said, self._interjected = self._interjected, []
                 self._emit(Text(f"\n\nheard {said}", done=True))
                 return TurnEnd("interrupted", unheard=not said)
             self._emit(Text(f"word{n} " + ("\n\n" if n % 20 == 19 else "")))

@@ -1,0 +1,47 @@
+"""TiKV on Docker: the Compose file that ships with it, and where its nodes answer."""
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+from subjects.errors import BadSetup
+from subjects.runtimes.docker import DockerRuntime
+from subjects.tikv.load import IN_NETWORK, load_target
+from subjects.tikv.members import Member
+from subjects.tikv.pd import PdClient
+from subjects.tikv.subject import TikvSubject
+
+NEEDED_BYTES = 4 << 30
+"""Three stores of 1 GB at most (tikv.toml) and three PDs."""
+
+PD_PORT, DATA_PORT, STATUS_PORT = 2379, 20160, 20180
+
+
+def compose_file() -> Path:
+    """Return the file that ships with the subject."""
+    return Path(str(files("subjects.tikv").joinpath("docker-compose.yaml")))
+
+
+def make_subject(runtime: DockerRuntime) -> TikvSubject:
+    """Return the subject for the published ports: what publishes 20180 is a store, what publishes 2379 a PD.
+
+    BadSetup when there is no store or no PD among the services.
+    """
+    pds, stores = [], []
+    for node in runtime.layout.nodes:
+        status = runtime.layout.address(node, STATUS_PORT)
+        client = runtime.layout.address(node, PD_PORT)
+        if status is not None:
+            data = runtime.layout.address(node, DATA_PORT)
+            stores.append(Member(node, "store", f"http://{status[0]}:{status[1]}", data))
+        elif client is not None:
+            pds.append(Member(node, "pd", f"http://{client[0]}:{client[1]}"))
+    if not pds or not stores:
+        raise BadSetup(
+            f"{runtime.layout.file}: PDs must publish {PD_PORT}/tcp and stores {STATUS_PORT}/tcp; found "
+            f"{len(pds)} PDs and {len(stores)} stores."
+        )
+    argv = (sys.executable, "-P", "-m", "subjects.tikv.ycsb_container", str(runtime.folder))
+    endpoints = tuple(f"{pd.name}.peers:{PD_PORT}" for pd in pds)
+    target = load_target(argv, endpoints, IN_NETWORK)
+    return TikvSubject((*pds, *stores), runtime, PdClient([pd.url for pd in pds]), target)

