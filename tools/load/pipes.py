@@ -47,6 +47,7 @@ class Pipes:
         self,
         commands: asyncio.StreamReader,
         gone: asyncio.Event,
+        source: asyncio.ReadTransport,
         out: asyncio.WriteTransport,
         empty: asyncio.Event,
         file: Path,
@@ -54,6 +55,7 @@ class Pipes:
         self.commands = commands
         self.gone = gone
         """Set when the owner has closed a pipe, as its death does."""
+        self._source = source
         self._out = out
         self._empty = empty
         self._file = file.open("ab", buffering=0)
@@ -63,10 +65,10 @@ class Pipes:
         """Take over standard input and output; windows are appended to `file` as well."""
         loop = asyncio.get_running_loop()
         commands, gone = asyncio.StreamReader(), asyncio.Event()
-        await loop.connect_read_pipe(lambda: _Input(commands, gone), sys.stdin)
+        source, _ = await loop.connect_read_pipe(lambda: _Input(commands, gone), sys.stdin)
         out, output = await loop.connect_write_pipe(lambda: _Output(gone), sys.stdout)
         out.set_write_buffer_limits(high=0)
-        return cls(commands, gone, out, output.empty, file)
+        return cls(commands, gone, source, out, output.empty, file)
 
     def say(self, line: bytes) -> None:
         """Send one line; a reader that does not read loses it rather than stopping the load."""
@@ -85,6 +87,8 @@ class Pipes:
                 await self._empty.wait()
 
     def close(self) -> None:
-        """Close the file and the pipe."""
+        """Close the file and both pipes."""
+        self._source.close()
         self._file.close()
-        self._out.abort()
+        if not self._out.is_closing():  # it is, once the owner has gone
+            self._out.abort()

@@ -69,7 +69,7 @@ async def running(
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - the condition is no event of ours
+        while not condition():
             await asyncio.sleep(0.005)
 
 
@@ -81,7 +81,7 @@ async def test_operations_come_at_the_rate_that_was_asked_for() -> None:
     async with running(counted, rate=400):
         await until(lambda: counted.drawn >= 200)
 
-    assert 0.49 <= time.monotonic() - began < 0.9
+    assert 0.49 <= time.monotonic() - began < 1.5
 
 
 async def test_a_stall_is_felt_by_all_that_were_due_meanwhile_not_by_one() -> None:
