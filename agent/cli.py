@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.command_line import cluster, demo, records
+from agent.command_line import cluster, demo, mcp, records
 from agent.command_line.options import everywhere, make_setup, placed, run_command
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ for command in (
     records.incidents,
     records.sessions,
     records.replay,
+    mcp.mcp,
 ):
     cli.add_command(command)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent import entries
 from agent.calls import Recorder, not_run
+from agent.input_lines import InputLines, divert_input
 from agent.models.base import ToolCall
 from agent.remarks import remark
 from prompts import read as read_prompt
@@ -152,6 +153,8 @@ async def serve(server: "Server[Any]") -> None:
     """Serve on standard input and output until the client closes."""
     from mcp.server.stdio import stdio_server
 
+    # The transport's own reader would wait for the client even after we were told to end.
+    lines: Any = InputLines(divert_input())
     # While it runs, the transport itself keeps file descriptor 1: a stray print goes to standard error.
-    async with stdio_server() as (incoming, outgoing):
+    async with stdio_server(stdin=lines) as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())

@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from agent.setup import Setup
 from agent.view.base import View
@@ -17,12 +17,15 @@ Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""
 
 
-def run(setup: Setup, body: Body, *, interrupted: str = "Interrupted") -> int:
-    """Run `body` in an event loop of its own, whatever comes; returns the exit code."""
+def run(setup: Setup, body: Body, *, interrupted: str = "Interrupted", stream: TextIO | None = None) -> int:
+    """Run `body` in an event loop of its own, whatever comes; returns the exit code.
+
+    `stream` is drawn on instead of standard output, where that is not ours to write to.
+    """
     from agent.view.open import open_view
 
     async def running() -> int:
-        view = open_view(setup.output)
+        view = open_view(setup.output, stream=stream)
         try:
             return await _guarded(setup, view, body, interrupted)
         finally:

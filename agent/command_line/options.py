@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
@@ -71,13 +71,19 @@ def make_setup(context: click.Context, command: str, **more: Any) -> "Setup":
 
 
 def run_command(
-    context: click.Context, command: str, work: Work, *, interrupted: str = "Interrupted", **more: Any
+    context: click.Context,
+    command: str,
+    work: Work,
+    *,
+    interrupted: str = "Interrupted",
+    stream: TextIO | None = None,
+    **more: Any,
 ) -> None:
-    """Run a command to its end and exit with its code."""
+    """Run a command to its end and exit with its code; `stream` is drawn on instead of standard output."""
     from agent.running import run
 
     setup = make_setup(context, command, **more)
-    sys.exit(run(setup, lambda view: work(setup, view), interrupted=interrupted))
+    sys.exit(run(setup, lambda view: work(setup, view), interrupted=interrupted, stream=stream))
 
 
 def _given(context: click.Context, name: str) -> Any:

@@ -1,0 +1,70 @@
+"""Input is read line by line, and an end of the program never waits for it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+
+from agent.input_lines import InputLines
+
+
+async def lines_of(*chunks: bytes) -> list[str]:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        for chunk in chunks:
+            os.write(writing, chunk)
+        os.close(writing)
+
+    try:
+        await asyncio.to_thread(write)
+        return [line async for line in InputLines(reading)]
+    finally:
+        os.close(reading)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "lines"),
+    [
+        ((), []),
+        ((b"one\ntwo\n",), ["one", "two"]),
+        ((b"o", b"ne\nt", b"wo"), ["one", "two"]),
+        (("hällo".encode()[:2], "hällo\n".encode()[2:]), ["hällo"]),
+        ((b"\xff\n",), ["\ufffd"]),
+    ],
+)
+async def test_lines_come_whole_however_the_bytes_were_cut(
+    chunks: tuple[bytes, ...], lines: list[str]
+) -> None:
+    assert await lines_of(*chunks) == lines
+
+
+async def test_a_long_line_comes_whole() -> None:
+    assert await asyncio.wait_for(lines_of(b"x" * 60_000 + b"\n"), 10) == ["x" * 60_000]
+
+
+def test_a_program_ends_though_its_input_is_silent() -> None:
+    program = """
+import asyncio
+from agent.input_lines import InputLines
+
+async def listen():
+    async for line in InputLines():
+        pass
+
+async def main():
+    task = asyncio.create_task(listen())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+asyncio.run(main())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
