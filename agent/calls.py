@@ -5,7 +5,7 @@ truthfully what is known of it.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
@@ -64,6 +64,8 @@ class Calls:
     emit: Emit
     transcript: Recorder
     budget: Budget
+    late: Callable[[Outcome], None] = field(default=lambda _outcome: None)
+    """Told when a call ends that was left behind, after its outcome was called unknown."""
     hints: list[str] = field(default_factory=list)
     """What the budget wants the model to be told after the round."""
     _running: dict[str, Running] = field(default_factory=dict)
@@ -185,8 +187,8 @@ class Calls:
 
     def _forget(self, task: asyncio.Task[Outcome]) -> None:
         self._left.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen: its outcome was already told as unknown
+        if not task.cancelled() and task.exception() is None:
+            self.late(task.result())
 
     def _ended(self, outcome: Outcome, *, ran: bool = False) -> Outcome:
         self.transcript.record(entries.outcome(outcome, ran=ran))

@@ -1,5 +1,6 @@
 """How a turn ends, and what a reply that cannot end it still lacks."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,6 +12,10 @@ from tools.events import Emit, Notice
 Reason = Literal["answered", "refused", "truncated", "budget", "interrupted", "failed"]
 CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 """The stop reasons of a reply that ran out of room."""
+MAX_CONTINUES = 2
+"""How often per turn a reply that was cut, empty or unfinished is asked to go on."""
+LATE_CHARS = 2_000
+"""How much of a result is told that came after it had been given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +47,9 @@ def refused(reply: Reply, emit: Emit) -> TurnEnd:
     why = f"The model declined to answer this ({reply.detail or 'no reason given'})."
     emit(Notice(f"{why} Word it differently, or take another model.", level="warning"))
     return TurnEnd("refused", detail=why)
+
+
+def cancelled_from_outside() -> bool:
+    """Return whether the whole task is being cancelled, not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from agent import entries
+from agent import ending, entries
 from agent.budget import Budget, host_summary
 from agent.calls import Calls, Recorder, Runner
 from agent.compaction import Compactor
 from agent.drawing import Listener
-from agent.ending import CUT, TurnEnd, lacking, refused
+from agent.ending import TurnEnd
 from agent.errors import ContextOverflow, ModelError
 from agent.events import Text
 from agent.history import History
@@ -25,9 +25,6 @@ from agent.remarks import remark
 from agent.repair import result_block
 from tools.events import Emit
 from tools.registry import Outcome
-
-MAX_CONTINUES = 2
-"""How often per turn a reply that was cut, empty or unfinished is asked to go on."""
 
 __all__ = ["Conversation", "TurnEnd"]
 
@@ -57,7 +54,7 @@ class Conversation:
 
     def __post_init__(self) -> None:
         self._listener = Listener(self.model, self.emit, self.budget)
-        self._calls = Calls(self.runner, self.gate, self.emit, self.transcript, self.budget)
+        self._calls = Calls(self.runner, self.gate, self.emit, self.transcript, self.budget, self._late)
 
     async def ask(self, text: str) -> TurnEnd:
         """Answer the person. Raises ModelError if the model can't; the history is valid then, too."""
@@ -73,7 +70,7 @@ class Conversation:
             end = await self._turn()
         except asyncio.CancelledError:
             self.history.remark(remark("interrupted"))
-            if not self._interrupts or _cancelled_from_outside():
+            if not self._interrupts or ending.cancelled_from_outside():
                 raise
             end = TurnEnd("interrupted", detail="interrupted", unheard=not (self._kept or self._outcomes))
         except ModelError as error:
@@ -133,15 +130,15 @@ class Conversation:
                 await self._run(reply)
                 continue
             if reply.stop_reason == "refusal":
-                return refused(reply, self.emit)
+                return ending.refused(reply, self.emit)
             paused = reply.stop_reason == "pause_turn"  # then it is sent back as it is
-            wanting = "" if paused else lacking(reply, self.unfinished)
+            wanting = "" if paused else ending.lacking(reply, self.unfinished)
             if not paused and (not wanting or (last and reply.text.strip())):
                 return TurnEnd("budget" if last else "answered", reply.text, last)
-            if continues == MAX_CONTINUES:
+            if continues == ending.MAX_CONTINUES:
                 return TurnEnd("truncated", reply.text, "the reply stayed incomplete")
             continues += 1
-            if reply.stop_reason in CUT:
+            if reply.stop_reason in ending.CUT:
                 self._room = self.budget.facts.max_output
                 if reply.stop_reason != "max_tokens":
                     await self.compact()
@@ -192,12 +189,10 @@ class Conversation:
         self._outcomes.extend(done)
         self.history.results([result_block(item.call_id, item.text, ok=item.ok) for item in done])
 
+    def _late(self, outcome: Outcome) -> None:
+        self.history.note(remark("late", tool=outcome.tool, text=outcome.text[: ending.LATE_CHARS]))
+
     def _by_host(self, why: str) -> TurnEnd:
         text = host_summary(why, self._outcomes)
         self.emit(Text(text, done=True))
         return TurnEnd("budget", text, why)
-
-
-def _cancelled_from_outside() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

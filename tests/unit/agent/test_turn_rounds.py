@@ -192,6 +192,10 @@ async def test_an_act_that_will_not_stop_is_left_behind_within_a_bound(
     await here.talk.aclose()
     assert here.house.log[-1] == "end smash a"
 
+    await here.talk.ask("And now?")
+    last = here.talk.history.messages[-2]
+    assert (last.role, "has ended since" in last.content[0]["text"]) == ("system", True)
+
 
 async def test_cancelled_from_outside_every_call_still_has_a_result() -> None:
     here = room(Speaker(replies(call("look", name="a"), call("act", name="b"))))

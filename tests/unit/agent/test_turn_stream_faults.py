@@ -8,10 +8,11 @@ import pytest
 from agent.errors import ModelUnavailable
 from agent.events import Text, TextVoid
 from agent.models.claude import ClaudeModel
+from agent.models.retry import Patience
 from tests.standins.clock import Clock
 from tests.standins.conversation import room
 from tests.standins.messages_api import MessagesApi, Script, changed_prefixes
-from tests.standins.messages_script import Says, Signer, Spoiled, call, events, note, says, text
+from tests.standins.messages_script import Says, Signer, Spoiled, call, events, fails, note, says, text
 from tools.events import Notice
 
 
@@ -113,3 +114,26 @@ async def test_waiting_ends_when_patience_is_out_and_says_to_try_later(key: pyte
     assert clock.slept == [1, 2, 4, 8, 16, 32]
     assert here.house.log == []
     assert here.notes.of("end")[-1]["reason"] == "failed"
+
+
+async def test_waiting_for_the_service_can_be_stopped(key: pytest.MonkeyPatch) -> None:
+    waiting = asyncio.Event()
+
+    async def forever(_seconds: float) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    async with MessagesApi(Script([fails(529), says(text("Back."))])) as api:
+        key.setenv("ANTHROPIC_BASE_URL", api.base_url)
+        model = ClaudeModel("claude-opus-5-5", patience=Patience(sleep=forever))
+        here = room(model)
+        asking = asyncio.create_task(here.talk.ask("What is up?"))
+        async with asyncio.timeout(10):
+            await waiting.wait()
+            here.talk.interrupt()
+            end = await asking
+        again = await here.talk.ask("And now?")
+        await model.aclose()
+
+    assert (end.reason, end.unheard, again.text) == ("interrupted", True, "Back.")
+    assert api.refusals == []
