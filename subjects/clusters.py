@@ -1,6 +1,7 @@
 """Opening a cluster: which subject on which runtime, found again or made new."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,6 +64,17 @@ async def open_by_id(state: StateFolder, cluster_id: str) -> Cluster | None:
     if runtime == "process" and not (state.clusters / cluster_id / "cluster.json").exists():
         return None
     return await open_cluster(state, Decision(subject, runtime, ""))  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def opened(state: StateFolder, cluster_id: str) -> AsyncIterator[Cluster | None]:
+    """Hold the cluster with that id open; None when it is not there any more."""
+    cluster = await open_by_id(state, cluster_id)
+    try:
+        yield cluster
+    finally:
+        if cluster is not None:
+            await cluster.aclose()
 
 
 async def find_cluster(state: StateFolder) -> Cluster | None:

@@ -3,7 +3,9 @@
 A limited process is moved to a group of its own and moved back when the limit is lifted.
 """
 
+import contextlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from subjects.errors import Unsupported
 PERIOD_US = 100_000
 """The kernel's default period of CPU bandwidth control."""
 _ROOT = Path("/sys/fs/cgroup")
+_REMOVE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +46,15 @@ def find_controller() -> Controller:
     return controller
 
 
-def set_share(name: str, pid: int, cores: float | None) -> None:
-    """Let the process use at most `cores` cores; None lifts the limit. `name` names the group."""
+def group_of(pid: int) -> Path:
+    """Return the cpu group that the process is in: where it goes back to."""
+    return find_controller().group_of(pid)
+
+
+def set_share(name: str, pid: int, cores: float) -> None:
+    """Let the process use at most `cores` cores. `name` names the group that it is moved to."""
     controller = find_controller()
     group = controller.root / name
-    if cores is None:
-        _lift(controller, group)
-        return
     group.mkdir(exist_ok=True)
     quota = max(1000, int(cores * PERIOD_US))  # the kernel takes no less than 1 ms
     if controller.version == 2:
@@ -60,6 +65,19 @@ def set_share(name: str, pid: int, cores: float | None) -> None:
     (group / "cgroup.procs").write_text(str(pid))
 
 
+def lift(name: str, back_to: Path | None = None) -> None:
+    """Move what is in the group `name` back to where it was, and delete the group. Safe without one."""
+    controller = find_controller()
+    group = controller.root / name
+    if not group.exists():
+        return
+    home = back_to if back_to is not None and back_to.exists() else controller.root
+    for pid in (group / "cgroup.procs").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            (home / "cgroup.procs").write_text(pid)
+    _remove(group)
+
+
 def share(name: str) -> float | None:
     """Return the limit in force in the group `name`, in cores; None when there is none."""
     try:
@@ -67,21 +85,32 @@ def share(name: str) -> float | None:
     except Unsupported:
         return None
     group = controller.root / name
-    if not group.exists() or not (group / "cgroup.procs").read_text().split():
+    try:
+        if not (group / "cgroup.procs").read_text().split():
+            return None
+        if controller.version == 2:
+            quota, period = (group / "cpu.max").read_text().split()
+            return None if quota == "max" else int(quota) / int(period)
+        quota = (group / "cpu.cfs_quota_us").read_text().strip()
+        return None if quota == "-1" else int(quota) / int((group / "cpu.cfs_period_us").read_text())
+    except FileNotFoundError:
         return None
-    if controller.version == 2:
-        quota, period = (group / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    quota = (group / "cpu.cfs_quota_us").read_text().strip()
-    return None if quota == "-1" else int(quota) / int((group / "cpu.cfs_period_us").read_text())
 
 
-def _lift(controller: Controller, group: Path) -> None:
-    if not group.exists():
-        return
-    for pid in (group / "cgroup.procs").read_text().split():
-        (controller.root / "cgroup.procs").write_text(pid)
-    group.rmdir()
+def _remove(group: Path) -> None:
+    """Delete the group; a process that was killed in it is in it until the kernel has cleared it away."""
+    deadline = time.monotonic() + _REMOVE_S
+    while True:
+        try:
+            group.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def _is_v1(path: Path) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from subjects.base import Identity, ProcessState
-from subjects.errors import StaleTarget
+from subjects.errors import NotReady, StaleTarget
 
 LINUX = sys.platform == "linux"
 
@@ -22,6 +22,14 @@ def identify(pid: int) -> Identity | None:
     """Return the identity of the process that has `pid` now; None when none has, or it has already ended."""
     started = _start_time(pid)
     return None if started is None else Identity("process", str(pid), started)
+
+
+def own() -> Identity:
+    """Return the identity of this process. NotReady where it can't see itself (/proc is hidden)."""
+    known = identify(os.getpid())
+    if known is None:
+        raise NotReady("This process cannot see itself in the process table: is /proc mounted?")
+    return known
 
 
 def state(identity: Identity) -> ProcessState:
@@ -66,6 +74,7 @@ class ExitWatch:
         self._on_exit = on_exit
         self._descriptor: int | None = None
         self._kqueue: select.kqueue | None = None  # type: ignore[name-defined,unused-ignore]
+        self._over = False
         pid = int(identity.id)
         try:
             self._descriptor = os.pidfd_open(pid) if LINUX else self._open_kqueue(pid)
@@ -79,6 +88,7 @@ class ExitWatch:
 
     def close(self) -> None:
         """Stop watching."""
+        self._over = True
         if self._descriptor is None:
             return
         self._loop.remove_reader(self._descriptor)
@@ -89,6 +99,8 @@ class ExitWatch:
         self._descriptor = None
 
     def _fire(self) -> None:
+        if self._over:
+            return
         self.close()
         self._on_exit()
 

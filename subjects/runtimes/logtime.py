@@ -26,7 +26,7 @@ def time_of(line: str) -> float | None:
 
 
 def lines(node: str, text: str, since: float | None, limit: int) -> list[LogLine]:
-    """Return the last `limit` lines of `text` not older than `since`; one without a time goes with the last."""
+    """Return the last `limit` lines not older than `since`; one without a time goes with the one before."""
     chosen: list[LogLine] = []
     last: float | None = None
     for line in text.splitlines():

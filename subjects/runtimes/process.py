@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import resource
 import shutil
@@ -25,11 +24,15 @@ from subjects.base import (
 )
 from subjects.errors import NotReady, StaleTarget, Unsupported
 from subjects.runtimes import cgroup, identity, layout, logtime
+from subjects.runtimes.filelock import locked
 from subjects.runtimes.keeper import exit_status, spawn
 from subjects.runtimes.network import control, rules
 from subjects.runtimes.process_events import watch
 
 _KILL_TIMEOUT_S = 5.0
+_LOCK_TIMEOUT_S = 5.0
+_KEEPER_S = 0.2
+"""A keeper writes down an end within some milliseconds, or never: it was killed as well."""
 _TAIL_BYTES = 4 << 20
 """How far back a log is read."""
 
@@ -43,6 +46,8 @@ class ProcessRuntime:
     def __init__(self, folder: Path, cluster: layout.Layout) -> None:
         self.folder = folder
         self.layout = cluster
+        self._unkept: set[Identity] = set()
+        """Ended processes of which no keeper told how."""
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done here."""
@@ -79,15 +84,13 @@ class ProcessRuntime:
 
     async def down(self) -> None:
         """Kill every node and the network, and delete the folder: the data is throwaway."""
-        for node in self.layout.nodes:
-            known = self._identity(node.name)
-            if known is not None:
-                await self._end(known)
-            cgroup_name = self._group(node.name)
-            if cgroup.share(cgroup_name) is not None:
-                cgroup.set_share(cgroup_name, 0, None)
-        control.stop(self.folder)
-        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        for spec in self.layout.nodes:
+            for known in (self._identity(spec.name), await asyncio.to_thread(self._orphan, spec)):
+                if known is not None:
+                    await self._end(known)
+            self._lift_cpu(spec.name)
+        await control.stop(self.folder)
+        await asyncio.to_thread(_delete, self.folder)
 
     async def inspect(self, node: str) -> ProcessView:
         """Ask the kernel."""
@@ -97,7 +100,7 @@ class ProcessRuntime:
         now = identity.state(recorded)
         if now is not ProcessState.EXITED:
             return ProcessView(now, recorded, raw=f"process {recorded.id} is {now}")
-        code = exit_status(self._home(node), int(recorded.id))
+        code = await self._exit_status(node, recorded)
         how = "how it ended is not known" if code is None else describe_exit(code)
         return ProcessView(now, None, exit_code=code, raw=f"process {recorded.id} has ended: {how}")
 
@@ -106,14 +109,16 @@ class ProcessRuntime:
         spec = self.layout.spec(node)
         home = self._home(node)
         home.mkdir(parents=True, exist_ok=True)
-        async with _locked(home / "lock"):
+        async with locked(home / "lock", _LOCK_TIMEOUT_S):
             if self._identity(node) is not None:
                 return
-            pid = self._orphan(spec) or await spawn(spec.argv, home, env=spec.env)
-            started = identity.identify(pid)
+            started = await asyncio.to_thread(self._orphan, spec)
+            if started is None:
+                self._lift_cpu(node)  # what an earlier process of it was limited to
+                started = identity.identify(await spawn(spec.argv, home, env=spec.env))
             if started is None:
                 raise NotReady(f"{node} ended as soon as it was started: {_last_line(home / 'log')}")
-            layout.write_json(home / "process.json", {"pid": pid, "started": started.started})
+            layout.write_json(home / "process.json", {"pid": int(started.id), "started": started.started})
 
     async def stop(self, node: str, timeout_s: float = 10.0) -> None:
         """SIGTERM, and SIGKILL after `timeout_s`."""
@@ -160,7 +165,7 @@ class ProcessRuntime:
         self._require(node, identity)
         pid = int(identity.id)
         if name == "cpu_share":
-            cgroup.set_share(self._group(node), pid, value)
+            self._set_cpu(node, pid, value)
         elif name == "disk_bytes":
             soft = resource.RLIM_INFINITY if value is None else int(value)
             # Only the soft limit is lowered: an unprivileged process can't raise a hard one again.
@@ -208,15 +213,48 @@ class ProcessRuntime:
         known = self._recorded(node)
         return None if known is None or identity.state(known) is ProcessState.EXITED else known
 
-    def _orphan(self, spec: layout.NodeSpec) -> int | None:
-        """Find the node's process if whoever started it was killed before it could write down which it is."""
+    def _set_cpu(self, node: str, pid: int, cores: float | None) -> None:
+        """Move the process to a group of its own, or back to where it was: that is written down before."""
+        if cores is None:
+            cgroup.lift(self._group(node), self._cpu_home(node))
+            return
+        origin = cgroup.group_of(pid)
+        if origin.name != self._group(node):
+            layout.write_json(self._home(node) / "cgroup.json", {"home": str(origin)})
+        cgroup.set_share(self._group(node), pid, cores)
+
+    def _cpu_home(self, node: str) -> Path | None:
+        try:
+            return Path(json.loads((self._home(node) / "cgroup.json").read_text())["home"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def _lift_cpu(self, node: str) -> None:
+        with contextlib.suppress(Unsupported, OSError):
+            cgroup.lift(self._group(node), self._cpu_home(node))
+
+    async def _exit_status(self, node: str, ended: Identity) -> int | None:
+        """Read how the process ended; its keeper, which learns of it as we do, is given a moment once."""
+        deadline = time.monotonic() + (0 if ended in self._unkept else _KEEPER_S)
+        while (code := exit_status(self._home(node), int(ended.id))) is None:
+            if time.monotonic() >= deadline:
+                self._unkept.add(ended)
+                break
+            await asyncio.sleep(0.002)
+        return code
+
+    def _orphan(self, spec: layout.NodeSpec) -> Identity | None:
+        """Find the node's process where nobody wrote down which it is: by its exact command line.
+
+        Whoever started it was killed before it could, or is not operator at all.
+        """
         if not (self._home(spec.name) / "log").exists():
             return None
         import psutil
 
         for process in psutil.process_iter(["cmdline"]):
-            if process.info["cmdline"] == list(spec.argv) and process.status() != psutil.STATUS_ZOMBIE:
-                return process.pid
+            if process.info["cmdline"] == list(spec.argv):
+                return identity.identify(process.pid)
         return None
 
     def _require(self, node: str, target: Identity) -> None:
@@ -259,24 +297,11 @@ def _cpu_capability() -> Capability:
     return Capability(available=True, reason=f"cpu control group, version {controller.version}")
 
 
-@contextlib.asynccontextmanager
-async def _locked(path: Path) -> AsyncIterator[None]:
-    """Hold the file's lock, so that operator and healer never start a node twice."""
-    with path.open("w") as handle:
-        deadline = time.monotonic() + _KILL_TIMEOUT_S
-        while not _try_lock(handle.fileno()):
-            if time.monotonic() > deadline:
-                raise NotReady(f"{path} has been locked by another operator for {_KILL_TIMEOUT_S:g} s.")
-            await asyncio.sleep(0.01)
-        yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _delete(folder: Path) -> None:
+    """Delete the folder; keepers may still write down how their programs ended, so it is tried again."""
+    deadline = time.monotonic() + _KILL_TIMEOUT_S
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tail(path: Path) -> str:

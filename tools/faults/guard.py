@@ -1,6 +1,6 @@
 """The guard: what a fault is predicted to do, before it is done; what is refused; and how right it was."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +26,8 @@ class Prediction:
     leader_lost: bool
     writes: Writes
     text: str
+    votes_lost: bool = False
+    """Whether nodes under this fault count for the majority no longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,19 @@ class Outcome:
 
 
 def predict(
-    subject: str, picture: Picture, fault: Fault, nodes: Sequence[str], *, votes_lost: bool
+    subject: str,
+    picture: Picture,
+    fault: Fault,
+    nodes: Sequence[str],
+    *,
+    votes_lost: bool,
+    absent: Collection[str] = (),
 ) -> Prediction:
-    """Say what the fault will do to a cluster that looks like `picture`."""
-    voting = {node.name for node in picture.nodes if has_vote(node)}
+    """Say what the fault will do to a cluster that looks like `picture`.
+
+    `absent` are nodes that can't vote though that is not to be seen yet: an open fault holds them down.
+    """
+    voting = {node.name for node in picture.nodes if has_vote(node) and node.name not in absent}
     lost = voting.intersection(nodes) if votes_lost else set()
     left, needed = len(voting) - len(lost), picture.quorum.needed
     held = left >= needed
@@ -57,6 +68,7 @@ def predict(
         leader_lost,
         writes,
         _words(subject, picture, fault, nodes, votes, writes),
+        votes_lost,
     )
 
 

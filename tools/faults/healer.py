@@ -5,18 +5,20 @@ fault's time to live; when either ends it heals. With nothing left to heal it en
 """
 
 import asyncio
-import fcntl
+import contextlib
 import json
-import os
 import signal
 import sys
 import time
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
 from subjects.base import Cluster, Identity, ProcessState
-from subjects.clusters import open_by_id
+from subjects.clusters import opened
+from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity, layout
+from subjects.runtimes.filelock import locked
 from subjects.runtimes.identity import ExitWatch
 from subjects.state import StateFolder
 from tools.faults.healing import heal_all
@@ -28,18 +30,25 @@ LINGER_S = 1.0
 """How long it stays with nothing to heal: a drill's next fault need not start another healer."""
 RETRY_S = 5.0
 """How long it waits before it tries a failed heal again."""
+LOCK_S = 2.0
+"""How long a new healer waits for one that is just ending."""
 
 
 def main() -> None:
     """Run until nothing is left to heal."""
-    state = StateFolder(Path(sys.argv[1]))
-    with (state.root / "healer.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return  # another healer is at work
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        asyncio.run(Healer(state).run())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(_alone(StateFolder(Path(sys.argv[1]))))
+
+
+async def _alone(state: StateFolder) -> None:
+    """Run as the only healer of this state folder; if another one stays at work, leave it to that one."""
+    with contextlib.suppress(NotReady):
+        async with locked(state.root / "healer.lock", LOCK_S):
+            healer = Healer(state)
+            try:
+                await healer.run()
+            finally:
+                await healer.aclose()
 
 
 class Healer:
@@ -48,27 +57,38 @@ class Healer:
     def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._journal = Journal(state.database)
-        self._name = f"healer {os.getpid()}"
+        self._me = identity.own()
         self._watches: dict[Identity, ExitWatch] = {}
         self._dead: set[Identity] = set()
         self._wake = asyncio.Event()
         self._tried: dict[int, float] = {}
+        self._looks: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Watch until there is nothing to heal for LINGER_S."""
-        me = identity.identify(os.getpid())
-        if me is not None:
-            layout.write_json(self._state.root / "healer.json", {"pid": os.getpid(), "started": me.started})
+        layout.write_json(
+            self._state.root / "healer.json", {"pid": int(self._me.id), "started": self._me.started}
+        )
         idle_since = time.monotonic()
         while True:
             faults = self._journal.open_faults()
             if faults:
                 idle_since = time.monotonic()
                 self._watch(faults)
+                self._be_ready(faults)
                 await self._heal([fault for fault in faults if self._is_due(fault)])
             elif time.monotonic() - idle_since > LINGER_S or not self._state.database.exists():
                 return
             await self._sleep()
+
+    async def aclose(self) -> None:
+        """Close what is held open."""
+        for watch in self._watches.values():
+            watch.close()
+        for look in self._looks.values():
+            look.cancel()
+        await asyncio.gather(*self._looks.values(), return_exceptions=True)
+        self._journal.close()
 
     def _watch(self, faults: list[Record]) -> None:
         """Watch every owner, and say in the journal that each fault is watched over."""
@@ -78,24 +98,41 @@ class Healer:
             if fault.watched_by != self._name:
                 self._journal.watched(fault.id, self._name)
 
+    @property
+    def _name(self) -> str:
+        return f"healer {self._me.id}"
+
     def _owner_ended(self, owner: Identity) -> None:
         self._dead.add(owner)
         self._wake.set()
 
     def _is_due(self, fault: Record) -> bool:
+        """Whether its owner is dead or its time is over, and nobody is healing it now."""
         if time.monotonic() - self._tried.get(fault.id, -RETRY_S) < RETRY_S:
             return False
-        return fault.owner in self._dead or time.time() > fault.expires
+        ended = fault.owner in self._dead or time.time() > fault.expires
+        return ended and not fault.being_healed
 
     async def _heal(self, due: list[Record]) -> None:
         if not due:
             return
         for fault in due:
             self._tried[fault.id] = time.monotonic()
-        await heal_all(self._journal, due, self._open, self._name)
+        await heal_all(self._journal, due, self._open, self._me)
 
-    async def _open(self, cluster_id: str) -> Cluster | None:
-        return await open_by_id(self._state, cluster_id)
+    def _be_ready(self, faults: list[Record]) -> None:
+        """Look at each cluster once beforehand: a first look loads modules, which takes half a second."""
+        for cluster_id in {fault.cluster for fault in faults} - self._looks.keys():
+            self._looks[cluster_id] = asyncio.create_task(self._look(cluster_id))
+
+    async def _look(self, cluster_id: str) -> None:
+        with contextlib.suppress(SubjectError, OSError):
+            async with self._open(cluster_id) as cluster:
+                if cluster is not None:
+                    await cluster.subject.observe()
+
+    def _open(self, cluster_id: str) -> AbstractAsyncContextManager[Cluster | None]:
+        return opened(self._state, cluster_id)
 
     async def _sleep(self) -> None:
         self._wake.clear()

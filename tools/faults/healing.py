@@ -1,21 +1,28 @@
-"""Undoing what the journal holds: the same code for operator, for the healer and for `operator restore`."""
+"""Undoing what the journal holds: the same code for operator, for the healer and for `operator restore`.
+
+First everything is undone, then everything is looked at: a fault that is still open elsewhere in the
+cluster would otherwise make every other one look as if it had not been healed.
+"""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
-from subjects.base import Cluster, ClusterState
+from subjects.base import Cluster, ClusterState, Identity, Picture, ProcessState
 from subjects.errors import SubjectError
 from tools.faults.journal import Journal, Record, State
-from tools.faults.steps import Undone, UndoReport
+from tools.faults.steps import Step, Undone, UndoReport
 
 VERIFY_S = 15.0
 """How long an undone fault's cluster may take to be healthy: etcd 0.1 s, a lost leader 2 s (measured)."""
-_LOOK_S = 0.1
+OTHER_S = 30.0
+"""How long it is waited for another process that is healing the same fault."""
+_LOOK_S = 0.05
 
-OpenCluster = Callable[[str], Awaitable[Cluster | None]]
-"""Finds the cluster with that id; None when it is not there any more."""
+OpenCluster = Callable[[str], AbstractAsyncContextManager[Cluster | None]]
+"""Holds the cluster with that id open; None when it is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,62 +41,118 @@ class HealReport:
         return self.state is State.HEALED
 
 
-async def heal(journal: Journal, record: Record, cluster: Cluster, who: str) -> HealReport:
-    """Undo one fault and see that it is undone. Never raises for a fault that can't be healed now."""
-    if not journal.claim(record.id, who):
-        return await _wait_for_other(journal, record)
-    try:
-        reports = await _undo(record, cluster)
-        state, text = _sum(reports)
-        if state is State.HEALED:
-            state, text = await _verify(cluster, record, text)
-    except BaseException:
-        journal.close_fault(record.id, State.FAILED, "the healing was interrupted")
-        raise
-    journal.close_fault(record.id, state, text)
-    return HealReport(record.id, record.kind, record.nodes, state, text)
-
-
 async def heal_all(
-    journal: Journal, records: list[Record], open_cluster: OpenCluster, who: str
+    journal: Journal, records: Sequence[Record], open_cluster: OpenCluster, by: Identity
 ) -> list[HealReport]:
-    """Heal one after the other, the latest first; one that fails stops none of the others."""
-    done = []
-    clusters: dict[str, Cluster | None] = {}
-    try:
-        for record in sorted(records, key=lambda each: -each.id):
-            if record.cluster not in clusters:
-                clusters[record.cluster] = await open_cluster(record.cluster)
-            cluster = clusters[record.cluster]
-            done.append(
-                gone(journal, record) if cluster is None else await heal(journal, record, cluster, who)
-            )
-    finally:
-        for cluster in clusters.values():
-            if cluster is not None:
-                await cluster.aclose()
-    return done
+    """Heal these faults, the latest first; one that fails stops neither the others nor the report."""
+    healing = _Healing(journal, open_cluster, by)
+    async with healing.clusters:
+        return await healing.run(sorted(records, key=lambda each: -each.id))
 
 
-def gone(journal: Journal, record: Record) -> HealReport:
-    """Close a fault whose cluster is not there any more: nothing is left that it could be undone on."""
-    text = f"its cluster {record.cluster} is not there any more; nothing was found to undo it on"
-    if journal.claim(record.id, "restore"):
-        journal.close_fault(record.id, State.AMBIGUOUS, text)
-    return HealReport(record.id, record.kind, record.nodes, State.AMBIGUOUS, text)
+_ORDER = {State.FAILED: 0, State.AMBIGUOUS: 1, State.HEALED: 2, None: 3}
 
 
-async def _undo(record: Record, cluster: Cluster) -> list[UndoReport]:
-    reports = []
-    for step in reversed(record.steps):
+class _Healing:
+    """One healing of several faults."""
+
+    def __init__(self, journal: Journal, open_cluster: OpenCluster, by: Identity) -> None:
+        self.clusters = AsyncExitStack()
+        self._journal = journal
+        self._open = open_cluster
+        self._by = by
+        self._opened: dict[str, Cluster | None] = {}
+        self._claimed: set[int] = set()
+        self._verify_until = 0.0
+
+    async def run(self, records: Sequence[Record]) -> list[HealReport]:
+        """Undo, look, and wait for what somebody else is healing."""
         try:
-            reports.append(await step.undo(cluster.runtime))
-        except SubjectError as error:
-            reports.append(UndoReport(Undone.FAILED, f"{step.node}: {error}"))
-    return reports
+            undone = [(record, await self._undo(record)) for record in records]
+            self._verify_until = time.monotonic() + VERIFY_S
+            # What failed is noted first: it counts as still open when the others are looked at.
+            undone.sort(key=lambda each: _ORDER[each[1][0] if each[1] else None])
+            reports = [await self._close(record, done) for record, done in undone]
+        except BaseException:
+            for fault in self._claimed:
+                self._journal.close_fault(fault, State.FAILED, "the healing was interrupted")
+            raise
+        return sorted(reports, key=lambda each: -each.fault)
+
+    async def _undo(self, record: Record) -> tuple[State, str] | None:
+        """Undo one fault; None when it is somebody else's to heal, or healed already."""
+        try:
+            cluster = await self._cluster(record.cluster)
+            async with self._journal.acting():
+                if not self._journal.claim(record.id, self._by):
+                    return None
+                self._claimed.add(record.id)
+                if cluster is None:
+                    text = f"its cluster {record.cluster} is not there any more: nothing to undo it on"
+                    return State.AMBIGUOUS, text
+                return _sum([await _undo_step(step, cluster) for step in reversed(record.steps)])
+        except (SubjectError, OSError) as error:
+            return State.FAILED, f"it could not be undone now: {error}"
+
+    async def _close(self, record: Record, done: tuple[State, str] | None) -> HealReport:
+        if done is None:
+            return await self._other(record)
+        state, text = done
+        cluster = self._opened.get(record.cluster)
+        if cluster is not None and state is State.HEALED:
+            state, text = await self._verify(cluster, record, text)
+        if record.id in self._claimed:
+            self._claimed.discard(record.id)
+            self._journal.close_fault(record.id, state, text)
+        return _report(record, state, text)
+
+    async def _other(self, record: Record) -> HealReport:
+        """Wait for what comes of another process's healing; take it over if that process dies."""
+        deadline = time.monotonic() + OTHER_S
+        while True:
+            now = self._journal.get(record.id)
+            if now is None:
+                return _report(record, State.AMBIGUOUS, "it is no longer in the journal")
+            if not now.open:
+                return _report(now, now.state, now.outcome or "")
+            if not now.being_healed and (done := await self._undo(now)) is not None:
+                self._verify_until = time.monotonic() + VERIFY_S
+                return await self._close(now, done)
+            if time.monotonic() > deadline:
+                return _report(now, now.state, "another process has been healing it for too long")
+            await asyncio.sleep(_LOOK_S)
+
+    async def _cluster(self, cluster_id: str) -> Cluster | None:
+        if cluster_id not in self._opened:
+            opened = await self.clusters.enter_async_context(self._open(cluster_id))
+            self._opened[cluster_id] = opened
+        return self._opened[cluster_id]
+
+    async def _verify(self, cluster: Cluster, record: Record, text: str) -> tuple[State, str]:
+        """See, by the database's own word, that the same members are there and well."""
+        while True:
+            picture = await cluster.subject.observe()
+            others = [
+                other
+                for other in self._journal.open_faults()
+                if other.cluster == record.cluster and other.id not in self._claimed
+            ]
+            problems = _own_problems(picture, record) if others else _problems(picture)
+            if not problems:
+                return _judged(picture, record, text, others)
+            if time.monotonic() > self._verify_until:
+                return State.FAILED, f"{text}; but after {VERIFY_S:g} s: {'; '.join(problems)}"
+            await asyncio.sleep(_LOOK_S)
 
 
-def _sum(reports: list[UndoReport]) -> tuple[State, str]:
+async def _undo_step(step: Step, cluster: Cluster) -> UndoReport:
+    try:
+        return await step.undo(cluster.runtime)
+    except (SubjectError, OSError) as error:
+        return UndoReport(Undone.FAILED, f"{step.node}: {error}")
+
+
+def _sum(reports: Sequence[UndoReport]) -> tuple[State, str]:
     text = "; ".join(report.text for report in reports) or "there was nothing to undo"
     outcomes = {report.outcome for report in reports}
     if Undone.FAILED in outcomes:
@@ -97,29 +160,36 @@ def _sum(reports: list[UndoReport]) -> tuple[State, str]:
     return (State.AMBIGUOUS if Undone.AMBIGUOUS in outcomes else State.HEALED), text
 
 
-async def _verify(cluster: Cluster, record: Record, text: str) -> tuple[State, str]:
-    """See, by the database's own word, that the same members are there and well."""
-    deadline = time.monotonic() + VERIFY_S
-    while True:
-        picture = await cluster.subject.observe()
-        present = {node.name: node.member_id for node in picture.nodes}
-        if picture.state is ClusterState.HEALTHY:
-            strangers = [
-                name for name, member in record.members.items() if member and present.get(name) != member
-            ]
-            if strangers:
-                return State.AMBIGUOUS, f"{text}; but {', '.join(strangers)} is not the member it was before"
-            return State.HEALED, f"{text}; all members are healthy"
-        if time.monotonic() > deadline:
-            return State.FAILED, f"{text}; but after {VERIFY_S:g} s: {'; '.join(picture.problems)}"
-        await asyncio.sleep(_LOOK_S)
+def _problems(picture: Picture) -> list[str]:
+    if picture.state is ClusterState.HEALTHY:
+        return []
+    return list(picture.problems) or [f"the cluster is {picture.state}"]
 
 
-async def _wait_for_other(journal: Journal, record: Record) -> HealReport:
-    """Somebody else (the healer, another operator) is healing it: wait for what comes of it."""
-    deadline = time.monotonic() + VERIFY_S + 5
-    while True:
-        now = journal.get(record.id) or record
-        if not now.open or time.monotonic() > deadline:
-            return HealReport(now.id, now.kind, now.nodes, now.state, now.outcome or "somebody is healing it")
-        await asyncio.sleep(_LOOK_S)
+def _own_problems(picture: Picture, record: Record) -> list[str]:
+    """What is wrong with the fault's own nodes: all that can be judged while another fault is open."""
+    return [
+        f"{node.name}: {node.process.raw}"
+        for node in picture.nodes
+        if node.name in record.nodes and node.process.state in (ProcessState.EXITED, ProcessState.PAUSED)
+    ]
+
+
+def _judged(picture: Picture, record: Record, text: str, others: Sequence[Record]) -> tuple[State, str]:
+    present = {node.name: node.member_id for node in picture.nodes}
+    asked = record.nodes if others else record.members
+    strangers = [
+        name
+        for name, member in record.members.items()
+        if name in asked and member and present.get(name) not in ((None, member) if others else (member,))
+    ]
+    if strangers:
+        return State.AMBIGUOUS, f"{text}; but {', '.join(strangers)} is not the member it was before"
+    if others:
+        still = ", ".join(f"{other.id} ({other.kind} on {', '.join(other.nodes)})" for other in others)
+        return State.HEALED, f"{text}; the rest of the cluster was not judged: fault {still} is still open"
+    return State.HEALED, f"{text}; all members are healthy"
+
+
+def _report(record: Record, state: State, text: str) -> HealReport:
+    return HealReport(record.id, record.kind, record.nodes, state, text)

@@ -9,12 +9,15 @@ import sqlite3
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from subjects.base import Identity
+from subjects.base import Identity, ProcessState
+from subjects.runtimes import identity
+from subjects.runtimes.filelock import locked
 from tools.faults.steps import Step, from_json
 from tools.incidents.database import connect
 
@@ -23,15 +26,15 @@ CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, kind TEXT NOT NULL, nodes TEXT NOT NULL,
     steps TEXT NOT NULL, members TEXT NOT NULL, prediction TEXT NOT NULL, owner TEXT NOT NULL,
     ttl_s REAL NOT NULL, state TEXT NOT NULL, planned REAL NOT NULL, injected REAL, injected_at REAL,
-    effect_at REAL, effect TEXT, healed REAL, outcome TEXT, healer TEXT, claimed REAL, watched_by TEXT
+    effect_at REAL, effect TEXT, healed REAL, outcome TEXT, healer TEXT, watched_by TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS fault_steps (
     n INTEGER PRIMARY KEY, fault INTEGER NOT NULL REFERENCES faults, wall REAL NOT NULL, text TEXT NOT NULL
 ) STRICT;
 """
 
-CLAIM_S = 30.0
-"""A heal that was begun so long ago and not ended was begun by a process that is dead."""
+ACT_TIMEOUT_S = 20.0
+"""The longest act, a graceful stop, takes 10 s."""
 
 
 class State(StrEnum):
@@ -78,11 +81,28 @@ class Record:
     healed: float | None
     outcome: str | None
     watched_by: str | None = field(default=None)
+    healer: Identity | None = None
+    """The process that is healing it, or that healed it."""
 
     @property
     def open(self) -> bool:
         """Whether it still has to be undone."""
         return self.state in OPEN
+
+    @property
+    def takes_votes(self) -> bool:
+        """Whether its nodes count for the majority no longer while it is open."""
+        return bool(self.prediction.get("votes_lost"))
+
+    @property
+    def being_healed(self) -> bool:
+        """Whether a living process is healing it."""
+        return self.state is State.HEALING and _runs(self.healer)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the operator that answers for it is dead."""
+        return not _runs(self.owner)
 
     @property
     def expires(self) -> float:
@@ -95,6 +115,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
+        self._path = path
         self._db = connect(path)
         self._db.row_factory = sqlite3.Row
         self._db.executescript(_TABLES)
@@ -103,6 +124,13 @@ class Journal:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def acting(self) -> AbstractAsyncContextManager[None]:
+        """Hold while the world is changed: of operators and healers only one at a time breaks or mends.
+
+        The kernel gives the lock back when its holder is killed.
+        """
+        return locked(self._path.with_name("faults.lock"), ACT_TIMEOUT_S)
 
     def plan(
         self,
@@ -128,7 +156,7 @@ class Journal:
                     json.dumps([step.to_json() for step in steps]),
                     json.dumps(dict(members)),
                     json.dumps(dict(prediction)),
-                    json.dumps([owner.kind, owner.id, owner.started]),
+                    _written(owner),
                     ttl_s,
                     State.PLANNED,
                     time.time(),
@@ -146,14 +174,17 @@ class Journal:
         self._set(fault, effect=text, effect_at=at)
         self.note(fault, f"effect seen: {text}")
 
-    def claim(self, fault: int, healer: str) -> bool:
-        """Take the undo of an open fault upon oneself; False when somebody else is at it or it is closed."""
-        now = time.time()
+    def claim(self, fault: int, healer: Identity) -> bool:
+        """Take the undo of an open fault upon oneself; False when it is closed or somebody alive is at it."""
         with self._lock:
+            row = self._db.execute("SELECT state, healer FROM faults WHERE id = ?", (fault,)).fetchone()
+            if row is None or row["state"] not in OPEN:
+                return False
+            if row["state"] == State.HEALING and _runs(_read(row["healer"])):
+                return False
             cursor = self._db.execute(
-                "UPDATE faults SET state = 'healing', healer = ?, claimed = ? WHERE id = ? AND"
-                " (state IN ('planned', 'injected', 'failed') OR (state = 'healing' AND claimed < ?))",
-                (healer, now, fault, now - CLAIM_S),
+                "UPDATE faults SET state = 'healing', healer = ? WHERE id = ? AND state = ? AND healer IS ?",
+                (_written(healer), fault, row["state"], row["healer"]),
             )
         return cursor.rowcount == 1
 
@@ -224,4 +255,17 @@ def _record(row: sqlite3.Row) -> Record:
         healed=row["healed"],
         outcome=row["outcome"],
         watched_by=row["watched_by"],
+        healer=_read(row["healer"]),
     )
+
+
+def _written(known: Identity) -> str:
+    return json.dumps([known.kind, known.id, known.started])
+
+
+def _read(text: str | None) -> Identity | None:
+    return None if text is None else Identity(*json.loads(text))
+
+
+def _runs(known: Identity | None) -> bool:
+    return known is not None and identity.state(known) is not ProcessState.EXITED

@@ -3,17 +3,16 @@
 import asyncio
 import contextlib
 import math
-import os
 import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from subjects.base import Cluster, Identity, Picture, ProcessState
-from subjects.clusters import open_by_id
+from subjects.base import Cluster, Picture
+from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
 from subjects.runtimes.keeper import spawn
@@ -22,7 +21,7 @@ from tools.errors import NothingToDo, Refused, UnknownNode
 from tools.faults import catalogue, guard, healer
 from tools.faults.catalogue import Fault, Settings, Target
 from tools.faults.effects import wait_for_effect
-from tools.faults.healing import HealReport, heal, heal_all
+from tools.faults.healing import HealReport, heal_all
 from tools.faults.journal import Journal, Record, State
 from tools.faults.steps import Step
 
@@ -54,7 +53,7 @@ class FaultService:
         self.injections: list[Injection] = []
         """What this session injected, in order."""
         self._random = random.Random(seed)  # noqa: S311 - a seed that repeats is what is wanted
-        self._owner = _own_identity()
+        self._owner = identity.own()
 
     def close(self) -> None:
         """Close the journal."""
@@ -83,23 +82,17 @@ class FaultService:
         before = await cluster.subject.observe()
         nodes = self._choose(cluster, before, fault, target)
         votes_lost = catalogue.takes_votes(fault, settings)
-        prediction = guard.predict(cluster.subject.name, before, fault, nodes, votes_lost=votes_lost)
+        prediction = guard.predict(
+            cluster.subject.name, before, fault, nodes, votes_lost=votes_lost, absent=self._absent(cluster)
+        )
         guard.check_quorum(prediction, allowed=allow_quorum_loss)
         announce(prediction.text)
         targets = [await _target(cluster, node) for node in nodes]
         value = fault.default if settings.value is None else settings.value
         steps = [step for target in targets for step in fault.steps(target, settings, value)]
-        number = await asyncio.to_thread(
-            self.journal.plan,
-            cluster=cluster.id,
-            kind=kind,
-            nodes=nodes,
-            steps=steps,
-            members={node.name: node.member_id for node in before.nodes},
-            prediction=asdict(prediction),
-            owner=self._owner,
-            ttl_s=settings.ttl_s,
-        )
+        async with self.journal.acting():
+            self._check_alone(several=several)  # another operator may have been quicker
+            number = self._plan(cluster, fault, settings, steps, before, prediction)
         await self._ensure_healer(number)
         planned: AbstractContextManager[None] = nullcontext()
         if fault.planned and monitor is not None:
@@ -126,30 +119,27 @@ class FaultService:
             raise NothingToDo(
                 "There is no open fault to heal.", "cluster_status tells what is wrong, if anything."
             )
-        return [
-            await heal(self.journal, record, cluster, self._owner.id)
-            for record in sorted(records, key=lambda each: -each.id)
-        ]
+        return await heal_all(self.journal, records, lambda _: nullcontext(cluster), self._owner)
 
     async def restore(self, *, orphans_only: bool = False) -> list[HealReport]:
         """Heal every open fault of the state folder, or those whose operator is dead. Can be repeated."""
         records = self.journal.open_faults()
         if orphans_only:
-            records = [each for each in records if not _alive(each.owner)]
-        return await heal_all(self.journal, records, self._open, f"restore {os.getpid()}")
+            records = [each for each in records if each.orphaned]
+        return await heal_all(self.journal, records, self._open, self._owner)
 
     async def heal_own(self) -> list[HealReport]:
         """Heal what this process injected and nobody has healed yet."""
         mine = [each for each in self.journal.open_faults() if each.owner == self._owner]
-        return await heal_all(self.journal, mine, self._open, self._owner.id)
+        return await heal_all(self.journal, mine, self._open, self._owner)
 
     def open_on(self, node: str) -> Record | None:
         """Return the open fault that was made for `node`, the latest first."""
         open_faults = sorted(self.journal.open_faults(), key=lambda each: -each.id)
         return next((each for each in open_faults if node in each.nodes), None)
 
-    async def _open(self, cluster_id: str) -> Cluster | None:
-        return await open_by_id(self._state, cluster_id)
+    def _open(self, cluster_id: str) -> AbstractAsyncContextManager[Cluster | None]:
+        return opened(self._state, cluster_id)
 
     def _check(self, cluster: Cluster, fault: Fault, settings: Settings, *, several: bool) -> None:
         able = catalogue.capability(fault, cluster.runtime, settings)
@@ -161,6 +151,9 @@ class FaultService:
             raise Refused(
                 f"value must be a number from 0 up ({fault.unit or 'not used'}), not {settings.value}."
             )
+        self._check_alone(several=several)
+
+    def _check_alone(self, *, several: bool) -> None:
         running = self.journal.open_faults()
         if running and not several:
             raise Refused(
@@ -191,17 +184,49 @@ class FaultService:
             return picture.leader
         return self._random.choice([store for store in stores if store != picture.leader])
 
+    def _absent(self, cluster: Cluster) -> set[str]:
+        """The nodes that an open fault takes from the majority, whether or not that is to be seen yet."""
+        return {
+            node
+            for each in self.journal.open_faults()
+            if each.cluster == cluster.id and each.takes_votes
+            for node in each.nodes
+        }
+
+    def _plan(
+        self,
+        cluster: Cluster,
+        fault: Fault,
+        settings: Settings,
+        steps: Sequence[Step],
+        before: Picture,
+        prediction: guard.Prediction,
+    ) -> int:
+        return self.journal.plan(
+            cluster=cluster.id,
+            kind=fault.kind,
+            nodes=list(dict.fromkeys(step.node for step in steps)),
+            steps=steps,
+            members={node.name: node.member_id for node in before.nodes},
+            prediction=asdict(prediction),
+            owner=self._owner,
+            ttl_s=settings.ttl_s,
+        )
+
     async def _do(self, cluster: Cluster, number: int, steps: Sequence[Step]) -> None:
-        wall, at = time.time(), time.monotonic()
+        """Take the steps, unless the plan was closed meanwhile: what nobody watches over is not done."""
         try:
-            for step in steps:
-                await step.do(cluster.runtime)
+            async with self.journal.acting():
+                record = self.journal.get(number)
+                if record is None or record.state is not State.PLANNED:
+                    raise Refused(f"Fault {number} was closed before it was injected: nothing was done.")
+                wall, at = time.time(), time.monotonic()
+                for step in steps:
+                    await step.do(cluster.runtime)
+                self.journal.injected(number, wall=wall, at=at)
         except (SubjectError, OSError) as error:
-            record = self.journal.get(number)
-            if record is not None:
-                await heal(self.journal, replace(record, state=State.PLANNED), cluster, self._owner.id)
+            await self.heal(cluster, number)
             raise Refused(f"The fault could not be injected, and was undone: {error}.") from error
-        await asyncio.to_thread(self.journal.injected, number, wall=wall, at=at)
 
     async def _ensure_healer(self, number: int) -> None:
         """Wait until a healer says in the journal that it watches over this fault; start one if need be."""
@@ -243,14 +268,3 @@ def _possible(cluster: Cluster) -> str:
         if catalogue.capability(fault, cluster.runtime).available
     ]
     return f"What can be done here: {', '.join(able)}." if able else "Nothing can be injected here."
-
-
-def _own_identity() -> Identity:
-    known = identity.identify(os.getpid())
-    if known is None:
-        raise NotReady("This process cannot see itself in the process table.")
-    return known
-
-
-def _alive(owner: Identity) -> bool:
-    return identity.state(owner) is not ProcessState.EXITED

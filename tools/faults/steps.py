@@ -145,7 +145,10 @@ class Restart(Step):
     identity: Identity
 
     async def do(self, runtime: Runtime) -> None:
-        """Stop and start."""
+        """Stop and start. StaleTarget when somebody else has restarted it already."""
+        view = await runtime.inspect(self.node)
+        if view.identity != self.identity:
+            raise StaleTarget(f"{self.node} is no longer {_name(self.identity)}: it was not stopped.")
         await runtime.stop(self.node)
         await runtime.start(self.node)
 
@@ -181,8 +184,23 @@ def _name(identity: Identity | None) -> str:
     return "something unknown" if identity is None else f"{identity.kind} {identity.id[:12]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown(Step):
+    """A step that another version of operator wrote: nothing is known of it, so nothing is touched."""
+
+    op: ClassVar[str] = "unknown"
+    raw: Mapping[str, Any]
+
+    async def undo(self, runtime: Runtime) -> UndoReport:  # noqa: ARG002 - nothing is touched
+        """Say who can undo it."""
+        known = self.raw.get("op")
+        return UndoReport(Undone.FAILED, f"{self.node}: only the operator that wrote {known!r} can undo it")
+
+
 def from_json(raw: Mapping[str, Any]) -> Step:
-    """Return the step that `to_json` wrote; KeyError for an op that this version doesn't know."""
+    """Return the step that `to_json` wrote; `Unknown` for an op that this version doesn't know."""
+    if raw["op"] not in _OPS:
+        return Unknown(str(raw.get("node", "")), raw)
     fields = {key: value for key, value in raw.items() if key != "op"}
     if "identity" in fields:
         fields["identity"] = Identity(**fields["identity"])

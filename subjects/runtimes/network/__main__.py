@@ -1,19 +1,21 @@
 """The network process: `python -m subjects.runtimes.network FOLDER FD …`, one listening socket a link.
 
 The supervisor holds the sockets and does nothing else than replace a worker that died, so that not even a
-connection attempt is refused in between. Both end when the cluster's folder is gone.
+connection attempt is refused in between. Both end when the cluster's folder is gone. A worker whose
+supervisor is dead goes on passing bytes; whoever next puts rules in force replaces both.
 """
 
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 import sys
 import time
 from pathlib import Path
 
-from subjects.runtimes import layout
+from subjects.runtimes import identity, layout
 from subjects.runtimes.network import rules
 from subjects.runtimes.network.dialers import who_dials
 from subjects.runtimes.network.proxy import Proxy
@@ -22,6 +24,8 @@ _LOOK_S = 0.5
 """How often the worker looks whether its folder is there and whether a signal to re-read was missed."""
 _MIN_LIFE_S = 0.2
 """A worker that lives shorter is not replaced in a tight loop."""
+MAX_FILES = 10_000
+"""More open files than the links of one cluster ever need; macOS takes no more than 10,240."""
 
 
 def main() -> None:
@@ -37,6 +41,8 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a worker takes it over once it listens to it
+    _allow_connections()
     while (folder / "cluster.json").exists():
         began = time.monotonic()
         child = os.fork()
@@ -45,6 +51,7 @@ def main() -> None:
             asyncio.run(_work(folder, sockets))
             os._exit(0)
         os.waitpid(child, 0)
+        child = 0
         if time.monotonic() - began < _MIN_LIFE_S:
             time.sleep(_MIN_LIFE_S)
 
@@ -53,7 +60,9 @@ async def _work(folder: Path, sockets: list[socket.socket]) -> None:
     cluster = layout.load(folder)
     if cluster is None:
         return
-    proxy = Proxy(lambda address: who_dials(folder, [node.name for node in cluster.nodes], address))
+    me = identity.own()
+    names = [node.name for node in cluster.nodes]
+    proxy = Proxy(lambda addresses: who_dials(folder, names, addresses))
     reread = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reread.set)
     in_force, wanted = rules.read_rules(folder)
@@ -61,7 +70,7 @@ async def _work(folder: Path, sockets: list[socket.socket]) -> None:
     for link, listening in zip(cluster.links, sockets, strict=True):
         listening.setblocking(False)
         await proxy.serve(link, listening)
-    layout.write_json(folder / "network.worker", {"pid": os.getpid()})
+    layout.write_json(folder / "network.worker", {"pid": int(me.id), "started": me.started})
     rules.write_applied(folder, in_force)
     while (folder / "cluster.json").exists():
         with contextlib.suppress(TimeoutError):
@@ -72,6 +81,14 @@ async def _work(folder: Path, sockets: list[socket.socket]) -> None:
             proxy.apply(wanted)
             in_force = generation
             rules.write_applied(folder, generation)
+
+
+def _allow_connections() -> None:
+    """Take all the open files that we may: a cut holds every connection that is asked for meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":

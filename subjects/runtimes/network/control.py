@@ -13,26 +13,79 @@ from pathlib import Path
 from subjects.base import Identity, LinkRule, ProcessState
 from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout
+from subjects.runtimes.filelock import locked
 from subjects.runtimes.keeper import spawn
 from subjects.runtimes.network import rules
 from subjects.runtimes.ports import HOST
 
-APPLY_TIMEOUT_S = 3.0
+MODULE = "subjects.runtimes.network"
+APPLY_TIMEOUT_S = 5.0
+LOCK_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 2.0
 _BACKLOG = 128
+_NUDGE_S = 0.1
 
 
 async def ensure(folder: Path, cluster: layout.Layout) -> None:
     """Start the network process unless it runs. One without its supervisor is replaced: connections break."""
-    if supervisor(folder) is not None:
-        return
-    stop(folder)
-    sockets = [await _listen(link.port) for link in cluster.links]
+    async with locked(folder / "network.lock", LOCK_TIMEOUT_S):
+        if supervisor(folder) is None:
+            await _start(folder, cluster)
+
+
+async def apply(folder: Path, cluster: layout.Layout, wanted: Sequence[LinkRule]) -> None:
+    """Put exactly `wanted` in force and wait until the worker says so. NotReady when it doesn't."""
+    await ensure(folder, cluster)
+    generation = rules.write_rules(folder, wanted)
+    deadline = time.monotonic() + APPLY_TIMEOUT_S
+    nudged = 0.0
+    while rules.read_applied(folder) < generation:
+        now = time.monotonic()
+        if now > deadline:
+            raise NotReady(
+                f"The network process did not take the rules within {APPLY_TIMEOUT_S:g} s; "
+                f"see {folder / 'network' / 'log'}."
+            )
+        if now - nudged > _NUDGE_S:  # again and again: a worker that is just being replaced hears nothing
+            nudged = now
+            _nudge(folder)
+        await asyncio.sleep(0.002)
+
+
+def supervisor(folder: Path) -> Identity | None:
+    """Return the supervisor if it runs."""
+    return _running(folder / "network.pid")
+
+
+def worker(folder: Path) -> Identity | None:
+    """Return the worker if it runs."""
+    return _running(folder / "network.worker")
+
+
+async def stop(folder: Path) -> None:
+    """End the network process, the supervisor first, and see that it has ended. Safe to call again."""
+    found = [supervisor(folder), worker(folder), *await asyncio.to_thread(_all, folder)]
+    known = list(dict.fromkeys(each for each in found if each is not None))
+    for each in known:
+        _signal(each, signal.SIGKILL)
+    for each in known:
+        await identity.wait_exit(each, STOP_TIMEOUT_S)
+    for name in ("network.pid", "network.worker", "network.applied"):
+        (folder / name).unlink(missing_ok=True)
+
+
+async def _start(folder: Path, cluster: layout.Layout) -> None:
+    await stop(folder)
+    sockets: list[socket.socket] = []
     try:
+        for link in cluster.links:
+            sockets.append(await _listen(link.port))  # noqa: PERF401 - those made so far must be closed
+        numbers = [each.fileno() for each in sockets]
         pid = await spawn(
-            [sys.executable, "-m", "subjects.runtimes.network", str(folder)]
-            + [str(each.fileno()) for each in sockets],
+            # -P: a folder `subjects` where operator happens to be run must not be taken for ours.
+            [sys.executable, "-P", "-m", MODULE, str(folder), *map(str, numbers)],
             folder / "network",
-            pass_fds=[each.fileno() for each in sockets],
+            pass_fds=numbers,
         )
     finally:
         for each in sockets:
@@ -43,63 +96,31 @@ async def ensure(folder: Path, cluster: layout.Layout) -> None:
     layout.write_json(folder / "network.pid", {"pid": pid, "started": started.started})
 
 
-async def apply(folder: Path, cluster: layout.Layout, wanted: Sequence[LinkRule]) -> None:
-    """Put exactly `wanted` in force and wait until the worker says so. NotReady when it doesn't."""
-    generation = rules.write_rules(folder, wanted)
-    await ensure(folder, cluster)
-    deadline = time.monotonic() + APPLY_TIMEOUT_S
-    _nudge(folder)
-    while rules.read_applied(folder) < generation:
-        if time.monotonic() > deadline:
-            raise NotReady(
-                f"The network process did not take the rules within {APPLY_TIMEOUT_S:g} s; "
-                f"see {folder / 'network' / 'log'}."
-            )
-        await asyncio.sleep(0.002)
-
-
-def supervisor(folder: Path) -> Identity | None:
-    """Return the supervisor if it runs."""
+def _running(file: Path) -> Identity | None:
     try:
-        raw = json.loads((folder / "network.pid").read_text())
+        raw = json.loads(file.read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     known = Identity("process", str(raw["pid"]), raw["started"])
     return None if identity.state(known) is ProcessState.EXITED else known
 
 
-def stop(folder: Path) -> None:
-    """End the network process, the supervisor first. Safe to call when there is none."""
-    known = supervisor(folder)
-    if known is not None:
-        _signal(known, signal.SIGKILL)
-    worker = _worker(folder)
-    if worker is not None:
-        _signal(worker, signal.SIGKILL)
-    (folder / "network.pid").unlink(missing_ok=True)
-    (folder / "network.applied").unlink(missing_ok=True)
-
-
-def _worker(folder: Path) -> Identity | None:
-    """Return the worker, if the process with its pid is one: its command line names this folder."""
-    try:
-        pid = int(json.loads((folder / "network.worker").read_text())["pid"])
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
+def _all(folder: Path) -> list[Identity]:
+    """Find this cluster's network processes by their command line, those that nobody wrote down too."""
     import psutil
 
-    try:
-        if str(folder) not in psutil.Process(pid).cmdline():
-            return None
-    except psutil.Error:
-        return None
-    return identity.identify(pid)
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        argv = process.info["cmdline"] or []
+        if MODULE in argv and argv[argv.index(MODULE) + 1 :][:1] == [str(folder)]:
+            found.append(identity.identify(process.pid))
+    return [each for each in found if each is not None]
 
 
 def _nudge(folder: Path) -> None:
-    worker = _worker(folder)
-    if worker is not None:
-        _signal(worker, signal.SIGHUP)
+    known = worker(folder)
+    if known is not None:
+        _signal(known, signal.SIGHUP)
 
 
 def _signal(target: Identity, number: signal.Signals) -> None:

@@ -1,0 +1,36 @@
+"""A lock on a file, for what only one process of a machine may do at a time.
+
+The kernel gives it back when its holder dies, however it dies: no lock outlives a `kill -9`.
+"""
+
+import asyncio
+import fcntl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from subjects.errors import NotReady
+
+_LOOK_S = 0.005
+
+
+@asynccontextmanager
+async def locked(path: Path, timeout_s: float) -> AsyncIterator[None]:
+    """Hold the file's lock. NotReady when somebody else holds it for longer than `timeout_s`."""
+    with path.open("a") as handle:
+        deadline = time.monotonic() + timeout_s
+        while not try_lock(handle.fileno()):
+            if time.monotonic() > deadline:
+                raise NotReady(f"{path} has been locked by another operator for {timeout_s:g} s.")
+            await asyncio.sleep(_LOOK_S)
+        yield
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an open file, without waiting; False when somebody else holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
