@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import json
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from agent.session import Session, open_session
 from agent.setup import Setup
 from agent.transcript import read
 from subjects.errors import NotReady
+from tests.standins.mcp_wire_standin import operator_mcp
 from tools.events import Event
 from tools.registry import Effect
 
@@ -139,72 +137,16 @@ async def test_without_the_package_it_says_what_to_install(
         await offer(Setup(state_dir=tmp_path), Quiet())
 
 
-@contextlib.asynccontextmanager
-async def on_stdio(state: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "agent.cli",
-        "mcp",
-        "--state-dir",
-        str(state),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "PYTHONWARNINGS": "ignore"},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def say(process: asyncio.subprocess.Process, **message: Any) -> None:
-    assert process.stdin is not None
-    process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
-    await process.stdin.drain()
-
-
-async def hear(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    assert process.stdout is not None
-    return json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
-
-
-async def greet(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    client = {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "t", "version": "0"},
-    }
-    await say(process, id=1, method="initialize", params=client)
-    answer = await hear(process)
-    await say(process, method="notifications/initialized")
-    return answer
-
-
 async def test_over_real_stdio_every_line_is_the_protocol_s_and_the_end_is_clean(tmp_path: Path) -> None:
-    async with on_stdio(tmp_path / "state") as process:
-        answer = await greet(process)
-        assert answer["result"]["serverInfo"]["name"] == "operator"
-        await say(process, id=2, method="tools/call", params={"name": "cluster_status", "arguments": {}})
-        called = await hear(process)
-        assert called["id"] == 2
-        assert called["result"]["content"][0]["text"].startswith("[E1] ")
+    async with operator_mcp(tmp_path / "state") as wire:
+        assert (await wire.call("cluster_status")).startswith("[E1] ")
 
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        left = await asyncio.wait_for(process.stdout.read(), 20)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
-        assert left == b""
+        assert await wire.hang_up() == b""
+        assert wire.process.returncode == 0
 
 
 async def test_a_terminated_server_ends_though_its_client_still_holds_the_line(tmp_path: Path) -> None:
-    async with on_stdio(tmp_path / "state") as process:
-        await greet(process)
+    async with operator_mcp(tmp_path / "state") as wire:
+        wire.process.send_signal(signal.SIGTERM)
 
-        process.send_signal(signal.SIGTERM)
-
-        assert await asyncio.wait_for(process.wait(), 20) == 1
+        assert await asyncio.wait_for(wire.process.wait(), 20) == 1
