@@ -92,7 +92,7 @@ def fails(status: int, **more: Any) -> Fails:
 
 def spend_cap() -> Fails:
     """The account's budget is spent: a 429 without retry-after, and with this code."""
-    return fails(429, message="spend limit reached", code="enforced_spend_limit_reached")
+    return fails(429, message="stopped for today", code="enforced_spend_limit_reached")
 
 
 @dataclass

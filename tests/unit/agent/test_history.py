@@ -107,6 +107,7 @@ def test_what_was_interrupted_keeps_whole_words_and_drops_calls_and_unsigned_thi
     cut = [note("hm"), text("Whole."), text(" \n"), call("smash")]
 
     assert keepable(cut, "interrupted") == (text_block("Whole."),)
+    assert keepable(cut[:2], "interrupted") == (text_block("Whole."),), "thinking may be unsigned"
     assert keepable(cut, "refusal") == ()
     assert len(keepable(cut, "tool_use")) == 3
 
