@@ -6,11 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from tools.load.workloads import Operation
 
+SENT_BY = 0.75
+"""The share of its deadline by which an operation is sent, if at all. One that is sent at the last moment
+ends late and has used what the next one needed: then too much load would get nothing done at all."""
+
 Perform = Callable[[Operation, float, float], Awaitable[None]]
 """Does one operation, given when it was due and its deadline; never raises for one that fails."""
 
 Miss = Callable[[Operation], None]
-"""Told of an operation whose deadline passed before it could be sent."""
+"""Told of an operation that could not be sent in time."""
 
 
 class OpenLoop:
@@ -31,10 +35,11 @@ class OpenLoop:
         self._miss = miss
         self._interval = 1 / rate
         self._deadline_s = deadline_s
+        self._sent_by_s = deadline_s * SENT_BY
         self._max_in_flight = max_in_flight
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting: deque[tuple[Operation, float]] = deque()
-        """Due but not sent; bounded, since each leaves when its deadline passes."""
+        """Due but not sent; bounded, since each leaves when it is too late to be sent."""
         self._pacer: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -73,7 +78,7 @@ class OpenLoop:
         now = asyncio.get_running_loop().time()
         while self._waiting:
             operation, due = self._waiting[0]
-            if due + self._deadline_s <= now:
+            if due + self._sent_by_s <= now:
                 self._waiting.popleft()
                 self._miss(operation)
             elif len(self._tasks) < self._max_in_flight:

@@ -27,7 +27,7 @@ class LoadSettings:
     deadline_s: float = 2.0
     """From when an operation is due; what is not done by then counts as a timeout."""
     max_in_flight: int = 128
-    """The most operations under way at once; others wait their turn until their deadline."""
+    """The most operations under way at once; others wait their turn, and time out if it does not come."""
 
     def checked(self) -> "LoadSettings":
         """Return these settings with the workload's name in capitals; ToolError if they make no sense."""

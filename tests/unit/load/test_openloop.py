@@ -119,6 +119,20 @@ async def test_what_cannot_be_sent_in_time_is_counted_and_does_not_pile_up() -> 
     assert counted.done == 0
 
 
+async def test_asking_too_much_gets_what_there_is_not_nothing() -> None:
+    async def slowly() -> None:
+        await asyncio.sleep(0.04)
+
+    # Four at a time, 40 ms each: a hundred a second. Whoever sends what is about to be too late gets none.
+    counted = Counted(slowly)
+    async with running(counted, rate=300, deadline_s=0.4, room=4):
+        await until(lambda: counted.drawn >= 300)
+        counted.done = 0
+        await until(lambda: counted.drawn >= 600)
+
+    assert counted.done > 50
+
+
 async def test_a_pause_ends_all_that_was_due_and_begins_nothing() -> None:
     async def briefly() -> None:
         await asyncio.sleep(0.05)
