@@ -1,0 +1,161 @@
+"""The report of one incident: everything that is known of it, as data that every format is made of."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from tools.incidents.record import Incident, State
+
+Format = Literal["md", "json", "html"]
+
+
+def render(incident: Incident, form: Format) -> str:
+    """Return the incident's report as Markdown, JSON or one HTML file; figures are the same in all."""
+    data = report(incident)
+    match form:
+        case "json":
+            return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+        case "md":
+            from tools.incidents.report_markdown import markdown
+
+            return markdown(data)
+        case "html":
+            from tools.incidents.report_html import html
+
+            return html(data)
+
+
+def report(incident: Incident) -> dict[str, Any]:
+    """Return the report as JSON. Seconds count from the first signal; None is `not measured`."""
+    figures = incident.figures
+    windows = _windows(figures.get("windows") or (), incident.opened)
+    load = figures.get("load") or {}
+    return {
+        "incident": incident.id,
+        "cluster": incident.cluster,
+        "state": incident.state.value,
+        "opened": _utc(incident.opened),
+        "nodes": list(incident.nodes),
+        "invariants": list(incident.invariants),
+        "summary": _summary(incident),
+        "impact": _impact(incident, windows, load),
+        "marks": _marks(incident),
+        "timeline": [
+            {
+                "seconds": round(entry.wall - incident.opened, 3),
+                "utc": _utc(entry.wall),
+                "source": entry.source,
+                "kind": entry.kind,
+                "node": entry.node,
+                "text": entry.text,
+                "evidence": entry.evidence,
+            }
+            for entry in incident.entries
+        ],
+        "who_knew_when": [
+            {
+                "who": knower.who,
+                "seconds": None if knower.seconds is None else round(knower.seconds, 3),
+                "measured": knower.measured,
+                "how": knower.how,
+            }
+            for knower in incident.knew
+        ],
+        "load": {name: load[name] for name in ("before", "during", "after") if name in load},
+        "windows": windows,
+        "diagnosis": dict(incident.diagnosis) if incident.diagnosis else None,
+        "evidence": dict(figures.get("evidence") or {}),
+        "injected": figures.get("injected"),
+        "prediction": figures.get("prediction"),
+        "undo": {**(figures.get("undo") or {}), "text": incident.heal_text or None},
+        "writes": figures.get("writes"),
+        "next": _next(incident),
+    }
+
+
+def _summary(incident: Incident) -> str:
+    parts = [f"On {_utc(incident.opened)} {incident.text}."]
+    diagnosis = incident.diagnosis
+    if diagnosis:
+        held = "" if diagnosis.get("verified") else " This was not verified."
+        cause, sure = str(diagnosis["root_cause"]).rstrip("."), diagnosis.get("confidence")
+        parts.append(f"Root cause ({sure} confidence): {cause}.{held}")
+    else:
+        parts.append("It was not diagnosed.")
+    match incident.state:
+        case State.RECOVERED:
+            seconds = (incident.recovered or incident.opened) - incident.opened
+            parts.append(f"All views were well again {seconds:.1f} s after the first signal.")
+        case State.UNWATCHED:
+            parts.append("The watching ended before a recovery was seen.")
+        case State.OPEN:
+            parts.append("It is not over.")
+    return " ".join(parts)
+
+
+def _impact(
+    incident: Incident, windows: Sequence[Mapping[str, Any]], load: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what clients felt: over the windows from just before the first signal to the recovery."""
+    until = None if incident.recovered is None else incident.recovered - incident.opened
+    inside = [w for w in windows if w["seconds"] >= 0 and (until is None or w["seconds"] <= until + 1.0)]
+    p99s = [w["p99_ms"] for w in inside if w["p99_ms"] is not None]
+    return {
+        "seconds_open": None if until is None else round(until, 3),
+        "seconds_measured": len(inside) if windows else None,
+        "seconds_with_errors": sum(w["errors"] > 0 for w in inside) if windows else None,
+        "failed_operations": sum(w["errors"] for w in inside) if windows else None,
+        "fewest_ops_in_a_second": min((w["operations"] for w in inside), default=None),
+        "worst_p99_ms": max(p99s, default=None),
+        "longest_stall_s": load.get("longest_stall_s"),
+        "acknowledged_writes": load.get("acknowledged_writes"),
+        "acknowledged_writes_lost": load.get("acknowledged_writes_lost"),
+        "came_back": incident.reopened,
+    }
+
+
+def _marks(incident: Incident) -> dict[str, float | None]:
+    """Return when things happened, in seconds after the first signal."""
+    given = incident.figures.get("marks") or {}
+    walls = {
+        "injected": given.get("injected"),
+        "first_signal": incident.opened,
+        "detected": given.get("detected"),
+        "healed": given.get("healed") or incident.healed,
+        "recovered": given.get("recovered") or incident.recovered,
+    }
+    return {name: None if wall is None else round(wall - incident.opened, 3) for name, wall in walls.items()}
+
+
+def _windows(windows: Sequence[Mapping[str, Any]], opened: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "seconds": round(window["wall"] - opened, 2),
+            "operations": window["operations"],
+            "errors": window["errors"],
+            "p50_ms": window["p50_ms"],
+            "p99_ms": window["p99_ms"],
+        }
+        for window in windows
+    ]
+
+
+def _next(incident: Incident) -> list[str]:
+    """Return what to do: the diagnosis' advice, then what the incident itself asks for."""
+    steps = list((incident.diagnosis or {}).get("suggested_actions") or ())
+    if incident.diagnosis is None:
+        steps.append("Diagnose it while evidence is fresh.")
+    if incident.state is not State.RECOVERED:
+        steps.append("Look whether the cluster is well now: no recovery was seen.")
+    if incident.reopened:
+        steps.append(f"Find out why it came back {incident.reopened} time(s) by itself.")
+    usual = next((knower for knower in incident.knew if not knower.measured and knower.seconds), None)
+    if usual is not None:
+        rule = f"the usual rule {usual.who} speaks after {usual.seconds:g} s ({usual.how})"
+        steps.append(f"Compare with your alerting: {rule}.")
+    return steps
+
+
+def _utc(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,67 @@
+"""How figures and names are written in reports, in Markdown and HTML alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NOT_MEASURED = "not measured"
+
+IMPACT = (
+    ("seconds_open", "From first signal to recovery", "s"),
+    ("seconds_measured", "Seconds in which the load was measured", ""),
+    ("seconds_with_errors", "of these with failed operations", ""),
+    ("failed_operations", "Failed operations", ""),
+    ("fewest_ops_in_a_second", "Fewest operations in a second", ""),
+    ("worst_p99_ms", "Worst p99 of a second", "ms"),
+    ("longest_stall_s", "Longest time without any success", "s"),
+    ("acknowledged_writes", "Acknowledged writes", ""),
+    ("acknowledged_writes_lost", "of these lost", ""),
+    ("came_back", "Came back by itself", "times"),
+)
+
+MARKS = (
+    ("injected", "Fault injected"),
+    ("first_signal", "First signal"),
+    ("detected", "Detected"),
+    ("healed", "Healed"),
+    ("recovered", "Recovered"),
+)
+
+LOAD_COLUMNS = (
+    ("ops_per_s", "Operations/s"),
+    ("p50_ms", "p50 ms"),
+    ("p99_ms", "p99 ms"),
+    ("errors", "Errors"),
+)
+
+
+def figure(value: Any, unit: str = "") -> str:
+    """Return a figure as it is shown; None is said, not written as nought."""
+    if value is None:
+        return NOT_MEASURED
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    number = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")
+    return f"{number} {unit}".strip()
+
+
+def seconds(value: float | None) -> str:
+    """Return seconds after the first signal, signed."""
+    return NOT_MEASURED if value is None else f"{value:+.3f} s"
+
+
+def alternatives(diagnosis: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """Return (cause, what rules it out) of a diagnosis."""
+    return [(str(item["cause"]), str(item["ruled_out_by"])) for item in diagnosis.get("ruled_out", ())]
+
+
+def conclusion(data: Mapping[str, Any]) -> str | None:
+    """Return what was injected beside what was concluded; None where nothing was injected."""
+    injected, diagnosis = data.get("injected"), data.get("diagnosis")
+    if not injected:
+        return None
+    said = "nothing"
+    if diagnosis:
+        nodes = ", ".join(diagnosis.get("nodes") or ()) or "no node"
+        said = f"{diagnosis['kind']} of {nodes}"
+    where = ", ".join(injected["nodes"]) or "no node"
+    return f"Injected was {injected['kind']} on {where}; concluded was {said}."
