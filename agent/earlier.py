@@ -47,7 +47,7 @@ def _evidence(header: Header, entries: Sequence[Entry]) -> Iterator[Evidence]:
     offset = time.monotonic() - time.time()
     for entry in entries:
         wall = header.made + entry.t
-        event = from_entry(entry.data) if entry.type == "event" else None
+        event = from_entry(entry.data) if entry.data.get("name") == SignalSeen.__name__ else None
         if entry.type == "outcome" and entry.data.get("evidence"):
             evidence_id, data = str(entry.data["evidence"]), entry.data
             text = str(data.get("text", "")).removeprefix(f"[{evidence_id}] ")

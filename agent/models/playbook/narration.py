@@ -9,6 +9,8 @@ from agent.models.playbook.record import Seen
 
 def tell(seen: Seen) -> str:
     """Say what a result holds, with its evidence id."""
+    if seen.refused:
+        return words.sentence(f"{seen.tool} was not let through: {seen.refused}")
     teller = _TELLERS.get(seen.tool)
     told = teller(seen) if teller else ""
     if seen.ok:
@@ -51,14 +53,16 @@ def fault(seen: Seen) -> str:
     """Say what was injected, what was predicted and whether it was seen to have happened."""
     data = seen.data
     nodes, role = data.get("nodes") or [data.get("node")], data.get("role")
+    predicted = words.sentence(f"Prediction: {data['prediction']}" if data.get("prediction") else "")
     if not nodes[0]:
-        return ""
-    who = f"{words.listed(nodes)}{f', a {role},' if isinstance(role, str) else ''}"
+        return predicted and words.joined(f"No node was touched{words.cite(seen.evidence)}.", predicted)
+    article = "the" if role == "leader" else "a"
+    who = f"{words.listed(nodes)}{f', {article} {role},' if isinstance(role, str) else ''}"
     did = "was killed" if seen.tool == "store_kill" else f"has the fault {data.get('kind') or 'injected'}"
     verified = {True: ", which was verified", False: ", but its effect was not seen"}
     return words.joined(
         f"{who} {did}{verified.get(data.get('verified', None), '')}{words.cite(seen.evidence)}.",
-        words.sentence(f"Prediction: {data['prediction']}" if data.get("prediction") else ""),
+        predicted,
     )
 
 

@@ -85,7 +85,8 @@ def _kill(record: Record) -> Step:
     node = settings(record.request).target
     done = record.tried("store_kill")
     if done is None:
-        return Step(f"I kill {node or 'a store'}.", "store_kill", given(target=node))
+        named = {None: "a store", "random": "a store", "leader": "the leader", "follower": "a follower"}
+        return Step(f"I kill {named.get(node, node)}.", "store_kill", given(target=node))
     again = "Say `restart it` to bring it back." if done.ok else ""
     return Step(joined(tell(done), again))
 

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.models.base import Block, Message
+from agent.remarks import remark
 
 _EVIDENCE = re.compile(r"^\[([A-Z]+\d+)\] ")
-_INTERJECTED = "The person says, while you work: "
+_INTERJECTED = remark("meanwhile", text="")
 """How agent.turn tells the model what was typed meanwhile."""
+
+_BEFORE, _AFTER = remark("refused", reason="\0").split("\0")
+"""What stands around the reason in the result of a call that was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,13 @@ class Seen:
     def injected(self) -> bool:
         """Whether it put a fault in force, also one whose effect was not seen in time."""
         return self.tool in {"store_kill", "fault_inject"} and (self.ok or "fault" in self.data)
+
+    @property
+    def refused(self) -> str:
+        """Why the call was not let through; empty if it was."""
+        if not self.text.startswith(_BEFORE):
+            return ""
+        return self.text.removeprefix(_BEFORE).removesuffix(_AFTER)
 
     @property
     def error(self) -> str:
@@ -119,7 +130,7 @@ def _read_user(reading: _Reading, content: Iterable[Block]) -> None:
 
 def _interjections(content: Iterable[Block]) -> list[str]:
     parts = "\n\n".join(block.get("text", "") for block in content).split("\n\n")
-    return [part.removeprefix(_INTERJECTED) for part in parts if part.startswith(_INTERJECTED)]
+    return [part.removeprefix(_INTERJECTED).strip() for part in parts if part.startswith(_INTERJECTED)]
 
 
 def _seen(block: Block, call: Block | None) -> Seen:

@@ -1,5 +1,6 @@
 """The playbook drives the real loop through the demo, and answers from the record or not at all."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from agent.models.base import Message, Reply, Request
 from agent.models.playbook import PlaybookModel
+from agent.remarks import remark
 from tools.evidence.ledger import Ledger
 
 DIAGNOSIS = {
@@ -115,22 +117,23 @@ class Talk:
         return events[-1]
 
     def _run(self, reply: Reply, interjected: str) -> None:
-        import json
-
         assert len({call.id for call in reply.calls}) == len(reply.calls)
         blocks = []
         for call in reply.calls:
             self.calls.append((call.name, call.arguments))
-            result = self.results.get(call.name, {})
-            ok = bool(result.get("ok", True))
-            text = json.dumps({"ok": ok, **result})
-            evidence = self.ledger.add(call.name, text)
-            block = {"type": "tool_result", "tool_use_id": call.id, "content": f"[{evidence.id}] {text}"}
+            ok, text = self._result(call.name)
+            block = {"type": "tool_result", "tool_use_id": call.id, "content": text}
             blocks.append(block if ok else {**block, "is_error": True})
         self.messages.append(Message("user", tuple(blocks)))
         if interjected:
             said = {"type": "text", "text": f"The person says, while you work: {interjected}"}
             self.messages.append(Message("system", (said,)))
+
+    def _result(self, name: str) -> tuple[bool, str]:
+        result = self.results.get(name, {})
+        ok = bool(result.get("ok", True))
+        text = json.dumps({"ok": ok, **result})
+        return ok, f"[{self.ledger.add(name, text).id}] {text}"
 
     @property
     def tools(self) -> Sequence[str]:
@@ -196,12 +199,19 @@ async def test_a_cluster_that_does_not_start_ends_the_demo_before_any_harm() -> 
 
 
 async def test_a_refused_kill_ends_the_demo_and_heals_nothing() -> None:
-    talk = Talk({"store_kill": {"ok": False, "error": "Refused: nobody to ask"}})
+    class Refusing(Talk):
+        def _result(self, name: str) -> tuple[bool, str]:
+            if name == "store_kill":
+                return False, remark("refused", reason="the person said no: not today")
+            return super()._result(name)
+
+    talk = Refusing()
 
     end = await talk.ask("run the chaos demo")
 
     assert talk.tools[-1] == "store_kill"
-    assert "nobody to ask" in end
+    assert "store_kill was not let through: the person said no: not today." in end
+    assert "another way" not in end  # those words are for a model
 
 
 async def test_without_load_the_demo_goes_on_and_says_what_will_be_missing() -> None:
