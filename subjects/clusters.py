@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from subjects.base import Cluster, Scope
 from subjects.errors import BadSetup
 from subjects.state import StateFolder
+
+if TYPE_CHECKING:
+    from subjects.etcd.client import Access
 
 SUBJECTS = ("etcd", "tikv")
 RUNTIMES = ("process", "docker")
@@ -86,11 +89,15 @@ async def find_cluster(state: StateFolder) -> Cluster | None:
     return None
 
 
-async def attach(subject: str, endpoints: Sequence[str], access: "object | None" = None) -> Cluster:
+async def attach(subject: str, endpoints: Sequence[str], access: "Access | None" = None) -> Cluster:
     """Return a cluster that somebody else runs, read-only. Unreachable when no endpoint answers."""
-    from subjects.runtimes.attach import attach_etcd, attach_tikv
+    if subject == "tikv":
+        from subjects.tikv.attach import attach as attach_tikv
 
-    return await (attach_tikv if subject == "tikv" else attach_etcd)(endpoints, access)
+        return await attach_tikv(endpoints)
+    from subjects.etcd.attach import attach as attach_etcd
+
+    return await attach_etcd(endpoints, access)
 
 
 async def _process_cluster(subject: str, folder: Path) -> Cluster:

@@ -78,9 +78,12 @@ class EtcdClient:
 
     def __init__(self, access: Access | None = None) -> None:
         self._access = access or Access()
+        verify = self._access.ssl_context()
+        self.tls = verify if isinstance(verify, ssl.SSLContext) else None
+        """For connections of another make to the same members; None takes the system's authorities."""
         self._token: str | None = None
         self._http = httpx2.AsyncClient(
-            verify=self._access.ssl_context(),
+            verify=verify,
             trust_env=False,
             limits=httpx2.Limits(max_keepalive_connections=64, keepalive_expiry=30),
         )

@@ -1,6 +1,7 @@
 """etcd as operator sees it: every member by itself, by its peers, by raft and by its clients."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,6 +93,12 @@ class EtcdSubject:
         """`/health` reads linearizably: a member that is cut off from its peers falls silent here too."""
         host, port = self.watch_address(node)
         return f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+
+    def watch_tls(self) -> ssl.SSLContext | None:
+        """Return what verifies the members' ports; None where they are plain."""
+        if any(endpoint.metrics.startswith("https") for endpoint in self._endpoints.values()):
+            return self._client.tls
+        return None
 
     def client_request(self, node: str) -> tuple[str, int, bytes]:
         """Ask `/version` on the port that clients use: answered by the member alone."""
