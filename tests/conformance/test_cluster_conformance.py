@@ -1,0 +1,191 @@
+"""What every subject on every runtime must do. Written against the protocols alone."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from subjects.base import (
+    Cluster,
+    ClusterState,
+    Connection,
+    Health,
+    Identity,
+    LinkRule,
+    NodeView,
+    Picture,
+    Primitive,
+    ProcessState,
+    Role,
+    RuntimeEvent,
+    Scope,
+)
+from subjects.errors import StaleTarget
+from tests.conformance.conftest import until
+
+EVENT_S = 2.0
+"""An engine tells of a kill in 40 ms; a machine under load may take longer."""
+SILENCE_S = 25.0
+"""A stand-in's PD holds a silent store for disconnected after 5 s; etcd's peers notice in 5 s."""
+
+
+def is_healthy(picture: Picture) -> bool:
+    return picture.state is ClusterState.HEALTHY
+
+
+def victim_of(picture: Picture, cluster: Cluster) -> NodeView:
+    """A store that does not lead, where stores lead at all."""
+    return next(picture.node(name) for name in cluster.subject.stores if name != picture.leader)
+
+
+def identity_of(view: NodeView) -> Identity:
+    assert view.process.identity is not None
+    return view.process.identity
+
+
+@contextlib.asynccontextmanager
+async def heard(cluster: Cluster) -> AsyncIterator["asyncio.Queue[RuntimeEvent]"]:
+    """The runtime's events from now on."""
+    queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
+    listening = asyncio.Event()
+
+    async def listen() -> None:
+        events = cluster.runtime.events()
+        listening.set()
+        async for event in events:
+            queue.put_nowait(event)
+
+    task = asyncio.create_task(listen())
+    await listening.wait()
+    await asyncio.sleep(0.4)  # there is no word for `the stream is open`; a late one only costs an event
+    try:
+        yield queue
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def next_event(queue: "asyncio.Queue[RuntimeEvent]", node: str, kind: str) -> RuntimeEvent:
+    async with asyncio.timeout(EVENT_S):
+        while True:
+            event = await queue.get()
+            if (event.node, event.kind) == (node, kind):
+                return event
+
+
+async def test_a_healthy_cluster_is_seen_from_every_side(cluster: Cluster) -> None:
+    picture = await until(cluster, is_healthy, 20)
+
+    assert tuple(node.name for node in picture.nodes) == cluster.subject.nodes
+    assert set(cluster.subject.stores) <= set(cluster.subject.nodes)
+    assert len(cluster.subject.stores) == 3
+    assert picture.leader in cluster.subject.nodes
+    assert picture.quorum.held
+    assert picture.problems == ()
+    assert picture.took_s < 2.5
+    for node in picture.nodes:
+        assert node.process.state is ProcessState.RUNNING
+        assert node.process.identity is not None
+        assert node.itself.health is Health.HEALTHY, node
+        assert node.client.connection is Connection.ACCEPTED, node
+        assert node.role is not Role.UNKNOWN
+        assert node.member_id
+        assert node.started_at
+        assert node.started_at <= time.time() + 1
+
+
+async def test_every_primitive_has_a_reason(cluster: Cluster) -> None:
+    capabilities = cluster.runtime.capabilities()
+
+    assert set(capabilities) == set(Primitive)
+    assert all(capability.reason for capability in capabilities.values())
+    for primitive in (Primitive.KILL, Primitive.PAUSE, Primitive.NETWORK_CUT, Primitive.RESTART):
+        assert capabilities[primitive].available, primitive
+
+
+async def test_a_kill_is_told_at_once_and_undone_on_the_same_data(cluster: Cluster) -> None:
+    runtime = cluster.runtime
+    before = victim_of(await until(cluster, is_healthy, 20), cluster)
+    name = before.name
+
+    async with heard(cluster) as events:
+        began = time.monotonic()
+        await runtime.kill(name, identity_of(before))
+        event = await next_event(events, name, "exit")
+    assert event.at - began < EVENT_S
+
+    dead = (await until(cluster, lambda p: not is_healthy(p), 5)).node(name)
+    assert dead.process.state is ProcessState.EXITED
+    view = await runtime.inspect(name)
+    assert view.exit_code == 137, view
+    assert dead.itself.connection is not Connection.ACCEPTED
+
+    await runtime.start(name)
+    after = (await until(cluster, is_healthy, 30)).node(name)
+    assert after.member_id == before.member_id
+    assert identity_of(after) != identity_of(before)
+
+
+async def test_a_pause_is_seen_as_such_and_undone(cluster: Cluster) -> None:
+    runtime = cluster.runtime
+    before = victim_of(await until(cluster, is_healthy, 20), cluster)
+    name = before.name
+
+    async with heard(cluster) as events:
+        await runtime.pause(name, identity_of(before))
+        await next_event(events, name, "stopped")
+    try:
+        frozen = (await until(cluster, lambda p: not is_healthy(p), 5)).node(name)
+        assert frozen.process.state is ProcessState.PAUSED
+        assert (await cluster.subject.probe(name, 0.5)).connection is Connection.SILENT
+    finally:
+        await runtime.resume(name, identity_of(before))
+    await runtime.resume(name, identity_of(before))
+
+    after = (await until(cluster, is_healthy, 30)).node(name)
+    assert identity_of(after) == identity_of(before)
+    assert after.member_id == before.member_id
+
+
+async def test_a_partition_leaves_the_process_running_and_is_seen_by_others(cluster: Cluster) -> None:
+    runtime = cluster.runtime
+    before = victim_of(await until(cluster, is_healthy, 20), cluster)
+    rule = LinkRule(before.name, "cut", scope=Scope.PEERS)
+
+    await runtime.set_network([rule])
+    try:
+        assert await runtime.network() == (rule,)
+        cut = (await until(cluster, lambda p: not is_healthy(p), SILENCE_S)).node(before.name)
+        assert cut.process.state is ProcessState.RUNNING
+        assert identity_of(cut) == identity_of(before)
+        assert (await cluster.subject.observe()).quorum.held
+    finally:
+        await runtime.set_network([])
+
+    assert await runtime.network() == ()
+    after = (await until(cluster, is_healthy, 40)).node(before.name)
+    assert identity_of(after) == identity_of(before)
+    assert after.member_id == before.member_id
+
+
+async def test_nobody_but_the_one_meant_is_touched(cluster: Cluster) -> None:
+    victim = victim_of(await until(cluster, is_healthy, 20), cluster)
+    real = identity_of(victim)
+    stale = Identity(real.kind, real.id, "another start")
+
+    for act in (cluster.runtime.kill, cluster.runtime.pause):
+        with pytest.raises(StaleTarget):
+            await act(victim.name, stale)
+
+    assert (await cluster.runtime.inspect(victim.name)).identity == real
+    assert is_healthy(await until(cluster, is_healthy, 10))
+
+
+async def test_logs_are_read_since_a_time(cluster: Cluster) -> None:
+    name = cluster.subject.stores[0]
+
+    assert await cluster.runtime.logs(name, limit=5)
+    assert len(await cluster.runtime.logs(name, limit=2)) == 2
+    assert await cluster.runtime.logs(name, since=time.time() + 3600) == []

@@ -1,0 +1,53 @@
+"""A cluster is found again by a later run, and leaves nothing behind."""
+
+from subjects.base import ClusterState, ProcessState
+from subjects.clusters import decide, open_cluster
+from subjects.runtimes.docker_layout import project_name
+from subjects.state import StateFolder
+from tests.conformance.clusters import Kind
+from tests.conformance.conftest import until
+
+
+async def test_a_later_run_finds_the_cluster_and_down_leaves_nothing(
+    prepared: Kind, state: StateFolder
+) -> None:
+    decision = await decide(prepared.subject, prepared.runtime)
+    first = await open_cluster(state, decision)
+    try:
+        await first.runtime.up()
+        before = await until(first, lambda picture: picture.state is ClusterState.HEALTHY, 40)
+        await first.aclose()
+
+        second = await open_cluster(state, decision)
+        await second.runtime.up()
+        after = await until(second, lambda picture: picture.state is ClusterState.HEALTHY, 40)
+        assert [node.process.identity for node in after.nodes] == [
+            node.process.identity for node in before.nodes
+        ]
+        await second.aclose()
+    finally:
+        last = await open_cluster(state, decision)
+        await last.runtime.down()
+
+    for name in last.subject.nodes:
+        assert (await last.runtime.inspect(name)).state is ProcessState.EXITED
+    await last.runtime.down()
+    await last.aclose()
+    assert list(state.clusters.iterdir()) == []
+    if prepared.runtime == "docker":
+        folder = state.clusters / f"{prepared.subject}-docker"
+        assert _left(project_name(prepared.subject, folder)) == []
+
+
+def _left(project: str) -> list[str]:
+    import docker
+
+    client = docker.from_env()
+    label: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
+    try:
+        containers = client.containers.list(all=True, filters=label)
+        networks = client.networks.list(filters=label)
+        volumes = client.volumes.list(filters=label)
+        return [str(each.id) for each in (*containers, *networks, *volumes)]
+    finally:
+        client.close()
