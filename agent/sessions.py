@@ -81,13 +81,10 @@ def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
     if not found.cluster:
         parts.append(f"It had not looked at a cluster; now {_state(now, 'is')}.")
     else:
-        changed = changes(found.cluster, now)
         parts.append(f"When it last looked, {_state(found.cluster, 'was')}; now {_state(now, 'is')}.")
-        parts.append(
-            f"Changed: {'; '.join(changed)}." if changed else "Nothing that it had seen has changed."
-        )
+        parts.append(_changed(found.cluster, now))
     parts.append("Evidence from before shows what was then: look at cluster_status before you act.")
-    return " ".join(parts)
+    return " ".join(part for part in parts if part)
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -140,6 +137,13 @@ def _row(path: Path) -> tuple[str, ...]:
 
 def _nodes(picture: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {str(node.get("name")): node for node in picture.get("nodes") or () if isinstance(node, Mapping)}
+
+
+def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    if not now.get("nodes"):
+        return ""
+    changed = changes(then, now)
+    return f"Changed: {'; '.join(changed)}." if changed else "Nothing that it had seen has changed."
 
 
 def _state(picture: Mapping[str, Any], verb: str) -> str:
