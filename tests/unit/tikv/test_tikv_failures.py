@@ -1,0 +1,208 @@
+"""Every failure of §6: what the subject says of it, side by side, and what it does not say."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx2
+import pytest
+import respx
+
+from subjects.base import ClusterState, Connection, ControlState, Health, Picture, ProcessState, ProcessView
+from subjects.runtimes.attach import AttachRuntime
+from subjects.tikv.members import Member
+from subjects.tikv.pd import PdClient
+from subjects.tikv.subject import TikvSubject
+from tests.unit.tikv import pd_answers
+
+PDS = ("pd0", "pd1", "pd2")
+NUMBERS = (1, 2, 3)
+
+
+class Engine(AttachRuntime):
+    """Says of processes what the test lets it say."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, ProcessView] = {}
+
+    async def inspect(self, node: str) -> ProcessView:
+        return self.views.get(node, ProcessView(ProcessState.RUNNING, raw="running"))
+
+
+class World:
+    """A TiKV cluster that answers as constructed. Stores have no gRPC port here: the stand-ins have."""
+
+    def __init__(self, http: respx.MockRouter) -> None:
+        self.http = http
+        self.engine = Engine()
+        members = [Member(name, "pd", f"http://{name}:2379") for name in PDS]
+        members += [Member(f"tikv{number}", "store", f"http://tikv{number}:20180") for number in NUMBERS]
+        self.subject = TikvSubject(members, self.engine, PdClient([f"http://{name}:2379" for name in PDS]))
+        self.counters: dict[int, str] = {}
+        self.pd()
+        for number in NUMBERS:
+            self.store_answers(number)
+
+    def pd(self, leader: str = "pd0", **changed: Mapping[str, Any]) -> None:
+        rows = [pd_answers.store(n, time.time(), **changed.get(f"tikv{n}", {})) for n in NUMBERS]
+        for name in PDS:
+            base = f"http://{name}:2379/pd/api/v1"
+            self.http.get(f"{base}/ping").respond(200)
+            self.http.get(f"{base}/status").respond(200, json={"start_timestamp": 1767225600})
+            self.http.get(f"{base}/members").respond(200, text=pd_answers.members(leader))
+            self.http.get(f"{base}/stores").respond(200, text=pd_answers.stores(*rows))
+            self.http.get(f"{base}/config/replicate").respond(200, json={"max-replicas": 3})
+
+    def store_answers(self, number: int, failures: Mapping[int, int] | None = None, heard: int = 0) -> None:
+        lines = [
+            f'tikv_server_report_failure_msg_total{{type="unreachable",store_id="{about}"}} {count}'
+            for about, count in (failures or {}).items()
+        ]
+        lines += [
+            f'tikv_raftstore_message_recv_by_store{{store="{n}"}} {heard}' for n in NUMBERS if n != number
+        ]
+        self.http.get(f"http://tikv{number}:20180/status").respond(200)
+        self.http.get(f"http://tikv{number}:20180/metrics").respond(200, text="\n".join(lines) + "\n")
+
+    def store_fails(self, number: int, error: httpx2.HTTPError) -> None:
+        for path in ("status", "metrics"):
+            self.http.get(f"http://tikv{number}:20180/{path}").mock(side_effect=error)
+
+    async def look(self) -> Picture:
+        self.subject._metrics_at.clear()
+        return await self.subject.observe()
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    with respx.mock(assert_all_called=False) as http:
+        made = World(http)
+        yield made
+        await made.subject.aclose()
+
+
+async def test_all_is_well(world: World) -> None:
+    picture = await world.look()
+
+    assert (picture.state, picture.problems) == (ClusterState.HEALTHY, ())
+    assert picture.leader == "pd0"
+    assert picture.node("tikv1").control is ControlState.UP
+
+
+async def test_a_killed_store(world: World) -> None:
+    await world.look()
+    world.engine.views["tikv2"] = ProcessView(ProcessState.EXITED, exit_code=137, oom_killed=False, raw="137")
+    world.store_fails(2, httpx2.ConnectError("refused"))
+    world.pd(tikv2={"state": "Disconnected", "age_s": 25.0})
+    for number in (1, 3):
+        world.store_answers(number, {2: 4}, heard=3)
+    await world.look()
+    for number in (1, 3):
+        world.store_answers(number, {2: 5}, heard=6)
+
+    picture = await world.look()
+
+    dead = picture.node("tikv2")
+    assert dead.process.exit_code == 137
+    assert dead.itself.connection is Connection.REFUSED
+    assert dead.control is ControlState.DISCONNECTED
+    assert dead.heartbeat_age_s == pytest.approx(25.0, abs=2)
+    assert dead.peers == {"tikv1": False, "tikv3": False}
+    assert picture.node("tikv1").peers == {"tikv3": True}
+    assert picture.state is ClusterState.DEGRADED
+    assert picture.quorum.held
+
+
+async def test_a_paused_store_is_silent_and_not_refused(world: World) -> None:
+    world.engine.views["tikv2"] = ProcessView(ProcessState.PAUSED, raw="paused")
+    world.store_fails(2, httpx2.ReadTimeout("silent"))
+
+    paused = (await world.look()).node("tikv2")
+
+    assert paused.process.state is ProcessState.PAUSED
+    assert paused.itself.connection is Connection.SILENT
+
+
+async def test_a_partitioned_store_is_healthy_by_itself_and_lost_to_the_others(world: World) -> None:
+    await world.look()
+    for step in (1, 2):
+        for number in (1, 3):
+            world.store_answers(number, {2: step}, heard=step)
+        world.store_answers(2, {1: step, 3: step})
+        await world.look()
+    world.pd(tikv2={"state": "Disconnected", "age_s": 21.0})
+
+    picture = await world.look()
+
+    cut = picture.node("tikv2")
+    assert cut.process.state is ProcessState.RUNNING
+    assert cut.itself.health is Health.HEALTHY
+    assert cut.peers == {"tikv1": False, "tikv3": False}
+    assert cut.control is ControlState.DISCONNECTED
+    assert picture.state is ClusterState.DEGRADED
+
+
+async def test_after_a_change_of_pd_leader_healthy_stores_are_not_held_for_lost(world: World) -> None:
+    await world.look()
+    stale = {"state": "Disconnected", "age_s": 240.0}
+    world.pd(leader="pd1", tikv1=stale, tikv2=stale, tikv3=stale)
+
+    picture = await world.look()
+
+    assert picture.leader == "pd1"
+    assert {node.control for node in picture.nodes} == {ControlState.UNKNOWN}
+    assert picture.quorum.held
+
+
+async def test_the_trap_does_not_hide_a_store_that_is_really_gone(world: World) -> None:
+    await world.look()
+    stale = {"state": "Disconnected", "age_s": 240.0}
+    world.pd(leader="pd1", tikv1=stale, tikv2=stale, tikv3=stale)
+    world.store_fails(2, httpx2.ReadTimeout("silent"))
+
+    picture = await world.look()
+
+    assert picture.node("tikv2").control is ControlState.DISCONNECTED
+    assert picture.node("tikv1").control is ControlState.UNKNOWN
+
+
+async def test_without_a_pd_leader_stores_are_not_blamed(world: World) -> None:
+    await world.look()
+    for name in PDS:
+        for path in ("members", "stores"):
+            world.http.get(f"http://{name}:2379/pd/api/v1/{path}").respond(503, text=pd_answers.NO_LEADER)
+
+    picture = await world.look()
+
+    assert picture.leader is None
+    assert picture.state is ClusterState.DOWN
+    assert any("finds no leader" in problem for problem in picture.problems)
+    assert all(picture.node(f"tikv{n}").itself.health is Health.HEALTHY for n in NUMBERS)
+    assert picture.quorum.held
+
+
+async def test_two_of_three_stores_lost_is_a_lost_quorum(world: World) -> None:
+    for number in (2, 3):
+        world.engine.views[f"tikv{number}"] = ProcessView(ProcessState.EXITED, exit_code=137, raw="137")
+        world.store_fails(number, httpx2.ConnectError("refused"))
+
+    picture = await world.look()
+
+    assert (picture.quorum.up, picture.quorum.held) == (1, False)
+    assert picture.state is ClusterState.DOWN
+
+
+async def test_slow_and_full_stores_are_told_in_figures(world: World) -> None:
+    world.pd(
+        tikv1={"slow_score": 90, "is_busy": True, "network_slow_score": {"2": 7, "3": 40}},
+        tikv2={"available": "300MiB"},
+        tikv3={"pending_peer_count": 4},
+    )
+
+    picture = await world.look()
+
+    slow = picture.node("tikv1").details
+    assert (slow["slow_score"], slow["busy"], slow["network_slow_score"]) == (90, True, 40)
+    assert picture.node("tikv2").disk_free_bytes == 300 << 20
+    assert picture.node("tikv3").lag == 4
+    assert "tikv3: 4 peers behind" in picture.problems

@@ -1,0 +1,70 @@
+"""go-ycsb's lines, in both formats: cumulative figures become what was added."""
+
+import pytest
+
+from subjects.tikv.load import LOCAL, Differences, command, load_target, read_row
+
+NEW = (
+    "READ   - Takes(s): 10.0, Count: 19332, OPS: 1933.3, Avg(us): 247, Min(us): 138, Max(us): 1110, "
+    "50th(us): 243, 90th(us): 289, 95th(us): 317, 99th(us): 407, 99.9th(us): 661, 99.99th(us): 871"
+)
+OLD = (
+    "UPDATE - Takes(s): 2.0, Count: 100, OPS: 50.0, Avg(us): 247, Min(us): 138, Max(us): 1110, "
+    "99th(us): 407, 99.9th(us): 661, 99.99th(us): 871"
+)
+
+
+def test_the_new_format_is_read() -> None:
+    row = read_row(NEW)
+
+    assert row is not None
+    assert (row.operation, row.takes_s, row.count, row.p50_ms, row.p99_ms) == (
+        "READ",
+        10.0,
+        19332,
+        0.243,
+        0.407,
+    )
+    assert not row.failed
+
+
+def test_the_old_format_is_read_and_what_it_lacks_is_none() -> None:
+    row = read_row(OLD)
+
+    assert row is not None
+    assert (row.count, row.p50_ms, row.p95_ms, row.p99_ms, row.max_ms) == (100, None, None, 0.407, 1.11)
+
+
+def test_error_rows_are_failures() -> None:
+    row = read_row(NEW.replace("READ  ", "READ_ERROR"))
+
+    assert row is not None
+    assert row.failed
+
+
+@pytest.mark.parametrize(
+    "line", ["", '"recordcount"="1000"', "Run finished, takes 1m0.5s", "READ - nonsense: x"]
+)
+def test_other_lines_are_none(line: str) -> None:
+    assert read_row(line) is None
+
+
+def test_cumulative_counts_are_differenced() -> None:
+    differences = Differences()
+    rows = [read_row(NEW), read_row(NEW.replace("10.0", "11.0").replace("19332", "20000"))]
+
+    added = [differences.add(row) for row in rows if row]
+
+    assert [(growth.count, growth.seconds) for growth in added] == [(19332, 10.0), (668, 1.0)]
+
+
+def test_a_run_gets_no_end_and_tells_its_errors() -> None:
+    target = load_target(("go-ycsb",), ("pd0:2379", "pd1:2379"), LOCAL)
+
+    argv = command(target, "run", records=100, rate=300.0, threads=4, proportions={"readproportion": 0.5})
+
+    assert argv[:3] == ("go-ycsb", "run", "tikv")
+    assert "tikv.pd=pd0:2379,pd1:2379" in argv
+    assert "silence=false" in argv
+    assert "operationcount=1000000000" in argv
+    assert argv[-2:] == ("--target", "300")
