@@ -68,8 +68,12 @@ def _claim(fact: Fact) -> str:
 def _observation(found: Verdict, named: str) -> str:
     if found.kind is Kind.NONE:
         return "All nodes run, answer, and hold their peers; nothing out of the ordinary was recorded."
-    seen = dict.fromkeys(_claim(fact) for fact in found.facts if fact.abnormal)
-    return f"Seen of {named}: {'; '.join(list(seen)[:6]) or 'little that tells'}."
+    seen: dict[str, dict[str, None]] = {}
+    for fact in [fact for fact in found.facts if fact.abnormal][:MAX_CITED]:
+        words = f"{fact.side} {fact.word.replace('_', ' ')}"
+        seen.setdefault(fact.node or "the cluster", {})[words] = None
+    told = "; ".join(f"{who}: {', '.join(words)}" for who, words in seen.items())
+    return f"By side, {told}." if told else f"Little that tells was seen of {named}."
 
 
 def _confidence(found: Verdict, cited: Sequence[Fact], ledger: Ledger) -> Confidence:
@@ -89,9 +93,14 @@ def _alternatives(found: Verdict, all_views: Sequence[Views]) -> tuple[Alternati
         if row.kind not in {found.kind, Kind.UNKNOWN} and row is not found.row:
             kinds.setdefault(row.kind, row)
     return tuple(
-        Alternative(cause=f"{kind.value.replace('_', ' ')} ({row.name})", ruled_out_by=_against(row, views))
+        Alternative(cause=_called(kind, row), ruled_out_by=_against(row, views))
         for kind, row in list(kinds.items())[:ALTERNATIVES]
     )
+
+
+def _called(kind: Kind, row: Row) -> str:
+    name = kind.value.replace("_", " ")
+    return name if row.name == name else f"{name} ({row.name})"
 
 
 def _met(row: Row, views: Views) -> float:
@@ -103,13 +112,10 @@ def _against(row: Row, views: Views) -> str:
     for side, words in row.when.items():
         seen = views.words(side)
         if not seen & set(words):
-            said = " and ".join(sorted(seen)) or "nothing"
-            return (
-                f"From its {side} side {views.node} showed {said}; it would have to be {' or '.join(words)}."
-            )
+            said = " and ".join(word.replace("_", " ") for word in sorted(seen - {"unknown"}))
+            wanted = " or ".join(word.replace("_", " ") for word in words)
+            return f"{views.node}, {side}: {said or 'nothing was seen'}; it would have to be {wanted}."
     for side, words in row.unless.items():
         if told := views.words(side) & set(words):
-            return (
-                f"From its {side} side {views.node} showed {' and '.join(sorted(told))}, which excludes it."
-            )
+            return f"{views.node}, {side}: {' and '.join(sorted(told))}, which excludes it."
     return "It fits as well, but what was found explains more."

@@ -72,10 +72,22 @@ TABLE: tuple[Row, ...] = (
         reason="ended by its own decision, and not even the reason could be written to its log",
     ),
     Row(
-        "killed or failed",
+        "killed",
         Kind.CRASH,
-        when={"process": DEAD},
-        reason="lost its process: it did not end at anybody's request",
+        when={"process": ("killed",)},
+        reason="was killed: SIGKILL comes from outside the process and leaves it no last word",
+    ),
+    Row(
+        "killed for want of memory",
+        Kind.CRASH,
+        when={"process": ("oom",)},
+        reason="was killed by the kernel or the engine because memory ran out",
+    ),
+    Row(
+        "gave up",
+        Kind.CRASH,
+        when={"process": ("failed",)},
+        reason="ended by its own decision (a panic or a fatal error): its last log lines say why",
     ),
     Row(
         "stopped and not started again",

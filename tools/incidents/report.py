@@ -9,6 +9,9 @@ from tools.incidents.record import Incident, State
 
 Format = Literal["md", "json", "html"]
 
+WHOLE_S = 0.9
+"""A window shorter than this is the load's last, cut by its end, and no second to compare with others."""
+
 
 def render(incident: Incident, form: Format) -> str:
     """Return the incident's report as Markdown, JSON or one HTML file; figures are the same in all."""
@@ -75,7 +78,7 @@ def report(incident: Incident) -> dict[str, Any]:
 
 
 def _summary(incident: Incident) -> str:
-    parts = [f"On {_utc(incident.opened)} {incident.text}."]
+    parts = [f"{incident.text[:1].upper()}{incident.text[1:]} (first seen {_utc(incident.opened)})."]
     diagnosis = incident.diagnosis
     if diagnosis:
         held = "" if diagnosis.get("verified") else " This was not verified."
@@ -106,7 +109,7 @@ def _impact(
         "seconds_measured": len(inside) if windows else None,
         "seconds_with_errors": sum(w["errors"] > 0 for w in inside) if windows else None,
         "failed_operations": sum(w["errors"] for w in inside) if windows else None,
-        "fewest_ops_in_a_second": min((w["operations"] for w in inside), default=None),
+        "fewest_ops_in_a_second": min((w["operations"] for w in inside if w["whole"]), default=None),
         "worst_p99_ms": max(p99s, default=None),
         "longest_stall_s": load.get("longest_stall_s"),
         "acknowledged_writes": load.get("acknowledged_writes"),
@@ -123,22 +126,31 @@ def _marks(incident: Incident) -> dict[str, float | None]:
         "first_signal": incident.opened,
         "detected": given.get("detected"),
         "healed": given.get("healed") or incident.healed,
-        "recovered": given.get("recovered") or incident.recovered,
+        "recovered": incident.recovered or given.get("recovered"),
     }
     return {name: None if wall is None else round(wall - incident.opened, 3) for name, wall in walls.items()}
 
 
 def _windows(windows: Sequence[Mapping[str, Any]], opened: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "seconds": round(window["wall"] - opened, 2),
-            "operations": window["operations"],
-            "errors": window["errors"],
-            "p50_ms": window["p50_ms"],
-            "p99_ms": window["p99_ms"],
-        }
-        for window in windows
-    ]
+    """Return the windows with the second at which each ends; the last may be shorter than a second."""
+    told = []
+    before: float | None = None
+    for window in windows:
+        gap_s = 1.0 if before is None else window["wall"] - before
+        length_s = min(1.0, max(0.01, gap_s))
+        before = window["wall"]
+        told.append(
+            {
+                "seconds": round(window["wall"] - opened, 2),
+                "whole": length_s >= WHOLE_S,
+                "operations": window["operations"],
+                "ops_per_s": round(window["operations"] / length_s, 1),
+                "errors": window["errors"],
+                "p50_ms": window["p50_ms"],
+                "p99_ms": window["p99_ms"],
+            }
+        )
+    return told
 
 
 def _next(incident: Incident) -> list[str]:

@@ -19,7 +19,7 @@ _VIEW_BOX = re.compile(r"<svg ")
 
 
 def chart(data: Mapping[str, Any], key: str, title: str, unit: str, color: str) -> str:
-    """Return one curve of the windows (`operations` or `p99_ms`) as inline SVG; empty without windows.
+    """Return one curve of the windows (`ops_per_s` or `p99_ms`) as inline SVG; empty without windows.
 
     Colours are CSS variables of the page (`--ink`, `--line`, `--mark`, and `color`).
     """
@@ -27,11 +27,11 @@ def chart(data: Mapping[str, Any], key: str, title: str, unit: str, color: str) 
     from pygal.style import Style
 
     windows = thinned(within(data["windows"], data["marks"]))
-    points = [(w["seconds"], w[key]) for w in windows]
+    points = [(w["seconds"], w[key]) for w in windows if w["whole"]]
     values = [value for _, value in points if value is not None]
     if not values:
         return ""
-    top = max(values) * 1.08 or 1
+    top = max(values) * 1.3 or 1
     span = windows[-1]["seconds"] - windows[0]["seconds"]
     marks = grouped(data["marks"], span * GROUP_SHARE)
     style = Style(
@@ -64,6 +64,7 @@ def chart(data: Mapping[str, Any], key: str, title: str, unit: str, color: str) 
         value_formatter=lambda value: f"{value:,.0f}",
         x_value_formatter=lambda value: f"{value:,.0f}",
         allow_interruptions=True,
+        max_scale=6,
         disable_xml_declaration=True,
     )
     drawing.add(title, points, stroke_style={"width": 2})
@@ -71,7 +72,8 @@ def chart(data: Mapping[str, Any], key: str, title: str, unit: str, color: str) 
         # Labels of neighbours stand at different heights, so that they can be read.
         height = top * (1 - 0.09 * (n % 3))
         head = {"value": (at, height), "label": ", ".join(names)}
-        drawing.add(", ".join(names), [(at, 0), head], stroke_style={"width": 1, "dasharray": "4, 4"})
+        dashed = {"width": 1, "dasharray": "4, 4"}
+        drawing.add(", ".join(names), [(at, 0), head], stroke_style=dashed, show_dots=True, dots_size=1)
     return _plain(drawing.render(is_unicode=True), title, unit, values)
 
 

@@ -56,7 +56,8 @@ def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) 
     heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     # A part that scrolls must be reachable by keyboard, and have a name then.
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table{' class=wide' if len(columns) > 3 else ''}>"
         f"<caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{made}</tbody></table></div>"
     )
 
@@ -82,7 +83,7 @@ def _over_time(data: Data) -> str:
     return "\n".join(
         (
             _table("When it happened", ("Mark", "After first signal"), _escaped(marks)),
-            _figure(chart(data, "operations", "Throughput", "operations/s", "--ops")),
+            _figure(chart(data, "ops_per_s", "Throughput", "operations/s", "--ops")),
             _figure(chart(data, "p99_ms", "Latency, p99", "ms", "--p99")),
             _table("The load in sum", ("Span", *(title for _, title in LOAD_COLUMNS)), _escaped(load)),
             _seconds(data["windows"]),
