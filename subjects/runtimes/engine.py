@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
@@ -79,11 +80,12 @@ async def connect(address: str | None = None) -> Engine:
         return await asyncio.wait_for(asyncio.to_thread(_open, address), TIMEOUT_S + 5)
     except TimeoutError as error:
         raise NotReady(f"The Docker engine at {where} does not answer. Start it, {_INSTEAD}") from error
-    except (DockerException, RequestException) as error:
+    except (DockerException, RequestException, OSError) as error:
         raise explained(error, where) from error
 
 
 def _open(address: str | None) -> Engine:
+    _knock(address or os.environ.get("DOCKER_HOST", ""))
     if address is None and os.environ.get("DOCKER_HOST"):
         client = docker.from_env(timeout=TIMEOUT_S, max_pool_size=_POOL)
         return Engine(client, os.environ["DOCKER_HOST"])
@@ -95,7 +97,16 @@ def _open(address: str | None) -> Engine:
                 "Docker's current context names no engine. See `docker context ls`, or set DOCKER_HOST."
             )
         address, tls = str(context.Host), context.TLSConfig or False
+        _knock(address)
     return Engine(docker.DockerClient(address, tls=tls, timeout=TIMEOUT_S, max_pool_size=_POOL), address)
+
+
+def _knock(address: str) -> None:
+    """Raise the system's own word on a socket that nobody serves: the SDK would leave its own one open."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as trial:
+            trial.settimeout(TIMEOUT_S)
+            trial.connect(address.removeprefix("unix://"))
 
 
 def explained(error: Exception, where: str) -> SubjectError:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.standins.images import build
+
 ROOT = Path(__file__).parents[2]
 
 SPEED = "4"
@@ -59,7 +61,7 @@ KINDS = (
 
 
 def engine_trouble() -> str:
-    """Return why no Docker cluster can be had here; empty when one can."""
+    """Return why no Docker cluster can be had here; empty when one can. Images that are missing are made."""
     import docker
     from docker.errors import DockerException, ImageNotFound
 
@@ -67,13 +69,13 @@ def engine_trouble() -> str:
         client = docker.from_env()
     except DockerException as error:
         return f"no Docker engine answers ({error}); .ci/docker installs and starts one"
+    wanted = {image for kind in KINDS for name, image in kind.environment.items() if name.endswith("_IMAGE")}
     try:
-        for kind in KINDS:
-            for name, image in kind.environment.items():
-                if kind.runtime == "docker" and name.endswith("_IMAGE"):
-                    client.images.get(image)
-    except ImageNotFound as error:
-        return f"{error.explanation}; `python -m tests.standins.images.build` makes them"
+        for image in sorted(wanted):
+            client.images.get(image)
+    except ImageNotFound:
+        build.build_etcd()
+        build.build_standins()
     finally:
         client.close()
     return ""
