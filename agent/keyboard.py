@@ -30,6 +30,7 @@ class Keyboard:
     def __init__(self, handlers: Handlers) -> None:
         self._do = handlers
         self._escaped = False
+        self._ahead: list[KeyPress] = []
         self.draft = ""
         """What was typed and not entered; it goes to the next prompt."""
 
@@ -43,15 +44,20 @@ class Keyboard:
         def read() -> None:
             self.take(source.read_keys())
 
+        self._ahead = get_typeahead(source)
         with source.raw_mode(), source.attach(read):
             output.enable_bracketed_paste()
             output.flush()
-            self.take(get_typeahead(source))
             try:
                 yield
             finally:
                 output.disable_bracketed_paste()
                 output.flush()
+
+    def take_typed_ahead(self) -> None:
+        """Act on the keys that came after the Enter that ended the prompt."""
+        ahead, self._ahead = self._ahead, []
+        self.take(ahead)
 
     def take(self, keys: list[KeyPress]) -> None:
         """Act on keys, in order."""

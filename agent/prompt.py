@@ -2,11 +2,11 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import create_app_session
+from prompt_toolkit.application import create_app_session, get_app_session
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER
@@ -42,11 +42,13 @@ Words = Callable[[str], Iterable[tuple[str, str]]]
 
 @contextmanager
 def terminal() -> Iterator[None]:
-    """Be the terminal that all prompts use; on a dumb one, without the few escapes that remain there."""
-    if not is_dumb_terminal():
-        yield
-        return
-    with create_app_session(output=PlainTextOutput(sys.stdout)):
+    """Have the terminal for a whole chat.
+
+    It stays in raw mode between prompt and turn, too: a Ctrl-C or Ctrl-D pressed just then would be
+    lost otherwise. On a dumb terminal the few escapes that prompts write even there are kept back.
+    """
+    plain = create_app_session(output=PlainTextOutput(sys.stdout)) if is_dumb_terminal() else nullcontext()
+    with plain, get_app_session().input.raw_mode():
         yield
 
 

@@ -149,40 +149,46 @@ class Repl:
         return ""
 
     async def _ask(self, text: str) -> str:
-        talk = await self._session()
+        talk = self.talk or await self._session()
         end = await talk.ask(text)
         if end.reason == "interrupted":
             self._view.show(Notice("Interrupted."))
         return text if end.unheard else ""
 
     async def _run(self, work: Coroutine[Any, Any, str]) -> str | None:
-        """Run one turn or command, listening to the keyboard; whatever goes wrong, the chat goes on."""
-        self._interrupts = 0
-        turn = asyncio.create_task(work)
-        self._turn = turn
+        """Run one turn or command; whatever goes wrong in it, the chat goes on."""
         try:
-            with self._keyboard.listening(), self._signals():
-                return await turn
+            return await self._listen_to(work)
         except ToolError as error:
             self._view.show(Failed(f"{error} {error.next}".strip()))
         except (AgentError, SubjectError) as error:
             self._view.show(Failed(str(error)))
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if (chat := asyncio.current_task()) is not None and chat.cancelling():
                 raise
             self._view.show(Notice("Abandoned. Check the state with /status before acting.", "warning"))
         except commands.Quit:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: a bug must not end the conversation
             self._view.show(Failed(f"A bug in operator: {type(error).__name__}: {error}. The chat goes on."))
+        return None
+
+    async def _listen_to(self, work: Coroutine[Any, Any, str]) -> str:
+        """Run `work` while the keyboard is heard."""
+        self._interrupts = 0
+        turn = asyncio.create_task(work)
+        try:
+            with self._keyboard.listening(), self._signals():
+                self._turn = turn
+                await asyncio.sleep(0)  # the turn begins before keys that were typed ahead speak to it
+                self._keyboard.take_typed_ahead()
+                return await turn
         finally:
             self._turn = None
+            turn.cancel()
             self._view.settle()
             if self._hint is not None:
                 self._hint.cancel()
-            if not turn.done():
-                turn.cancel()
-        return None
 
     def _typed_ahead(self, line: str) -> None:
         """Hand a line to the model at its next safe point; a command waits for the turn's end."""
