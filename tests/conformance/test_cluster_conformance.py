@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -24,11 +25,19 @@ from subjects.base import (
 )
 from subjects.errors import StaleTarget
 from tests.conformance.conftest import until
+from tools.detection.monitor import Monitor
+from tools.evidence.ledger import Ledger
+from tools.incidents.store import IncidentStore
+from tools.load.run import LoadRun, LoadSettings
 
 EVENT_S = 2.0
 """An engine tells of a kill in 40 ms; a machine under load may take longer."""
 SILENCE_S = 25.0
 """A stand-in's PD holds a silent store for disconnected after 5 s; etcd's peers notice in 5 s."""
+
+
+BOUNDS_S = {"kill": 2.0, "pause": 2.0, "partition": SILENCE_S}
+"""An end and a freeze are the kernel's or the engine's word; a cut is told by silence."""
 
 
 def is_healthy(picture: Picture) -> bool:
@@ -189,3 +198,47 @@ async def test_logs_are_read_since_a_time(cluster: Cluster) -> None:
     assert await cluster.runtime.logs(name, limit=5)
     assert len(await cluster.runtime.logs(name, limit=2)) == 2
     assert await cluster.runtime.logs(name, since=time.time() + 3600) == []
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause", "partition"])
+async def test_the_monitor_detects(cluster: Cluster, fault: str, tmp_path: Path) -> None:
+    runtime = cluster.runtime
+    victim = victim_of(await until(cluster, is_healthy, 20), cluster)
+    store = IncidentStore(tmp_path / "operator.db")
+    monitor = Monitor(cluster, Ledger(), store, lambda _event: None)
+    await monitor.start()
+    try:
+        began = time.monotonic()
+        match fault:
+            case "kill":
+                await runtime.kill(victim.name, identity_of(victim))
+            case "pause":
+                await runtime.pause(victim.name, identity_of(victim))
+            case "partition":
+                await runtime.set_network([LinkRule(victim.name, "cut", scope=Scope.PEERS)])
+        detection = await monitor.wait(began, BOUNDS_S[fault])
+        assert detection is not None, monitor.signals
+        assert victim.name in detection.nodes
+    finally:
+        await monitor.stop()
+        await runtime.set_network([])
+        if fault == "pause":
+            await runtime.resume(victim.name, identity_of(victim))
+        await runtime.start(victim.name)
+    await until(cluster, is_healthy, 40)
+
+
+async def test_load_is_measured_second_by_second(cluster: Cluster, tmp_path: Path) -> None:
+    run = await LoadRun.start(
+        cluster.subject.load_target(),
+        LoadSettings(records=50, rate=50),
+        tmp_path / "load",
+        lambda _window: None,
+    )
+    try:
+        assert await run.wait_windows(4, 20)
+        assert run.problem == ""
+        assert sum(window.operations for window in run.windows) > 20
+        assert sum(window.errors for window in run.windows) == 0
+    finally:
+        await run.stop()

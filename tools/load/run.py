@@ -50,13 +50,20 @@ class LoadRun:
         on_window: OnWindow,
         on_end: OnEnd | None = None,
     ) -> "LoadRun":
-        """Start our generator on `target` and return when its run phase has begun.
+        """Start our generator (or go-ycsb) on `target` and return when its run phase has begun.
 
         `on_window` is called with each window; `on_end` with the reason, if it ends by itself. Raises
         ToolError for settings that make no sense, LoadFailed when the records can't be written.
         """
         settings = settings.checked()
-        return await cls.over(GeneratorProcess(target, settings, folder), settings, on_window, on_end)
+        source: LoadSource
+        if target.driver == "go-ycsb":
+            from tools.load.go_ycsb import GoYcsb
+
+            source = GoYcsb(target, settings)
+        else:
+            source = GeneratorProcess(target, settings, folder)
+        return await cls.over(source, settings, on_window, on_end)
 
     @classmethod
     async def over(
