@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.command_line import cluster, demo, mcp, records
+from agent.command_line import cluster, demo, mcp, records, watch
 from agent.command_line.options import everywhere, make_setup, placed, run_command
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ for command in (
     records.sessions,
     records.replay,
     mcp.mcp,
+    watch.watch,
 ):
     cli.add_command(command)
 

@@ -1,7 +1,7 @@
 """What the conversation tells while it goes on; with `tools.events`, all that a view can draw."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from tools.events import Event
 
@@ -72,6 +72,35 @@ class Stage(Event):
     text: str = ""
     ok: bool | None = None
     elapsed_s: float | None = None
+
+
+NodeState = Literal["up", "down", "paused", "unwell", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow(Event):
+    """One node as `operator watch` shows it, within NodesSeen. None is `not known`."""
+
+    type: ClassVar[str] = "node"
+    name: str
+    state: NodeState
+    role: str
+    lag: int | None
+    heartbeat_age_s: float | None
+    entries_per_s: tuple[float, ...] = ()
+    """Entries that its log grew by, a second, over the last looks; empty where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodesSeen(Event):
+    """All nodes of a watched cluster, at one look."""
+
+    type: ClassVar[str] = "progress"
+    cluster: str
+    state: str
+    nodes: tuple[NodeRow, ...]
+    incidents: tuple[str, ...] = ()
+    """Those that are open."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def run(setup: Setup, body: Body, *, interrupted: str = "Interrupted", stream: T
     from agent.view.open import open_view
 
     async def running() -> int:
-        view = open_view(setup.output, stream=stream)
+        view = open_view(setup.output, stream=stream, signals=setup.command == "watch")
         try:
             return await _guarded(setup, view, body, interrupted)
         finally:

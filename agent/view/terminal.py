@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import RenderableType
 from rich.text import Text as RichText
 
-from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Text, TextVoid
+from agent.events import CallEnded, CallStarted, NodesSeen, SessionOpened, Stage, Text, TextVoid
 from agent.view import drawing
 from agent.view.canvas import Canvas, Line, Size
 from agent.view.live import LiveArea
@@ -68,6 +68,7 @@ class TerminalView:
         self._note = False
         self._running: dict[str, tuple[CallStarted, float]] = {}
         self._progress: Progress | None = None
+        self._nodes: NodesSeen | None = None
         self._typed = ""
         self._kind = ""
         self._held: deque[Event] | None = None
@@ -155,6 +156,9 @@ class TerminalView:
                 from agent.view import panel
 
                 self._commit("panel", panel.diagnosis(event.diagnosis, width))
+            case NodesSeen():
+                self._nodes = event
+                self._soon()
             case Table():
                 self._commit("table", drawing.table(event))
             case Notice():
@@ -243,6 +247,10 @@ class TerminalView:
         ]
         if self._progress is not None:
             parts.append(drawing.progress(self._progress, width))
+        if self._nodes is not None:
+            from agent.view import watch_table  # only `operator watch` draws it
+
+            parts.append(watch_table.draw(self._nodes, width))
         if self._typed:
             parts.append(drawing.typed(PROMPT, self._typed, width))
         lines = [*tail, *self._canvas.lines(*parts)]

@@ -112,6 +112,12 @@ class Monitor:
         return tuple(dict.fromkeys(name for name in names if name))
 
     @property
+    def troubled(self) -> frozenset[str]:
+        """The nodes that something proven is held against now."""
+        board = self._correlator.board
+        return frozenset(c.node for c in board if c.node and c.case is not None and not c.follows)
+
+    @property
     def open_incidents(self) -> tuple[str, ...]:
         """The ids of the incidents under way."""
         return tuple(case.id for case in self._cases)

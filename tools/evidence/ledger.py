@@ -46,10 +46,12 @@ class Evidence:
 class Ledger:
     """Evidence in the order it came."""
 
-    def __init__(self, prefix: str = "E") -> None:
+    def __init__(self, prefix: str = "E", keep: int | None = None) -> None:
+        """`keep`: of a ledger that grows for days, only so many of the latest are kept."""
         self._prefix = prefix
         self._items: dict[str, Evidence] = {}
         self._next = 1
+        self._keep = keep
 
     def add(
         self,
@@ -73,6 +75,8 @@ class Ledger:
         )
         self._next += 1
         self._items[evidence.id] = evidence
+        if self._keep is not None and len(self._items) > self._keep:
+            del self._items[next(iter(self._items))]
         return evidence
 
     def restore(self, evidence: Evidence) -> None:

@@ -1,0 +1,253 @@
+"""`operator watch`: the detector alone, in the foreground, for minutes or for days."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from agent.events import NodeRow, NodesSeen, NodeState
+from agent.setup import Setup
+from agent.view.base import View
+from subjects.base import Cluster, Health, NodeView, Picture, ProcessState
+from tools.detection.monitor import LOOK_S, Monitor
+from tools.errors import NoCluster
+from tools.events import Detected, Event, Notice, SignalSeen
+from tools.evidence.ledger import Ledger
+from tools.incidents.store import IncidentStore
+
+if TYPE_CHECKING:
+    from agent.webhook import Webhook
+    from subjects.etcd.client import Access
+
+TERMINAL_LOOK_S = 1.0
+"""Between two looks where a person watches a table."""
+
+EVIDENCE = 5000
+"""Signals whose evidence is kept: a watch of days must not grow."""
+
+MAX_INCIDENTS = 100
+"""Incidents that the summary names; more are only counted."""
+
+SPARKS = 20
+
+
+async def watch_command(
+    setup: Setup,
+    view: View,
+    *,
+    endpoints: Sequence[str] = (),
+    access: "Access | None" = None,
+    for_s: float | None = None,
+    webhook: str | None = None,
+) -> dict[str, Any]:
+    """Watch the cluster of the state folder, or somebody else's at `endpoints`; returns the result.
+
+    Raises NoCluster when there is none, Unreachable when no endpoint is a database's.
+    """
+    from agent.deploy import make_bench
+
+    bench = make_bench(setup, view)
+    try:
+        cluster = await _cluster(bench, setup, endpoints, access)
+        try:
+            return await watch(cluster, bench.incidents, view, for_s=for_s, webhook=webhook)
+        finally:
+            await cluster.aclose()
+    finally:
+        bench.faults.close()
+        bench.incidents.close()
+
+
+async def watch(
+    cluster: Cluster,
+    incidents: IncidentStore,
+    view: View,
+    *,
+    for_s: float | None = None,
+    webhook: str | None = None,
+) -> dict[str, Any]:
+    """Watch until `for_s` is over, or for ever: then Ctrl-C is the way to end it, with a summary too."""
+    hook = _webhook(webhook, view)
+    tally = Tally(cluster, view, hook)
+    look_s = TERMINAL_LOOK_S if view.interactive else LOOK_S
+    monitor = Monitor(cluster, Ledger(keep=EVIDENCE), incidents, tally.take, look_s=look_s)
+    began = time.monotonic()
+    try:
+        await monitor.start()
+        view.show(Notice(f"Watching {cluster.label}: {', '.join(cluster.subject.nodes)}."))
+        async with asyncio.timeout(for_s):
+            await _show(monitor, cluster, view)
+    except TimeoutError:
+        pass
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if for_s is not None or task is None:
+            raise
+        task.uncancel()
+    finally:
+        await monitor.stop()
+        if hook is not None:
+            await hook.aclose()
+    return tally.result(monitor, time.monotonic() - began)
+
+
+class Tally:
+    """Counts what the monitor tells, and passes it on."""
+
+    def __init__(self, cluster: Cluster, view: View, hook: "Webhook | None") -> None:
+        self.signals = 0
+        self.detections = 0
+        self.incidents: dict[str, None] = {}
+        self._cluster = cluster
+        self._view = view
+        self._hook = hook
+
+    def take(self, event: Event) -> None:
+        """Pass an event on to the view, and to the webhook if it is a detection or a recovery."""
+        self._view.show(event)
+        match event:
+            case SignalSeen():
+                self.signals += 1
+                if event.kind == "recovered":
+                    self._post("recovered", event.node, text=event.raw)
+            case Detected():
+                self.detections += 1
+                if event.incident is not None and len(self.incidents) < MAX_INCIDENTS:
+                    self.incidents[event.incident] = None
+                self._post("detection", *event.nodes, text=event.text, incident=event.incident)
+            case _:
+                pass
+
+    def result(self, monitor: Monitor, seconds: float) -> dict[str, Any]:
+        """Return the summary, and tell it in a sentence."""
+        picture = monitor.picture
+        self._view.show(
+            Notice(
+                f"Watched {self._cluster.label} for {seconds:.0f} s: {self.detections} detections in "
+                f"{len(self.incidents)} incidents, {self.signals} signals."
+            )
+        )
+        hook = self._hook
+        return {
+            "ok": True,
+            "command": "watch",
+            "cluster": self._cluster.label,
+            "seconds": round(seconds, 3),
+            "state": None if picture is None else picture.state.value,
+            "nodes": list(self._cluster.subject.nodes),
+            "signals": self.signals,
+            "detections": self.detections,
+            "incidents": list(self.incidents),
+            "webhook": None
+            if hook is None
+            else {"sent": hook.sent, "failed": hook.failed, "dropped": hook.dropped},
+        }
+
+    def _post(self, kind: str, *nodes: str | None, text: str, incident: str | None = None) -> None:
+        if self._hook is None:
+            return
+        self._hook.send(
+            {
+                "type": kind,
+                "cluster": self._cluster.id,
+                "nodes": [node for node in nodes if node],
+                "text": text,
+                "incident": incident,
+                "at": time.time(),
+            }
+        )
+
+
+class Rates:
+    """How fast each node's log grows, over the last looks."""
+
+    def __init__(self) -> None:
+        self._before: Picture | None = None
+        self._rates: dict[str, deque[float]] = {}
+
+    def read(self, picture: Picture) -> None:
+        """Take a look into account; the same one twice counts once."""
+        before, self._before = self._before, picture
+        if before is None or before.at == picture.at:
+            return
+        indices = {node.name: node.raft_index for node in before.nodes}
+        for node in picture.nodes:
+            known = indices.get(node.name)
+            if node.raft_index is not None and known is not None:
+                rate = max(0.0, (node.raft_index - known) / (picture.at - before.at))
+                self._rates.setdefault(node.name, deque(maxlen=SPARKS)).append(rate)
+        for name in self._rates.keys() - {node.name for node in picture.nodes}:
+            del self._rates[name]
+
+    def of(self, node: str) -> tuple[float, ...]:
+        """Return the last rates of a node."""
+        return tuple(self._rates.get(node, ()))
+
+
+async def _show(monitor: Monitor, cluster: Cluster, view: View) -> None:
+    """Tell of the nodes: every second to a person, and to programs when a state or role changed."""
+    rates = Rates()
+    told: tuple[object, ...] = ()
+    while True:
+        picture = monitor.picture
+        if picture is not None:
+            rates.read(picture)
+            event = _seen(picture, cluster, monitor, rates)
+            now = (event.state, *((row.name, row.state, row.role) for row in event.nodes))
+            if view.interactive or now != told:
+                view.show(event)
+            told = now
+        await asyncio.sleep(TERMINAL_LOOK_S)
+
+
+def _seen(picture: Picture, cluster: Cluster, monitor: Monitor, rates: Rates) -> NodesSeen:
+    rows = tuple(
+        NodeRow(
+            node.name,
+            _state(node, monitor),
+            str(node.role),
+            node.lag,
+            node.heartbeat_age_s,
+            rates.of(node.name),
+        )
+        for node in picture.nodes
+    )
+    return NodesSeen(cluster.label, picture.state.value, rows, monitor.open_incidents)
+
+
+def _state(node: NodeView, monitor: Monitor) -> NodeState:
+    match node.process.state:
+        case ProcessState.EXITED:
+            return "down"
+        case ProcessState.PAUSED:
+            return "paused"
+        case _:
+            pass
+    if node.itself.health is Health.HEALTHY:
+        return "unwell" if node.name in monitor.troubled else "up"
+    if node.itself.health is Health.UNHEALTHY:
+        return "unwell"
+    return "down" if node.name in monitor.troubled else "unknown"
+
+
+def _webhook(url: str | None, view: View) -> "Webhook | None":
+    if url is None:
+        return None
+    from agent.webhook import Webhook
+
+    return Webhook(url, view.show)
+
+
+async def _cluster(bench: Any, setup: Setup, endpoints: Sequence[str], access: "Access | None") -> Cluster:
+    if endpoints:
+        from subjects.clusters import attach
+
+        subject = "etcd" if setup.choice.subject == "auto" else setup.choice.subject
+        return await attach(subject, endpoints, access)
+    from tools.cluster import lifecycle
+
+    found = await lifecycle.chosen(bench)
+    if found is None:
+        raise NoCluster
+    return found
