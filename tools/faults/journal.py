@@ -125,12 +125,12 @@ class Journal:
         with self._lock:
             self._db.close()
 
-    def acting(self) -> AbstractAsyncContextManager[None]:
+    def acting(self, timeout_s: float = ACT_TIMEOUT_S) -> AbstractAsyncContextManager[None]:
         """Hold while the world is changed: of operators and healers only one at a time breaks or mends.
 
-        The kernel gives the lock back when its holder is killed.
+        The kernel gives the lock back when its holder is killed. NotReady after `timeout_s`.
         """
-        return locked(self._path.with_name("faults.lock"), ACT_TIMEOUT_S)
+        return locked(self._path.with_name("faults.lock"), timeout_s)
 
     def plan(
         self,
