@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.command_line import cluster, demo, mcp, records, watch
+from agent.command_line import cluster, demo, drill, mcp, records, watch
 from agent.command_line.options import everywhere, make_setup, placed, run_command
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ for command in (
     records.incidents,
     records.sessions,
     records.replay,
+    drill.drill,
     mcp.mcp,
     watch.watch,
 ):

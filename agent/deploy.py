@@ -42,7 +42,7 @@ async def up(setup: Setup, view: View) -> dict[str, Any]:
         return {**_result(lifecycle.describe(cluster, picture), "deploy up"), "seconds": round(seconds, 2)}
     finally:
         await lifecycle.release(bench)
-        await _close(bench)
+        await close_bench(bench)
 
 
 async def status(setup: Setup, view: View) -> dict[str, Any]:
@@ -65,7 +65,7 @@ async def status(setup: Setup, view: View) -> dict[str, Any]:
             )
         return _result(body, "deploy status")
     finally:
-        await _close(bench)
+        await close_bench(bench)
 
 
 async def down(setup: Setup, view: View) -> dict[str, Any]:
@@ -81,7 +81,7 @@ async def down(setup: Setup, view: View) -> dict[str, Any]:
         view.show(Notice(f"{cluster.label} was stopped and its data deleted."))
         return {"ok": True, "command": "deploy down", "cluster": str(ClusterState.DOWN), "nodes": []}
     finally:
-        await _close(bench)
+        await close_bench(bench)
 
 
 async def restore(setup: Setup, view: View) -> dict[str, Any]:
@@ -111,10 +111,11 @@ async def restore(setup: Setup, view: View) -> dict[str, Any]:
             ],
         }
     finally:
-        await _close(bench)
+        await close_bench(bench)
 
 
-async def _close(bench: Workbench) -> None:
+async def close_bench(bench: Workbench) -> None:
+    """Close what `make_bench` opened; the cluster itself goes on."""
     if bench.cluster is not None:
         await bench.cluster.aclose()
     bench.faults.close()

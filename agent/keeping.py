@@ -14,6 +14,7 @@ from subjects.errors import NotReady
 from subjects.state import open_state
 from tools.events import Event, Notice, Table
 from tools.incidents.record import Incident
+from tools.incidents.report import Format
 from tools.incidents.store import IncidentStore
 
 
@@ -51,12 +52,12 @@ async def show_incident(setup: Setup, view: View, incident: str) -> dict[str, An
     return {"ok": True, "command": "incidents show", "incident": asdict(found)}
 
 
-async def report(setup: Setup, view: View, incident: str, form: str, to: Path | None) -> dict[str, Any]:
+async def report(setup: Setup, view: View, incident: str, form: Format, to: Path | None) -> dict[str, Any]:
     """Write one incident's report."""
-    from tools.incidents.report import write_report
+    from tools.incidents.report import render
 
     with _store(setup) as store:
-        text = write_report(store.get(incident), form)
+        text = render(store.get(incident), form)
     if to is None:
         view.show(Text(text, done=True))
     else:

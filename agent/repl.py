@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import get_app_or_none, in_terminal
 
 from agent import asking, commands
 from agent.errors import AgentError
@@ -103,15 +103,23 @@ class Repl:
 
     def _draw_above(self) -> None:
         """Draw what happened while the prompt is shown, above it, once for all that came at once."""
-        if self._drawing or self._turn is not None:
+        app = get_app_or_none()
+        if app is None or self._drawing or self._turn is not None:
             return
+
+        async def draw() -> None:
+            try:
+                await app.renderer.wait_for_cpr_responses()
+                if app.is_done:  # it is drawn below, now that the prompt is gone
+                    return
+                async with in_terminal():
+                    self._drawing = False
+                    self._view.draw_held()
+            finally:
+                self._drawing = False
+
         self._drawing = True
-
-        def draw() -> None:
-            self._drawing = False
-            self._view.draw_held()
-
-        run_in_terminal(draw)
+        app.create_background_task(draw())
 
     def _words(self, before: str) -> Iterable[tuple[str, str]]:
         if before.startswith("/"):

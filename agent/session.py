@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.budget import Budget, Limits
 from agent.compaction import Compactor
@@ -40,6 +40,9 @@ from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
 from tools.registry import Dispatcher, Effect, Outcome, Tool, load_tools
 from tools.workbench import Workbench
+
+if TYPE_CHECKING:
+    from agent.models.claude import ClaudeModel
 
 _DEMO = re.compile(r"\b(chaos\s+demo|demo)\b", re.IGNORECASE)
 
@@ -295,16 +298,21 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
 
 def choose_model(setup: Setup) -> Model:
     """Return who answers: Claude with credentials, else the script. BadCredentials if a model was named."""
-    if setup.offline:
+    from agent.models.providers import credentials_found
+
+    wanted = setup.model is not None or setup.provider != "api"
+    if setup.offline or not (wanted or credentials_found(setup.provider)):
         return PlaybookModel()
+    return choose_claude(setup)
+
+
+def choose_claude(setup: Setup) -> "ClaudeModel":
+    """Return Claude as the person asked for it; BadCredentials, with what to do, where there are none."""
+    from agent.models.claude import ClaudeModel
     from agent.models.providers import credentials_found, setup_help
 
     if not credentials_found(setup.provider):
-        if setup.model is not None:
-            raise BadCredentials(f"No credentials were found for {setup.model}. {setup_help()}")
-        return PlaybookModel()
-    from agent.models.claude import ClaudeModel
-
+        raise BadCredentials(f"No credentials for Claude were found. {setup_help(setup.provider)}")
     return ClaudeModel(choose(setup.model, configured("model")), provider=setup.provider, compat=setup.compat)
 
 

@@ -10,6 +10,7 @@ from agent.command_line.options import everywhere, run_command
 if TYPE_CHECKING:
     from agent.setup import Setup
     from agent.view.base import View
+    from tools.incidents.report import Format
 
 
 @click.group()
@@ -54,7 +55,7 @@ def show_incident(context: click.Context, /, incident: str, **_: Any) -> None:
     "--to", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output."
 )
 @click.pass_context
-def report(context: click.Context, /, incident: str, form: str, to: Path | None, **_: Any) -> None:
+def report(context: click.Context, /, incident: str, form: "Format", to: Path | None, **_: Any) -> None:
     """Write an incident's report as Markdown, JSON or one HTML file."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:

@@ -42,7 +42,7 @@ def stage(event: Stage, width: int) -> RenderableType:
 
 def _ended(name: str, *, ok: bool, took: str, text: str) -> Text:
     line = Text.assemble((DONE, "ok") if ok else (FAILED, "bad"), " ", (name, "quiet"))
-    for part in (took, lines(text)):
+    for part in (took, "" if ok else lines(text)):
         if part:
             line.append(f" · {part}", "quiet")
     return line

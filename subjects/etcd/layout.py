@@ -37,6 +37,9 @@ def make_layout(folder: Path, binary: Binary) -> Layout:
                 "--initial-cluster-state=new",
                 "--initial-cluster-token=operator",
                 "--logger=zap",
+                # Without compaction a load that runs for hours fills etcd's 2 GB quota.
+                "--auto-compaction-mode=revision",
+                "--auto-compaction-retention=10000",
             ),
             own[name],
         )

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from subjects.base import Scope
 from subjects.errors import NewerState
@@ -18,7 +18,8 @@ class Link:
     """One port of one node that others reach through the cluster's network process."""
 
     node: str
-    scope: Literal[Scope.PEERS, Scope.CLIENTS]
+    scope: Scope
+    """PEERS or CLIENTS."""
     port: int
     """What others connect to."""
     target: int
@@ -95,6 +96,6 @@ def load(folder: Path) -> Layout | None:
             NodeSpec(n["name"], tuple(n["argv"]), n["ports"], tuple(n["after"]), n["env"])
             for n in raw["nodes"]
         ),
-        links=tuple(Link(k["node"], Scope(k["scope"]), k["port"], k["target"]) for k in raw["links"]),  # type: ignore[arg-type]
+        links=tuple(Link(k["node"], Scope(k["scope"]), k["port"], k["target"]) for k in raw["links"]),
         options=raw["options"],
     )
