@@ -20,7 +20,7 @@ from agent.models.base import Message, Model, ToolCall, ToolSpec
 from agent.models.catalog import ALIASES, choose, facts_of
 from agent.models.playbook import PlaybookModel
 from agent.permissions import Ask, Gate, Mode, PermissionGate, Verdict
-from agent.recorded import to_entry
+from agent.recorded import recording, to_entry
 from agent.remarks import remark
 from agent.setup import Setup, configured, version
 from agent.talk import Status
@@ -255,13 +255,11 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
 
     door = Door(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
 
+    shown = recording(transcript, view.show)
+
     def emit(event: Event) -> None:
-        if door.screen is not None and not door.screen(event):
-            return
-        view.show(event)
-        entry = to_entry(event)
-        if entry is not None:
-            transcript.record(entry)
+        if door.screen is None or door.screen(event):
+            shown(event)
 
     bench = Workbench(
         state=state,
