@@ -112,6 +112,11 @@ class Monitor:
         return tuple(dict.fromkeys(name for name in names if name))
 
     @property
+    def answered(self) -> int:
+        """Answers of probes so far: that they come tells that the watching goes on."""
+        return self._wheel.answered
+
+    @property
     def troubled(self) -> frozenset[str]:
         """The nodes that something proven is held against now."""
         board = self._correlator.board
