@@ -395,7 +395,10 @@ class Runtime(Protocol):
         ...
 
     async def start(self, node: str) -> None:
-        """Start a node that does not run, on its own data; does nothing for one that does."""
+        """Start a node that does not run, on its own data; does nothing for one that does.
+
+        StaleTarget when somebody else has started it without our knowledge; it is ours from then on.
+        """
         ...
 
     async def stop(self, node: str, timeout_s: float = 10.0) -> None:

@@ -31,6 +31,7 @@ from subjects.runtimes.process_events import watch
 
 _KILL_TIMEOUT_S = 5.0
 _LOCK_TIMEOUT_S = 5.0
+_SEEK_S = 0.2
 _KEEPER_S = 0.2
 """A keeper writes down an end within some milliseconds, or never: it was killed as well."""
 _TAIL_BYTES = 4 << 20
@@ -48,6 +49,8 @@ class ProcessRuntime:
         self.layout = cluster
         self._unkept: set[Identity] = set()
         """Ended processes of which no keeper told how."""
+        self._sought: dict[str, float] = {}
+        """When it was last looked for a process of the node that nobody wrote down."""
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done here."""
@@ -78,7 +81,7 @@ class ProcessRuntime:
             ready = [node for node in waiting if started.issuperset(node.after)]
             if not ready:
                 raise NotReady(f"{', '.join(node.name for node in waiting)} wait for each other.")
-            await asyncio.gather(*(self.start(node.name) for node in ready))
+            await asyncio.gather(*(self._start_or_adopt(node.name) for node in ready))
             started.update(node.name for node in ready)
             waiting = [node for node in waiting if node.name not in started]
 
@@ -98,6 +101,8 @@ class ProcessRuntime:
         if recorded is None:
             return ProcessView(ProcessState.EXITED, raw="it was never started")
         now = identity.state(recorded)
+        if now is ProcessState.EXITED and (stranger := await self._adopted(node)) is not None:
+            recorded, now = stranger, identity.state(stranger)
         if now is not ProcessState.EXITED:
             return ProcessView(now, recorded, raw=f"process {recorded.id} is {now}")
         code = await self._exit_status(node, recorded)
@@ -105,20 +110,22 @@ class ProcessRuntime:
         return ProcessView(now, None, exit_code=code, raw=f"process {recorded.id} has ended: {how}")
 
     async def start(self, node: str) -> None:
-        """Start the node on its own data unless it runs."""
+        """Start the node on its own data unless it runs. StaleTarget if somebody else has started it."""
         spec = self.layout.spec(node)
         home = self._home(node)
         home.mkdir(parents=True, exist_ok=True)
         async with locked(home / "lock", _LOCK_TIMEOUT_S):
             if self._identity(node) is not None:
                 return
-            started = await asyncio.to_thread(self._orphan, spec)
-            if started is None:
-                self._lift_cpu(node)  # what an earlier process of it was limited to
-                started = identity.identify(await spawn(spec.argv, home, env=spec.env))
+            stranger = await asyncio.to_thread(self._orphan, spec)
+            if stranger is not None:
+                self._record(node, stranger)
+                raise StaleTarget(f"{node} runs already, as process {stranger.id}: somebody else started it.")
+            self._lift_cpu(node)  # what an earlier process of it was limited to
+            started = identity.identify(await spawn(spec.argv, home, env=spec.env))
             if started is None:
                 raise NotReady(f"{node} ended as soon as it was started: {_last_line(home / 'log')}")
-            layout.write_json(home / "process.json", {"pid": int(started.id), "started": started.started})
+            self._record(node, started)
 
     async def stop(self, node: str, timeout_s: float = 10.0) -> None:
         """SIGTERM, and SIGKILL after `timeout_s`."""
@@ -232,6 +239,26 @@ class ProcessRuntime:
     def _lift_cpu(self, node: str) -> None:
         with contextlib.suppress(Unsupported, OSError):
             cgroup.lift(self._group(node), self._cpu_home(node))
+
+    async def _start_or_adopt(self, node: str) -> None:
+        with contextlib.suppress(StaleTarget):
+            await self.start(node)
+
+    async def _adopted(self, node: str) -> Identity | None:
+        """Find out whether somebody else has started the node meanwhile, by hand say; looked for seldom."""
+        now = time.monotonic()
+        if now - self._sought.get(node, -_SEEK_S) < _SEEK_S:
+            return None
+        self._sought[node] = now
+        spec = self.layout.spec(node)
+        async with locked(self._home(node) / "lock", _LOCK_TIMEOUT_S):
+            found = self._identity(node) or await asyncio.to_thread(self._orphan, spec)
+            if found is not None:
+                self._record(node, found)
+        return found
+
+    def _record(self, node: str, known: Identity) -> None:
+        layout.write_json(self._home(node) / "process.json", {"pid": int(known.id), "started": known.started})
 
     async def _exit_status(self, node: str, ended: Identity) -> int | None:
         """Read how the process ended; its keeper, which learns of it as we do, is given a moment once."""

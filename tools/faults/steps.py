@@ -5,6 +5,7 @@ it took effect. Undoing is idempotent. A world that is not the one that was writ
 told of (`Undone.AMBIGUOUS`).
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -154,14 +155,18 @@ class Restart(Step):
 
     async def undo(self, runtime: Runtime) -> UndoReport:
         """Start it if the restart was interrupted half way."""
-        await runtime.start(self.node)
+        with contextlib.suppress(StaleTarget):
+            await runtime.start(self.node)
         return UndoReport(Undone.HEALED, f"{self.node} runs")
 
 
 async def _start_again(runtime: Runtime, node: str, killed: Identity) -> UndoReport:
     view = await runtime.inspect(node)
     if view.state is ProcessState.EXITED:
-        await runtime.start(node)
+        try:
+            await runtime.start(node)
+        except StaleTarget as error:
+            return UndoReport(Undone.AMBIGUOUS, str(error))
         return UndoReport(Undone.HEALED, f"{node} was started again on its own data")
     if view.identity == killed:
         return UndoReport(Undone.HEALED, f"{node} was never hit: it is the process it was before")
@@ -172,7 +177,8 @@ async def _someone_was_here(runtime: Runtime, node: str, meant: Identity) -> Und
     view = await runtime.inspect(node)
     if view.state is ProcessState.EXITED:
         # What was done to the process ended with it; that it ended is not ours, but it is left whole.
-        await runtime.start(node)
+        with contextlib.suppress(StaleTarget):
+            await runtime.start(node)
         return UndoReport(Undone.AMBIGUOUS, f"{node} had ended meanwhile ({view.raw}); it was started again")
     return UndoReport(
         Undone.AMBIGUOUS,

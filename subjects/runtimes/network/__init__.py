@@ -7,7 +7,8 @@ docs/decisions/0002-who-outlives-whom.md.
     proxy.py     the worker: accepts, dials through, puts rules in force on every …
     connection.py  … connection, which knows what touches it, and its two ends:
     pipe.py      each passes bytes on, or holds them back as the rules say
-    dialers.py   who dialled: which node owns the other end of a connection
+    dialers.py   who dialled: which node owns the other end of a connection,
+    sockdiag.py  asked of the kernel
     __main__.py  the supervisor: holds the listening sockets and replaces a dead worker at once
     control.py   how the runtime starts it, and puts rules in force
 """

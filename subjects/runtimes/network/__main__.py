@@ -62,7 +62,7 @@ async def _work(folder: Path, sockets: list[socket.socket]) -> None:
         return
     me = identity.own()
     names = [node.name for node in cluster.nodes]
-    proxy = Proxy(lambda addresses: who_dials(folder, names, addresses))
+    proxy = Proxy(lambda connections: who_dials(folder, names, connections))
     reread = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reread.set)
     in_force, wanted = rules.read_rules(folder)

@@ -13,11 +13,11 @@ from subjects.base import LinkRule, Scope
 from subjects.runtimes.layout import Link
 from subjects.runtimes.network.connection import Connection
 from subjects.runtimes.network.pipe import Pipe
+from subjects.runtimes.network.sockdiag import Ends
 from subjects.runtimes.ports import HOST
 
-Address = tuple[str, int]
-WhoDials = Callable[[Sequence[Address]], Mapping[Address, str]]
-"""Which nodes own these local ends of connections; those that none owns, clients, are left out."""
+WhoDials = Callable[[Sequence[Ends]], Mapping[Ends, str]]
+"""Which nodes dialled these connections (their end, ours); those that none did are left out."""
 
 DIAL_TIMEOUT_S = 30.0
 """A frozen node's kernel accepts until its backlog is full; then dialling takes as long as it takes."""
@@ -92,15 +92,20 @@ class Proxy:
         if not self._rules:
             return
         unknown = {
-            connection.near.transport.get_extra_info("peername")[:2]: connection
+            _ends(connection.near.transport): connection
             for connection in connections
             if connection.source is None
             and connection.link.scope is Scope.PEERS
             and connection.near.transport is not None
         }
         if unknown:
-            for address, name in self._who_dials(list(unknown)).items():
-                unknown[address].source = name
+            for ends, name in self._who_dials(list(unknown)).items():
+                unknown[ends].source = name
+
+
+def _ends(transport: asyncio.Transport) -> Ends:
+    theirs, ours = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    return (theirs[0], theirs[1]), (ours[0], ours[1])
 
 
 class _Accepted(Pipe):

@@ -13,7 +13,9 @@ import pytest
 from subjects.base import Direction, LinkRule, Scope
 from subjects.runtimes.layout import Link
 from subjects.runtimes.network.pipe import MAX_HELD
-from subjects.runtimes.network.proxy import Address, Proxy
+from subjects.runtimes.network.proxy import Proxy
+from subjects.runtimes.network.sockdiag import Address
+from subjects.runtimes.network.sockdiag import Ends as Both
 from subjects.runtimes.ports import HOST
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -41,7 +43,7 @@ class Line:
         listening = socket.create_server((HOST, 0))
         listening.setblocking(False)
         self.port = listening.getsockname()[1]
-        link = Link("n1", self._scope, self.port, target)  # type: ignore[arg-type]
+        link = Link("n1", self._scope, self.port, target)
         self._front = await self.proxy.serve(link, listening)
         return self
 
@@ -58,8 +60,8 @@ class Line:
         self._front.close()
         await until(lambda: not len(self.proxy))
 
-    def _who(self, addresses: Sequence[Address]) -> Mapping[Address, str]:
-        return {each: self.dialled_by[each] for each in addresses if each in self.dialled_by}
+    def _who(self, connections: Sequence[Both]) -> Mapping[Both, str]:
+        return {each: self.dialled_by[each[0]] for each in connections if each[0] in self.dialled_by}
 
     async def dial(self) -> Ends:
         reader, writer = await asyncio.open_connection(HOST, self.port)
