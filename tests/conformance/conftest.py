@@ -1,18 +1,15 @@
 """Brings each kind of cluster up for a module of tests, healthy, and takes it down."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
 
 from subjects.base import Cluster, ClusterState, Picture
 from subjects.clusters import decide, open_cluster
-from subjects.state import StateFolder, open_state
+from subjects.state import open_state
 from tests.conformance.clusters import KINDS, Kind, engine_trouble, in_ci
-
-Until = Callable[[Cluster, Callable[[Picture], bool], float], Awaitable[Picture]]
 
 
 @pytest.fixture(scope="session")
@@ -31,36 +28,39 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             pytest.param(kind, id=str(kind), marks=[pytest.mark.docker] if kind.runtime == "docker" else [])
             for kind in KINDS
         ]
-        metafunc.parametrize("kind", marked)
+        metafunc.parametrize("kind", marked, scope="module")
 
 
-@pytest.fixture
-def prepared(kind: Kind, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kind:
+@pytest.fixture(scope="module")
+def prepared(kind: Kind, request: pytest.FixtureRequest) -> Iterator[Kind]:
     """The kind, its environment set."""
     if kind.runtime == "docker":
         request.getfixturevalue("engine")
-    for name, value in kind.environment.items():
-        monkeypatch.setenv(name, value)
-    return kind
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in kind.environment.items():
+            patch.setenv(name, value)
+        yield kind
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> StateFolder:
-    """A state folder of the test's own."""
-    return open_state(tmp_path / "state")
-
-
-@pytest_asyncio.fixture
-async def cluster(prepared: Kind, state: StateFolder) -> AsyncIterator[Cluster]:
-    """A healthy cluster, taken down afterwards whatever the test left."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(prepared: Kind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """One cluster for all tests of a module, taken down afterwards whatever they left."""
+    state = open_state(tmp_path_factory.mktemp("state"))
     opened = await open_cluster(state, await decide(prepared.subject, prepared.runtime))
     try:
         await opened.runtime.up()
-        await until(opened, lambda picture: picture.state is ClusterState.HEALTHY, 40)
         yield opened
     finally:
         await opened.runtime.down()
         await opened.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def cluster(shared: Cluster) -> AsyncIterator[Cluster]:
+    """The cluster, healthy; a test that leaves it otherwise fails the next one."""
+    await until(shared, lambda picture: picture.state is ClusterState.HEALTHY, 40)
+    yield shared
+    await shared.runtime.set_network([])
 
 
 async def until(cluster: Cluster, holds: Callable[[Picture], bool], timeout_s: float) -> Picture:

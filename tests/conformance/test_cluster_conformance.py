@@ -30,6 +30,8 @@ from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
 from tools.load.run import LoadRun, LoadSettings
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 EVENT_S = 2.0
 """An engine tells of a kill in 40 ms; a machine under load may take longer."""
 SILENCE_S = 25.0

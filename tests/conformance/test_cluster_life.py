@@ -1,16 +1,23 @@
 """A cluster is found again by a later run, and leaves nothing behind."""
 
+from pathlib import Path
+
+import pytest
+
 from subjects.base import ClusterState, ProcessState
 from subjects.clusters import decide, open_cluster
 from subjects.runtimes.docker_layout import project_name
-from subjects.state import StateFolder
+from subjects.state import open_state
 from tests.conformance.clusters import Kind
 from tests.conformance.conftest import until
 
 
 async def test_a_later_run_finds_the_cluster_and_down_leaves_nothing(
-    prepared: Kind, state: StateFolder
+    prepared: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in prepared.environment.items():  # every test begins without any such variable
+        monkeypatch.setenv(name, value)
+    state = open_state(tmp_path / "state")
     decision = await decide(prepared.subject, prepared.runtime)
     first = await open_cluster(state, decision)
     try:
