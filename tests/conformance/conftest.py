@@ -23,7 +23,10 @@ def engine() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "kind" in metafunc.fixturenames:
+    if (
+        "kind" in metafunc.fixturenames
+        and metafunc.module.__name__.rpartition(".")[2] != "test_docker_events"
+    ):
         marked = [
             pytest.param(kind, id=str(kind), marks=[pytest.mark.docker] if kind.runtime == "docker" else [])
             for kind in KINDS
