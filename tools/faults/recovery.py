@@ -56,18 +56,20 @@ async def confirm(
     deadline = time.monotonic() + timeout_s
     since: float | None = None
     leader: str | None = None
+    worst: tuple[Check, ...] = ()
     while True:
         picture = await cluster.subject.observe()
         checks = _checks(picture, members, leader, _measured(load, since), baseline)
         well = all(check.ok is not False for check in checks)
         if not well:
-            since, leader = None, picture.leader
+            since, leader, worst = None, picture.leader, checks
         elif since is None:
             since, leader = picture.at, picture.leader
         elif time.time() - since >= HOLD_S + (1.0 if load else 0.0):
             return Recovery(ok=True, healthy_wall=since, checks=checks)
         if time.monotonic() > deadline:
-            return Recovery(ok=False, healthy_wall=None, checks=checks)
+            # What is well now was not for long enough: what broke it last is what there is to tell.
+            return Recovery(ok=False, healthy_wall=None, checks=worst or checks)
         await asyncio.sleep(_LOOK_S)
 
 
@@ -99,11 +101,13 @@ def _checks(
 
 
 def _same_members(picture: Picture, members: Mapping[str, str | None]) -> Check:
+    if not any(members.values()):
+        return Check("same members", ok=None, text="who they were before is not known")
     present = {node.name: node.member_id for node in picture.nodes}
     wrong = [name for name, member in members.items() if member and present.get(name) != member]
     if wrong:
         return Check("same members", ok=False, text=f"{', '.join(wrong)}: not the member it was before")
-    return Check("same members", ok=True, text=f"{len(present)} members with the ids they had")
+    return Check("same members", ok=True, text=f"{len(members)} members with the ids they had")
 
 
 def _throughput(now: LoadFigures | None, baseline: LoadFigures | None) -> Check:
