@@ -108,7 +108,8 @@ class Prompt:
 
     def refresh(self, _: object = None) -> None:
         """Draw the status line anew, if the prompt is shown."""
-        self._session.app.invalidate()
+        if not self._session.app.is_done:
+            self._session.app.invalidate()
 
     def _at_a_command(self) -> bool:
         return self._session.default_buffer.text.startswith("/")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from agent.permissions import Answer
     from tools.registry import Effect
 
+GREETING = "Ask, or say “run the chaos demo”. /help lists what else there is; Ctrl-D leaves."
+
 HINT_AFTER_S = 0.4
 """How long a turn may take to stop before the person is told of the second Ctrl-C."""
 
@@ -68,6 +70,9 @@ class Repl:
         """Chat until the person leaves; `first` is asked before the first prompt."""
         if first:
             self._queued.append(first)
+        # Never on the first line of the screen: there tmux takes the prompt's erasing for `clear`, and
+        # keeps what was erased in its scrollback.
+        self._view.show(Notice(GREETING))
         with terminal():
             self._prompt = Prompt(self._history, self._words, self._status_line, self._next_mode, self._shown)
             self._view.on_held = self._draw_above
