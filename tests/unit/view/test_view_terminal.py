@@ -232,7 +232,7 @@ class TestInPlace:
         view.show(Text("two"))
 
         async with asyncio.timeout(5):
-            while screen.text != ["one two"]:  # noqa: ASYNC110 - a screen tells nobody of a change
+            while screen.text != ["one two"]:
                 await asyncio.sleep(0.01)
         await view.aclose()
 
