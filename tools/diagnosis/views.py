@@ -5,7 +5,7 @@ A fault may be healed before anybody looks, so what was recorded counts as much 
 
 import asyncio
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from subjects.base import Cluster, LogLine, Picture
 from subjects.errors import SubjectError
@@ -22,6 +22,8 @@ LOOK_TIMEOUT_S = 12.0
 LOG_LINES = 400
 LOGS_BEFORE_S = 0.5
 """A node may write of its trouble before the monitor sees it."""
+LOGS_BEFORE_RESTART_S = 15.0
+"""That a node was restarted may be noticed only afterwards; a graceful stop takes up to 10 s before that."""
 LAST_LINES = 3
 KEPT_LINES = 12
 """Telling lines that are kept of one node's log."""
@@ -63,9 +65,7 @@ async def gather(case: Case, bench: Workbench) -> list[Fact]:
     cluster = bench.require_cluster()
     facts = _of_signals(_signals(case, bench), bench.ledger)
     facts += await _look(cluster, bench.ledger, case.opened_wall)
-    failed = {fact.node for fact in facts if fact.side == "process" and fact.word == "failed"}
-    facts += await _of_logs(cluster, bench.ledger, case.opened_wall, failed)
-    return facts
+    return facts + await _of_logs(cluster, bench.ledger, case.opened_wall, facts)
 
 
 def _signals(case: Case, bench: Workbench) -> list[Signal]:
@@ -130,12 +130,13 @@ def _restarts(picture: Picture, ledger: Ledger, opened_wall: float) -> list[Fact
     return facts
 
 
-async def _of_logs(
-    cluster: Cluster, ledger: Ledger, opened_wall: float, failed: Container[str | None]
-) -> list[Fact]:
-    since = opened_wall - LOGS_BEFORE_S
+async def _of_logs(cluster: Cluster, ledger: Ledger, opened_wall: float, known: Sequence[Fact]) -> list[Fact]:
+    failed = {fact.node for fact in known if fact.side == "process" and fact.word == "failed"}
+    restarted = {fact.node for fact in known if fact.side == "restart"}
     facts: list[Fact] = []
     for node in cluster.subject.nodes:
+        before_s = LOGS_BEFORE_RESTART_S if node in restarted else LOGS_BEFORE_S
+        since = opened_wall - before_s
         try:
             lines = await cluster.runtime.logs(node, since, LOG_LINES)
             if node in failed and not any(gives_reason(line.text) for line in lines):
