@@ -41,8 +41,11 @@ async def main() -> None:
     cluster = await open_cluster(state, ETCD)
     service = DyingService(state)
     service.moment = sys.argv[3] if len(sys.argv) > 3 else ""
-    ttl_s = float(os.environ.get("FAULT_TTL_S", "300"))
-    done = await service.inject(cluster, sys.argv[2], settings=Settings(ttl_s=ttl_s), allow_quorum_loss=True)
+    settings = Settings(ttl_s=float(os.environ.get("FAULT_TTL_S", "300")))
+    several = bool(os.environ.get("FAULT_SEVERAL"))
+    done = await service.inject(
+        cluster, sys.argv[2], settings=settings, several=several, allow_quorum_loss=True
+    )
     print(done.record.id, flush=True)
     await asyncio.Event().wait()
 
