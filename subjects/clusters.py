@@ -80,12 +80,16 @@ async def opened(state: StateFolder, cluster_id: str) -> AsyncIterator[Cluster |
             await cluster.aclose()
 
 
-async def find_cluster(state: StateFolder) -> Cluster | None:
-    """Return the embedded cluster that an earlier run left in the state folder, running or not."""
-    for subject in SUBJECTS:
-        folder = state.clusters / f"{subject}-process"
-        if (folder / "cluster.json").exists():
-            return await _process_cluster(subject, folder)
+async def find_cluster(state: StateFolder, subject: str = "auto", runtime: str = "auto") -> Cluster | None:
+    """Return the cluster that an earlier run left in the state folder, running or not.
+
+    Only one of that subject and runtime, where they were asked for.
+    """
+    files = {"process": "cluster.json", "docker": "docker.json"}
+    for name in SUBJECTS if subject == "auto" else (subject,):
+        for where in RUNTIMES if runtime == "auto" else (runtime,):
+            if (state.clusters / f"{name}-{where}" / files[where]).exists():
+                return await open_cluster(state, Decision(name, where, "found"))  # type: ignore[arg-type]
     return None
 
 

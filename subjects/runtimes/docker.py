@@ -320,9 +320,10 @@ async def open_docker(subject: str, state: StateFolder, compose_file: Path | Non
     a cluster made of another file is still there.
     """
     plan = importlib.import_module(f"subjects.{subject}.compose")
-    file = (compose_file or plan.compose_file()).resolve()
     folder = state.clusters / f"{subject}-docker"
     layout = docker_layout.load(folder)
+    found = Path(layout.file) if layout is not None else plan.compose_file()
+    file = (compose_file or found).resolve()
     engine = await connect(layout.engine if layout else None)
     command = await find_compose()
     if layout is not None and layout.file != str(file):

@@ -16,23 +16,17 @@ _LOOK_S = 0.1
 
 
 async def find(bench: Workbench) -> Cluster | None:
-    """Return the session's cluster: the one it has, or one that an earlier run left."""
+    """Return the session's cluster: the one it has, or one that an earlier run left. Watched if it runs."""
     if bench.cluster is None:
-        found = await find_cluster(bench.state)
+        found = await find_cluster(bench.state, bench.choice.subject, bench.choice.runtime)
         if found is not None:
             await use(bench, found)
     return bench.cluster
 
 
 async def chosen(bench: Workbench) -> Cluster | None:
-    """Return the cluster that was asked for, if anything of it is there; nothing is started or watched."""
-    choice = bench.choice
-    if choice.runtime == "docker" or choice.subject == "tikv":
-        decision = await decide(choice.subject, choice.runtime)
-        cluster = await open_cluster(bench.state, decision, choice.compose_file)
-        bench.cluster = cluster if await _anything_runs(cluster) else None
-    else:
-        bench.cluster = await find_cluster(bench.state)
+    """Return the cluster that was asked for, if it is there; nothing is started or watched."""
+    bench.cluster = await find_cluster(bench.state, bench.choice.subject, bench.choice.runtime)
     return bench.cluster
 
 

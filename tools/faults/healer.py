@@ -70,14 +70,14 @@ class Healer:
             self._state.root / "healer.json", {"pid": int(self._me.id), "started": self._me.started}
         )
         idle_since = time.monotonic()
-        while True:
+        while self._state.database.exists():  # without its folder there is nothing left to heal
             faults = self._journal.open_faults()
             if faults:
                 idle_since = time.monotonic()
                 self._watch(faults)
                 self._be_ready(faults)
                 await self._heal([fault for fault in faults if self._is_due(fault)])
-            elif time.monotonic() - idle_since > LINGER_S or not self._state.database.exists():
+            elif time.monotonic() - idle_since > LINGER_S:
                 return
             await self._sleep()
 
