@@ -32,20 +32,17 @@ def session(event: SessionOpened) -> Text:
 
 def stage(event: Stage, width: int) -> RenderableType:
     """Draw a stage's banner, or the line that ends it."""
-    name = f"Stage {event.n}/{event.of} · {one_line(event.name)}"
+    name = f"Stage {event.n}/{event.of} · {one_line(event.text or event.name)}"
     if event.ok is not None:
-        return _ended(name, ok=event.ok, took=seconds(event.elapsed_s), text=event.text)
+        return _ended(name, ok=event.ok, took=seconds(event.elapsed_s))
     banner = Text.assemble(("── ", "stage.line"), (name, "stage"), " ")
     banner.append("─" * max(0, min(width, MAX_WIDTH) - banner.cell_len), "stage.line")
-    return Group(banner, Text(lines(event.text), "quiet")) if event.text else banner
+    return banner
 
 
-def _ended(name: str, *, ok: bool, took: str, text: str) -> Text:
+def _ended(name: str, *, ok: bool, took: str) -> Text:
     line = Text.assemble((DONE, "ok") if ok else (FAILED, "bad"), " ", (name, "quiet"))
-    for part in (took, "" if ok else lines(text)):
-        if part:
-            line.append(f" · {part}", "quiet")
-    return line
+    return line.append(f" · {took}", "quiet") if took else line
 
 
 def running(event: CallStarted, elapsed_s: float, width: int) -> Text:
