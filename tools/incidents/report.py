@@ -78,7 +78,7 @@ def report(incident: Incident) -> dict[str, Any]:
 
 
 def _summary(incident: Incident) -> str:
-    parts = [f"{incident.text[:1].upper()}{incident.text[1:]} (first seen {_utc(incident.opened)})."]
+    parts = [f"{incident.text} (first seen {_utc(incident.opened)})."]
     diagnosis = incident.diagnosis
     if diagnosis:
         held = "" if diagnosis.get("verified") else " This was not verified."
