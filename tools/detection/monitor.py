@@ -7,7 +7,6 @@ what was injected is found out here the way a stranger's `kill -9` is.
 import asyncio
 import resource
 import time
-from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -22,6 +21,7 @@ from tools.detection.held import Line, Reports
 from tools.detection.invariants import in_force
 from tools.detection.lines import asks_client_port, lines_of
 from tools.detection.looks import Looks, Well
+from tools.detection.made import Made
 from tools.detection.maintenance import Maintenance
 from tools.detection.recorder import Recorder
 from tools.detection.signals import Detection, Signal, Source
@@ -75,8 +75,7 @@ class Monitor:
         self._maintenance = Maintenance()
         self._recorder = Recorder(incidents, emit)
         self._cases = Cases(self._recorder, cluster.label, cluster.subject.usual_alert)
-        self._detections: deque[Detection] = deque(maxlen=200)
-        self._made = asyncio.Condition()
+        self._made = Made()
         self._correlator = Correlator(
             ledger=ledger,
             cases=self._cases,
@@ -93,7 +92,6 @@ class Monitor:
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
-        self._waking: set[asyncio.Task[None]] = set()
 
     @property
     def signals(self) -> Sequence[Signal]:
@@ -103,7 +101,7 @@ class Monitor:
     @property
     def detections(self) -> Sequence[Detection]:
         """The last detections, oldest first."""
-        return tuple(self._detections)
+        return tuple(self._made)
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -141,12 +139,13 @@ class Monitor:
         """Stop watching; incidents that are open are noted as no longer watched. Safe to call again."""
         self._cases.end()
         await self._recorder.flush()
-        tasks = [*self._tasks, *self._asking.values(), *self._waking]
+        tasks = [*self._tasks, *self._asking.values()]
         self._tasks.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._wheel.aclose()
+        await self._made.aclose()
 
     @contextmanager
     def maintenance(self, nodes: Iterable[str], reason: str) -> Iterator[None]:
@@ -164,31 +163,16 @@ class Monitor:
 
     async def wait(self, after: float, timeout_s: float) -> Detection | None:
         """Return the first detection made at or after monotonic `after`, be it made already; else None."""
-        try:
-            async with asyncio.timeout(timeout_s), self._made:
-                await self._made.wait_for(lambda: self._first(after) is not None)
-        except TimeoutError:
-            return None
-        return self._first(after)
+        return await self._made.wait(after, timeout_s)
 
     async def recorded(self) -> bool:
         """Wait until the incidents so far are written down; False if the disk takes longer than 2 s."""
         return await self._recorder.flush()
 
-    def _first(self, after: float) -> Detection | None:
-        return next((made for made in self._detections if made.at >= after), None)
-
     def _keep(self, detection: Detection) -> None:
-        self._detections.append(detection)
         self._last_new = detection.at
         self._look_now.set()
-        task = asyncio.get_running_loop().create_task(self._wake())
-        self._waking.add(task)
-        task.add_done_callback(self._waking.discard)
-
-    async def _wake(self) -> None:
-        async with self._made:
-            self._made.notify_all()
+        self._made.add(detection)
 
     def _take(self, part: Observation | Well, seen: float) -> None:
         if isinstance(part, Well):
