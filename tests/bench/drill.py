@@ -41,7 +41,6 @@ async def drill(settings: DrillSettings, folder: Path) -> dict[str, object]:
         faults=FaultService(state, settings.seed),
         diagnostician=RulesDiagnostician(),
         choice=Choice("etcd", "process"),
-        allow_quorum_loss=True,
     )
     try:
         await lifecycle.start(bench)
