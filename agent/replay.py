@@ -138,6 +138,7 @@ def _ended(data: Mapping[str, Any]) -> CallEnded:
         data=data.get("data") or {},
         evidence=data.get("evidence"),
         seconds=float(data.get("seconds") or 0.0),
+        summary=str(data.get("summary") or ""),
     )
     return CallEnded(
         outcome.call_id,

@@ -38,7 +38,7 @@ async def cluster(folder: Path, *, bare: bool) -> AsyncIterator[LoadTarget]:
     try:
         await opened.runtime.up()
         async with asyncio.timeout(30):
-            while (await opened.subject.observe()).state is not ClusterState.HEALTHY:  # noqa: ASYNC110 - looked at
+            while (await opened.subject.observe()).state is not ClusterState.HEALTHY:
                 await asyncio.sleep(0.1)
         yield opened.subject.load_target()
     finally:

@@ -44,7 +44,12 @@ async def wait_for_detection(params: WaitParams, bench: Workbench) -> Result:
         text = f"No detection within {params.timeout_s:g} s"
         bench.emit(Progress(text, waited_s, params.timeout_s, done=True))
         return Result(
-            {"detected": False, "waited_s": round(waited_s, 3), "broken_invariants": list(monitor.broken)},
+            summary=text,
+            data={
+                "detected": False,
+                "waited_s": round(waited_s, 3),
+                "broken_invariants": list(monitor.broken),
+            },
             next="Look with cluster_status; go on with the diagnosis from what it shows.",
         )
     bench.emit(Progress(f"Detected: {detection.text}", waited_s, params.timeout_s, done=True))
@@ -99,6 +104,7 @@ def _result(monitor: Monitor, first: Detection, together: list[Detection], waite
             "signals": [_signal(signal, began) for signal in seen[:20]],
             "signals_cut": max(0, len(seen) - 20),
         },
+        summary="; ".join(dict.fromkeys(made.text for made in together)),
         next="Call diagnose to find out what happened from the evidence.",
         node=nodes[0] if len(nodes) == 1 else None,
     )

@@ -39,7 +39,11 @@ async def diagnose(params: DiagnoseParams, bench: Workbench) -> Result:
     advice = "Tell the person the conclusion, its confidence, and the evidence ids it rests on."
     if not found.verified:
         advice += " It was not verified: say so, and name the problems."
-    return Result({"diagnosis": contract, "incident": case.incident}, next=advice)
+    return Result(
+        {"diagnosis": contract, "incident": case.incident},
+        next=advice,
+        summary=f"{found.kind} of {', '.join(found.nodes) or 'no node'}, confidence {found.confidence}",
+    )
 
 
 def keep(incidents: IncidentStore, incident: str, found: Diagnosis, ledger: Ledger) -> None:

@@ -12,6 +12,18 @@ def figures(measured: LoadFigures) -> dict[str, Any]:
     return _rounded(asdict(measured))
 
 
+def in_a_line(measured: LoadFigures) -> str:
+    """Return figures in a line for a person."""
+    if measured.ops_per_s is None:
+        return "nothing was measured yet"
+    latency = (
+        ""
+        if measured.p50_ms is None
+        else f", p50 {measured.p50_ms:.1f} ms, p99 {measured.p99_ms or 0:.1f} ms"
+    )
+    return f"{measured.ops_per_s:.0f} operations/s{latency}, {measured.errors} errors"
+
+
 def totals(measured: LoadTotals) -> dict[str, Any]:
     """Return the figures of a whole load."""
     return {

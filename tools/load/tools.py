@@ -80,6 +80,7 @@ async def load_start(params: StartParams, bench: Workbench) -> Result:
             "baseline": telling.figures(baseline),
             "steady": steady,
         },
+        summary=f"workload {settings.workload}: {telling.in_a_line(baseline)}",
         next="The baseline is steady: what comes can be compared with it."
         if steady
         else "The cluster does not carry this load without errors: use a lower rate before any fault.",
@@ -106,7 +107,11 @@ async def load_status(params: StatusParams, bench: Workbench) -> Result:
         body["why"] = run.problem
     if run.checked is not None:
         body["writes"] = telling.writes(run.checked)
-    return Result(body, next="" if run.running else "Start it again with load_start.")
+    return Result(
+        body,
+        next="" if run.running else "Start it again with load_start.",
+        summary=telling.in_a_line(run.latest(len(windows))),
+    )
 
 
 @tool(Effect.ACT)

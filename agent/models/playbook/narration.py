@@ -50,20 +50,16 @@ def load(seen: Seen) -> str:
 
 
 def fault(seen: Seen) -> str:
-    """Say what was injected, what was predicted and whether it was seen to have happened."""
+    """Say what was injected and whether it was seen to have happened; the prediction was told before it."""
     data = seen.data
     nodes, role = data.get("nodes") or [data.get("node")], data.get("role")
-    predicted = words.sentence(f"Prediction: {data['prediction']}" if data.get("prediction") else "")
-    if not nodes[0]:
-        return predicted and words.joined(f"No node was touched{words.cite(seen.evidence)}.", predicted)
+    if not nodes or not nodes[0]:
+        return f"No node was touched{words.cite(seen.evidence)}."
     article = "the" if role == "leader" else "a"
     who = f"{words.listed(nodes)}{f', {article} {role},' if isinstance(role, str) else ''}"
     did = "was killed" if seen.tool == "store_kill" else f"has the fault {data.get('kind') or 'injected'}"
     verified = {True: ", which was verified", False: ", but its effect was not seen"}
-    return words.joined(
-        f"{who} {did}{verified.get(data.get('verified', None), '')}{words.cite(seen.evidence)}.",
-        predicted,
-    )
+    return f"{who} {did}{verified.get(data.get('verified', None), '')}{words.cite(seen.evidence)}."
 
 
 def detection(seen: Seen) -> str:
