@@ -16,6 +16,7 @@ from tools.detection.signals import Detection
 from tools.diagnosis.base import Case
 from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis
+from tools.diagnosis.tools import keep
 from tools.errors import NothingToDo, ToolError
 from tools.faults.recovery import Recovery, confirm
 from tools.faults.service import Injection
@@ -130,7 +131,7 @@ class Run:
         self.diagnose_s = time.monotonic() - began
         if case.incident is not None:
             await self.monitor.recorded()
-            self.bench.incidents.set_diagnosis(case.incident, self.found.to_contract())
+            keep(self.bench.incidents, case.incident, self.found, self.bench.ledger)
 
     async def _heal(self) -> None:
         """Undo what is open and see that all is as it was; nothing to do when that was done already."""
