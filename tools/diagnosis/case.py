@@ -17,11 +17,16 @@ def open_case(bench: Workbench, incident: str | None = None) -> Case:
     """
     detection = _detection(bench, incident)
     if detection is not None:
-        first = min((signal.wall for signal in detection.signals), default=detection.wall)
-        return Case(detection.incident, detection, min(first, detection.wall))
+        return case_of(detection)
     if incident is not None:
         return Case(incident, None, bench.incidents.get(incident).opened)
     return Case(None, None, time.time() - LOOKBACK_S)
+
+
+def case_of(detection: Detection) -> Case:
+    """Return the case that a detection opens: it begins with the first of its signals."""
+    first = min((signal.wall for signal in detection.signals), default=detection.wall)
+    return Case(detection.incident, detection, min(first, detection.wall))
 
 
 def _detection(bench: Workbench, incident: str | None) -> Detection | None:

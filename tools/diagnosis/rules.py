@@ -3,9 +3,11 @@
 It never reads the journal of faults, and it passes the same check as a model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from subjects.base import Cluster
+from tools.detection.signals import Signal
 from tools.diagnosis.advice import actions, would_change
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
@@ -32,12 +34,19 @@ class RulesDiagnostician:
         return "rules"
 
     async def diagnose(self, case: Case, bench: "Workbench") -> Diagnosis:
-        """Gather, decide, cite and check."""
-        facts = await gather(case, bench)
-        nodes = bench.require_cluster().subject.nodes
-        findings = conclude(facts, nodes, bench.ledger)
-        problems = check(findings, bench.ledger, nodes=nodes, opened_wall=case.opened_wall)
-        return settle(findings, self.by, problems, ledger=bench.ledger, opened_wall=case.opened_wall)
+        """Diagnose with what a session has."""
+        recorded = bench.monitor.signals if bench.monitor else ()
+        return await self.examine(case, bench.require_cluster(), recorded, bench.ledger)
+
+    async def examine(
+        self, case: Case, cluster: Cluster, recorded: Iterable[Signal], ledger: Ledger
+    ) -> Diagnosis:
+        """Gather, decide, cite and check; for those who have no workbench, as `operator watch`."""
+        facts = await gather(case, cluster, recorded, ledger)
+        nodes = cluster.subject.nodes
+        findings = conclude(facts, nodes, ledger)
+        problems = check(findings, ledger, nodes=nodes, opened_wall=case.opened_wall)
+        return settle(findings, self.by, problems, ledger=ledger, opened_wall=case.opened_wall)
 
 
 def conclude(facts: Sequence[Fact], nodes: Sequence[str], ledger: Ledger) -> Findings:

@@ -16,7 +16,6 @@ from tools.diagnosis.looks import ended_word, facts_of
 from tools.diagnosis.signatures import gives_reason, signatures_in
 from tools.diagnosis.steady import steady_look
 from tools.evidence.ledger import Ledger
-from tools.workbench import Workbench
 
 LOOK_TIMEOUT_S = 12.0
 LOG_LINES = 400
@@ -60,18 +59,15 @@ _WORDS: dict[str, tuple[Side, str]] = {
 """Kinds of signals (`tools.detection.policy` has them all) whose word here is not their own name."""
 
 
-async def gather(case: Case, bench: Workbench) -> list[Fact]:
+async def gather(case: Case, cluster: Cluster, recorded: Iterable[Signal], ledger: Ledger) -> list[Fact]:
     """Return everything that is known of the incident as facts, each with evidence in the ledger."""
-    cluster = bench.require_cluster()
-    facts = _of_signals(_signals(case, bench), bench.ledger)
-    facts += await _look(cluster, bench.ledger, case.opened_wall)
-    return facts + await _of_logs(cluster, bench.ledger, case.opened_wall, facts)
+    facts = _of_signals(_signals(case, recorded), ledger)
+    facts += await _look(cluster, ledger, case.opened_wall)
+    return facts + await _of_logs(cluster, ledger, case.opened_wall, facts)
 
 
-def _signals(case: Case, bench: Workbench) -> list[Signal]:
-    found = list(case.detection.signals) if case.detection else []
-    if bench.monitor is not None:
-        found += list(bench.monitor.signals)
+def _signals(case: Case, recorded: Iterable[Signal]) -> list[Signal]:
+    found = [*(case.detection.signals if case.detection else ()), *recorded]
     unique = {(s.source, s.kind, s.node, s.at): s for s in found if s.wall >= case.opened_wall}
     return sorted(unique.values(), key=lambda signal: signal.at)
 
