@@ -128,7 +128,9 @@ def _restarts(picture: Picture, ledger: Ledger, opened_wall: float) -> list[Fact
 
 async def _of_logs(cluster: Cluster, ledger: Ledger, opened_wall: float, known: Sequence[Fact]) -> list[Fact]:
     failed = {fact.node for fact in known if fact.side == "process" and fact.word == "failed"}
-    restarted = {fact.node for fact in known if fact.side == "restart"}
+    # Whose end was seen has its reason after that; only a restart that was noticed late is looked back for.
+    ended = {fact.node for fact in known if fact.side == "process" and fact.abnormal}
+    restarted = {fact.node for fact in known if fact.side == "restart"} - ended
     facts: list[Fact] = []
     for node in cluster.subject.nodes:
         before_s = LOGS_BEFORE_RESTART_S if node in restarted else LOGS_BEFORE_S
