@@ -33,7 +33,7 @@ async def _chat(setup: Setup, resume: str | None) -> int:
     opened: list[Talk] = []
 
     async def opening(ask: Ask) -> Talk:
-        from agent.session import open_session
+        from agent.opening import open_session
 
         session = await open_session(setup, view, ask)
         opened.append(session)

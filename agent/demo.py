@@ -12,7 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent.demo_result import Facts, demo_result, tables
+from agent.demo_facts import Facts
+from agent.demo_result import STAGES, demo_result
+from agent.demo_tables import tables
 from agent.events import Stage
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
@@ -26,7 +28,6 @@ from tools.registry import Effect, Outcome
 if TYPE_CHECKING:
     from agent.session import Session
 
-STAGES = ("health", "load", "fault", "waiting", "detection", "diagnosis", "recovery")
 TITLES = (
     "A healthy cluster",
     "Load, and the baseline",
@@ -91,24 +92,25 @@ class Demo:
 
         A cancellation ends the conversation, not the healing: it is raised again once all is restored.
         """
+        await self.within_chat(self.wish.words)
+        return demo_result(self.session, self.facts)
+
+    async def within_chat(self, text: str) -> TurnEnd:
+        """Answer a request for the demo, and do the host's part, however the conversation ended."""
         try:
-            end = await self.within(self.wish.words)
-        except asyncio.CancelledError:
-            self.facts.interrupted = True
-            await self._finish()
-            raise
+            end = await self.within(text)
         except BaseException:
+            self.facts.interrupted = True
             await self._finish()
             raise
-        if end.reason == "interrupted":
-            self.facts.interrupted = True
+        self.facts.interrupted = end.reason == "interrupted"
         await self._finish()
         for table in tables(self.facts):
             self.session.bench.emit(table)
-        return demo_result(self.session, self.facts)
+        return end
 
     async def within(self, text: str) -> TurnEnd:
-        """Ask for the demo with its director at the gate; what it leaves open the session heals."""
+        """Ask for the demo with its director at the gate."""
         door = self.session.door
         door.director, door.screen = self, self._show_now
         try:
@@ -131,6 +133,7 @@ class Demo:
             return Verdict(allowed=False, reason="the person stopped the demo")
         if n == 7:
             await self._let_it_be()
+            self.facts.take_leader(self.session.bench.monitor)
             self.facts.heal_began = time.time()
         return ALLOWED
 
@@ -241,6 +244,8 @@ class Demo:
             if bench.cluster is not None:
                 self.facts.picture = await bench.cluster.subject.observe()
         self.facts.take_load(bench.load)
+        if bench.load is not None:
+            await bench.load.stop()
         if 7 in self._began:
             self._end(7, ok=self.facts.restored)
         self.facts.keep(bench)

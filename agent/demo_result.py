@@ -1,155 +1,22 @@
-"""What a demo found, and the `result` of CONTRACT.md that it makes. A figure not measured is None."""
+"""The `result` of `demo chaos`, in the form of CONTRACT.md."""
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from subjects.base import ClusterState, Picture
-from tools.detection.signals import Detection, Signal
-from tools.events import Detected, SignalSeen, Table
-from tools.faults import guard
+from agent.demo_facts import Facts, load_figures, prediction_held, since
+from subjects.base import ClusterState
 from tools.faults.catalogue import CATALOGUE
-from tools.faults.healing import HealReport
-from tools.faults.recovery import Recovery
-from tools.faults.service import Injection
-from tools.load.figures import LoadFigures, Window, WriteCheck
 
 if TYPE_CHECKING:
     from agent.session import Session
-    from tools.detection.monitor import Monitor
-    from tools.load.run import LoadRun
-    from tools.workbench import Workbench
 
-NOT_MEASURED = LoadFigures(None, None, None, None)
-_DASH = "–"
-
-
-@dataclass(slots=True)
-class Facts:
-    """What was seen of one demo, as it went."""
-
-    stages: dict[int, dict[str, Any]] = field(default_factory=dict)
-    injection: Injection | None = None
-    before: LoadFigures | None = None
-    during: LoadFigures | None = None
-    after: LoadFigures | None = None
-    longest_stall_s: float | None = None
-    detection: Detection | None = None
-    signals: tuple[Signal, ...] = ()
-    incident: str | None = None
-    diagnosis: Mapping[str, Any] | None = None
-    diagnosed_at: float | None = None
-    heal_began: float | None = None
-    """Wall time when the healing was asked for: the load under the fault ends here."""
-    healed_wall: float | None = None
-    """Wall time when the undo was carried out and seen."""
-    healed: bool = False
-    recovered: bool = False
-    recovered_wall: float | None = None
-    leader_changed: bool | None = None
-    writes: WriteCheck | None = None
-    picture: Picture | None = None
-    interrupted: bool = False
-
-    @property
-    def restored(self) -> bool:
-        """Whether all is as before: healed, recovered by every check, no acknowledged write lost."""
-        if self.injection is None or not self.healed or not self.recovered:
-            return False
-        if self.writes is None:
-            return True
-        return not (self.writes.lost or self.writes.changed or self.writes.unreadable)
-
-    @property
-    def injected_at(self) -> float | None:
-        """Monotonic time of the injection."""
-        return self.injection.record.injected_at if self.injection else None
-
-    def take_detection(self, monitor: "Monitor | None", data: Mapping[str, Any]) -> None:
-        """Keep the first detection after the injection, and the signals that it began with."""
-        began = self.injected_at
-        if monitor is None or began is None or not data.get("detected"):
-            return
-        self.detection = next((made for made in monitor.detections if made.at >= began), None)
-        self.signals = tuple(signal for signal in monitor.signals if signal.at >= began)
-        self.incident = self.detection.incident if self.detection else None
-
-    def told_detection(self) -> Detected | None:
-        """Return the detection as it is shown: each signal with its time since the injection."""
-        if self.detection is None:
-            return None
-        began = self.injected_at
-        return Detected(
-            self.detection.text,
-            self.detection.nodes,
-            self.incident,
-            _since(began, self.detection.at),
-            tuple(
-                SignalSeen(s.source, s.kind, s.node, s.raw, s.evidence, _since(began, s.at))
-                for s in self.signals
-            ),
-        )
-
-    def take_recovery(self, data: Mapping[str, Any], *, ok: bool) -> None:
-        """Keep what the healing tool found."""
-        self.healed = bool(data.get("healed", data.get("restarted") or data.get("started")))
-        self.recovered = ok and bool(data.get("recovered"))
-        self.healed_wall, well_after = data.get("healed_wall"), data.get("well_after_s")
-        if self.recovered and self.healed_wall is not None and well_after is not None:
-            self.recovered_wall = self.healed_wall + well_after
-
-    def healed_by_host(self, reports: Sequence[HealReport], found: Recovery) -> None:
-        """Keep what the host had to do itself."""
-        self.healed = all(report.ok for report in reports)
-        self.healed_wall = time.time() if self.healed else None
-        self.recovered = found.ok
-        self.recovered_wall = found.healthy_wall
-
-    def take_load(self, load: "LoadRun | None") -> None:
-        """Take the figures before, during and after from the load's windows."""
-        injected = self.injection.record.injected if self.injection else None
-        if load is None or injected is None:
-            return
-        healed = self.heal_began or time.time()
-        self.during = load.figures(injected, healed)
-        if self.recovered_wall is not None:
-            self.after = load.figures(self.recovered_wall, time.time())
-        self.longest_stall_s = _longest_stall(load.windows, injected, healed)
-
-    def keep(self, bench: "Workbench") -> None:
-        """Write figures and outcome into the incident, for its report."""
-        if self.incident is None or self.injection is None:
-            return
-        record = self.injection.record
-        bench.incidents.set_figures(
-            self.incident,
-            {
-                "load": load_figures(self),
-                "windows": [_window(window) for window in bench.load.windows] if bench.load else [],
-                "marks": {
-                    "injected": record.injected,
-                    "detected": self.detection.wall if self.detection else None,
-                    "healed": self.healed_wall,
-                    "recovered": self.recovered_wall,
-                },
-                "prediction": {"text": self.injection.prediction.text, "held": prediction_held(self)},
-                "injected": {
-                    "kind": record.kind,
-                    "nodes": list(record.nodes),
-                    "effect": self.injection.effect,
-                },
-                "undo": {"healed": self.healed, "recovered": self.recovered, "restored": self.restored},
-                "writes": asdict(self.writes) if self.writes else None,
-            },
-        )
+STAGES = ("health", "load", "fault", "waiting", "detection", "diagnosis", "recovery")
 
 
 def demo_result(session: "Session", facts: Facts) -> dict[str, Any]:
     """Return the `result` of `demo chaos`."""
     stages = [
         facts.stages.get(n, {"n": n, "name": name, "ok": False, "seconds": None})
-        for n, name in enumerate(_names(), start=1)
+        for n, name in enumerate(STAGES, start=1)
     ]
     model, cluster = session.conversation.model, session.bench.cluster
     return {
@@ -175,64 +42,6 @@ def demo_result(session: "Session", facts: Facts) -> dict[str, Any]:
     }
 
 
-def load_figures(facts: Facts) -> dict[str, Any]:
-    """Return the load before, during and after, and what became of acknowledged writes."""
-    return {
-        "before": asdict(facts.before or NOT_MEASURED),
-        "during": asdict(facts.during or NOT_MEASURED),
-        "after": asdict(facts.after or NOT_MEASURED),
-        "acknowledged_writes": facts.writes.acknowledged if facts.writes else None,
-        "acknowledged_writes_lost": facts.writes.lost + facts.writes.changed if facts.writes else None,
-        "longest_stall_s": facts.longest_stall_s,
-    }
-
-
-def prediction_held(facts: Facts) -> bool | None:
-    """Say whether what was predicted came true; None when too little was measured."""
-    if facts.injection is None:
-        return None
-    outcome = guard.Outcome(
-        quorum_held=None if facts.longest_stall_s is None else _quorum_held(facts),
-        leader_changed=facts.leader_changed,
-        longest_stall_s=facts.longest_stall_s,
-    )
-    return guard.held(facts.injection.prediction, outcome, facts.injection.record.cluster.split("-")[0])
-
-
-def tables(facts: Facts) -> Iterator[Table]:
-    """Yield what a person is shown at the end: clients' figures, and the truth beside the diagnosis."""
-    if facts.before is not None:
-        spans = (("before", facts.before), ("during", facts.during), ("after", facts.after))
-        yield Table(
-            "What clients felt",
-            ("", "operations/s", "p50", "p99", "errors"),
-            tuple((name, *_row(figures or NOT_MEASURED)) for name, figures in spans),
-        )
-    if facts.injection is not None:
-        record, found = facts.injection.record, facts.diagnosis or {}
-        told = (str(found.get("kind", _DASH)), str(found.get("node") or _DASH))
-        yield Table(
-            "What was injected, and what was concluded without knowing it",
-            ("", "kind", "node"),
-            (
-                ("injected", record.kind, ", ".join(record.nodes) or _DASH),
-                (f"concluded ({found.get('by', 'nobody')})", *told),
-            ),
-        )
-        lost = "not measured" if facts.writes is None else _writes(facts.writes)
-        held = {True: "held", False: "did not hold", None: "not measured"}[prediction_held(facts)]
-        yield Table(
-            "Restored" if facts.restored else "NOT restored",
-            ("", ""),
-            (
-                ("healed", "yes" if facts.healed else "no"),
-                ("recovered", "yes, and stayed well for 3 s" if facts.recovered else "no"),
-                ("acknowledged writes", lost),
-                ("prediction", held),
-            ),
-        )
-
-
 def _fault(facts: Facts) -> dict[str, Any] | None:
     if facts.injection is None:
         return None
@@ -254,12 +63,12 @@ def _times(facts: Facts) -> dict[str, float | None]:
     first = facts.signals[0].at if facts.signals else None
     return {
         "injected": None if began is None else 0.0,
-        "effect_verified": _since(began, injection.record.effect_at if injection else None),
-        "first_signal": _since(began, first),
-        "detected": _since(began, facts.detection.at if facts.detection else None),
-        "diagnosed": _since(began, facts.diagnosed_at),
-        "healed": _since(wall, facts.healed_wall),
-        "recovered": _since(wall, facts.recovered_wall),
+        "effect_verified": since(began, injection.record.effect_at if injection else None),
+        "first_signal": since(began, first),
+        "detected": since(began, facts.detection.at if facts.detection else None),
+        "diagnosed": since(began, facts.diagnosed_at),
+        "healed": since(wall, facts.healed_wall),
+        "recovered": since(wall, facts.recovered_wall),
     }
 
 
@@ -267,69 +76,16 @@ def _detection(facts: Facts) -> dict[str, Any]:
     began = facts.injected_at
     return {
         "detected": facts.detection is not None,
-        "seconds": _since(began, facts.detection.at if facts.detection else None),
+        "seconds": since(began, facts.detection.at if facts.detection else None),
         "nodes": list(facts.detection.nodes) if facts.detection else [],
         "signals": [
             {
                 "source": str(signal.source),
                 "kind": signal.kind,
                 "node": signal.node,
-                "seconds": _since(began, signal.at),
+                "seconds": since(began, signal.at),
                 "evidence": signal.evidence,
             }
             for signal in facts.signals[:30]
         ],
     }
-
-
-def _quorum_held(facts: Facts) -> bool:
-    """Whether clients were served at all after the first seconds of the fault."""
-    return facts.during is not None and bool(facts.during.ops_per_s and facts.during.ops_per_s > 1)
-
-
-def _since(began: float | None, at: float | None) -> float | None:
-    return None if began is None or at is None else round(at - began, 4)
-
-
-def _longest_stall(windows: Sequence[Window], since: float, until: float) -> float | None:
-    """The longest run of whole seconds in which nothing succeeded; None when none was measured."""
-    longest = run = 0.0
-    measured = False
-    for window in windows:
-        if window.wall - window.seconds < since or window.wall > until:
-            continue
-        measured = True
-        run = 0.0 if window.operations else run + window.seconds
-        longest = max(longest, run)
-    return round(longest, 1) if measured else None
-
-
-def _window(window: Window) -> dict[str, Any]:
-    all_kinds = window.by_kind.get("all")
-    return {
-        "wall": window.wall,
-        "operations": window.operations,
-        "errors": window.errors + window.timeouts,
-        "p50_ms": all_kinds.p50_ms if all_kinds else None,
-        "p99_ms": all_kinds.p99_ms if all_kinds else None,
-    }
-
-
-def _row(figures: LoadFigures) -> tuple[str, str, str, str]:
-    def shown(value: float | None, unit: str) -> str:
-        return _DASH if value is None else f"{value:.0f}{unit}" if value >= 100 else f"{value:.1f}{unit}"
-
-    errors = _DASH if figures.errors is None else str(figures.errors)
-    return shown(figures.ops_per_s, ""), shown(figures.p50_ms, " ms"), shown(figures.p99_ms, " ms"), errors
-
-
-def _writes(check: WriteCheck) -> str:
-    bad = check.lost + check.changed
-    text = f"{check.acknowledged} acknowledged, {bad} lost or changed"
-    return f"{text}, {check.unreadable} keys unreadable" if check.unreadable else text
-
-
-def _names() -> Sequence[str]:
-    from agent.demo import STAGES
-
-    return STAGES

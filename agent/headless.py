@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 from agent.demo import Demo, Wish
+from agent.opening import open_session
 from agent.running import FAILED
-from agent.session import Session, open_session
+from agent.session import Session
 from agent.setup import Setup
 from agent.view.base import View
 from tools.events import Notice

@@ -35,7 +35,7 @@ async def offer(setup: "Setup", view: "View", *, allow_faults: bool = False) -> 
 
     Whatever the client left broken is healed at the end. NotReady without the mcp package.
     """
-    from agent.session import open_session
+    from agent.opening import open_session
     from agent.setup import version
 
     require_mcp()

@@ -1,50 +1,39 @@
-"""One session: everything wired together, opened once and closed in order.
+"""One session: a conversation about one cluster, and its end, which leaves the world as it was found.
 
-`open_session` makes the workbench, chooses who answers, heals what a killed run left broken, and starts
-the transcript. `aclose` leaves the world as it was found.
+`agent.opening` opens one.
 """
 
-import asyncio
 import contextlib
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agent.budget import Budget, Limits
-from agent.compaction import Compactor
-from agent.errors import BadCredentials
-from agent.events import Finished, SessionOpened
-from agent.models.base import Message, Model, ToolCall, ToolSpec
-from agent.models.catalog import ALIASES, choose, facts_of
-from agent.models.playbook import PlaybookModel
-from agent.permissions import Ask, Gate, Mode, PermissionGate, Verdict
-from agent.recorded import recording, to_entry
+from agent.events import Finished
+from agent.models.base import Message, ToolCall
+from agent.models.catalog import ALIASES, facts_of
+from agent.permissions import Gate, Mode, PermissionGate, Verdict
+from agent.recorded import to_entry
 from agent.remarks import remark
-from agent.setup import Setup, configured, version
+from agent.setup import Setup
 from agent.talk import Status
-from agent.transcript import Header, Transcript, new_id
+from agent.transcript import Transcript
 from agent.turn import Conversation, TurnEnd
 from agent.view.base import View
-from prompts import read as read_prompt
 from subjects.base import ClusterState
 from subjects.errors import SubjectError
-from subjects.state import open_state
 from tools.cluster import lifecycle
-from tools.diagnosis.rules import RulesDiagnostician
 from tools.errors import ToolError
-from tools.events import Event, Notice
+from tools.events import Event
 from tools.evidence.ledger import Ledger
-from tools.faults.service import FaultService
-from tools.incidents.store import IncidentStore
-from tools.registry import Dispatcher, Effect, Outcome, Tool, load_tools
+from tools.registry import Dispatcher, Effect, Outcome, Tool
 from tools.workbench import Workbench
 
 if TYPE_CHECKING:
-    from agent.models.claude import ClaudeModel
+    pass
 
-_DEMO = re.compile(r"\b(chaos\s+demo|demo)\b", re.IGNORECASE)
+_ASKS_FOR_DEMO = re.compile(r"\b(run|start|begin|show|play|do|give)\b[^.?!]{0,40}\bdemo\b", re.IGNORECASE)
+"""A wish for the demo, not a question about one: it is consent for what the demo does."""
 
 
 @dataclass(slots=True)
@@ -114,11 +103,11 @@ class Session:
 
     async def ask(self, text: str) -> TurnEnd:
         """Answer the person. A request for the demo is its own consent for what the demo does."""
-        if self.door.director is None and _DEMO.search(text) and self.mode is not Mode.READ_ONLY:
+        wished = _ASKS_FOR_DEMO.search(text) is not None
+        if wished and self.door.director is None and self.mode is not Mode.READ_ONLY:
             from agent.demo import Demo, Wish
 
-            demo = Demo(self, Wish())
-            return await demo.within(text)
+            return await Demo(self, Wish()).within_chat(text)
         return await self.conversation.ask(text)
 
     def interrupt(self) -> None:
@@ -158,6 +147,8 @@ class Session:
 
     async def use_model(self, name: str) -> str:
         """Let another model answer from the next request on."""
+        from agent.opening import choose_model
+
         model = choose_model(replace(self.setup, model=name, offline=name in ("script", "playbook")))
         before = self.conversation.model
         self.conversation.switch(model, facts_of(model.name))
@@ -237,105 +228,3 @@ class Session:
                 f"The cluster {cluster.label} is left running ({picture.state}): "
                 "`operator deploy status` shows it, `operator deploy down` stops it."
             )
-
-
-async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Session:
-    """Open a session. Raises SubjectError or AgentError with what to do."""
-    state = open_state(setup.state_dir)
-    model = choose_model(setup)
-    header = Header(
-        id=new_id(),
-        made=time.time(),
-        operator=version(),
-        driver=model.driver,
-        model=model.name,
-        command=setup.command,
-    )
-    transcript = Transcript.create(state.sessions, header)
-
-    door = Door(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
-
-    shown = recording(transcript, view.show)
-
-    def emit(event: Event) -> None:
-        if door.screen is None or door.screen(event):
-            shown(event)
-
-    bench = Workbench(
-        state=state,
-        emit=emit,
-        ledger=Ledger(),
-        incidents=IncidentStore(state.database),
-        faults=FaultService(state, setup.seed),
-        diagnostician=RulesDiagnostician(),
-        choice=setup.choice,
-        allow_quorum_loss=setup.allow_quorum_loss,
-    )
-    tools = await asyncio.to_thread(load_tools)
-    dispatcher = Dispatcher(bench, {name: t for name, t in tools.items() if not t.diagnostician_only})
-    conversation = Conversation(
-        model=model,
-        runner=dispatcher,
-        gate=door,
-        emit=emit,
-        transcript=transcript,
-        budget=Budget(facts_of(model.name), Limits(cost_usd=setup.max_cost_usd)),
-        system=read_prompt("system"),
-        tools=tuple(ToolSpec(t.name, t.description, t.schema) for t in dispatcher.tools.values()),
-        compactor=Compactor(lambda: facts_to_keep(bench), getattr(model, "server_compaction", False)),
-    )
-    session = Session(setup, view, bench, conversation, transcript, door, dispatcher)
-    if model.driver == "claude":
-        from agent.diagnostician import ClaudeDiagnostician
-
-        bench.diagnostician = ClaudeDiagnostician(model, emit)
-    emit(SessionOpened(header.id, model.driver, model.name, header.operator))
-    await _heal_orphans(bench)
-    return session
-
-
-def choose_model(setup: Setup) -> Model:
-    """Return who answers: Claude with credentials, else the script. BadCredentials if a model was named."""
-    from agent.models.providers import credentials_found
-
-    wanted = setup.model is not None or setup.provider != "api"
-    if setup.offline or not (wanted or credentials_found(setup.provider)):
-        return PlaybookModel()
-    return choose_claude(setup)
-
-
-def choose_claude(setup: Setup) -> "ClaudeModel":
-    """Return Claude as the person asked for it; BadCredentials, with what to do, where there are none."""
-    from agent.models.claude import ClaudeModel
-    from agent.models.providers import credentials_found, setup_help
-
-    if not credentials_found(setup.provider):
-        raise BadCredentials(f"No credentials for Claude were found. {setup_help(setup.provider)}")
-    return ClaudeModel(choose(setup.model, configured("model")), provider=setup.provider, compat=setup.compat)
-
-
-def facts_to_keep(bench: Workbench) -> str:
-    """What must survive a compaction: open faults, the incident under way, where the evidence ends."""
-    lines = [
-        f"Open fault {fault.id}: {fault.kind} on {', '.join(fault.nodes)}."
-        for fault in bench.faults.journal.open_faults()
-    ]
-    if bench.monitor is not None:
-        lines += [f"Open incident: {incident}." for incident in bench.monitor.open_incidents]
-    recent = list(bench.ledger)[-30:]
-    lines += [
-        f"Evidence {item.id}: {item.source}{f' of {item.node}' if item.node else ''}." for item in recent
-    ]
-    return "\n".join(lines)
-
-
-async def _heal_orphans(bench: Workbench) -> None:
-    """Read the journal: what a killed run left broken is healed before anything else."""
-    for report in await bench.faults.restore(orphans_only=True):
-        bench.emit(
-            Notice(
-                f"An earlier run was killed while a fault was open: fault {report.fault} ({report.kind} on "
-                f"{', '.join(report.nodes)}) is now {report.state}: {report.text}.",
-                level="info" if report.ok else "warning",
-            )
-        )

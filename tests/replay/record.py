@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.demo import Wish
 from agent.headless import demo_chaos
-from agent.session import open_session
+from agent.opening import open_session
 from agent.setup import Setup
 from agent.view.plain import PlainView
 from tools.workbench import Choice

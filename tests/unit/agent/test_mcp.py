@@ -11,7 +11,8 @@ import pytest
 
 from agent import mcp_server
 from agent.mcp_server import Offered, make_server, offer
-from agent.session import Session, open_session
+from agent.opening import open_session
+from agent.session import Session
 from agent.setup import Setup
 from agent.transcript import read
 from subjects.errors import NotReady

@@ -11,7 +11,8 @@ import pytest
 
 from agent.earlier import earlier
 from agent.errors import AgentError, BadTranscript
-from agent.session import Session, open_session
+from agent.opening import open_session
+from agent.session import Session
 from agent.sessions import changes, find, listing, resume, show, since
 from agent.setup import Setup
 from agent.transcript import Header, Transcript, read

@@ -1,0 +1,134 @@
+"""Opening a session: the workbench, who answers, the transcript, and what a killed run left broken."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from agent.budget import Budget, Limits
+from agent.compaction import Compactor
+from agent.errors import BadCredentials
+from agent.events import SessionOpened
+from agent.models.base import Model, ToolSpec
+from agent.models.catalog import choose, facts_of
+from agent.models.playbook import PlaybookModel
+from agent.permissions import Ask, Mode, PermissionGate
+from agent.recorded import recording
+from agent.session import Door, Session
+from agent.setup import Setup, configured, version
+from agent.transcript import Header, Transcript, new_id
+from agent.turn import Conversation
+from agent.view.base import View
+from prompts import read as read_prompt
+from subjects.state import open_state
+from tools.diagnosis.rules import RulesDiagnostician
+from tools.events import Event, Notice
+from tools.evidence.ledger import Ledger
+from tools.faults.service import FaultService
+from tools.incidents.store import IncidentStore
+from tools.registry import Dispatcher, load_tools
+from tools.workbench import Workbench
+
+if TYPE_CHECKING:
+    from agent.models.claude import ClaudeModel
+
+
+async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Session:
+    """Open a session. Raises SubjectError or AgentError with what to do."""
+    state = open_state(setup.state_dir)
+    model = choose_model(setup)
+    header = Header(
+        id=new_id(),
+        made=time.time(),
+        operator=version(),
+        driver=model.driver,
+        model=model.name,
+        command=setup.command,
+    )
+    transcript = Transcript.create(state.sessions, header)
+
+    door = Door(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
+
+    shown = recording(transcript, view.show)
+
+    def emit(event: Event) -> None:
+        if door.screen is None or door.screen(event):
+            shown(event)
+
+    bench = Workbench(
+        state=state,
+        emit=emit,
+        ledger=Ledger(),
+        incidents=IncidentStore(state.database),
+        faults=FaultService(state, setup.seed),
+        diagnostician=RulesDiagnostician(),
+        choice=setup.choice,
+        allow_quorum_loss=setup.allow_quorum_loss,
+    )
+    tools = await asyncio.to_thread(load_tools)
+    dispatcher = Dispatcher(bench, {name: t for name, t in tools.items() if not t.diagnostician_only})
+    conversation = Conversation(
+        model=model,
+        runner=dispatcher,
+        gate=door,
+        emit=emit,
+        transcript=transcript,
+        budget=Budget(facts_of(model.name), Limits(cost_usd=setup.max_cost_usd)),
+        system=read_prompt("system"),
+        tools=tuple(ToolSpec(t.name, t.description, t.schema) for t in dispatcher.tools.values()),
+        compactor=Compactor(lambda: facts_to_keep(bench), getattr(model, "server_compaction", False)),
+    )
+    session = Session(setup, view, bench, conversation, transcript, door, dispatcher)
+    if model.driver == "claude":
+        from agent.diagnostician import ClaudeDiagnostician
+
+        bench.diagnostician = ClaudeDiagnostician(model, emit)
+    emit(SessionOpened(header.id, model.driver, model.name, header.operator))
+    await _heal_orphans(bench)
+    return session
+
+
+def choose_model(setup: Setup) -> Model:
+    """Return who answers: Claude with credentials, else the script. BadCredentials if a model was named."""
+    from agent.models.providers import credentials_found
+
+    wanted = setup.model is not None or setup.provider != "api"
+    if setup.offline or not (wanted or credentials_found(setup.provider)):
+        return PlaybookModel()
+    return choose_claude(setup)
+
+
+def choose_claude(setup: Setup) -> "ClaudeModel":
+    """Return Claude as the person asked for it; BadCredentials, with what to do, where there are none."""
+    from agent.models.claude import ClaudeModel
+    from agent.models.providers import credentials_found, setup_help
+
+    if not credentials_found(setup.provider):
+        raise BadCredentials(f"No credentials for Claude were found. {setup_help(setup.provider)}")
+    return ClaudeModel(choose(setup.model, configured("model")), provider=setup.provider, compat=setup.compat)
+
+
+def facts_to_keep(bench: Workbench) -> str:
+    """What must survive a compaction: open faults, the incident under way, where the evidence ends."""
+    lines = [
+        f"Open fault {fault.id}: {fault.kind} on {', '.join(fault.nodes)}."
+        for fault in bench.faults.journal.open_faults()
+    ]
+    if bench.monitor is not None:
+        lines += [f"Open incident: {incident}." for incident in bench.monitor.open_incidents]
+    recent = list(bench.ledger)[-30:]
+    lines += [
+        f"Evidence {item.id}: {item.source}{f' of {item.node}' if item.node else ''}." for item in recent
+    ]
+    return "\n".join(lines)
+
+
+async def _heal_orphans(bench: Workbench) -> None:
+    """Read the journal: what a killed run left broken is healed before anything else."""
+    for report in await bench.faults.restore(orphans_only=True):
+        bench.emit(
+            Notice(
+                f"An earlier run was killed while a fault was open: fault {report.fault} ({report.kind} on "
+                f"{', '.join(report.nodes)}) is now {report.state}: {report.text}.",
+                level="info" if report.ok else "warning",
+            )
+        )
