@@ -94,6 +94,13 @@ class _Healing:
         except (SubjectError, OSError) as error:
             return State.FAILED, f"it could not be undone now: {error}"
 
+    async def _undo_again(self, cluster: Cluster, record: Record) -> tuple[State, str]:
+        try:
+            async with self._journal.acting():
+                return _sum([await _undo_step(step, cluster) for step in reversed(record.steps)])
+        except (SubjectError, OSError) as error:
+            return State.FAILED, f"it could not be undone now: {error}"
+
     async def _close(self, record: Record, done: tuple[State, str] | None) -> HealReport:
         if done is None:
             return await self._other(record)
@@ -140,9 +147,20 @@ class _Healing:
             problems = _own_problems(picture, record) if others else _problems(picture)
             if not problems:
                 return _judged(picture, record, text, others)
+            if _ended(picture, record):
+                # A member that was dying of the fault when it was lifted has ended since.
+                state, text = await self._undo_again(cluster, record)
+                if state is not State.HEALED:
+                    return state, text
             if time.monotonic() > self._verify_until:
                 return State.FAILED, f"{text}; but after {VERIFY_S:g} s: {'; '.join(problems)}"
             await asyncio.sleep(_LOOK_S)
+
+
+def _ended(picture: Picture, record: Record) -> bool:
+    return any(
+        node.process.state is ProcessState.EXITED for node in picture.nodes if node.name in record.nodes
+    )
 
 
 async def _undo_step(step: Step, cluster: Cluster) -> UndoReport:
