@@ -20,8 +20,9 @@ from agent.turn import Conversation
 from agent.view.base import View
 from prompts import read as read_prompt
 from subjects.state import open_state
+from tools.diagnosis.base import Diagnostician
 from tools.diagnosis.rules import RulesDiagnostician
-from tools.events import Event, Notice
+from tools.events import Emit, Event, Notice
 from tools.evidence.ledger import Ledger
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
@@ -78,10 +79,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         compactor=Compactor(lambda: facts_to_keep(bench), getattr(model, "server_compaction", False)),
     )
     session = Session(setup, view, bench, conversation, transcript, door, dispatcher)
-    if model.driver == "claude":
-        from agent.diagnostician import ClaudeDiagnostician
-
-        bench.diagnostician = ClaudeDiagnostician(model, emit)
+    bench.diagnostician = choose_diagnostician(model, emit)
     emit(SessionOpened(header.id, model.driver, model.name, header.operator))
     await _heal_orphans(bench)
     return session
@@ -95,6 +93,15 @@ def choose_model(setup: Setup) -> Model:
     if setup.offline or not (wanted or credentials_found(setup.provider)):
         return PlaybookModel()
     return choose_claude(setup)
+
+
+def choose_diagnostician(model: Model, emit: Emit) -> Diagnostician:
+    """Return who diagnoses: the model in a conversation of its own, or the rules where there is none."""
+    if model.driver != "claude":
+        return RulesDiagnostician()
+    from agent.diagnostician import ClaudeDiagnostician
+
+    return ClaudeDiagnostician(model, emit)
 
 
 def choose_claude(setup: Setup) -> "ClaudeModel":

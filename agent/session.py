@@ -147,11 +147,12 @@ class Session:
 
     async def use_model(self, name: str) -> str:
         """Let another model answer from the next request on."""
-        from agent.opening import choose_model
+        from agent.opening import choose_diagnostician, choose_model
 
         model = choose_model(replace(self.setup, model=name, offline=name in ("script", "playbook")))
         before = self.conversation.model
         self.conversation.switch(model, facts_of(model.name))
+        self.bench.diagnostician = choose_diagnostician(model, self.bench.emit)
         await before.aclose()
         return f"From now on {model.name or 'the script'} answers."
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.events import NodeRow, NodesSeen, NodeState
+from agent.examiner import Examiner
 from agent.setup import Setup
 from agent.view.base import View
 from subjects.base import Cluster, Health, NodeView, Picture, ProcessState
@@ -69,9 +70,12 @@ async def watch(
 ) -> dict[str, Any]:
     """Watch until `for_s` is over, or for ever: then Ctrl-C is the way to end it, with a summary too."""
     hook = _webhook(webhook, view)
-    tally = Tally(cluster, view, hook)
+    ledger = Ledger(keep=EVIDENCE)
+    examiner = Examiner(cluster, incidents, ledger, view)
+    tally = Tally(cluster, view, hook, examiner)
     look_s = TERMINAL_LOOK_S if view.interactive else LOOK_S
-    monitor = Monitor(cluster, Ledger(keep=EVIDENCE), incidents, tally.take, look_s=look_s)
+    monitor = Monitor(cluster, ledger, incidents, tally.take, look_s=look_s)
+    examining = asyncio.ensure_future(examiner.run(monitor))
     began = time.monotonic()
     try:
         await monitor.start()
@@ -86,6 +90,8 @@ async def watch(
             raise
         task.uncancel()
     finally:
+        examining.cancel()
+        await asyncio.wait([examining])
         await monitor.stop()
         if hook is not None:
             await hook.aclose()
@@ -95,13 +101,16 @@ async def watch(
 class Tally:
     """Counts what the monitor tells, and passes it on."""
 
-    def __init__(self, cluster: Cluster, view: View, hook: "Webhook | None") -> None:
+    def __init__(
+        self, cluster: Cluster, view: View, hook: "Webhook | None", examiner: Examiner | None = None
+    ) -> None:
         self.signals = 0
         self.detections = 0
         self.incidents: dict[str, None] = {}
         self._cluster = cluster
         self._view = view
         self._hook = hook
+        self._examiner = examiner
 
     def take(self, event: Event) -> None:
         """Pass an event on to the view, and to the webhook if it is a detection or a recovery."""
@@ -114,6 +123,8 @@ class Tally:
             case Detected():
                 self.detections += 1
                 if event.incident is not None and len(self.incidents) < MAX_INCIDENTS:
+                    if self._examiner is not None and event.incident not in self.incidents:
+                        self._examiner.take(event.incident)
                     self.incidents[event.incident] = None
                 self._post("detection", *event.nodes, text=event.text, incident=event.incident)
             case _:

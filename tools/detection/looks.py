@@ -129,7 +129,9 @@ class Looks:
             yield Well(Source.SELF, node.name, ("restarted",), VIA)
             return
         raw = f"started at {_utc(started)}, where it was {_utc(known)}"
-        yield Observation(Source.SELF, "restarted", node.name, raw, via=VIA, as_of=at)
+        # What is seen is as old as the start, however late the look: a planned one is covered by its window.
+        began = time.monotonic() - max(0.0, time.time() - started)
+        yield Observation(Source.SELF, "restarted", node.name, raw, via=VIA, as_of=min(at, began))
 
     def _disk(self, node: NodeView, at: float) -> "Iterator[Observation | Well]":
         limit = self._limits["disk_space"]
