@@ -71,6 +71,7 @@ class Looks:
         self._leader_changes: deque[float] = deque(maxlen=100)
         self._leader_moved = float("-inf")
         self._started: dict[str, float] = {}
+        self._looked: dict[str, float] = {}
 
     def forget(self, node: str) -> None:
         """Drop what is known of a node that is no member any more."""
@@ -123,15 +124,17 @@ class Looks:
             yield Observation(Source.SELF, "version_changed", node.name, raw, via=VIA, as_of=at)
 
     def _start(self, node: NodeView, started: float, at: float) -> "Iterator[Observation | Well]":
-        known = self._started.get(node.name)
-        self._started[node.name] = started
+        known, looked = self._started.get(node.name), self._looked.get(node.name, at)
+        self._started[node.name], self._looked[node.name] = started, at
         if known is None or abs(started - known) < RESTART_S:
             yield Well(Source.SELF, node.name, ("restarted",), VIA)
             return
         raw = f"started at {_utc(started)}, where it was {_utc(known)}"
         # What is seen is as old as the start, however late the look: a planned one is covered by its window.
-        began = time.monotonic() - max(0.0, time.time() - started)
-        yield Observation(Source.SELF, "restarted", node.name, raw, via=VIA, as_of=min(at, began))
+        # The node's clock may be another one than ours; that it was between the two looks is certain.
+        began = time.monotonic() - (time.time() - started)
+        as_of = min(at, max(began, looked))
+        yield Observation(Source.SELF, "restarted", node.name, raw, via=VIA, as_of=as_of)
 
     def _disk(self, node: NodeView, at: float) -> "Iterator[Observation | Well]":
         limit = self._limits["disk_space"]
