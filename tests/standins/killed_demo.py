@@ -16,7 +16,7 @@ from tools.faults.journal import Journal, State
 
 Point = Callable[[dict[str, Any]], bool]
 HEALED_S = 2.0
-GONE_S = 8.0
+GONE_S = 10.0
 OUTPUT_S = 90.0
 
 
@@ -60,10 +60,14 @@ class Left:
     """How the journal closed what this run injected."""
 
     @property
+    def healed(self) -> bool:
+        """Whether every fault was healed and nothing of operator stayed."""
+        return self.open_faults == 0 and set(self.states) <= {State.HEALED} and self.gone_s < GONE_S
+
+    @property
     def ok(self) -> bool:
-        """Whether it is as was promised."""
-        ended = self.open_faults == 0 and set(self.states) <= {State.HEALED}
-        return self.healthy_s < HEALED_S and self.gone_s < GONE_S and ended
+        """Whether it is as was promised, in time too."""
+        return self.healed and self.healthy_s < HEALED_S
 
 
 async def kill_at(state: StateFolder, point: Point, fault: str = "kill", after_s: float = 0.0) -> Left:

@@ -229,8 +229,9 @@ async def test_cut_from_its_clients_a_member_is_well_and_keeps_its_vote(
 async def test_several_faults_are_healed_together_and_one_alone_while_the_others_stay(
     cluster: Cluster, service: FaultService
 ) -> None:
-    first = await service.inject(cluster, "network_delay", "etcd-1")
-    second = await service.inject(cluster, "cpu_starvation", "etcd-2", several=True)
+    slightly, half = Settings(value=20.0), Settings(value=0.5)
+    first = await service.inject(cluster, "network_delay", "etcd-1", slightly)
+    second = await service.inject(cluster, "cpu_starvation", "etcd-2", half, several=True)
     third = await service.inject(cluster, "pause", "etcd-3", several=True)
 
     alone = await service.heal(cluster, third.record.id)

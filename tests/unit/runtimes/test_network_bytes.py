@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import socket
@@ -362,14 +363,19 @@ async def test_whatever_rules_come_and_go_every_byte_arrives_once_and_in_order(l
 
 
 def _pattern(count: int) -> bytes:
-    block = b"".join(n.to_bytes(4, "big") for n in range(count // 4 + 1))
-    return block[:count]
+    """Bytes in which a lost, doubled or moved piece shows."""
+    return _noise()[:count]
+
+
+@functools.cache
+def _noise() -> bytes:
+    return random.Random(0).randbytes(40 << 20)
 
 
 async def _send_until_blocked(writer: asyncio.StreamWriter) -> int:
     """Write the pattern until nothing more is taken for SHORT_S; returns how many bytes were taken."""
     sock = socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno()))
-    data, sent, blocked = _pattern(40 << 20), 0, 0.0
+    data, sent, blocked = memoryview(_noise()), 0, 0.0
     deadline = time.monotonic() + BOUND_S
     while blocked < SHORT_S and sent < len(data) and time.monotonic() < deadline:
         try:
