@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests wait for clusters far more than they compute, so more of them than cores run at once.
-JOBS ?= 4
+JOBS ?= 3
 
 .PHONY: demo test check bench soak live format clean
 

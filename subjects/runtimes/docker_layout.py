@@ -18,7 +18,7 @@ from subjects.errors import BadSetup, NewerState
 from subjects.runtimes.compose import Compose, variables
 from subjects.runtimes.engine import Engine
 from subjects.runtimes.layout import write_json
-from subjects.runtimes.ports import HOST, free_ports
+from subjects.runtimes.ports import HOST, for_containers, free_ports
 
 VERSION = 1
 FILE = "docker.json"
@@ -74,7 +74,7 @@ async def make_layout(
     """
     asked = variables(file)
     ports = [name for name in asked if name.endswith("_PORT")]
-    environment = dict(zip(ports, map(str, free_ports(len(ports))), strict=True))
+    environment = dict(zip(ports, map(str, free_ports(len(ports), for_containers())), strict=True))
     if PEERS_SUBNET in asked:
         environment[PEERS_SUBNET] = await _free_subnet(engine)
     project = project_name(subject, folder)

@@ -20,7 +20,7 @@ def free_ports(count: int, within: tuple[int, int] | None = None) -> list[int]:
 
     `within` are the lowest and the highest to choose from; left out, those that the kernel leaves alone.
     """
-    low, high = within or _range()
+    low, high = within or for_processes()
     held: list[socket.socket] = []
     ports: list[int] = []
     try:
@@ -42,6 +42,17 @@ def free_ports(count: int, within: tuple[int, int] | None = None) -> list[int]:
     raise NotReady(
         f"No {count} free ports were found on {HOST} between {low} and {high}: stop what listens there."
     )
+
+
+def for_processes() -> tuple[int, int]:
+    """Return the range for what binds its ports at once."""
+    low, high = _range()
+    return low, low + 3 * (high - low) // 4
+
+
+def for_containers() -> tuple[int, int]:
+    """Return the range for containers: they bind seconds later, so no process may take from it meanwhile."""
+    return for_processes()[1] + 1, _range()[1]
 
 
 def _range() -> tuple[int, int]:
