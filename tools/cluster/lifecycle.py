@@ -12,6 +12,8 @@ from tools.workbench import Workbench
 
 HEALTHY_TIMEOUT_S = {"process": 30.0, "docker": 180.0}
 """etcd on local processes takes 2.5 s (measured); TiKV's containers wait for PD and for each other."""
+ENDED_S = 2.0
+"""A node that has ended so long after the start won't come by itself: waiting longer tells nothing more."""
 _LOOK_S = 0.1
 
 
@@ -68,6 +70,8 @@ async def wait_healthy(bench: Workbench, cluster: Cluster, began: float) -> Pict
         if picture.state is ClusterState.HEALTHY:
             bench.emit(Progress(f"{cluster.label} is healthy", elapsed_s, done=True))
             return picture
+        if (told_why := await _ended(cluster, picture)) and elapsed_s > ENDED_S:
+            raise NotReady(told_why)
         if elapsed_s > bound_s:
             raise NotReady(
                 f"{cluster.label} is not healthy after {bound_s:g} s: {'; '.join(picture.problems)}. "
@@ -77,6 +81,18 @@ async def wait_healthy(bench: Workbench, cluster: Cluster, began: float) -> Pict
             told = elapsed_s
             bench.emit(Progress(f"Waiting until {cluster.label} is healthy", elapsed_s))
         await asyncio.sleep(_LOOK_S)
+
+
+async def _ended(cluster: Cluster, picture: Picture) -> str:
+    """Say which node has ended right after it was started, and its last words; empty when none has."""
+    if cluster.runtime.name != "process":
+        return ""  # containers may wait for each other by ending and being started again
+    for node in picture.nodes:
+        if node.process.state is ProcessState.EXITED:
+            last = [line.text for line in await cluster.runtime.logs(node.name, limit=1)]
+            words = f" Its last words: {last[0][:300]}" if last else ""
+            return f"{node.name} does not stay up: {node.process.raw}.{words}"
+    return ""
 
 
 async def use(bench: Workbench, cluster: Cluster) -> None:
