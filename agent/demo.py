@@ -273,4 +273,5 @@ class Demo:
         try:
             self.facts.writes = await bench.load.verify(resume=False)
         except ToolError as error:
+            self.facts.writes_unread = True
             bench.emit(Notice(f"Acknowledged writes could not be read back: {error}", level="warning"))

@@ -46,6 +46,8 @@ class Facts:
     recovered_wall: float | None = None
     leader_changed: bool | None = None
     writes: WriteCheck | None = None
+    writes_unread: bool = False
+    """There was a load whose acknowledged writes could not be read back: nothing is proven of them."""
     picture: Picture | None = None
     interrupted: bool = False
 
@@ -55,7 +57,7 @@ class Facts:
         if self.injection is None or not self.healed or not self.recovered:
             return False
         if self.writes is None:
-            return True
+            return not self.writes_unread
         return not (self.writes.lost or self.writes.changed or self.writes.unreadable)
 
     @property
