@@ -1,0 +1,69 @@
+"""What operator knows of any database (`Subject`) and of any place where its nodes run (`Runtime`).
+
+    picture.py   what a look at a cluster shows: plain frozen data
+    subject.py   the protocol of a database
+    runtime.py   the protocol of a place where nodes run, and what faults are made of there
+    cluster.py   one subject on one runtime
+
+Everyone else imports from here.
+"""
+
+from subjects.base.cluster import Cluster
+from subjects.base.picture import (
+    NOT_PROBED,
+    ClusterState,
+    Connection,
+    ControlState,
+    Health,
+    Identity,
+    NodeView,
+    Picture,
+    Probe,
+    ProcessState,
+    ProcessView,
+    Quorum,
+    Role,
+    Scalar,
+)
+from subjects.base.runtime import (
+    Capability,
+    Direction,
+    LinkRule,
+    LogLine,
+    Primitive,
+    Runtime,
+    RuntimeEvent,
+    Scope,
+)
+from subjects.base.subject import Invariant, LoadTarget, Metric, Subject, UsualAlert
+
+__all__ = [
+    "NOT_PROBED",
+    "Capability",
+    "Cluster",
+    "ClusterState",
+    "Connection",
+    "ControlState",
+    "Direction",
+    "Health",
+    "Identity",
+    "Invariant",
+    "LinkRule",
+    "LoadTarget",
+    "LogLine",
+    "Metric",
+    "NodeView",
+    "Picture",
+    "Primitive",
+    "Probe",
+    "ProcessState",
+    "ProcessView",
+    "Quorum",
+    "Role",
+    "Runtime",
+    "RuntimeEvent",
+    "Scalar",
+    "Scope",
+    "Subject",
+    "UsualAlert",
+]
