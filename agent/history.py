@@ -19,6 +19,7 @@ class History:
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         self._messages = list(messages)
         self._notes: list[str] = []
+        self._said: list[str] = []
         self._remark = ""
 
     @property
@@ -54,15 +55,27 @@ class History:
         """Keep `text` for the next place where a system message is allowed."""
         self._notes.append(text)
 
+    def interject(self, text: str) -> None:
+        """Keep what the person says while a reply is worked on, to be placed as a note is."""
+        self._said.append(text)
+
+    def unplaced(self) -> tuple[str, ...]:
+        """Take back what was interjected and found no place yet."""
+        said, self._said = tuple(self._said), []
+        return said
+
     def remark(self, text: str) -> None:
         """Put `text` before what the person says next."""
         self._remark = text
 
     def settle(self) -> str:
         """Place the waiting notes, just before a request; return what was placed."""
-        if not self._notes or not self._messages or self._messages[-1].role != "user":
+        if not self._messages or self._messages[-1].role != "user":
             return ""
-        text = "\n\n".join(self._notes)
+        said = (remark("meanwhile", text=text) for text in self.unplaced())
+        text = "\n\n".join((*self._notes, *said))
+        if not text:
+            return ""
         self._notes.clear()
         self._append(Message("system", (text_block(text),)))
         return text

@@ -152,10 +152,16 @@ class Repl:
             return ""
         work = self._command(text) if text.startswith("/") else self._ask(text)
         returned = await self._run(work)
-        if talk := self.talk:
-            late = "\n".join(talk.unread())
-            self._queued += [late] if late else []
-        return self._keyboard.draft or returned or ""
+        if (talk := self.talk) and (late := "\n".join(talk.unread())):
+            self._queued.append(late)
+        waiting = self._take_back() if self._interrupts else []
+        return "\n".join(part for part in (returned, *waiting, self._keyboard.draft) if part)
+
+    def _take_back(self) -> list[str]:
+        """Return requests that wait for their turn: who interrupts decides anew whether to send them."""
+        requests = [line for line in self._queued if not line.startswith("/")]
+        self._queued = [line for line in self._queued if line.startswith("/")]
+        return requests
 
     async def _command(self, text: str) -> str:
         await commands.run(text, self.talk, self._view)

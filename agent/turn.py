@@ -89,7 +89,11 @@ class Conversation:
 
     def interject(self, text: str) -> None:
         """Let the model know, as soon as the order of messages allows, what the person said meanwhile."""
-        self.history.note(remark("meanwhile", text=text))
+        self.history.interject(text)
+
+    def unread(self) -> tuple[str, ...]:
+        """Take back what was interjected after the last request, so that it can begin the next turn."""
+        return self.history.unplaced()
 
     def note(self, text: str) -> None:
         """Tell the model of a change (the mode, the cluster) with its next request."""
@@ -105,6 +109,13 @@ class Conversation:
         self.history.replace(messages)
         self.budget.context_tokens = 0
         return True
+
+    def clear(self) -> None:
+        """Begin anew, with nothing said."""
+        self.transcript.record(entries.compaction(len(self.history), ()))
+        self.history.replace(())
+        self.history.remark("")
+        self.budget.context_tokens = 0
 
     def switch(self, model: Model, facts: ModelFacts) -> None:
         """Let another model answer from the next request on; the history stays."""

@@ -6,7 +6,7 @@ import pytest
 
 from agent import calls
 from agent.events import CallEnded, CallStarted
-from agent.models.base import ToolCall
+from agent.models.base import Reply, Request, ToolCall
 from agent.permissions import Answer, Mode, PermissionGate
 from tests.standins.conversation import Result, Room, Speaker, failure, replies, room
 from tests.standins.messages_script import call, text
@@ -238,6 +238,20 @@ async def test_what_the_person_types_while_tools_run_reaches_the_model_after_the
     roles = [message.role for message in model.requests[1].messages]
     assert roles == ["user", "assistant", "user", "system"]
     assert "leave etcd-1 alone" in model.requests[1].messages[-1].content[0]["text"]
+
+
+async def test_what_the_person_types_too_late_for_a_turn_is_given_back_for_the_next() -> None:
+    def typed_while_it_answers(_request: Request) -> Reply:
+        here.talk.interject("and check etcd-3, too")
+        return DONE
+
+    here = room(model := Speaker(typed_while_it_answers, DONE))
+    await here.talk.ask("?")
+
+    assert here.talk.unread() == ("and check etcd-3, too",)
+    assert here.talk.unread() == ()
+    await here.talk.ask("next")
+    assert "etcd-3" not in str(model.requests[1].messages)  # whoever took it back asks it
 
 
 async def test_views_learn_of_each_call_when_it_begins_and_when_it_ends() -> None:
