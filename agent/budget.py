@@ -7,7 +7,7 @@ if it can't have even that, `host_summary` says it from the outcomes.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.models.base import ToolCall, Usage
 from agent.models.catalog import ModelFacts
@@ -74,13 +74,28 @@ class Budget:
 
     def spend(self, usage: Usage) -> None:
         """Count a reply."""
-        self.usage += usage
+        cost = self.facts.cost(usage)
+        self.charge(usage, cost)
         self.context_tokens = usage.prompt_tokens + usage.output_tokens
         self._last_tokens = self.context_tokens
-        cost = self.facts.cost(usage)
         if cost is not None:
             self._last_cost = cost
-            self.cost_usd = (self.cost_usd or 0.0) + cost
+
+    def charge(self, usage: Usage, cost_usd: float | None) -> None:
+        """Count what was used beside this conversation, whose context does not grow by it."""
+        self.usage += usage
+        if cost_usd is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + cost_usd
+
+    def left(self) -> Limits:
+        """Return limits for a conversation on the side: what this one has still to spend."""
+        limits = self.limits
+        used = self.usage.prompt_tokens + self.usage.output_tokens
+        return replace(
+            limits,
+            tokens=None if limits.tokens is None else max(0, limits.tokens - used),
+            cost_usd=None if limits.cost_usd is None else max(0.0, limits.cost_usd - (self.cost_usd or 0.0)),
+        )
 
     def admit(self, call: ToolCall) -> str:
         """Count a call; return why it may not run, or an empty text."""

@@ -73,6 +73,8 @@ class ClaudeDiagnostician:
 
     model: Model
     emit: Emit
+    session: Budget | None = None
+    """The budget of the session that asks: it is charged, and what is left of it is the limit here."""
     transcript: Recorder = field(default_factory=Unrecorded)
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
@@ -102,13 +104,14 @@ class ClaudeDiagnostician:
         tools = load_tools()
         hidden = tuple(name for name in tools if name not in TOOLS)
         known = {name: tools[name] for name in TOOLS if name in tools}
+        limits = self.session.left() if self.session else Limits()
         return Conversation(
             model=self.model,
             runner=BlindDispatcher(blind, known, hidden),
             gate=PermissionGate(Mode.READ_ONLY),
             emit=self._watch,
             transcript=self.transcript,
-            budget=Budget(facts_of(self.model.name), Limits(calls_per_request=MAX_CALLS)),
+            budget=Budget(facts_of(self.model.name), replace(limits, calls_per_request=MAX_CALLS)),
             system=system(blind),
             tools=tuple(specs(known.values(), hidden)),
             unfinished=lambda: "" if blind.findings else "Submit your diagnosis with submit_diagnosis.",
@@ -127,6 +130,8 @@ class ClaudeDiagnostician:
         self.usage += budget.usage
         if budget.cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + budget.cost_usd
+        if self.session is not None:
+            self.session.charge(budget.usage, budget.cost_usd)
 
 
 def system(blind: BlindBench) -> str:

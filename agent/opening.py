@@ -79,7 +79,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         compactor=Compactor(lambda: facts_to_keep(bench), getattr(model, "server_compaction", False)),
     )
     session = Session(setup, view, bench, conversation, transcript, door, dispatcher)
-    bench.diagnostician = choose_diagnostician(model, emit)
+    bench.diagnostician = choose_diagnostician(model, emit, conversation.budget)
     emit(SessionOpened(header.id, model.driver, model.name, header.operator))
     await _heal_orphans(bench)
     return session
@@ -95,13 +95,13 @@ def choose_model(setup: Setup) -> Model:
     return choose_claude(setup)
 
 
-def choose_diagnostician(model: Model, emit: Emit) -> Diagnostician:
-    """Return who diagnoses: the model in a conversation of its own, or the rules where there is none."""
+def choose_diagnostician(model: Model, emit: Emit, budget: Budget) -> Diagnostician:
+    """Return who diagnoses, at the cost of `budget`: the model in a conversation of its own, or the rules."""
     if model.driver != "claude":
         return RulesDiagnostician()
     from agent.diagnostician import ClaudeDiagnostician
 
-    return ClaudeDiagnostician(model, emit)
+    return ClaudeDiagnostician(model, emit, budget)
 
 
 def choose_claude(setup: Setup) -> "ClaudeModel":

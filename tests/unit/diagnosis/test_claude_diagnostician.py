@@ -4,9 +4,13 @@ import re
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
+import pytest
+
+from agent.budget import Budget, Limits
 from agent.diagnostician import MAX_CALLS, ClaudeDiagnostician
 from agent.errors import ModelUnavailable
 from agent.models.base import ModelEvent, Reply, Request, Usage
+from agent.models.catalog import facts_of
 from tests.unit.diagnosis.conftest import Bench
 from tools.diagnosis.base import Case
 from tools.diagnosis.case import open_case
@@ -63,8 +67,10 @@ HELD = '"state":"healthy"'
 INVENTED = "these words stand nowhere"
 
 
-async def diagnosed(on: Bench, model: SubmittingModel) -> tuple[Diagnosis, ClaudeDiagnostician]:
-    who = ClaudeDiagnostician(model, on.told.append)
+async def diagnosed(
+    on: Bench, model: SubmittingModel, session: Budget | None = None
+) -> tuple[Diagnosis, ClaudeDiagnostician]:
+    who = ClaudeDiagnostician(model, on.told.append, session)
     case: Case = open_case(on.bench)
     return await who.diagnose(case, on.bench), who
 
@@ -75,6 +81,24 @@ async def test_what_holds_is_verified_and_what_it_cost_is_counted(on_etcd: Bench
     assert (found.by, found.verified, found.confidence) == ("claude", True, "medium")
     assert who.usage.input_tokens == 3000
     assert who.cost_usd is not None
+
+
+async def test_the_session_that_asks_pays_and_its_context_does_not_grow(on_etcd: Bench) -> None:
+    budget = Budget(facts_of("claude-opus-5-5"))
+    budget.spend(Usage(input_tokens=500, output_tokens=10))
+    _, who = await diagnosed(on_etcd, SubmittingModel(HELD), budget)
+
+    assert budget.usage.input_tokens == 500 + who.usage.input_tokens
+    assert budget.cost_usd == pytest.approx((500 * 4 + 10 * 20) / 1e6 + (who.cost_usd or 0))
+    assert budget.context_tokens == 510
+
+
+async def test_a_session_that_has_spent_its_money_has_the_rules_diagnose(on_etcd: Bench) -> None:
+    budget = Budget(facts_of("claude-opus-5-5"), Limits(cost_usd=0.001))
+    budget.spend(Usage(input_tokens=500))
+    found, who = await diagnosed(on_etcd, model := SubmittingModel(HELD), budget)
+
+    assert (found.by, model.requests, who.cost_usd) == ("rules", [], None)
 
 
 async def test_a_citation_that_does_not_hold_may_be_repaired_once(on_etcd: Bench) -> None:
