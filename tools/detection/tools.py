@@ -58,7 +58,7 @@ async def wait_for_detection(params: WaitParams, bench: Workbench) -> Result:
     together = [made for made in together if made.at >= detection.at]
     monitor.reported = max(made.at for made in together)
     await monitor.recorded()
-    return _result(monitor, detection, together, waited_s)
+    return _result(monitor, detection, together, waited_s, _after_fault(bench, detection))
 
 
 async def _wait(monitor: Monitor, timeout_s: float, bench: Workbench) -> Detection | None:
@@ -86,7 +86,28 @@ def _cursor(monitor: Monitor) -> float:
     return news + 1e-9
 
 
-def _result(monitor: Monitor, first: Detection, together: list[Detection], waited_s: float) -> Result:
+def _after_fault(bench: Workbench, first: Detection) -> dict[str, float]:
+    """Return how long after this session's last fault it was seen; nothing if none came before it.
+
+    The monitor has detected by now: that it is compared with a fault here changes nothing it says.
+    """
+    began = [made.record.injected_at for made in bench.faults.injections]
+    before = [at for at in began if at is not None and at <= first.at]
+    if not before:
+        return {}
+    return {
+        "first_signal_after_fault_s": round(min(s.at for s in first.signals) - before[-1], 4),
+        "detected_after_fault_s": round(first.at - before[-1], 4),
+    }
+
+
+def _result(
+    monitor: Monitor,
+    first: Detection,
+    together: list[Detection],
+    waited_s: float,
+    after_fault: dict[str, float],
+) -> Result:
     nodes = list(dict.fromkeys(node for made in together for node in made.nodes))
     began = min(signal.at for signal in first.signals)
     seen = [signal for signal in monitor.signals if signal.at >= began]
@@ -96,9 +117,8 @@ def _result(monitor: Monitor, first: Detection, together: list[Detection], waite
             "detected": True,
             "text": "; ".join(dict.fromkeys(made.text for made in together)),
             "nodes": nodes,
-            "seconds": None,
+            **after_fault,
             "waited_s": round(waited_s, 3),
-            "at_monotonic": first.at,
             "incident": first.incident,
             "broken_invariants": list(dict.fromkeys((*broken, *monitor.broken))),
             "signals": [_signal(signal, began) for signal in seen[:20]],

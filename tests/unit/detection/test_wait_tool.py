@@ -1,5 +1,6 @@
 """wait_for_detection: what it returns, what it tells meanwhile, and that it never waits for what is there."""
 
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -15,7 +16,13 @@ from tools.workbench import Workbench
 
 def bench(watched: Watched, **more: Any) -> Workbench:
     """What the tool uses of a workbench."""
-    parts = {"monitor": watched.monitor, "emit": watched.told.append, "require_cluster": lambda: None, **more}
+    parts = {
+        "monitor": watched.monitor,
+        "emit": watched.told.append,
+        "require_cluster": lambda: None,
+        "faults": SimpleNamespace(injections=[]),
+        **more,
+    }
     return cast(Workbench, SimpleNamespace(**parts))
 
 
@@ -31,8 +38,19 @@ async def test_what_was_detected_before_the_call_is_returned_at_once(watched: Wa
     assert result.data["detected"] is True
     assert result.data["waited_s"] < 0.1
     assert result.data["nodes"] == ["n2"]
-    assert result.data["seconds"] is None
+    assert "detected_after_fault_s" not in result.data
     assert result.data["signals"][0]["evidence"] == "E1"
+
+
+async def test_a_detection_tells_how_long_after_this_sessions_fault_it_came(watched: Watched) -> None:
+    injected_at = time.monotonic()
+    faults = SimpleNamespace(injections=[SimpleNamespace(record=SimpleNamespace(injected_at=injected_at))])
+    watched.runtime.happens("n2", "exit", 137)
+    result = await wait_for_detection(WaitParams(timeout_s=5.0), bench(watched, faults=faults))
+
+    assert (made := watched.monitor.detections[0]).at > injected_at
+    assert result.data["detected_after_fault_s"] == round(made.at - injected_at, 4)
+    assert 0 <= result.data["first_signal_after_fault_s"] <= result.data["detected_after_fault_s"]
 
 
 async def test_the_same_detection_is_not_returned_twice(watched: Watched) -> None:
