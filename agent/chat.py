@@ -37,6 +37,7 @@ async def _chat(setup: Setup, resume: str | None) -> int:
 
         session = await open_session(setup, view, ask)
         opened.append(session)
+        session.warm()
         await session.open_cluster()
         if resume is not None:
             view.show(Notice(await session.resume(resume)))

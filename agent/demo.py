@@ -18,6 +18,7 @@ from agent.demo_tables import tables
 from agent.events import Stage
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
+from agent.remarks import remark
 from agent.turn import TurnEnd
 from subjects.errors import SubjectError
 from tools.errors import NothingToDo, ToolError
@@ -111,12 +112,27 @@ class Demo:
 
     async def within(self, text: str) -> TurnEnd:
         """Ask for the demo with its director at the gate."""
-        door = self.session.door
+        door, conversation = self.session.door, self.session.conversation
         door.director, door.screen = self, self._show_now
+        if conversation.model.driver == "claude":  # the script cannot forget a step
+            conversation.unfinished = self._unfinished
         try:
-            return await self.session.conversation.ask(text)
+            return await conversation.ask(text)
         finally:
             door.director = door.screen = None
+            conversation.unfinished = str
+
+    def _unfinished(self) -> str:
+        """Say what a model that calls the demo done has left out; the host heals what it still leaves."""
+        bench, facts = self.session.bench, self.facts
+        if self.stopped or facts.injection is None:
+            return ""
+        left = []
+        if facts.diagnosis is None:
+            left.append(remark("undiagnosed"))
+        if bench.faults.journal.open_faults():
+            left.append(remark("unhealed"))
+        return "\n".join(left)
 
     async def before(self, call: ToolCall, effect: Effect) -> Verdict:
         """Announce the stage and wait for the person; refuse what does not belong to a demo."""

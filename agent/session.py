@@ -3,11 +3,12 @@
 `agent.opening` opens one.
 """
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.events import Finished
 from agent.models.base import Message, ToolCall
@@ -28,9 +29,6 @@ from tools.events import Event
 from tools.evidence.ledger import Ledger
 from tools.registry import Dispatcher, Effect, Outcome, Tool
 from tools.workbench import Workbench
-
-if TYPE_CHECKING:
-    pass
 
 _ASKS_FOR_DEMO = re.compile(r"\b(run|start|begin|show|play|do|give)\b[^.?!]{0,40}\bdemo\b", re.IGNORECASE)
 """A wish for the demo, not a question about one: it is consent for what the demo does."""
@@ -65,6 +63,7 @@ class Session:
     transcript: Transcript
     door: Door
     dispatcher: Dispatcher
+    _warming: asyncio.Task[None] | None = None
 
     @property
     def id(self) -> str:
@@ -119,8 +118,8 @@ class Session:
         self.conversation.interject(text)
 
     def unread(self) -> Sequence[str]:
-        """Nothing is lost: what comes too late for a turn goes before the next request."""
-        return ()
+        """Take back what came after the turn's last request: it begins the next turn."""
+        return self.conversation.unread()
 
     def status(self) -> Status:
         """What the status line shows."""
@@ -152,7 +151,7 @@ class Session:
         model = choose_model(replace(self.setup, model=name, offline=name in ("script", "playbook")))
         before = self.conversation.model
         self.conversation.switch(model, facts_of(model.name))
-        self.bench.diagnostician = choose_diagnostician(model, self.bench.emit)
+        self.bench.diagnostician = choose_diagnostician(model, self.bench.emit, self.conversation.budget)
         await before.aclose()
         return f"From now on {model.name or 'the script'} answers."
 
@@ -168,7 +167,7 @@ class Session:
 
     async def clear(self) -> None:
         """Begin a new conversation on the same cluster."""
-        self.conversation.history.replace(())
+        self.conversation.clear()
 
     async def restore(self) -> str:
         """Heal every open fault of the state folder."""
@@ -176,6 +175,15 @@ class Session:
         if not reports:
             return "There is no open fault."
         return "\n".join(f"fault {r.fault} ({r.kind}): {r.state}: {r.text}" for r in reports)
+
+    def warm(self) -> None:
+        """Let Claude's SDK load while the person still types: it costs a second of the first answer."""
+        from agent.models.claude import ClaudeModel
+
+        if isinstance(model := self.conversation.model, ClaudeModel):
+            self._warming = asyncio.create_task(model.warm())
+            # What goes wrong is told by the first request, which does it again.
+            self._warming.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def keep_result(self, result: Mapping[str, Any]) -> None:
         """Write a command's result into the transcript, so that a replay ends with it."""
@@ -194,6 +202,8 @@ class Session:
         Everything is tried, also when a part of it fails.
         """
         told: list[str] = []
+        if self._warming is not None:
+            self._warming.cancel()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self.transcript.close)
             stack.callback(self.bench.incidents.close)

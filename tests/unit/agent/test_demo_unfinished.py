@@ -1,0 +1,81 @@
+"""A model that calls the demo done is told what it left out; the script and other requests are not."""
+
+from types import SimpleNamespace
+from typing import Any, Literal, cast
+
+from agent.demo import Demo, Wish
+from agent.session import Door, Session
+from tests.standins.conversation import Room, Speaker, replies, room
+from tests.standins.messages_script import text
+
+DONE = replies(text("All done."))
+
+
+class ClaudeSpeaker(Speaker):
+    """A driver that passes for Claude."""
+
+    driver: Literal["claude"] = "claude"  # type: ignore[assignment]
+
+
+def demo_of(here: Room, *, injected: bool = True, open_faults: int = 1) -> Demo:
+    """A demo in the middle: something was injected, nothing diagnosed, nothing healed."""
+    faults = SimpleNamespace(journal=SimpleNamespace(open_faults=lambda: [object()] * open_faults))
+    session = SimpleNamespace(
+        conversation=here.talk, door=Door(cast(Any, None)), bench=SimpleNamespace(faults=faults)
+    )
+    demo = Demo(cast(Session, session), Wish())
+    if injected:
+        demo.facts.injection = cast(Any, object())
+    return demo
+
+
+def told(model: Speaker) -> list[str]:
+    """What the host said in the person's place, in the last request."""
+    return [
+        block["text"]
+        for message in model.requests[-1].messages[1:]
+        if message.role == "user"
+        for block in message.content
+    ]
+
+
+async def test_it_is_told_of_the_diagnosis_and_the_open_fault_and_asked_twice_at_most() -> None:
+    here = room(model := ClaudeSpeaker(DONE, DONE, DONE))
+    end = await demo_of(here).within("Run it.")
+
+    assert (end.reason, len(model.requests)) == ("truncated", 3)
+    assert "nothing has been diagnosed" in told(model)[0]
+    assert "still open" in told(model)[0]
+
+
+async def test_a_demo_that_is_diagnosed_and_healed_ends_with_the_answer() -> None:
+    here = room(model := ClaudeSpeaker(DONE))
+    demo = demo_of(here, open_faults=0)
+    demo.facts.diagnosis = {"kind": "crash"}
+
+    assert (await demo.within("Run it.")).reason == "answered"
+    assert len(model.requests) == 1
+
+
+async def test_before_anything_was_broken_or_when_the_person_stopped_it_nothing_is_asked() -> None:
+    here = room(ClaudeSpeaker(DONE, DONE))
+
+    assert (await demo_of(here, injected=False).within("Run it.")).reason == "answered"
+    stopped = demo_of(here)
+    stopped.stopped = True
+    assert (await stopped.within("Run it.")).reason == "answered"
+
+
+async def test_the_next_request_is_no_demo_any_more() -> None:
+    here = room(model := ClaudeSpeaker(DONE, DONE, DONE, DONE))
+    await demo_of(here).within("Run it.")
+
+    assert (await here.talk.ask("Thanks")).reason == "answered"
+    assert len(model.requests) == 4
+
+
+async def test_the_script_is_not_told_since_it_forgets_nothing() -> None:
+    here = room(model := Speaker(DONE))
+
+    assert (await demo_of(here).within("Run it.")).reason == "answered"
+    assert len(model.requests) == 1
