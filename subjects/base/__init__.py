@@ -26,6 +26,7 @@ from subjects.base.picture import (
     Scalar,
 )
 from subjects.base.runtime import (
+    STOP_TIMEOUT_S,
     Capability,
     Direction,
     LinkRule,
@@ -39,6 +40,7 @@ from subjects.base.subject import Invariant, LoadTarget, Metric, Subject, UsualA
 
 __all__ = [
     "NOT_PROBED",
+    "STOP_TIMEOUT_S",
     "Capability",
     "Cluster",
     "ClusterState",

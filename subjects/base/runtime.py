@@ -7,6 +7,9 @@ from typing import Literal, Protocol
 
 from subjects.base.picture import Identity, ProcessView
 
+STOP_TIMEOUT_S = 10.0
+"""How long a graceful stop may take before it is done by force; the engine's own default."""
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
@@ -120,8 +123,8 @@ class Runtime(Protocol):
         """
         ...
 
-    async def stop(self, node: str, timeout_s: float = 10.0) -> None:
-        """Stop a node gracefully (SIGTERM), and by force after `timeout_s`."""
+    async def stop(self, node: str) -> None:
+        """Stop a node gracefully (SIGTERM), and by force after STOP_TIMEOUT_S."""
         ...
 
     async def kill(self, node: str, identity: Identity) -> None:

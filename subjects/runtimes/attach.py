@@ -51,7 +51,7 @@ class AttachRuntime:
         """Refuse."""
         raise _refusal(f"start {node}")
 
-    async def stop(self, node: str, timeout_s: float = 10.0) -> None:  # noqa: ARG002 - the protocol's
+    async def stop(self, node: str) -> None:
         """Refuse."""
         raise _refusal(f"stop {node}")
 

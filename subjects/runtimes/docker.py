@@ -9,11 +9,9 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from docker.errors import APIError, NotFound
 
 from subjects.base import (
+    STOP_TIMEOUT_S,
     Capability,
     Cluster,
     Identity,
@@ -26,19 +24,16 @@ from subjects.base import (
     RuntimeEvent,
     Scope,
 )
-from subjects.errors import BadSetup, NotReady, StaleTarget, SubjectError, Unreachable, Unsupported
+from subjects.errors import BadSetup, NotReady, SubjectError, Unsupported
 from subjects.runtimes import docker_layout, docker_network, logtime
 from subjects.runtimes.compose import Compose, find_compose
+from subjects.runtimes.docker_containers import Containers, view
 from subjects.runtimes.docker_events import EventStream
 from subjects.runtimes.docker_layout import DockerLayout
 from subjects.runtimes.docker_limits import cpu_share, set_cpu_share
 from subjects.runtimes.docker_network import Attachments, Place
 from subjects.runtimes.engine import Engine, NoSuch, connect
-from subjects.runtimes.process import describe_exit
 from subjects.state import StateFolder
-
-PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
-"""The labels that Compose, 1 and 2, puts on everything it makes."""
 
 
 class DockerRuntime:
@@ -53,7 +48,7 @@ class DockerRuntime:
         layout: DockerLayout,
         engine: Engine,
         command: tuple[str, ...],
-        needed_bytes: int = 0,
+        needed_bytes: int,
     ) -> None:
         self.folder = folder
         self.layout = layout
@@ -63,9 +58,9 @@ class DockerRuntime:
         )
         self._needed_bytes = needed_bytes
         self._api = engine.client.api
+        self._containers = Containers(engine, layout)
         self._attachments = Attachments(folder)
-        self._events = EventStream(engine, layout.project, self._inspect_all)
-        self._ids: dict[str, str] = {}
+        self._events = EventStream(engine, layout.project, self._containers.inspect_all)
         self._network_lock = asyncio.Lock()
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
@@ -94,19 +89,16 @@ class DockerRuntime:
         await self.engine.require_memory(self._needed_bytes)
         docker_layout.save(self.layout, self.folder)
         await self.compose.up()
-        self._ids.clear()
+        self._containers.forget()
         await self._places()
 
     async def down(self) -> None:
         """Let Compose remove containers, networks and volumes, and make sure that nothing is left."""
-        for container in await self._ours():
-            await self._remove(container["Id"])
-        with contextlib.suppress(
-            BadSetup
-        ):  # a file that has gone since: what it made is removed all the same
+        await self._containers.remove_all()
+        # Of a file that has gone since, what it made is removed all the same.
+        with contextlib.suppress(BadSetup):
             await self.compose.down()
-        await self._remove_leftovers()
-        self._ids.clear()
+        await self._containers.remove_leftovers()
         for name in (docker_layout.FILE, docker_network.FILE):
             (self.folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -115,7 +107,7 @@ class DockerRuntime:
     async def inspect(self, node: str) -> ProcessView:
         """Ask the engine."""
         try:
-            return _view(await self._container(node))
+            return view(await self._containers.of(node))
         except NoSuch:
             return ProcessView(ProcessState.EXITED, raw=f"there is no container for {node}")
         except SubjectError as error:
@@ -124,36 +116,36 @@ class DockerRuntime:
     async def start(self, node: str) -> None:
         """Start the node's container on its own volume; Compose makes it anew if it was removed."""
         try:
-            container = await self._container(node)
+            container = await self._containers.of(node)
         except NoSuch:
             await self.compose.up(node)
-            self._ids.pop(node, None)
+            self._containers.forget()
             return
         await self.engine.ask(self._api.start, container["Id"])
 
-    async def stop(self, node: str, timeout_s: float = 10.0) -> None:
-        """SIGTERM, and SIGKILL after `timeout_s`. A paused container is let go on first."""
-        container = await self._container(node)
+    async def stop(self, node: str) -> None:
+        """SIGTERM, and SIGKILL after STOP_TIMEOUT_S. A paused container is let go on first."""
+        container = await self._containers.of(node)
         if container["State"]["Paused"]:
-            await self._unpause(container["Id"])
-        await self.engine.ask(self._api.stop, container["Id"], timeout=int(timeout_s))
+            await self._containers.unpause(container["Id"])
+        await self.engine.ask(self._api.stop, container["Id"], timeout=int(STOP_TIMEOUT_S))
 
     async def kill(self, node: str, identity: Identity) -> None:
         """SIGKILL by the container's full id."""
-        await self._require(node, identity)
+        await self._containers.require(node, identity)
         await self.engine.ask(self._api.kill, identity.id)
 
     async def pause(self, node: str, identity: Identity) -> None:
         """Freeze the container; does nothing for one that is frozen."""
-        container = await self._require(node, identity)
+        container = await self._containers.require(node, identity)
         if not container["State"]["Paused"]:
             await self.engine.ask(self._api.pause, identity.id)
 
     async def resume(self, node: str, identity: Identity) -> None:
         """Thaw the container; does nothing for one that isn't frozen."""
-        container = await self._require(node, identity)
+        container = await self._containers.require(node, identity)
         if container["State"]["Paused"]:
-            await self._unpause(identity.id)
+            await self._containers.unpause(identity.id)
 
     async def network(self) -> tuple[LinkRule, ...]:
         """Return the cuts in force: what the containers belong to and are not in."""
@@ -173,17 +165,17 @@ class DockerRuntime:
 
     async def limits(self, node: str) -> Mapping[str, float | None]:
         """Return the share of the cores."""
-        return {"cpu_share": cpu_share(await self._container(node))}
+        return {"cpu_share": cpu_share(await self._containers.of(node))}
 
     async def set_limit(self, node: str, identity: Identity, name: str, value: float | None) -> None:
         """Set the share of the cores, live."""
         if name != "cpu_share":
             raise Unsupported(f"{name} cannot be set on containers: cpu_share is the only limit there is.")
-        await set_cpu_share(self.engine, await self._require(node, identity), value)
+        await set_cpu_share(self.engine, await self._containers.require(node, identity), value)
 
     async def logs(self, node: str, since: float | None = None, limit: int = 500) -> list[LogLine]:
         """Return what the container wrote to its standard outputs."""
-        container = await self._container(node)
+        container = await self._containers.of(node)
         raw = await self.engine.ask(self._api.logs, container["Id"], tail=limit, since=since)
         return logtime.lines(node, raw.decode("utf-8", "replace"), since, limit)
 
@@ -202,56 +194,9 @@ class DockerRuntime:
         await self._events.aclose()
         self.engine.close()
 
-    async def _container(self, node: str) -> Mapping[str, Any]:
-        """Inspect the node's container. NoSuch when there is none."""
-        if node in self._ids:
-            with contextlib.suppress(NoSuch):
-                return await self.engine.ask(self._api.inspect_container, self._ids[node])
-            self._ids.pop(node, None)
-        for container in await self._ours():
-            if container["Labels"].get(SERVICE) == node:
-                self._ids[node] = container["Id"]
-                return await self.engine.ask(self._api.inspect_container, container["Id"])
-        raise NoSuch(f"There is no container for {node} in the project {self.layout.project}.")
-
-    async def _require(self, node: str, target: Identity) -> Mapping[str, Any]:
-        container = await self._container(node)
-        if container["Id"] != target.id or container["State"]["StartedAt"] != target.started:
-            raise StaleTarget(
-                f"{node} is no longer container {target.id[:12]} started at {target.started}: it is "
-                f"{container['Id'][:12]} started at {container['State']['StartedAt']}."
-            )
-        return container
-
-    async def _unpause(self, container: str) -> None:
-        try:
-            await self.engine.ask(self._api.unpause, container)
-        except Unreachable as error:
-            raise Unreachable(
-                f"{error} The container is wedged: `docker restart {container[:12]}`."
-            ) from error
-
-    async def _ours(self) -> list[dict[str, Any]]:
-        return await self.engine.ask(
-            self._api.containers, all=True, filters={"label": f"{PROJECT}={self.layout.project}"}
-        )
-
-    def _inspect_all(self) -> dict[str, Mapping[str, Any]]:
-        """Inspect every node's container; blocking, for the event stream's thread."""
-        found = {}
-        listed = self._api.containers(all=True, filters={"label": f"{PROJECT}={self.layout.project}"})
-        for each in listed:
-            node = each["Labels"].get(SERVICE)
-            if node in self.layout.nodes:
-                with contextlib.suppress(NotFound):
-                    found[node] = self._api.inspect_container(each["Id"])
-        return found
-
     async def _places(self) -> list[Place]:
-        containers = await self.engine.ask(self._inspect_all)
-        networks = await self.engine.ask(
-            self._api.networks, filters={"label": f"{PROJECT}={self.layout.project}"}
-        )
+        containers = await self.engine.ask(self._containers.inspect_all)
+        networks = await self.engine.ask(self._api.networks, filters=self._containers.labelled)
         scopes = {
             network["Id"]: Scope(label)
             for network in networks
@@ -260,57 +205,6 @@ class DockerRuntime:
         return [
             self._attachments.place(node, container, scopes) for node, container in sorted(containers.items())
         ]
-
-    async def _remove(self, container: str) -> None:
-        """Remove a container whatever it does, paused or not."""
-        api = self._api
-
-        def act() -> None:
-            with contextlib.suppress(APIError):
-                api.unpause(container)
-            with contextlib.suppress(NotFound):
-                api.remove_container(container, force=True, v=True)
-
-        await self.engine.ask(act)
-
-    async def _remove_leftovers(self) -> None:
-        """Remove what carries our project's label and was left; NotReady names what can't be removed."""
-        api, label = self._api, {"label": f"{PROJECT}={self.layout.project}"}
-
-        def act() -> list[str]:
-            left: list[str] = []
-            for network in api.networks(filters=label):
-                try:
-                    api.remove_network(network["Id"])
-                except APIError as error:
-                    left.append(f"network {network['Name']} ({error.explanation})")
-            for volume in api.volumes(filters=label)["Volumes"] or ():
-                try:
-                    api.remove_volume(volume["Name"], force=True)
-                except APIError as error:
-                    left.append(f"volume {volume['Name']} ({error.explanation})")
-            left += [f"container {each['Id'][:12]}" for each in api.containers(all=True, filters=label)]
-            return left
-
-        left = await self.engine.ask(act)
-        if left:
-            raise NotReady(f"Not everything of {self.layout.project} could be removed: {', '.join(left)}.")
-
-
-def _view(container: Mapping[str, Any]) -> ProcessView:
-    state, short = container["State"], container["Id"][:12]
-    networks = ", ".join(
-        sorted(name for name, at in container["NetworkSettings"]["Networks"].items() if at.get("EndpointID"))
-    )
-    oom = bool(state.get("OOMKilled"))
-    if state["Status"] in ("running", "paused"):
-        kind = ProcessState.PAUSED if state["Status"] == "paused" else ProcessState.RUNNING
-        raw = f"container {short} is {state['Status']}, in networks: {networks or 'none'}"
-        return ProcessView(kind, Identity("container", container["Id"], state["StartedAt"]), raw=raw)
-    if state["Status"] == "created":
-        return ProcessView(ProcessState.EXITED, raw=f"container {short} was never started")
-    raw = f"container {short} has ended: {describe_exit(state['ExitCode'])}, OOMKilled={str(oom).lower()}"
-    return ProcessView(ProcessState.EXITED, None, exit_code=state["ExitCode"], oom_killed=oom, raw=raw)
 
 
 async def open_docker(subject: str, state: StateFolder, compose_file: Path | None = None) -> Cluster:
@@ -324,17 +218,21 @@ async def open_docker(subject: str, state: StateFolder, compose_file: Path | Non
     layout = docker_layout.load(folder)
     found = Path(layout.file) if layout is not None else plan.compose_file()
     file = (compose_file or found).resolve()
-    engine = await connect(layout.engine if layout else None)
-    command = await find_compose()
     if layout is not None and layout.file != str(file):
         raise BadSetup(
             f"A cluster made of {layout.file} is still there: stop it first (`operator deploy down`), "
             f"then use {file}."
         )
-    if layout is None:
-        layout = await docker_layout.make_layout(subject, folder, file, engine, command)
-    runtime = DockerRuntime(folder, layout, engine, command, plan.NEEDED_BYTES)
-    return Cluster(folder.name, plan.make_subject(runtime), runtime)
+    engine = await connect(layout.engine if layout else None)
+    try:
+        command = await find_compose()
+        if layout is None:
+            layout = await docker_layout.make_layout(subject, folder, file, engine, command)
+        runtime = DockerRuntime(folder, layout, engine, command, plan.NEEDED_BYTES)
+        return Cluster(folder.name, plan.make_subject(runtime), runtime)
+    except BaseException:
+        engine.close()
+        raise
 
 
 async def images_present(subject: str) -> tuple[bool, str]:

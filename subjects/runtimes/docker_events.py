@@ -17,6 +17,7 @@ from docker.errors import DockerException
 from requests.exceptions import RequestException
 
 from subjects.base import RuntimeEvent
+from subjects.runtimes.docker_containers import PROJECT, SERVICE
 from subjects.runtimes.engine import Engine
 
 Kind = Literal["exit", "stopped", "continued", "start", "oom"]
@@ -79,12 +80,8 @@ class EventStream:
         if thread is None:
             return
         self._closing.set()
-        self._hang_up()
+        self.hang_up()
         await asyncio.to_thread(thread.join, 5.0)
-
-    def hang_up(self) -> None:
-        """Break the connection as a network would; it is opened again."""
-        self._hang_up()
 
     def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -95,7 +92,8 @@ class EventStream:
         )
         self._thread.start()
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
+        """Break the connection as a network would; it is opened again."""
         source = self._source
         if source is not None:
             with contextlib.suppress(OSError, AttributeError, DockerException):
@@ -115,10 +113,10 @@ class EventStream:
         """Read one stream to its end. What happens while we inspect waits in the stream."""
         self._source = self._engine.client.api.events(
             decode=True,
-            filters={"type": "container", "label": [f"com.docker.compose.project={self._project}"]},
+            filters={"type": "container", "label": [f"{PROJECT}={self._project}"]},
         )
         if closing.is_set():
-            self._hang_up()
+            self.hang_up()
             return
         self._resync()
         for event in self._source:
@@ -150,7 +148,7 @@ class EventStream:
         action = str(event.get("Action") or event.get("status") or "")
         actor = event.get("Actor") or {}
         attributes = actor.get("Attributes") or {}
-        node = attributes.get("com.docker.compose.service")
+        node = attributes.get(SERVICE)
         container, at = str(actor.get("ID") or ""), float(event.get("timeNano") or 0) / 1e9
         if not node or node not in self._known:
             return

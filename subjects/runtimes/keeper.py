@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -48,3 +49,13 @@ def exit_status(folder: Path, pid: int) -> int | None:
     except (FileNotFoundError, ValueError):
         return None
     return int(status) if int(ended) == pid else None
+
+
+def describe_exit(code: int) -> str:
+    """Return an exit status in words: `exit status 1`, `killed by SIGKILL`."""
+    if code <= 128:
+        return f"exit status {code}"
+    try:
+        return f"killed by {signal.Signals(code - 128).name}"
+    except ValueError:
+        return f"exit status {code}"

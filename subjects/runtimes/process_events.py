@@ -7,13 +7,11 @@ its tracer, so its state is read ten times a second.
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
 
 from subjects.base import Identity, ProcessState, RuntimeEvent
 from subjects.runtimes.identity import ExitWatch, state
-
-if TYPE_CHECKING:
-    from subjects.runtimes.process import ProcessRuntime
+from subjects.runtimes.layout import Layout
+from subjects.runtimes.node_processes import NodeProcesses
 
 LOOK_S = 0.1
 """How often a stop or a new process is looked for; a read costs 0.24 ms (facts)."""
@@ -22,9 +20,9 @@ LOOK_S = 0.1
 class _NodeWatch:
     """One node's present process."""
 
-    def __init__(self, name: str, runtime: "ProcessRuntime", happened: "asyncio.Queue[RuntimeEvent]") -> None:
+    def __init__(self, name: str, processes: NodeProcesses, happened: "asyncio.Queue[RuntimeEvent]") -> None:
         self._name = name
-        self._runtime = runtime
+        self._processes = processes
         self._happened = happened
         self._known: Identity | None = None
         self._watch: ExitWatch | None = None
@@ -34,7 +32,7 @@ class _NodeWatch:
     def look(self) -> None:
         """Notice a new process, and a stopped or continued one."""
         if self._known is None:
-            self._adopt(self._runtime.identity_of(self._name))
+            self._adopt(self._processes.running(self._name))
             self._first = False
             return
         paused = state(self._known) is ProcessState.PAUSED
@@ -64,7 +62,7 @@ class _NodeWatch:
         if known is None:
             return
         self._known = None
-        code = self._runtime.exit_code_of(self._name, known)
+        code = self._processes.exit_code(self._name, known)
         self._tell("exit", f"process {known.id} has ended", code)
 
     def _tell(self, kind: str, raw: str, code: int | None = None) -> None:
@@ -73,10 +71,10 @@ class _NodeWatch:
         )
 
 
-async def watch(runtime: "ProcessRuntime") -> AsyncGenerator[RuntimeEvent, None]:
+async def watch(cluster: Layout, processes: NodeProcesses) -> AsyncGenerator[RuntimeEvent, None]:
     """Yield events of all nodes for as long as it is iterated."""
     happened: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
-    watches = [_NodeWatch(node.name, runtime, happened) for node in runtime.layout.nodes]
+    watches = [_NodeWatch(node.name, processes, happened) for node in cluster.nodes]
 
     async def look() -> None:
         while True:

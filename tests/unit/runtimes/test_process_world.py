@@ -305,7 +305,7 @@ class TestLimits:
 
 
 def leftover_groups(cluster: Cluster) -> list[Path]:
-    name = process_runtime(cluster)._group("etcd-1")
+    name = process_runtime(cluster)._limits("etcd-1")._group
     return [*cgroup._ROOT.glob(f"*/{name}"), *cgroup._ROOT.glob(name)]
 
 

@@ -1,0 +1,80 @@
+"""Limits on a local process while it runs: the largest file it may write, and its share of the cores."""
+
+import contextlib
+import json
+import resource
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from subjects.base import Capability, Identity
+from subjects.errors import Unsupported
+from subjects.runtimes import cgroup
+from subjects.runtimes.layout import write_json
+
+
+class ProcessLimits:
+    """The limits of one node's processes, one after the other; `home` is the node's folder."""
+
+    def __init__(self, cluster_folder: Path, node: str, home: Path) -> None:
+        self._group = f"operator-{zlib.crc32(str(cluster_folder).encode()):08x}-{node}"
+        self._origin = home / "cgroup.json"
+        """Where the process was before it was moved to a control group of its own."""
+
+    def in_force(self, known: Identity | None) -> Mapping[str, float | None]:
+        """Return the limits in force on the process: `disk_bytes` and `cpu_share`; None is unlimited."""
+        disk: float | None = None
+        if known is not None and disk_capability().available:
+            soft = resource.prlimit(int(known.id), resource.RLIMIT_FSIZE)[0]
+            disk = None if soft == resource.RLIM_INFINITY else float(soft)
+        return {"disk_bytes": disk, "cpu_share": cgroup.share(self._group)}
+
+    def set(self, known: Identity, name: str, value: float | None) -> None:
+        """Set one of the limits; None lifts it. Unsupported for any other name."""
+        pid = int(known.id)
+        if name == "cpu_share":
+            self._set_cpu(pid, value)
+        elif name == "disk_bytes":
+            soft = resource.RLIM_INFINITY if value is None else int(value)
+            # Only the soft limit is lowered: an unprivileged process can't raise a hard one again.
+            hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+        else:
+            raise Unsupported(f"There is no limit {name!r}: disk_bytes and cpu_share are those there are.")
+
+    def forget(self) -> None:
+        """Lift what a process that has ended, or is about to, was limited to in the kernel's groups."""
+        with contextlib.suppress(Unsupported, OSError):
+            cgroup.lift(self._group, self._came_from())
+
+    def _set_cpu(self, pid: int, cores: float | None) -> None:
+        """Move the process to a group of its own, or back to where it was: that is written down before."""
+        if cores is None:
+            cgroup.lift(self._group, self._came_from())
+            return
+        origin = cgroup.group_of(pid)
+        if origin.name != self._group:
+            write_json(self._origin, {"home": str(origin)})
+        cgroup.set_share(self._group, pid, cores)
+
+    def _came_from(self) -> Path | None:
+        try:
+            return Path(json.loads(self._origin.read_text())["home"])
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+
+def disk_capability() -> Capability:
+    """Say whether a running process's largest file can be limited here."""
+    if hasattr(resource, "prlimit"):
+        return Capability(available=True, reason="the largest file that the process may write (prlimit)")
+    return Capability(available=False, reason="a running process's limits can't be changed on this system")
+
+
+def cpu_capability() -> Capability:
+    """Say whether a process's share of the cores can be limited here."""
+    try:
+        controller = cgroup.find_controller()
+    except Unsupported as reason:
+        return Capability(available=False, reason=str(reason))
+    return Capability(available=True, reason=f"cpu control group, version {controller.version}")
