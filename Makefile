@@ -1,7 +1,8 @@
 # The two commands: `make demo` and `make test`. Each makes the environment that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests wait for clusters far more than they compute, so more of them than cores run at once.
+# Tests wait for clusters far more than they compute, so more of them than cores run at once; the longest
+# files come first by their names (conformance, e2e), so that none of them is left to run alone at the end.
 JOBS ?= 3
 
 .PHONY: demo test check bench soak live format clean
@@ -10,7 +11,7 @@ demo: .venv/ready
 	$(BIN)/operator demo chaos
 
 test: .venv/ready
-	$(BIN)/pytest -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: .venv/ready
 	$(BIN)/ruff format --check .
