@@ -1,7 +1,10 @@
 """However a reply is spoiled on its way, the loop goes on and its next request is never refused."""
 
 import asyncio
+import json
+import random
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import pytest
 
@@ -137,3 +140,34 @@ async def test_waiting_for_the_service_can_be_stopped(key: pytest.MonkeyPatch) -
 
     assert (end.reason, end.unheard, again.text) == ("interrupted", True, "Back.")
     assert api.refusals == []
+
+
+async def test_cuts_at_any_byte_of_every_request_of_a_long_turn_are_survived(key: pytest.MonkeyPatch) -> None:
+    """Over a real socket: three rounds of calls, each cut several times before it comes whole."""
+    chance = random.Random(20261122)
+    size = sum(len(f"event: {kind}\ndata: {json.dumps(data)}\n\n") for kind, data in _plain())
+    hows: tuple[Literal["reset", "cut", "eof"], ...] = ("reset", "cut", "eof")
+    steps: list[Says] = []
+    for _round in range(3):
+        places = [chance.randrange(size) for _ in range(20)]
+        steps += [spoiled(Spoiled(chance.choice(hows), after_bytes=place)) for place in places]
+        steps.append(says(*LONG_TURN))
+    clock = Clock()
+    async with MessagesApi(Script([*steps, says(text("All is well."))])) as api:
+        key.setenv("ANTHROPIC_BASE_URL", api.base_url)
+        model = ClaudeModel("claude-opus-5-5", patience=clock.patience(total_s=1e9))
+        here = room(model)
+        end = await here.talk.ask("What is up?")
+        again = len(api.bodies)
+        await model.aclose()
+        api.raise_errors()
+
+    assert (end.reason, end.text) == ("answered", "All is well.")
+    assert (again, len(clock.slept)) == (len(steps) + 1, 60)
+    assert api.refusals == []
+    assert changed_prefixes(api.bodies) == []
+    assert here.house.log.count("begin act etcd-3") == 3, "no call of a cut reply may run"
+
+
+def _plain() -> list[tuple[str, dict[str, Any]]]:
+    return list(events(says(*LONG_TURN), BODY, Signer(), {}))
