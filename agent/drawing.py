@@ -11,6 +11,7 @@ from agent.errors import ModelError
 from agent.events import Spent, Text, TextVoid
 from agent.models.base import (
     Block,
+    HandedOver,
     Model,
     ModelEvent,
     NoteDelta,
@@ -45,6 +46,10 @@ class Drawing:
                 self._emit(
                     Notice(f"{reason}; trying again in {seconds:.0f} s, Ctrl-C stops it", level="warning")
                 )
+            case HandedOver(declined, answers, category):
+                self.close()
+                why = f" ({category})" if category else ""
+                self._emit(Notice(f"{declined} declined this{why}; {answers} answers instead.", "warning"))
             case Restarted(reason):
                 self._open, self._drew_text = None, False
                 self._pieces = Pieces()

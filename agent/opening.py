@@ -107,11 +107,17 @@ def choose_diagnostician(model: Model, emit: Emit, budget: Budget) -> Diagnostic
 def choose_claude(setup: Setup) -> "ClaudeModel":
     """Return Claude as the person asked for it; BadCredentials, with what to do, where there are none."""
     from agent.models.claude import ClaudeModel
-    from agent.models.providers import credentials_found, setup_help
+    from agent.models.providers import credentials_found, is_first_party, setup_help
 
     if not credentials_found(setup.provider):
         raise BadCredentials(f"No credentials for Claude were found. {setup_help(setup.provider)}")
-    return ClaudeModel(choose(setup.model, configured("model")), provider=setup.provider, compat=setup.compat)
+    return ClaudeModel(
+        choose(setup.model, configured("model")),
+        provider=setup.provider,
+        compat=setup.compat,
+        # Whoever sits at the chat reads, thinks and comes back after more than five minutes.
+        cached_for="1h" if setup.command == "chat" and is_first_party(setup.provider) else "5m",
+    )
 
 
 def facts_to_keep(bench: Workbench) -> str:

@@ -12,6 +12,9 @@ from agent.remarks import remark
 WHOLE = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn", "compaction"})
 """The stop reasons after which a reply is kept byte for byte; after all others only its text is."""
 
+SILENT = frozenset({"thinking", "redacted_thinking", "fallback"})
+"""Blocks that are no answer by themselves: a message of nothing else is not kept."""
+
 
 def text_block(text: str) -> Block:
     """Return a text block; lone surrogates, which JSON cannot carry, become question marks."""
@@ -30,7 +33,7 @@ def keepable(content: Sequence[Block], stop_reason: str) -> tuple[Block, ...]:
     if stop_reason in WHOLE:
         whole = tuple(block for block in content if not _blank(block))
         if stop_reason == "tool_use" or not any(block.get("type") == "tool_use" for block in whole):
-            return whole if any(not _thinking(block) for block in whole) else ()
+            return whole if any(block.get("type") not in SILENT for block in whole) else ()
     return tuple(
         {"type": "text", "text": block["text"]}
         for block in content
@@ -68,7 +71,3 @@ def answered(calls: Sequence[Block], outcomes: Collection[str]) -> bool:
 
 def _blank(block: Block) -> bool:
     return block.get("type") == "text" and not block.get("text", "").strip()
-
-
-def _thinking(block: Block) -> bool:
-    return block.get("type") in {"thinking", "redacted_thinking"}

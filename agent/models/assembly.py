@@ -5,11 +5,13 @@ megabyte: 5.6 s of CPU against 1.3 s), and it takes a stream that merely ends fo
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.models.base import Block, NoteDelta, Reply, TextDelta, Usage
+from agent.models.base import Block, HandedOver, NoteDelta, Reply, TextDelta, Usage
 from agent.models.pieces import Pieces
+
+Drawn = TextDelta | NoteDelta | HandedOver
 
 
 class Malformed(Exception):
@@ -30,7 +32,7 @@ class Assembly:
         self._detail = ""
         self._whole = False
 
-    def take(self, event: Mapping[str, Any]) -> Iterator[TextDelta | NoteDelta]:
+    def take(self, event: Mapping[str, Any]) -> Iterator[Drawn]:
         """Take one event in; yield what is to be drawn. Events of unknown types are passed over."""
         match event["type"]:
             case "message_start":
@@ -53,10 +55,10 @@ class Assembly:
         """Return the reply, or None if the stream ended before it was whole."""
         if not self._whole or self._stop_reason is None or set(self._blocks) - self._finished:
             return None
-        content = tuple(self._blocks[index] for index in sorted(self._blocks))
+        content = _after_handover([self._blocks[index] for index in sorted(self._blocks)])
         return Reply(content, self._stop_reason, _usage(self._usage), self._detail)
 
-    def _start(self, index: int, block: Block) -> Iterator[TextDelta | NoteDelta]:
+    def _start(self, index: int, block: Block) -> Iterator[Drawn]:
         self._blocks[index] = block
         self._pieces[index] = Pieces()
         match block["type"]:
@@ -66,8 +68,13 @@ class Assembly:
             case "thinking" if block.get("thinking"):
                 self._pieces[index].add(block["thinking"])
                 yield self._drawn(NoteDelta(block["thinking"]))
+            case "fallback":
+                trigger = block.get("trigger") or {}
+                yield self._drawn(
+                    HandedOver(block["from"]["model"], block["to"]["model"], trigger.get("category") or "")
+                )
 
-    def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[TextDelta | NoteDelta]:
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[Drawn]:
         if index not in self._blocks:
             raise Malformed(f"a delta for block {index}, which never began")
         block = self._blocks[index]
@@ -88,7 +95,7 @@ class Assembly:
             case "compaction_delta":
                 block.update({key: value for key, value in delta.items() if key != "type"})
 
-    def _stop(self, index: int) -> Iterator[TextDelta | NoteDelta]:
+    def _stop(self, index: int) -> Iterator[Drawn]:
         if index not in self._blocks:
             raise Malformed(f"block {index} ended, which never began")
         self._finished.add(index)
@@ -105,7 +112,7 @@ class Assembly:
             case "tool_use" if text:
                 block["input"] = _input(block, text)
 
-    def _drawn(self, delta: TextDelta | NoteDelta) -> TextDelta | NoteDelta:
+    def _drawn(self, delta: Drawn) -> Drawn:
         self.began = True
         return delta
 
@@ -124,10 +131,21 @@ def _input(block: Block, text: str) -> dict[str, Any]:
     return value
 
 
+def _after_handover(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Return what may be kept: of a model that declined only its text, never a call that it began."""
+    last = max((at for at, block in enumerate(blocks) if block["type"] == "fallback"), default=-1)
+    return tuple(
+        block for at, block in enumerate(blocks) if at >= last or block["type"] in {"text", "fallback"}
+    )
+
+
 def _usage(counts: Mapping[str, Any]) -> Usage:
-    """Return the tokens billed. Those of a compaction are told in `iterations` alone."""
+    """Return the tokens billed. Those of a compaction, and of each of several models, are in `iterations`."""
     total = _one(counts)
-    for iteration in counts.get("iterations") or ():
+    iterations = counts.get("iterations") or ()
+    if any(iteration.get("type") == "fallback_message" for iteration in iterations):
+        return sum((_one(iteration) for iteration in iterations), Usage())
+    for iteration in iterations:
         if iteration.get("type") == "compaction":
             total += _one(iteration)
     return total
@@ -139,4 +157,5 @@ def _one(counts: Mapping[str, Any]) -> Usage:
         output_tokens=counts.get("output_tokens") or 0,
         cache_read_tokens=counts.get("cache_read_input_tokens") or 0,
         cache_write_tokens=counts.get("cache_creation_input_tokens") or 0,
+        cache_write_1h_tokens=(counts.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0,
     )

@@ -45,6 +45,8 @@ class Usage:
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    """Those of `cache_write_tokens` that were written for an hour, which costs more."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -57,6 +59,7 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.cache_read_tokens + other.cache_read_tokens,
             self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
         )
 
 
@@ -106,6 +109,16 @@ class Restarted:
 
 
 @dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The model declined, and the service let another one answer instead: from here on it speaks."""
+
+    declined: str
+    answers: str
+    category: str = ""
+    """What it was declined for, as the service names it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A whole reply; always the last thing that a driver yields."""
 
@@ -131,7 +144,7 @@ class Reply:
         return "".join(block["text"] for block in self.content if block.get("type") == "text")
 
 
-ModelEvent = TextDelta | NoteDelta | Waiting | Restarted | Reply
+ModelEvent = TextDelta | NoteDelta | Waiting | Restarted | HandedOver | Reply
 
 
 class Model(Protocol):

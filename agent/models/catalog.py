@@ -32,6 +32,7 @@ class ModelFacts:
     """What a token read from the cache costs, as a share of a fresh one."""
     long_prompt_factor: float = 1.0
     effort: str | None = "medium"
+    """What the service takes by itself; sent, so that it does not change under us."""
     thinking: bool = True
     system_messages: bool = False
     """Whether `role: system` messages are taken inside the conversation."""
@@ -41,10 +42,11 @@ class ModelFacts:
         if self.input_price is None or self.output_price is None:
             return None
         factor = self.long_prompt_factor if usage.prompt_tokens > LONG_PROMPT_TOKENS else 1.0
-        # A write to the cache costs 1.25 times a fresh token at the five-minute lifetime that we ask for.
+        # A write to the cache costs 1.25 times a fresh token for five minutes, and twice for an hour.
         prompt = (
             usage.input_tokens
             + 1.25 * usage.cache_write_tokens
+            + 0.75 * usage.cache_write_1h_tokens
             + self.cache_read_share * usage.cache_read_tokens
         )
         return factor * (prompt * self.input_price + usage.output_tokens * self.output_price) / 1_000_000
@@ -63,10 +65,10 @@ def _current(input_price: float, output_price: float, cache_read: float, **more:
 
 CATALOG = {
     "claude-opus-5-5": _current(4, 20, 0.20, system_messages=True),
-    "claude-sonnet-5-5": _current(2, 10, 0.10, system_messages=True),
+    "claude-sonnet-5-5": _current(2, 10, 0.10, effort="high", system_messages=True),
     "claude-haiku-5-5": _current(0.10, 0.50, 0.01, long_prompt_factor=5.0),
-    "claude-fable-5-2": _current(8, 40, 0.20, system_messages=True),
-    "claude-fable-5-1": _current(10, 50, 0.25, system_messages=True),
+    "claude-fable-5-2": _current(8, 40, 0.20, effort="high", system_messages=True),
+    "claude-fable-5-1": _current(10, 50, 0.25, effort="high", system_messages=True),
 }
 UNKNOWN = ModelFacts()
 

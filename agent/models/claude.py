@@ -34,6 +34,8 @@ class ClaudeModel:
     provider: providers.Provider = "api"
     compat: bool = False
     effort: str | None = None
+    cached_for: Literal["5m", "1h"] = "5m"
+    """How long the service keeps the prompt. An hour costs more to write, and outlasts a person's pauses."""
     patience: Patience = field(default_factory=Patience)
     silence_s: float = providers.SILENCE_S
     stalled_s: float = STALLED_S
@@ -43,10 +45,15 @@ class ClaudeModel:
     _client: "AsyncAnthropic | None" = None
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _unthink_before: int = 0
+    _plain: bool = False
 
     @property
     def server_compaction(self) -> bool:
         """Whether the service itself can compact a conversation."""
+        return self._first_party
+
+    @property
+    def _first_party(self) -> bool:
         return providers.is_first_party(self.provider) and not self.compat
 
     async def warm(self) -> None:
@@ -64,7 +71,7 @@ class ClaudeModel:
     async def respond(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Answer once, trying again for as long as `patience` lasts."""
         await asyncio.to_thread(_load_sdk)
-        from agent.models.failures import FAILURES, explain, is_thinking_mismatch
+        from agent.models.failures import FAILURES, explain, is_thinking_mismatch, is_too_new
 
         tries = Tries(self.patience)
         while True:
@@ -80,6 +87,9 @@ class ClaudeModel:
             except FAILURES as error:
                 if is_thinking_mismatch(error) and self._may_unthink(request):
                     self._unthink_before = len(request.messages)
+                    continue
+                if is_too_new(error) and request.compact is None and not (self._plain or self.compat):
+                    self._plain = True
                     continue
                 meaning = explain(error, self.name, self.provider)
                 if not isinstance(meaning, Passing):
@@ -121,7 +131,15 @@ class ClaudeModel:
 
     def _dialect(self) -> wire.Dialect:
         model = providers.model_id(self.provider, self.name)
-        return wire.Dialect(model, facts_of(self.name), compat=self.compat, effort=self.effort)
+        return wire.Dialect(
+            model,
+            facts_of(self.name),
+            compat=self.compat,
+            plain=self._plain,
+            first_party=self._first_party,
+            cached_for=self.cached_for,
+            effort=self.effort,
+        )
 
     def _may_unthink(self, request: Request) -> bool:
         return wire.has_thinking(request.messages, self._unthink_before)

@@ -43,6 +43,16 @@ _REASONS = {
 }
 _SPENT = ("spend limit", "credit balance", "usage limits", "spending limit")
 """How a 400 says that the account's money is spent: those have no code of their own."""
+_TOO_NEW = (
+    "thinking",
+    "effort",
+    "output_config",
+    "beta",
+    "cache_control",
+    "fallbacks",
+    "extra inputs",
+    "role",
+)
 _TOO_LONG = ("prompt is too long", "exceed context limit", "context window", "maximum context length")
 
 
@@ -81,6 +91,14 @@ def is_thinking_mismatch(error: Exception) -> bool:
         return False
     text = str(error.api_message or error).lower()
     return "thinking" in text or "signature" in text
+
+
+def is_too_new(error: Exception) -> bool:
+    """Return whether the service refuses a parameter: an older model, or a provider that lags behind."""
+    if not isinstance(error, anthropic.BadRequestError):
+        return False
+    text = str(error.api_message or error).lower()
+    return any(sign in text for sign in _TOO_NEW)
 
 
 def _status(error: anthropic.APIStatusError, model: str, provider: Provider) -> ModelError | Passing:

@@ -85,6 +85,8 @@ def connect(provider: Provider, silence_s: float = SILENCE_S, http_client: Any =
     client: Any
     match provider:
         case "api":
+            if (base := os.environ.get("ANTHROPIC_BASE_URL", "").strip().rstrip("/")).endswith("/v1"):
+                settings["base_url"] = base.removesuffix("/v1")  # the SDK adds it, and would do so twice
             client = anthropic.AsyncAnthropic(**settings, open_telemetry=False)
         case "bedrock":
             client = anthropic.AsyncAnthropicBedrockMantle(**settings)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from agent.models.base import Block, Message, Request, ToolSpec
 from agent.models.catalog import ModelFacts
@@ -12,11 +12,11 @@ PLAIN = frozenset({"text", "tool_use", "tool_result"})
 """The blocks that every compatible server takes."""
 
 UPDATES_BETA = "thinking-display-updates-2026-08-18"
+FALLBACK_BETA = "server-side-fallback-2026-07-01"
 COMPACTION_BETA = "compact-2026-09-04"
 DEFAULT_OUTPUT = 64_000
 """Thinking counts against it; the API's documentation asks for no less at high effort."""
 COMPAT_OUTPUT = 8_192
-_CACHED = {"type": "ephemeral"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class Dialect:
     facts: ModelFacts
     compat: bool = False
     """Send only model, max_tokens, system, messages, tools and stream: for other servers."""
+    plain: bool = False
+    """Send nothing that is a beta or new: the service refused it, for this model or at this provider."""
+    first_party: bool = False
+    """Anthropic's own API, which lets another model answer where one declines work on faults as `cyber`."""
+    cached_for: Literal["5m", "1h"] = "5m"
     effort: str | None = None
     """None is the model's own default of the catalogue."""
 
@@ -38,24 +43,29 @@ def body(request: Request, dialect: Dialect, *, unthink_before: int = 0) -> dict
     sent: dict[str, Any] = {
         "model": dialect.model,
         "max_tokens": request.max_tokens or room,
-        "messages": _compat(request.messages) if compat else _full(request.messages, facts, unthink_before),
+        "messages": _compat(request.messages) if compat else _full(request.messages, dialect, unthink_before),
         "stream": True,
     }
     if request.tools:
         sent["tools"] = [_tool(spec) for spec in request.tools]
     if compat:
         return {**sent, "system": request.system} if request.system else sent
+    cached = {"type": "ephemeral", **({} if dialect.cached_for == "5m" else {"ttl": dialect.cached_for})}
     if request.system:
-        sent["system"] = [{"type": "text", "text": request.system, "cache_control": _CACHED}]
-    sent["cache_control"] = _CACHED
+        sent["system"] = [{"type": "text", "text": request.system, "cache_control": cached}]
     betas = []
-    if effort := dialect.effort or facts.effort:
-        sent["output_config"] = {"effort": effort}
-    if facts.thinking:
-        sent["thinking"] = {"type": "adaptive", "display": "updates"}
-        betas.append(UPDATES_BETA)
+    if not dialect.plain:
+        sent["cache_control"] = cached
+        if effort := dialect.effort or facts.effort:
+            sent["output_config"] = {"effort": effort}
+        if facts.thinking:
+            sent["thinking"] = {"type": "adaptive", "display": "updates"}
+            betas.append(UPDATES_BETA)
     if request.compact is not None:
         sent["compaction"] = {"type": "summarize", "instructions": request.compact}
+    elif dialect.first_party and not dialect.plain:
+        sent["fallbacks"] = "default"
+        betas.append(FALLBACK_BETA)
     if request.compact is not None or _has(request.messages, {"compaction"}):
         betas.append(COMPACTION_BETA)
     sent["betas"] = betas
@@ -67,14 +77,17 @@ def has_thinking(messages: Sequence[Message], since: int = 0) -> bool:
     return _has(messages[since:], THINKING)
 
 
-def _full(messages: Sequence[Message], facts: ModelFacts, unthink_before: int) -> list[dict[str, Any]]:
+def _full(messages: Sequence[Message], dialect: Dialect, unthink_before: int) -> list[dict[str, Any]]:
+    system_messages = dialect.facts.system_messages and not dialect.plain
     sent = []
     for index, message in enumerate(messages):
         content: Iterable[Block] = message.content
         if index < unthink_before:
             content = [block for block in content if block.get("type") not in THINKING]
+        if dialect.plain or not dialect.first_party:
+            content = [block for block in content if block.get("type") != "fallback"]
         role = message.role
-        if role == "system" and not facts.system_messages:
+        if role == "system" and not system_messages:
             role = "user"
         sent.append({"role": role, "content": list(content)})
     return sent

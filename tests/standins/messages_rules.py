@@ -16,11 +16,11 @@ SYSTEM_ROLE_MODELS = MODELS - {"claude-haiku-5-5"}
 COMPAT_PARAMETERS = {"model", "max_tokens", "system", "messages", "tools", "stream"}
 PARAMETERS = COMPAT_PARAMETERS | {
     "tool_choice", "thinking", "cache_control", "output_config", "metadata", "stop_sequences", "compaction",
-    "context_management", "service_tier", "diagnostics",
+    "context_management", "service_tier", "diagnostics", "fallbacks",
 }  # fmt: skip
 BLOCKS = {
     "user": {"text", "image", "document", "tool_result"},
-    "assistant": {"text", "thinking", "redacted_thinking", "tool_use", "compaction"},
+    "assistant": {"text", "thinking", "redacted_thinking", "tool_use", "compaction", "fallback"},
     "system": {"text"},
 }
 
@@ -96,6 +96,8 @@ def _parameters(body: Mapping[str, Any], betas: set[str], server: Server) -> Non
         "max",
     }:
         raise Refused("output_config.effort: unknown")
+    if "fallbacks" in body and "server-side-fallback-2026-07-01" not in betas:
+        raise Refused("fallbacks: Extra inputs are not permitted")
     if "compaction" in body:
         if "compact-2026-09-04" not in betas:
             raise Refused("compaction: Extra inputs are not permitted")
@@ -159,6 +161,7 @@ def _fields(kind: str) -> set[str]:
         "redacted_thinking": {"data"},
         "tool_use": {"id", "name", "input", "caller"},
         "tool_result": {"tool_use_id", "content", "is_error"},
+        "fallback": {"from", "to", "trigger"},
         "compaction": {"content", "encrypted_content", "signature", "tool_changes"},
     }
     return {"type", "cache_control"} | known.get(kind, set())
