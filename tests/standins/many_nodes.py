@@ -43,6 +43,10 @@ class HealthServer:
         self.manner = manner
         self.port = 0
         self.asked = 0
+        self.newcomers_ignored = 0
+        """Of every two connections that are made from now on, so many never get an answer."""
+        self.made = 0
+        """Connections that were made so far."""
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._wires: set[_Wire] = set()
@@ -73,11 +77,14 @@ class _Wire(asyncio.Protocol):
         self._server = server
         self._transport: asyncio.Transport | None = None
         self._feeding: asyncio.Task[None] | None = None
+        self._ignored = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._server._wires.add(self)
+        self._ignored = self._server.made % 2 < self._server.newcomers_ignored
+        self._server.made += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server._wires.discard(self)
@@ -95,6 +102,8 @@ class _Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
         self._server.asked += 1
+        if self._ignored:
+            return
         match self._server.manner:
             case Manner.HEALTHY:
                 self._transport.write(_answer(200, HEALTHY))

@@ -81,6 +81,8 @@ class HeldProbe:
         """What the last completed question told; None before the first."""
         self.sent = 0
         self.answered = 0
+        self.missed = 0
+        """How often something was seen wrong here: no answer in time, or a broken connection."""
         self._reports = reports
         self._wire: _Wire | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -114,6 +116,7 @@ class HeldProbe:
         if self._closed or time.monotonic() - since < at_least_s:
             return
         self._silent_turns += 1
+        self.missed += 1
         self._say_silent()
         if self._silent_turns % FRESH_EVERY == 2:
             self._drop()
@@ -160,6 +163,7 @@ class HeldProbe:
     def lost(self, exc: Exception | None) -> None:
         """The held connection broke. One new one tells whether the node is gone or merely tidied up."""
         self._wire = None
+        self.missed += 1
         how = f"the held connection to {self.line.where} was {_closed_how(exc)}"
         idle = self._asked_at is None
         self._asked_at = None

@@ -11,14 +11,16 @@ from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from subjects.base import Cluster, Picture, ProcessState, RuntimeEvent
+from subjects.base import Cluster, Picture
 from subjects.errors import SubjectError
 from tools.detection.board import Observation
 from tools.detection.cases import Cases
 from tools.detection.client import STALE_S, ClientView
 from tools.detection.correlate import Correlator
+from tools.detection.fresh import FreshConnections
 from tools.detection.held import Line, Reports
 from tools.detection.invariants import in_force
+from tools.detection.kernel import KernelView
 from tools.detection.lines import asks_client_port, lines_of
 from tools.detection.looks import Looks, Well
 from tools.detection.made import Made
@@ -46,9 +48,6 @@ QUICK_FOR_S = 30.0
 
 LOOK_BOUND_S = 5.0
 """A look that takes longer is given up; subjects bound theirs to about 2 s."""
-
-INSPECT_BOUND_S = 0.5
-"""How long the kernel or engine may take to be a second witness (docker: 26 ms)."""
 
 
 class Monitor:
@@ -87,8 +86,8 @@ class Monitor:
         self._looks = Looks(self._invariants)
         self._client = ClientView(self._invariants)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good), period_s)
-        self._ended: set[str] = set()
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._fresh = FreshConnections(self._wheel, self._take)
+        self._kernel = KernelView(cluster.runtime, self._told, emit)
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
@@ -130,8 +129,9 @@ class Monitor:
         _allow_connections(2 * len(self._cluster.subject.nodes))
         self._wheel.set_lines(lines_of(self._cluster.subject))
         self._spawn(self._recorder.run(), "recorder")
-        self._spawn(self._listen(), "events")
+        self._spawn(self._kernel.listen(), "events")
         self._spawn(self._wheel.run(), "probes")
+        self._spawn(self._fresh.run(), "fresh connections")
         await self._look()
         self._spawn(self._look_on(), "looks")
 
@@ -139,11 +139,13 @@ class Monitor:
         """Stop watching; incidents that are open are noted as no longer watched. Safe to call again."""
         self._cases.end()
         await self._recorder.flush()
-        tasks = [*self._tasks, *self._asking.values()]
+        tasks = list(self._tasks)
         self._tasks.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._kernel.aclose()
+        await self._fresh.aclose()
         await self._wheel.aclose()
         await self._made.aclose()
 
@@ -184,31 +186,13 @@ class Monitor:
         """Tell whether a node is down as planned, rather than in an incident."""
         if self._cases.of(node) is not None:
             return False
-        return node in self._ended or False in self._wheel.well(node).values()
+        return node in self._kernel.ended or False in self._wheel.well(node).values()
 
-    async def _listen(self) -> None:
-        while True:
-            try:
-                async for event in self._cluster.runtime.events():
-                    self._happened(event)
-            except SubjectError as error:
-                self._emit(Failed(f"The {self._cluster.runtime.name} runtime stopped telling: {error}"))
-            await asyncio.sleep(1.0)
-
-    def _happened(self, event: RuntimeEvent) -> None:
-        match event.kind:
-            case "exit" | "oom" | "stopped":
-                if event.kind != "stopped":
-                    self._ended.add(event.node)
-                self._correlator.bad(
-                    Observation(
-                        Source.PROCESS, event.kind, event.node, event.raw, event.at, exit_code=event.exit_code
-                    )
-                )
-            case "start" | "continued":
-                self._ended.discard(event.node)
-                self._correlator.well(Well(Source.PROCESS, event.node), event.at)
-                self._look_now.set()
+    def _told(self, part: Observation | Well, seen: float) -> None:
+        """Take the kernel's word."""
+        self._take(part, seen)
+        if isinstance(part, Well):
+            self._look_now.set()
 
     def _probed_bad(self, observation: Observation) -> None:
         condition = self._correlator.bad(observation)
@@ -216,7 +200,7 @@ class Monitor:
             self._last_new = observation.at
             self._look_now.set()
             if observation.kind == "silent" and observation.node is not None:
-                self._ask_kernel(observation.node)
+                self._kernel.ask(observation.node)
 
     def _probed_good(self, line: Line) -> None:
         if len(self._correlator.board):
@@ -225,25 +209,6 @@ class Monitor:
             self._correlator.well(Well(Source.SELF, line.node, ("unhealthy", "strange"), line.via), now)
         if self._maintenance.planned_down(line.node) and False not in self._wheel.well(line.node).values():
             self._maintenance.well(line.node)
-
-    def _ask_kernel(self, node: str) -> None:
-        """Look for a second witness of a silence: whether the process is stopped or gone."""
-        if node in self._asking:
-            return
-        task = asyncio.get_running_loop().create_task(self._inspect(node))
-        self._asking[node] = task
-        task.add_done_callback(lambda _: self._asking.pop(node, None))
-
-    async def _inspect(self, node: str) -> None:
-        at = time.monotonic()
-        with suppress(SubjectError, TimeoutError):
-            async with asyncio.timeout(INSPECT_BOUND_S):
-                view = await self._cluster.runtime.inspect(node)
-            kind = {ProcessState.PAUSED: "stopped", ProcessState.EXITED: "exit"}.get(view.state)
-            if kind is not None:
-                self._correlator.bad(
-                    Observation(Source.PROCESS, kind, node, view.raw, exit_code=view.exit_code, as_of=at)
-                )
 
     async def _look_on(self) -> None:
         while True:

@@ -55,6 +55,7 @@ RULES: Mapping[tuple[Source, str], Rule] = {
     (Source.CONNECTION, "refused"): _certain("store_up", "refuses connections"),
     (Source.CONNECTION, "reset"): _certain("store_up", "drops its connections"),
     (Source.CONNECTION, "silent"): _doubtful(2, "store_up", "does not answer"),
+    (Source.CONNECTION, "lossy"): _doubtful(1, "store_up", "lets new connections in no more, or only some"),
     (Source.CONNECTION, "unreachable"): _doubtful(2, "store_up", "cannot be reached"),
     (Source.CONNECTION, "untrusted"): _doubtful(2, "store_up", "shows a certificate that does not verify"),
     (Source.SELF, "unhealthy"): _doubtful(2, "store_up", "says that it is unhealthy"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tools.detection.held import HeldProbe, Line, Reports
 
@@ -49,6 +49,16 @@ class Wheel:
     def well(self, node: str) -> Mapping[str, bool | None]:
         """Return what the last question over each line to `node` told."""
         return {via: probe.well for (name, via), probe in self._probes.items() if name == node}
+
+    @property
+    def innermost(self) -> Sequence[Line]:
+        """One line to each node: that which clients use, where there is one."""
+        return tuple({line.node: line for line in (probe.line for probe in self._probes.values())}.values())
+
+    def count(self, line: Line) -> tuple[int, int] | None:
+        """Return how often a line was answered so far, and how often not; None if it is not held."""
+        probe = self._probes.get((line.node, line.via))
+        return None if probe is None else (probe.answered, probe.missed)
 
     @property
     def answered(self) -> int:

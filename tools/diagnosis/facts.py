@@ -11,7 +11,7 @@ Side = Literal["process", "connection", "self", "host", "peers", "control", "cli
 
 SIDES: Mapping[Side, tuple[str, ...]] = {
     "process": ("running", "killed", "oom", "failed", "ended", "exited", "paused", "resumed", "unknown"),
-    "connection": ("accepted", "slow", "refused", "reset", "silent", "unknown"),
+    "connection": ("accepted", "slow", "lossy", "refused", "reset", "silent", "unknown"),
     "self": ("healthy", "unhealthy", "slow", "silent", "unknown"),
     "host": ("quick", "late", "none"),
     "peers": ("connected", "lost_by_some", "lost_by_all", "slow", "unknown"),
@@ -34,7 +34,8 @@ SIDES: Mapping[Side, tuple[str, ...]] = {
 """Each side and the words it has.
 
 connection is the port that clients use. self is the node's word on its health, for which it may have to
-ask others; host is what it answers alone, asked where it runs. process: killed is by SIGKILL, failed is by
+ask others; host is what it answers alone, asked where it runs. connection: lossy is a port that answers who
+is connected, and not, or not all, who come anew. process: killed is by SIGKILL, failed is by
 its own decision (a panic, a fatal error), ended is at somebody's request (exit code 0 or SIGTERM), exited
 where nobody could tell. control: alone is a node that knows no leader while the others follow one. disk:
 mute is a process that gave up and could not even write why."""

@@ -66,7 +66,7 @@ def facts_of(looked: Looked, ledger: Ledger) -> list[Fact]:
             Fact(side, word, name, item.id, f"{name}: {word} ({detail})"[:200], item.wall, now=True)
             for name, word, detail in said
         ]
-    return facts + _hosts(looked, ledger) + _whole(picture, ledger)
+    return facts + _hosts(looked, ledger) + _new_connections(looked, ledger) + _whole(picture, ledger)
 
 
 def _hosts(looked: Looked, ledger: Ledger) -> list[Fact]:
@@ -82,6 +82,16 @@ def _hosts(looked: Looked, ledger: Ledger) -> list[Fact]:
         return []
     item = ledger.add("view:host", "\n".join(text for _, _, text in said))
     return [Fact("host", word, name, item.id, text, item.wall, now=True) for name, word, text in said]
+
+
+def _new_connections(looked: Looked, ledger: Ledger) -> list[Fact]:
+    """Return which nodes did not let everybody in, though they answer who is connected to them."""
+    facts = []
+    for name, how in looked.lost.items():
+        text = f"{name}: {how}, while connections that are held were answered"
+        item = ledger.add("view:connection", text, node=name)
+        facts.append(Fact("connection", "lossy", name, item.id, text, item.wall, now=True))
+    return facts
 
 
 def _process(view: ProcessView) -> tuple[str, str]:

@@ -6,11 +6,13 @@ leader. Only what every look shows counts.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from subjects.base import ClusterState, NodeView, Picture, Probe, ProcessState, Subject
 from subjects.errors import SubjectError
+from tools.detection.fresh import LOST, ask_anew
+from tools.detection.lines import lines_of
 
 LOOKS = 3
 """How often a cluster is looked at that is not well."""
@@ -20,6 +22,8 @@ SLOW_MS = 150.0
 """A probe in one network takes single milliseconds. Three looks in a row at 112 ms were measured of a healthy
 member on two cores with thirteen processes waiting for them; a delay that disturbs etcd is of the order of
 its election timeout, 1000 ms."""
+KNOCKS = 8
+"""New connections made to each node: of a way in that loses half, fewer than two are lost 1 time in 28."""
 _CHEAP = "process_start_time_seconds"
 """A metric that every Go and Rust client library for Prometheus has."""
 
@@ -33,6 +37,8 @@ class Looked:
     host_ms: Mapping[str, float | None] = field(default_factory=dict)
     """Of nodes that run and were late or silent: how fast each answers on its own host for what it knows
     alone; None for no answer."""
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """Of nodes that answer who is connected to them: how many new connections got nothing, if any did."""
 
 
 async def steady_look(subject: Subject) -> Looked:
@@ -45,7 +51,8 @@ async def steady_look(subject: Subject) -> Looked:
         picture = _merged(picture, await subject.observe())
     suspects = [node.name for node in picture.nodes if troubled(node) and _runs(node)]
     times = await asyncio.gather(*(_host_ms(subject, name) for name in suspects))
-    return Looked(picture, dict(zip(suspects, times, strict=True)))
+    let_in = [node.name for node in picture.nodes if not troubled(node) and _runs(node)]
+    return Looked(picture, dict(zip(suspects, times, strict=True)), await _lost(subject, let_in))
 
 
 def late(probe: Probe) -> bool:
@@ -60,6 +67,20 @@ def troubled(node: NodeView) -> bool:
 
 def _runs(node: NodeView) -> bool:
     return node.process.state in {ProcessState.RUNNING, ProcessState.UNKNOWN}
+
+
+async def _lost(subject: Subject, nodes: Sequence[str]) -> dict[str, str]:
+    """Knock at doors that are open to those inside; return where not all were let in."""
+    lines = {line.node: line for line in lines_of(subject) if line.node in nodes}
+    told = await asyncio.gather(*(ask_anew(line) for line in lines.values() for _ in range(KNOCKS)))
+    found = {}
+    for number, (node, line) in enumerate(lines.items()):
+        refused = [how for how in told[number * KNOCKS : (number + 1) * KNOCKS] if how is not None]
+        if len(refused) >= LOST:
+            found[node] = (
+                f"{len(refused)} of {KNOCKS} new connections to {line.where} got nothing ({refused[-1]})"
+            )
+    return found
 
 
 async def _host_ms(subject: Subject, node: str) -> float | None:

@@ -133,6 +133,13 @@ TABLE: tuple[Row, ...] = (
         reason="runs and calls itself healthy, yet clients don't get through to it: their way is cut",
     ),
     Row(
+        "new connections are lost",
+        Kind.PARTITION,
+        when={"connection": ("lossy",), "process": ("running", "unknown")},
+        unless={"self": ("unhealthy",), "host": ("late", "none")},
+        reason="answers who is connected to it, and not all who connect anew: they get lost on the way in",
+    ),
+    Row(
         "without the leader that the others have",
         Kind.PARTITION,
         when={"control": ("alone",), "process": ("running",)},

@@ -163,6 +163,21 @@ async def test_a_member_cut_off_from_all_is_named_within_a_second(
     await until(lambda: not monitor.open_incidents)
 
 
+@pytest.mark.parametrize("share", [0.5, 1.0])
+async def test_a_member_that_loses_new_connections_is_named_though_those_that_stand_stand(
+    cluster: Cluster, monitor: Monitor, share: float
+) -> None:
+    _, node = led_by(monitor)
+    at = time.monotonic()
+    await cluster.runtime.set_network([LinkRule(node, "loss", share)])
+    detection = await monitor.wait(at, 15.0)
+    assert detection is not None
+    assert detection.nodes == (node,)
+    assert [signal.kind for signal in detection.signals] == ["lossy"]
+    await cluster.runtime.set_network([])
+    await until(lambda: not monitor.open_incidents)
+
+
 @pytest.mark.parametrize("role", ["leader", "follower"])
 async def test_a_planned_restart_is_no_alarm(cluster: Cluster, monitor: Monitor, role: str) -> None:
     leader, follower = led_by(monitor)

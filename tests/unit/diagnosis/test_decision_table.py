@@ -34,6 +34,8 @@ def concluded(seen: Seen) -> Findings:
         ({"process": "running paused", "itself": "healthy silent"}, Kind.PAUSE),
         ({**RUNS, "peers": "lost_by_all", "itself": "unhealthy"}, Kind.PARTITION),
         ({**RUNS, "connection": "silent"}, Kind.PARTITION),
+        ({**RUNS, "connection": "accepted lossy"}, Kind.PARTITION),
+        ({**RUNS, "connection": "slow lossy", "host": "late", "itself": "slow"}, Kind.OVERLOAD),
         ({**RUNS, "control": "alone", "itself": "unhealthy"}, Kind.PARTITION),
         ({**RUNS, "connection": "slow", "host": "quick"}, Kind.NETWORK_DELAY),
         ({**RUNS, "itself": "slow", "host": "quick"}, Kind.NETWORK_DELAY),

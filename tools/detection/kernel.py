@@ -1,0 +1,82 @@
+"""The kernel's or the engine's word: as it notifies, and when it is asked about a node that fell silent."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from subjects.base import ProcessState, Runtime, RuntimeEvent
+from subjects.errors import SubjectError
+from tools.detection.board import Observation
+from tools.detection.looks import Well
+from tools.detection.signals import Source
+from tools.events import Emit, Failed
+
+INSPECT_BOUND_S = 0.5
+"""How long the kernel or engine may take to be a second witness (docker: 26 ms)."""
+
+AGAIN_S = 1.0
+"""After a runtime stopped telling, the pause before it is listened to again."""
+
+
+class KernelView:
+    """What the runtime says of its nodes' processes."""
+
+    def __init__(
+        self, runtime: Runtime, take: Callable[[Observation | Well, float], None], emit: Emit
+    ) -> None:
+        self.ended: set[str] = set()
+        """The nodes whose process ended and did not start again."""
+        self._runtime = runtime
+        self._take = take
+        self._emit = emit
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    async def listen(self) -> None:
+        """Take events until cancelled."""
+        while True:
+            try:
+                async for event in self._runtime.events():
+                    self._happened(event)
+            except SubjectError as error:
+                self._emit(Failed(f"The {self._runtime.name} runtime stopped telling: {error}"))
+            await asyncio.sleep(AGAIN_S)
+
+    def ask(self, node: str) -> None:
+        """Look for a second witness of a silence: whether the process is stopped or gone."""
+        if node in self._asking:
+            return
+        task = asyncio.get_running_loop().create_task(self._inspect(node))
+        self._asking[node] = task
+        task.add_done_callback(lambda _: self._asking.pop(node, None))
+
+    async def aclose(self) -> None:
+        """Ask no more."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    def _happened(self, event: RuntimeEvent) -> None:
+        match event.kind:
+            case "exit" | "oom" | "stopped":
+                if event.kind != "stopped":
+                    self.ended.add(event.node)
+                observation = Observation(
+                    Source.PROCESS, event.kind, event.node, event.raw, event.at, exit_code=event.exit_code
+                )
+                self._take(observation, event.at)
+            case "start" | "continued":
+                self.ended.discard(event.node)
+                self._take(Well(Source.PROCESS, event.node), event.at)
+
+    async def _inspect(self, node: str) -> None:
+        at = time.monotonic()
+        with suppress(SubjectError, TimeoutError):
+            async with asyncio.timeout(INSPECT_BOUND_S):
+                view = await self._runtime.inspect(node)
+            kind = {ProcessState.PAUSED: "stopped", ProcessState.EXITED: "exit"}.get(view.state)
+            if kind is not None:
+                self._take(
+                    Observation(Source.PROCESS, kind, node, view.raw, exit_code=view.exit_code, as_of=at), at
+                )
