@@ -1,6 +1,8 @@
 # The two commands: `make demo` and `make test`. Each makes the environment that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+UV := $(shell command -v uv 2>/dev/null)
+INSTALL := $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/pip install) --quiet -c constraints.txt
 # Tests wait for clusters far more than they compute, so more of them than cores run at once; the longest
 # files come first by their names (conformance, e2e), so that none of them is left to run alone at the end.
 JOBS ?= 3
@@ -10,25 +12,25 @@ JOBS ?= 3
 demo: .venv/ready
 	$(BIN)/operator demo chaos
 
-test: .venv/ready
+test: .venv/dev
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-check: .venv/ready
+check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: .venv/ready
+format: .venv/dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/ready
+bench: .venv/dev
 	$(BIN)/python -m tests.bench
 
-soak: .venv/ready
+soak: .venv/dev
 	$(BIN)/python -m tests.bench.soak
 
-live: .venv/ready
+live: .venv/dev
 	$(BIN)/python -m tests.live
 
 clean:
@@ -37,12 +39,17 @@ clean:
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...'; exit 1; }
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --allow-existing --python $(PYTHON) .venv && \
-	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[mcp]' --group dev; \
-	else \
-	  $(PYTHON) -m venv .venv && \
-	  $(BIN)/pip install --quiet --upgrade 'pip>=25.1' && \
-	  $(BIN)/pip install --quiet -c constraints.txt -e '.[mcp]' --group dev; \
-	fi
+	@echo 'Making an environment in .venv: once, about half a minute'
+ifdef UV
+	@uv venv --quiet --allow-existing --python $(PYTHON) .venv
+else
+	@$(PYTHON) -m venv .venv && $(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+endif
+	@$(INSTALL) -e '.[mcp]'
+	@touch $@
+
+# What the tests need on top: a demo must not wait for it.
+.venv/dev: .venv/ready
+	@echo 'Adding what the tests need'
+	@$(INSTALL) --group dev
 	@touch $@
