@@ -60,8 +60,6 @@ class LinkRule:
     value: float = 0.0
     scope: Scope = Scope.BOTH
     direction: Direction = Direction.BOTH
-    peer: str | None = None
-    """Only the edge to this peer; None for all of them."""
 
 
 @dataclass(frozen=True, slots=True)

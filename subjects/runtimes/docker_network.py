@@ -110,10 +110,8 @@ def refuse_what_cannot_be(rules: Sequence[LinkRule]) -> None:
     for rule in rules:
         if rule.effect != "cut":
             raise Unsupported(f"{rule.effect} cannot be done with containers: {SHAPE_REASON}.")
-        if rule.direction is not Direction.BOTH or rule.peer is not None:
-            raise Unsupported(
-                f"A cut of one direction or edge cannot be done with containers: {EDGE_REASON}."
-            )
+        if rule.direction is not Direction.BOTH:
+            raise Unsupported(f"A cut of one direction cannot be done with containers: {ONE_WAY_REASON}.")
 
 
 def to_be_missing(place: Place, rules: Sequence[LinkRule]) -> frozenset[str]:
@@ -176,7 +174,7 @@ async def connect(engine: Engine, place: Place, attachment: Attachment) -> None:
 
 
 SHAPE_REASON = "most kernels for containers have no netem, and the engine itself cannot shape traffic"
-EDGE_REASON = "taking a container off a network cuts all its edges, both ways"
+ONE_WAY_REASON = "taking a container off a network cuts it both ways"
 
 _ADDRESS_REFUSED = ("user configured subnets", "Address already in use", "not in the same subnet")
 

@@ -30,7 +30,6 @@ class Settings:
     direction: Direction = Direction.BOTH
     value: float | None = None
     """In the unit that the fault's row names; None takes the row's default."""
-    peer: str | None = None
     ttl_s: float = 300.0
     """After this time the healer undoes it, whoever still runs."""
 
@@ -69,7 +68,7 @@ def _pause(target: Target, _settings: Settings, _value: float) -> Sequence[Step]
 
 def _network(effect: Literal["cut", "delay", "loss", "rate", "reset"]) -> Callable[..., Sequence[Step]]:
     def steps(target: Target, settings: Settings, value: float) -> Sequence[Step]:
-        rule = LinkRule(target.node, effect, value, settings.scope, settings.direction, settings.peer)
+        rule = LinkRule(target.node, effect, value, settings.scope, settings.direction)
         return (Network(target.node, rule),)
 
     return steps
@@ -238,8 +237,8 @@ def find(kind: str) -> Fault:
 
 def needs(fault: Fault, settings: Settings) -> tuple[Primitive, ...]:
     """Return what the fault needs of the runtime with these settings."""
-    one_way = settings.direction is not Direction.BOTH or settings.scope is not Scope.BOTH or settings.peer
-    if fault.kind == "partition" and one_way:
+    one_way = settings.direction is not Direction.BOTH or settings.scope is not Scope.BOTH
+    if Primitive.NETWORK_CUT in fault.needs and one_way:
         return (*fault.needs, Primitive.NETWORK_ONE_WAY)
     return fault.needs
 

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from subjects.base import Direction, Identity, LinkRule, ProcessState, Runtime, Scope
+from subjects.base import Identity, LinkRule, ProcessState, Runtime
 from subjects.errors import StaleTarget
+from subjects.runtimes.network.rules import rule_from_json
 
 
 class Undone(StrEnum):
@@ -211,10 +212,7 @@ def from_json(raw: Mapping[str, Any]) -> Step:
     if "identity" in fields:
         fields["identity"] = Identity(**fields["identity"])
     if "rule" in fields:
-        rule = fields["rule"]
-        fields["rule"] = LinkRule(
-            **{**rule, "scope": Scope(rule["scope"]), "direction": Direction(rule["direction"])}
-        )
+        fields["rule"] = rule_from_json(fields["rule"])
     return _OPS[raw["op"]](**fields)
 
 

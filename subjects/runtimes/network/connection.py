@@ -68,11 +68,9 @@ class Connection:
         if rule.scope not in (self.link.scope, Scope.BOTH):
             return False
         if rule.node == self.link.node:
-            other, into_rule_node = self.source, inward
+            into_rule_node = inward
         elif self.link.scope is Scope.PEERS and rule.node == self.source:
-            other, into_rule_node = self.link.node, not inward
+            into_rule_node = not inward
         else:
-            return False
-        if rule.peer is not None and rule.peer != other:
             return False
         return rule.direction is Direction.BOTH or (rule.direction is Direction.IN) == into_rule_node

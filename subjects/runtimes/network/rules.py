@@ -5,7 +5,7 @@ a process died, and healing is possible while no worker runs.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def write_rules(folder: Path, rules: Sequence[LinkRule]) -> int:
     return generation
 
 
-def rule_from_json(raw: dict[str, Any]) -> LinkRule:
+def rule_from_json(raw: Mapping[str, Any]) -> LinkRule:
     """Return the rule that `dataclasses.asdict` made `raw` of."""
     return LinkRule(
         node=str(raw["node"]),
@@ -38,7 +38,6 @@ def rule_from_json(raw: dict[str, Any]) -> LinkRule:
         value=float(raw["value"]),
         scope=Scope(raw["scope"]),
         direction=Direction(raw["direction"]),
-        peer=None if raw["peer"] is None else str(raw["peer"]),
     )
 
 

@@ -82,7 +82,6 @@ def test_missing_networks_are_the_rules_in_force(attached: set[str], scope: Scop
     [
         LinkRule("a", "delay", 5.0),
         LinkRule("a", "cut", direction=Direction.IN),
-        LinkRule("a", "cut", peer="b"),
     ],
 )
 def test_what_an_engine_cannot_do_is_refused_with_the_reason(rule: LinkRule) -> None:

@@ -310,18 +310,6 @@ async def test_loss_takes_the_share_that_was_asked_for(line: Line) -> None:
     assert await read(far[0], 5) == b"hello"
 
 
-async def test_a_rule_for_one_edge_leaves_the_other_peers_alone() -> None:
-    async with Line(Scope.PEERS) as line:
-        one, at_one = await line.connect("n2")
-        other, at_other = await line.connect("n3")
-        line.proxy.apply((rule("cut", scope=Scope.PEERS, peer="n2"),))
-        one[1].write(b"held")
-        other[1].write(b"pass")
-
-        assert await read(at_other[0], 4) == b"pass"
-        assert await nothing_comes(at_one[0])
-
-
 async def test_a_cut_of_a_node_also_holds_what_it_dialled_itself() -> None:
     """n2 is cut from its peers; the connection that it made to n1 passes n1's link."""
     async with Line(Scope.PEERS) as line:
