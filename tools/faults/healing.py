@@ -144,7 +144,7 @@ class _Healing:
                 for other in self._journal.open_faults()
                 if other.cluster == record.cluster and other.id not in self._claimed
             ]
-            problems = _own_problems(picture, record) if others else _problems(picture)
+            problems = _own_problems(picture, record) if others else _problems(picture, record)
             if not problems:
                 return _judged(picture, record, text, others)
             if _ended(picture, record):
@@ -178,10 +178,14 @@ def _sum(reports: Sequence[UndoReport]) -> tuple[State, str]:
     return (State.AMBIGUOUS if Undone.AMBIGUOUS in outcomes else State.HEALED), text
 
 
-def _problems(picture: Picture) -> list[str]:
-    if picture.state is ClusterState.HEALTHY:
-        return []
-    return list(picture.problems) or [f"the cluster is {picture.state}"]
+def _problems(picture: Picture, record: Record) -> list[str]:
+    if picture.state is not ClusterState.HEALTHY:
+        return list(picture.problems) or [f"the cluster is {picture.state}"]
+    return [
+        f"{node.name}: has not said which member it is"
+        for node in picture.nodes
+        if record.members.get(node.name) and node.member_id is None
+    ]
 
 
 def _own_problems(picture: Picture, record: Record) -> list[str]:
@@ -199,7 +203,7 @@ def _judged(picture: Picture, record: Record, text: str, others: Sequence[Record
     strangers = [
         name
         for name, member in record.members.items()
-        if name in asked and member and present.get(name) not in ((None, member) if others else (member,))
+        if name in asked and member and present.get(name, "gone") not in (None, member)
     ]
     if strangers:
         return State.AMBIGUOUS, f"{text}; but {', '.join(strangers)} is not the member it was before"

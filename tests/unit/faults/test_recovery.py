@@ -5,12 +5,13 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from subjects.base import Cluster
+from subjects.base import Cluster, ClusterState, Picture, Subject
 from subjects.clusters import open_cluster
 from subjects.runtimes import layout
 from subjects.state import StateFolder
@@ -73,6 +74,34 @@ async def test_a_member_that_is_gone_for_good_is_not_recovered(own_cluster: Clus
 
     found = await recovery.confirm(cluster, members, None, None, timeout_s=4.0)
     assert not found.ok
+
+
+class SlowToSay:
+    """A subject whose members say that they are well before they say who they are."""
+
+    def __init__(self, subject: Subject, looks: int) -> None:
+        self._subject = subject
+        self._looks = looks
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._subject, name)
+
+    async def observe(self) -> Picture:
+        picture = await self._subject.observe()
+        if picture.state is not ClusterState.HEALTHY or not self._looks:
+            return picture
+        self._looks -= 1
+        return replace(picture, nodes=tuple(replace(node, member_id=None) for node in picture.nodes))
+
+
+async def test_a_member_that_is_slow_to_say_who_it_is_is_waited_for(
+    cluster: Cluster, service: FaultService
+) -> None:
+    await service.inject(cluster, "pause", "follower")
+    slow: Any = SlowToSay(cluster.subject, looks=3)
+    reports = await service.heal(replace(cluster, subject=slow))
+
+    assert [report.state for report in reports] == [State.HEALED], reports
 
 
 async def test_all_must_be_well_for_three_seconds_without_a_break(cluster: Cluster) -> None:
