@@ -247,7 +247,10 @@ async def images_present(subject: str) -> tuple[bool, str]:
         text = await Compose(command, "operator-look", plan.compose_file(), engine.environment).run("config")
         services = docker_layout.read_services(text, plan.compose_file())
         for image in sorted({service.image for service in services}):
-            await engine.ask(engine.client.api.inspect_image, image)
+            try:
+                await engine.ask(engine.client.api.inspect_image, image)
+            except NoSuch:
+                return False, f"Docker answers, but {image} is not here (`--subject {subject}` pulls it)"
     except SubjectError as error:
         return False, str(error)
     finally:
