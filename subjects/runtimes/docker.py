@@ -241,7 +241,7 @@ async def images_present(subject: str) -> tuple[bool, str]:
     try:
         engine = await connect()
     except NotReady as error:
-        return False, str(error)
+        return False, _first_sentence(error)
     try:
         command = await find_compose()
         text = await Compose(command, "operator-look", plan.compose_file(), engine.environment).run("config")
@@ -252,10 +252,15 @@ async def images_present(subject: str) -> tuple[bool, str]:
             except NoSuch:
                 return False, f"Docker answers, but {image} is not here (`--subject {subject}` pulls it)"
     except SubjectError as error:
-        return False, str(error)
+        return False, _first_sentence(error)
     finally:
         engine.close()
     return True, "a Docker engine answers, and the images are there"
+
+
+def _first_sentence(error: SubjectError) -> str:
+    """What is the case, without the remedy: who did not ask for Docker needs none."""
+    return str(error).partition(". ")[0].removesuffix(".")
 
 
 def _proof(runtime: DockerRuntime) -> Runtime:

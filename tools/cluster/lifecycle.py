@@ -41,7 +41,7 @@ async def start(bench: Workbench) -> tuple[Picture, float]:
     if bench.cluster is None:
         choice = bench.choice
         decision = await decide(choice.subject, choice.runtime)
-        bench.emit(Notice(f"Cluster: {decision.reason.removesuffix(".")}."))
+        bench.emit(Notice(f"Cluster: {decision.reason}."))
         bench.cluster = await open_cluster(bench.state, decision, choice.compose_file)
     cluster = bench.cluster
     if bench.monitor is None:
