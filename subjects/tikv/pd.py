@@ -17,6 +17,10 @@ from subjects.tikv.values import size_bytes, wall_time
 
 API = "/pd/api/v1"
 
+ITSELF = {"PD-Allow-follower-handle": "true"}
+"""Has the PD that is asked answer by itself. Without it PDs before v8.5 pass even `/ping` and `/status` to
+their leader (seen with v8.1; pkg/utils/apiutil/apiutil.go)."""
+
 ATTEMPT_S = 0.8
 """The longest that one member is waited for while there is another. A follower without a leader holds a
 question for up to 3 s before its 503 (PD apiutil/serverapi/middleware.go)."""
@@ -109,7 +113,7 @@ class PdClient:
 
     async def started(self, url: str, timeout_s: float) -> float | None:
         """Return when the PD at `url` was started, by its own word."""
-        body = _parse(await self._ask(url, "GET", "/status", timeout_s))
+        body = _parse(await self._ask(url, "GET", "/status", timeout_s, headers=ITSELF))
         value = body.get("start_timestamp") if isinstance(body, dict) else None
         return float(value) if value else None
 
@@ -142,14 +146,25 @@ class PdClient:
         """Close the connections."""
         await self.client.aclose()
 
-    async def _ask(self, url: str, method: str, path: str, timeout_s: float, body: object = None) -> str:
+    async def _ask(
+        self,
+        url: str,
+        method: str,
+        path: str,
+        timeout_s: float,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
         try:
-            response = await self.client.request(method, f"{url}{API}{path}", timeout=timeout_s, json=body)
+            response = await self.client.request(
+                method, f"{url}{API}{path}", timeout=timeout_s, json=body, headers=headers
+            )
         except httpx2.HTTPError as error:
             raise Unreachable(f"{method} {url}{API}{path}: {error or type(error).__name__}") from error
         if response.status_code == 200:
             return response.text
-        raise _refused(f"{method} {url}{API}{path}: {response.status_code} {_error_text(response.text)}")
+        said = f"{method} {url}{API}{path}: {response.status_code} {_error_text(response.text)}"
+        raise _refused(response.status_code, said)
 
 
 def read_store(item: Mapping[str, Any]) -> Store:
@@ -202,8 +217,10 @@ def _parse(text: str) -> Any:
         raise Unreachable(f"not PD's JSON: {text[:120]!r}") from error
 
 
-def _refused(text: str) -> Unreachable:
-    if "finds no leader" in text or "not leader" in text or "redirect failed" in text:
+def _refused(status: int, text: str) -> Unreachable:
+    """A follower says 503 (`redirect finds no leader`, before v8.5 `no leader`) once it knows of no leader;
+    until then it tries the one that is gone: `redirect failed`."""
+    if status == 503 or "not leader" in text or "redirect failed" in text:
         return NoLeader(text)
     if "not bootstrapped" in text:
         return NotBootstrapped(text)

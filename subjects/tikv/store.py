@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,11 +17,13 @@ _SETTINGS = 4
 """The type of the frame with which every server answers."""
 
 
-async def ask(client: httpx2.AsyncClient, url: str, timeout_s: float) -> Probe:
+async def ask(
+    client: httpx2.AsyncClient, url: str, timeout_s: float, headers: Mapping[str, str] | None = None
+) -> Probe:
     """Ask a status page: TiKV's `/status` (200, empty body) or PD's `/ping`."""
     began = time.monotonic()
     try:
-        response = await client.get(url, timeout=timeout_s)
+        response = await client.get(url, timeout=timeout_s, headers=headers)
     except httpx2.TimeoutException:
         return Probe(Connection.SILENT, raw=f"GET {url}: no answer within {timeout_s:g} s")
     except httpx2.ConnectError as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from subjects.errors import Unreachable
 from subjects.tikv import store as store_port
 from subjects.tikv.judge import INVARIANTS, judge, serves
 from subjects.tikv.members import Member, discovered
-from subjects.tikv.pd import Group, PdClient, Store
+from subjects.tikv.pd import ITSELF, Group, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
 from subjects.tikv.trap import LeaderTrap
 from subjects.tikv.views import pd_view, store_view
@@ -58,6 +58,7 @@ class TikvSubject:
         self._peers = PeerViews()
         self._trap = LeaderTrap()
         self._metrics_at: dict[str, float] = {}
+        self._started: dict[str, float] = {}
         self._replicas: int | None = None
 
     @property
@@ -83,7 +84,10 @@ class TikvSubject:
     def health_request(self, node: str) -> bytes:
         """`/status` of a store and `/ping` of a PD: each answers by itself, 200 with an empty body."""
         host, port = self.watch_address(node)
-        return f"GET {_health_path(self._member(node))} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+        member = self._member(node)
+        lines = [f"GET {_health_path(member)} HTTP/1.1", f"Host: {host}:{port}"]
+        lines += [f"{name}: {value}" for name, value in _headers(member).items()]
+        return "\r\n".join((*lines, "", "")).encode()
 
     async def observe(self) -> Picture:
         """Ask PD and every node everything at once."""
@@ -177,7 +181,8 @@ class TikvSubject:
         )
 
     async def _health(self, member: Member, timeout_s: float = LOOK_TIMEOUT_S) -> Probe:
-        return await store_port.ask(self._pd.client, f"{member.url}{_health_path(member)}", timeout_s)
+        url = f"{member.url}{_health_path(member)}"
+        return await store_port.ask(self._pd.client, url, timeout_s, _headers(member))
 
     async def _greet(self, member: Member, timeout_s: float) -> Probe:
         if member.data is None:
@@ -194,6 +199,7 @@ class TikvSubject:
 
     async def _read_peers(self, stores: Sequence[Store]) -> None:
         """Read what every store says of the others, if that was not done just now."""
+        self._forget_ends(stores)
         now = time.monotonic()
         due: dict[str, Member] = {}
         for member in self._members:
@@ -204,6 +210,14 @@ class TikvSubject:
             ):
                 due[store.id] = member
         await asyncio.gather(*(self._read_teller(teller, member) for teller, member in due.items()))
+
+    def _forget_ends(self, stores: Sequence[Store]) -> None:
+        """Let a store that was started again begin with a clean name."""
+        for store in stores:
+            if store.started is not None and self._started.get(store.id) != store.started:
+                if store.id in self._started:
+                    self._peers.restarted(store.id)
+                self._started[store.id] = store.started
 
     async def _read_teller(self, teller: str, member: Member) -> None:
         self._metrics_at[teller] = time.monotonic()
@@ -223,6 +237,10 @@ def _find(member: Member, stores: Sequence[Store]) -> Store | None:
 
 def _health_path(member: Member) -> str:
     return "/pd/api/v1/ping" if member.kind == "pd" else "/status"
+
+
+def _headers(member: Member) -> Mapping[str, str]:
+    return ITSELF if member.kind == "pd" else {}
 
 
 def _proof(subject: TikvSubject) -> Subject:

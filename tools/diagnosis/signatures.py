@@ -35,7 +35,8 @@ SIGNATURES: tuple[Signature, ...] = (
         "restart",
         "graceful",
         re.compile(
-            r"received signal; shutting down|received terminated signal|receive signal (?:2|15), stopping"
+            r"received signal; shutting down|received terminated signal"
+            r"|receive signal (?:2|15), (?:stopping|starting graceful)"
             r"|got signal to exit",
             re.IGNORECASE,
         ),

@@ -18,7 +18,7 @@ EFFECT_TIMEOUT_S = 8.0
 _LOOK_S = 0.05
 _TRIES = 12
 """Fresh connections made to see a share of them lost: a loss of one half escapes 1 time in 4,096."""
-
+_GREETINGS = 3
 
 Check = Callable[[Cluster, Picture, Step], Awaitable[str | None]]
 """Returns what was seen of the effect, or None when nothing was seen yet."""
@@ -71,7 +71,7 @@ async def _slow(cluster: Cluster, before: Picture, step: Step) -> str | None:
     rule = step.rule if isinstance(step, Network) else None
     node = (await cluster.subject.observe()).node(step.node)
     if rule is None or rule.effect == "rate":
-        return await _throttled(node, rule.value if rule else 0.0)
+        return await _throttled(cluster, before, node, rule.value if rule else 0.0)
     for probe, was in (
         (node.client, before.node(step.node).client),
         (node.itself, before.node(step.node).itself),
@@ -83,8 +83,10 @@ async def _slow(cluster: Cluster, before: Picture, step: Step) -> str | None:
     return None
 
 
-async def _throttled(node: NodeView, bytes_per_s: float) -> str | None:
+async def _throttled(cluster: Cluster, before: Picture, node: NodeView, bytes_per_s: float) -> str | None:
     """A body of the node's own comes no faster than the rate."""
+    if not _speaks_http(node):
+        return await _greeted_slowly(cluster, before, node.name)
     began = time.monotonic()
     body = await _fetch(node, "/metrics", 1.0)
     took_s = time.monotonic() - began
@@ -99,13 +101,25 @@ async def _throttled(node: NodeView, bytes_per_s: float) -> str | None:
     return f"{node.name}: {len(body or b'')} bytes came in {took_s:.1f} s"
 
 
+async def _greeted_slowly(cluster: Cluster, before: Picture, node: str) -> str | None:
+    """Even the quickest of some greetings takes far longer than the one before the fault did."""
+    probes = [await cluster.subject.probe(node, 1.0) for _ in range(_GREETINGS)]
+    quickest = min((probe.latency_ms for probe in probes if probe.latency_ms is not None), default=None)
+    was = before.node(node).client.latency_ms
+    if quickest is None:
+        return f"{node}: none of {_GREETINGS} greetings was answered within 1 s"
+    if was is None or quickest < 3 * was:
+        return None
+    return f"{node}: the quickest of {_GREETINGS} greetings took {quickest:.1f} ms, {was:.1f} ms before"
+
+
 async def _lossy(cluster: Cluster, before: Picture, step: Step) -> str | None:
     """Of fresh connections some get no answer; where only peers are hit, the node itself is not well."""
     if isinstance(step, Network) and step.rule.scope is Scope.PEERS:
         return await _silent(cluster, before, step)
     node = before.node(step.node)
-    answers = await asyncio.gather(*(_fetch(node, "/", 0.5) for _ in range(_TRIES)))
-    lost = sum(1 for answer in answers if not answer)
+    answers = await asyncio.gather(*(_answered(cluster, node) for _ in range(_TRIES)))
+    lost = answers.count(False)
     return f"{step.node}: {lost} of {_TRIES} fresh connections got no answer" if lost else None
 
 
@@ -132,6 +146,18 @@ async def _restarted(cluster: Cluster, _before: Picture, step: Step) -> str | No
 
 async def _nothing(_cluster: Cluster, _before: Picture, _step: Step) -> str | None:
     return "nothing was to be seen"
+
+
+def _speaks_http(node: NodeView) -> bool:
+    """Whether the port that clients use does; a store of TiKV speaks gRPC there."""
+    return "://" in node.address
+
+
+async def _answered(cluster: Cluster, node: NodeView) -> bool:
+    """Whether a fresh connection to the node's client port gets an answer."""
+    if _speaks_http(node):
+        return bool(await _fetch(node, "/", 0.5))
+    return (await cluster.subject.probe(node.name, 0.5)).connection is Connection.ACCEPTED
 
 
 async def _fetch(node: NodeView, path: str, timeout_s: float) -> bytes | None:

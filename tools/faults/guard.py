@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from subjects.base import Connection, Health, NodeView, Picture, ProcessState
+from subjects.base import Connection, Health, NodeView, Picture, ProcessState, Quorum, Role
 from tools.errors import Refused
 from tools.faults.catalogue import Fault
 
@@ -53,15 +53,19 @@ def predict(
 
     `absent` are nodes that can't vote though that is not to be seen yet: an open fault holds them down.
     """
-    voting = {node.name for node in picture.nodes if has_vote(node) and node.name not in absent}
+    group, quorum = _group(picture, nodes)
+    voting = {node.name for node in group if has_vote(node) and node.name not in absent}
     lost = voting.intersection(nodes) if votes_lost else set()
-    left, needed = len(voting) - len(lost), picture.quorum.needed
+    left, needed = len(voting) - len(lost), quorum.needed
     held = left >= needed
     leader_lost = picture.leader in lost
-    writes: Writes = "stop" if not held else "stall" if leader_lost else "go on"
-    votes = f"{left} of {picture.quorum.voters} voters stay, {needed} are needed" if votes_lost else ""
+    # Every store of TiKV leads some regions; its PDs are not on the way of reads and writes.
+    stores = any(node.role is Role.STORE for node in group)
+    stalls = bool(lost) if stores else leader_lost and not _has_stores(picture)
+    writes: Writes = "stop" if not held else "stall" if stalls else "go on"
+    votes = f"{left} of {quorum.voters} voters stay, {needed} are needed" if votes_lost else ""
     return Prediction(
-        picture.quorum.voters,
+        quorum.voters,
         left,
         needed,
         held,
@@ -70,6 +74,21 @@ def predict(
         _words(subject, picture, fault, nodes, votes, writes),
         votes_lost,
     )
+
+
+def _has_stores(picture: Picture) -> bool:
+    return any(node.role is Role.STORE for node in picture.nodes)
+
+
+def _group(picture: Picture, nodes: Sequence[str]) -> tuple[tuple[NodeView, ...], Quorum]:
+    """Return those who vote together with `nodes`, and their majority: TiKV's PDs do so apart from stores."""
+    if not _has_stores(picture):
+        return picture.nodes, picture.quorum
+    stores = tuple(node for node in picture.nodes if node.role is Role.STORE)
+    if not nodes or {node.name for node in stores} & set(nodes):
+        return stores, picture.quorum
+    pds = tuple(node for node in picture.nodes if node.role is not Role.STORE)
+    return pds, Quorum(len(pds), sum(map(has_vote, pds)))
 
 
 def has_vote(node: NodeView) -> bool:
@@ -109,9 +128,14 @@ def _words(
     if not nodes:
         return "Nothing is done, so nothing should change."
     roles = ", ".join(f"{name} ({picture.node(name).role})" for name in nodes)
+    until = (
+        "reads and writes of what it leads stall until another store leads that"
+        if _has_stores(picture)
+        else ("writes stall until a new leader is elected")
+    )
     felt = {
         "go on": "reads and writes go on; clients that were talking to it move to the other nodes",
-        "stall": f"writes stall until a new leader is elected (up to {STALL_S[subject]:g} s), then go on",
+        "stall": f"{until} (up to {STALL_S[subject]:g} s), then go on",
         "stop": "no majority is left: writes stop until it is healed",
     }[writes]
     if not votes:

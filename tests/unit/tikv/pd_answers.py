@@ -5,7 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 
-def store(number: int, at: float, *, state: str = "Up", age_s: float = 1.0, **status: Any) -> dict[str, Any]:
+def store(
+    number: int,
+    at: float,
+    *,
+    state: str = "Up",
+    age_s: float = 1.0,
+    started: int = 1767225600,
+    **status: Any,
+) -> dict[str, Any]:
     """One element of `/stores`; numbers that are zero are left out, as PD does."""
     heartbeat = at - age_s
     return {
@@ -14,7 +22,7 @@ def store(number: int, at: float, *, state: str = "Up", age_s: float = 1.0, **st
             "address": f"tikv{number}:20160",
             "version": "8.5.5",
             "status_address": f"tikv{number}:20180",
-            "start_timestamp": 1767225600,
+            "start_timestamp": started,
             "last_heartbeat": int(heartbeat * 1e9),
             "node_state": 1,
             "state_name": state,

@@ -1,84 +1,11 @@
 """Every failure of §6: what the subject says of it, side by side, and what it does not say."""
 
-import time
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
-
 import httpx2
 import pytest
-import respx
 
-from subjects.base import ClusterState, Connection, ControlState, Health, Picture, ProcessState, ProcessView
-from subjects.runtimes.attach import AttachRuntime
-from subjects.tikv.members import Member
-from subjects.tikv.pd import PdClient
-from subjects.tikv.subject import TikvSubject
+from subjects.base import ClusterState, Connection, ControlState, Health, ProcessState, ProcessView
 from tests.unit.tikv import pd_answers
-
-PDS = ("pd0", "pd1", "pd2")
-NUMBERS = (1, 2, 3)
-
-
-class Engine(AttachRuntime):
-    """Says of processes what the test lets it say."""
-
-    def __init__(self) -> None:
-        self.views: dict[str, ProcessView] = {}
-
-    async def inspect(self, node: str) -> ProcessView:
-        return self.views.get(node, ProcessView(ProcessState.RUNNING, raw="running"))
-
-
-class World:
-    """A TiKV cluster that answers as constructed. Stores have no gRPC port here: the stand-ins have."""
-
-    def __init__(self, http: respx.MockRouter) -> None:
-        self.http = http
-        self.engine = Engine()
-        members = [Member(name, "pd", f"http://{name}:2379") for name in PDS]
-        members += [Member(f"tikv{number}", "store", f"http://tikv{number}:20180") for number in NUMBERS]
-        self.subject = TikvSubject(members, self.engine, PdClient([f"http://{name}:2379" for name in PDS]))
-        self.counters: dict[int, str] = {}
-        self.pd()
-        for number in NUMBERS:
-            self.store_answers(number)
-
-    def pd(self, leader: str = "pd0", **changed: Mapping[str, Any]) -> None:
-        rows = [pd_answers.store(n, time.time(), **changed.get(f"tikv{n}", {})) for n in NUMBERS]
-        for name in PDS:
-            base = f"http://{name}:2379/pd/api/v1"
-            self.http.get(f"{base}/ping").respond(200)
-            self.http.get(f"{base}/status").respond(200, json={"start_timestamp": 1767225600})
-            self.http.get(f"{base}/members").respond(200, text=pd_answers.members(leader))
-            self.http.get(f"{base}/stores").respond(200, text=pd_answers.stores(*rows))
-            self.http.get(f"{base}/config/replicate").respond(200, json={"max-replicas": 3})
-
-    def store_answers(self, number: int, failures: Mapping[int, int] | None = None, heard: int = 0) -> None:
-        lines = [
-            f'tikv_server_report_failure_msg_total{{type="unreachable",store_id="{about}"}} {count}'
-            for about, count in (failures or {}).items()
-        ]
-        lines += [
-            f'tikv_raftstore_message_recv_by_store{{store="{n}"}} {heard}' for n in NUMBERS if n != number
-        ]
-        self.http.get(f"http://tikv{number}:20180/status").respond(200)
-        self.http.get(f"http://tikv{number}:20180/metrics").respond(200, text="\n".join(lines) + "\n")
-
-    def store_fails(self, number: int, error: httpx2.HTTPError) -> None:
-        for path in ("status", "metrics"):
-            self.http.get(f"http://tikv{number}:20180/{path}").mock(side_effect=error)
-
-    async def look(self) -> Picture:
-        self.subject._metrics_at.clear()
-        return await self.subject.observe()
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    with respx.mock(assert_all_called=False) as http:
-        made = World(http)
-        yield made
-        await made.subject.aclose()
+from tests.unit.tikv.world import NUMBERS, PDS, World
 
 
 async def test_all_is_well(world: World) -> None:
@@ -121,6 +48,23 @@ async def test_a_paused_store_is_silent_and_not_refused(world: World) -> None:
 
     assert paused.process.state is ProcessState.PAUSED
     assert paused.itself.connection is Connection.SILENT
+
+
+async def test_what_was_counted_against_a_store_ends_with_its_next_start(world: World) -> None:
+    for step in (1, 2):
+        for number in (1, 3):
+            world.store_answers(number, {2: step})
+        await world.look()
+    lost = (await world.look()).node("tikv2").peers
+    world.pd(tikv2={"started": 1767229999})
+    for number in (1, 3):
+        world.store_answers(number, {2: 3})
+
+    picture = await world.look()
+
+    assert lost == {"tikv1": False, "tikv3": False}
+    assert picture.node("tikv2").peers == {}
+    assert picture.problems == ()
 
 
 async def test_a_partitioned_store_is_healthy_by_itself_and_lost_to_the_others(world: World) -> None:

@@ -100,6 +100,34 @@ async def test_no_leader_is_told_as_such_whoever_else_is_gone() -> None:
     await client.aclose()
 
 
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (503, "no leader"),  # v8.1
+        (500, "[PD:apiutil:ErrRedirect]redirect failed"),
+        (500, "[PD:apiutil:ErrRedirectToNotLeader]redirect to not leader"),
+    ],
+)
+@respx.mock
+async def test_every_way_of_having_no_leader_is_told_as_such(status: int, text: str) -> None:
+    respx.get(stores_at(URLS[0])).respond(status, text=text)
+    client = PdClient(URLS[:1])
+
+    with pytest.raises(NoLeader, match=text.split("]")[-1]):
+        await client.stores(1.0)
+    await client.aclose()
+
+
+@respx.mock
+async def test_a_pd_is_asked_for_its_own_start_not_for_its_leaders() -> None:
+    asked = respx.get(f"{URLS[1]}/pd/api/v1/status").respond(200, json={"start_timestamp": 5})
+    client = PdClient(URLS)
+
+    assert await client.started(URLS[1], 1.0) == 5
+    assert asked.calls.last.request.headers["PD-Allow-follower-handle"]
+    await client.aclose()
+
+
 @respx.mock
 async def test_before_the_first_store_pd_says_so() -> None:
     respx.get(stores_at(URLS[0])).respond(500, text=pd_answers.NOT_BOOTSTRAPPED)

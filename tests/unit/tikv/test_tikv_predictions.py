@@ -1,0 +1,38 @@
+"""What a fault is predicted to do to TiKV: stores and PDs vote apart from each other."""
+
+from subjects.base import Picture, ProcessState, ProcessView
+from tests.unit.tikv.world import World
+from tools.faults import catalogue, guard
+
+
+def predicted(picture: Picture, *nodes: str, absent: tuple[str, ...] = ()) -> guard.Prediction:
+    kill = catalogue.find("kill")
+    return guard.predict("tikv", picture, kill, nodes, votes_lost=True, absent=absent)
+
+
+async def test_a_killed_store_takes_one_of_three_votes_and_stalls_what_it_leads(world: World) -> None:
+    found = predicted(await world.look(), "tikv2")
+
+    assert (found.voters, found.votes_left, found.quorum_held) == (3, 2, True)
+    assert (found.writes, found.leader_lost) == ("stall", False)
+    assert "2 of 3 voters stay" in found.text
+    assert "up to 20 s" in found.text
+
+
+async def test_two_of_three_stores_are_refused_though_all_pds_are_well(world: World) -> None:
+    found = predicted(await world.look(), "tikv2", absent=("tikv1",))
+
+    assert (found.votes_left, found.quorum_held, found.writes) == (1, False, "stop")
+
+
+async def test_a_killed_pd_leader_holds_nobody_up(world: World) -> None:
+    found = predicted(await world.look(), "pd0")
+
+    assert (found.voters, found.votes_left, found.quorum_held) == (3, 2, True)
+    assert (found.writes, found.leader_lost) == ("go on", True)
+
+
+async def test_a_second_pd_is_refused_though_all_stores_are_well(world: World) -> None:
+    world.engine.views["pd1"] = ProcessView(ProcessState.EXITED, exit_code=137, raw="137")
+
+    assert not predicted(await world.look(), "pd0").quorum_held
