@@ -21,7 +21,15 @@ async def demo_chaos(setup: Setup, view: View, wish: Wish) -> dict[str, Any]:
         session.keep_result(result)
     finally:
         await _close(session, view)
+    view.show(Notice(_go_on(session.id, result)))
     return result
+
+
+def _go_on(session: str, result: dict[str, Any]) -> str:
+    """Say what can be done with what was recorded."""
+    found = result["incident"]
+    report = f" · Report: operator incidents report {found} --format html" if found else ""
+    return f"Ask on: operator --resume {session}{report}"
 
 
 async def one_request(setup: Setup, view: View, prompt: str, resume: str | None = None) -> dict[str, Any]:
