@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -70,3 +71,8 @@ class Incident:
     """What reports draw: load before, during and after, prediction and outcome, per-second windows."""
     entries: tuple[Entry, ...] = ()
     knew: tuple[Knower, ...] = ()
+
+
+def utc(wall: float) -> str:
+    """Return seconds since the epoch as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,11 +1,10 @@
 """incident_list: earlier and open incidents, for the model."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field
 
-from tools.incidents.record import Incident
+from tools.incidents.record import Incident, utc
 from tools.registry import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
@@ -40,7 +39,7 @@ def brief(incident: Incident) -> dict[str, Any]:
     return {
         "id": incident.id,
         "state": incident.state.value,
-        "opened": _utc(incident.opened),
+        "opened": utc(incident.opened),
         "seconds_open": None
         if incident.recovered is None
         else round(incident.recovered - incident.opened, 3),
@@ -81,8 +80,5 @@ def detailed(incident: Incident) -> dict[str, Any]:
             for knower in incident.knew
         ],
         "diagnosis": incident.diagnosis,
+        "writes": incident.figures.get("writes"),
     }
-
-
-def _utc(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -130,6 +130,11 @@ def lost(facts: Facts) -> Answer:
             return writes(check, seen.evidence)
     if facts.record.tried("load_status") is None:
         return Step("I look at what the load knows.", "load_status")
+    if facts.incident_id is not None and (step := facts.look_up()):
+        return step
+    incident, evidence = facts.incident
+    if isinstance(incident.get("writes"), Mapping):
+        return writes(incident["writes"], evidence)
     return (
         "That is not verified: no acknowledged write was read back in what is recorded here. "
         "Say `stop the load`, and every acknowledged write is read back and compared."

@@ -295,6 +295,19 @@ async def test_what_was_lost_is_known_once_the_writes_were_read_back() -> None:
     assert "No acknowledged write was lost of 4,321 (E7)" in answer
 
 
+async def test_what_was_lost_in_a_demo_of_the_day_before_is_read_from_its_incident() -> None:
+    found = {
+        **RESULTS["incident_list"]["incident"],
+        "writes": {"acknowledged": 3048, "lost": 0, "changed": 0},
+    }
+    talk = Talk({"incident_list": {"incident": found}, "load_status": {"running": False}})
+    await talk.ask("run the chaos demo")
+
+    answer = await talk.ask("was anything lost?")
+
+    assert "No acknowledged write was lost of 3,048" in answer
+
+
 @pytest.mark.parametrize("question", FOLLOW_UPS)
 async def test_follow_ups_are_answered_from_the_record(question: str) -> None:
     talk = Talk()
