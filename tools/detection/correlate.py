@@ -22,6 +22,10 @@ MAX_RAW = 500
 FOLLOWS_S = 10.0
 """How long after a failure silence and unrest elsewhere are taken for its consequence: elections, retries."""
 
+PATIENCE = 4
+"""Misses more, at 250 ms each, for a node that may only wait for an ill leader: that one is named before,
+or another leads by then (an election takes 0.7 to 1.8 s)."""
+
 TOGETHER_S = 2.0
 """Notes so recent (a leader changed) are told with the detection that they lead up to."""
 
@@ -42,7 +46,9 @@ class Correlator:
         self.board = Board()
         self.signals: deque[Signal] = deque(maxlen=2000)
         self.leader: str | None = None
-        """Who leads, as the last look had it."""
+        """Who leads, as the last look had it; see `led_by`."""
+        self._former: tuple[str, float] | None = None
+        """Who led before, and until when."""
         self._ledger = ledger
         self._cases = cases
         self._maintenance = maintenance
@@ -75,6 +81,12 @@ class Correlator:
     def well(self, what: Well, seen: float) -> None:
         """Take that one side has nothing against a node, as of monotonic `seen`."""
         self.board.clear(what.source, what.node, kinds=what.kinds, via=what.via, seen=seen)
+
+    def led_by(self, leader: str) -> None:
+        """Note who leads now."""
+        if self.leader is not None and self.leader != leader:
+            self._former = self.leader, time.monotonic()
+        self.leader = leader
 
     def settle(self) -> None:
         """Close the cases in which nothing is held any more; call it after each look."""
@@ -112,18 +124,27 @@ class Correlator:
             case Weight.CERTAIN:
                 return True
             case Weight.DOUBTFUL:
-                if condition.node is not None and self.board.witnessed(condition):
+                waits = self._waits_for_leader(condition)
+                if condition.node is not None and not waits and self.board.witnessed(condition):
                     return True
-                return condition.count >= self._needed(condition) and self._held_long_enough(condition)
+                needed = condition.rule.needed + (PATIENCE if waits else 0)
+                return condition.count >= needed and self._held_long_enough(condition)
             case Weight.WITNESS | Weight.NOTE:
                 return False
 
-    def _needed(self, condition: Condition) -> int:
-        """One miss more for a node that is silent while its leader is: it may only wait for that one."""
-        leader = self.leader
-        if condition.first.kind == "silent" and leader is not None and condition.node != leader:
-            return condition.rule.needed + bool(self.board.of(leader))
-        return condition.rule.needed
+    def _waits_for_leader(self, condition: Condition) -> bool:
+        """Tell whether a node may only be without an answer because it needs one of a leader that is ill.
+
+        Linearizable health fails everywhere when the leader does, also in words (`leader changed`), which are
+        no second witness against the one that says them. A former leader is meant, if it led a moment ago.
+        """
+        if condition.first.kind not in {"silent", "unhealthy"} or condition.node is None:
+            return False
+        suspects = [self.leader]
+        if self._former is not None and time.monotonic() - self._former[1] < FOLLOWS_S:
+            suspects.insert(0, self._former[0])
+        ill = next((node for node in suspects if node is not None and self.board.of(node)), None)
+        return ill is not None and ill != condition.node
 
     def _held_long_enough(self, condition: Condition) -> bool:
         """Tell whether the invariant gives it a time, and that has passed."""

@@ -85,6 +85,8 @@ class Looks:
         """
         found = Found()
         self._now = {node.name: node for node in picture.nodes}
+        if self._leader is not None and picture.leader not in {None, self._leader}:
+            self._leader_moved = at  # before the nodes are read: what a new leader says of them is doubtful
         for node in picture.nodes:
             for part in (self._process(node, at), self._itself(node, at), self._peers(node, at)):
                 _sort(found, part)
@@ -155,7 +157,9 @@ class Looks:
             return
         lost = sorted(peer for peer, holds in node.peers.items() if not holds)
         raw = f"{', '.join(lost)} of {', '.join(sorted(node.peers))} hold no connection to {node.name}"
-        if len(lost) * 2 > len(node.peers):
+        # One peer's word is about the edge between the two: which end is ill only a second peer can tell.
+        told = len(node.peers) > 1 or len(self._now) == 2
+        if told and len(lost) * 2 > len(node.peers):
             yield Observation(Source.PEERS, "peer_lost", node.name, raw, as_of=at)
             yield Well(Source.PEERS, node.name, ("edge_lost",))
         elif lost:
@@ -219,7 +223,6 @@ class Looks:
     ) -> "Iterator[Observation | Well]":
         known, self._leader = self._leader, leader
         if known is not None and known != leader:
-            self._leader_moved = at
             if calm:
                 self._leader_changes.append(at)
             raw = f"{known} handed over to {leader} in term {picture.term}"

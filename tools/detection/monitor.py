@@ -249,7 +249,7 @@ class Monitor:
         for well in found.well:
             self._correlator.well(well, began)
         if picture.leader is not None:
-            self._correlator.leader = picture.leader
+            self._correlator.led_by(picture.leader)
         if before != set(nodes):
             self._members_changed(before - set(nodes))
         self._correlator.board.expire(Source.CLIENT, time.monotonic() - STALE_S)

@@ -108,6 +108,31 @@ class TestSilence:
         await watched.calm()
         assert len(watched.monitor.open_incidents) == 1
 
+    async def test_a_follower_that_complains_of_its_silent_leader_is_not_named_for_it(
+        self, watched: Watched
+    ) -> None:
+        for server in watched.subject.servers.values():
+            server.manner = Manner.SILENT
+        await watched.until(lambda: all("silent" in watched.kinds(n) for n in ("n1", "n2", "n3")))
+        for name in ("n2", "n3"):
+            watched.subject.servers[name].manner = Manner.UNHEALTHY
+            watched.subject.servers[name].hang_up()
+        detection = await watched.detection()
+
+        assert detection.nodes == ("n1",)
+
+    async def test_nor_is_the_new_leader_before_the_old_one(self, watched: Watched) -> None:
+        for server in watched.subject.servers.values():
+            server.manner = Manner.SILENT
+        await watched.until(lambda: all("silent" in watched.kinds(n) for n in ("n1", "n2", "n3")))
+        watched.subject.leader = "n2"
+        await watched.until(lambda: "leader_changed" in watched.kinds())
+        watched.subject.servers["n2"].manner = Manner.UNHEALTHY
+        watched.subject.servers["n2"].hang_up()
+        detection = await watched.detection()
+
+        assert detection.nodes == ("n1",)
+
 
 class TestTheOtherViews:
     """The node's own word, its peers', the control plane's and the clients'."""
@@ -124,6 +149,13 @@ class TestTheOtherViews:
         detection = await watched.detection()
 
         assert (detection.nodes, detection.invariants) == (("n3",), ("peers_connected",))
+
+    async def test_one_peers_word_alone_names_nobody_at_once(self, watched: Watched) -> None:
+        watched.subject.change("n2", peers={"n1": False})
+        await watched.until(lambda: "edge_lost" in watched.kinds("n2"))
+        await watched.looks()
+
+        assert "peer_lost" not in watched.kinds("n2")
 
     async def test_a_node_far_behind_its_leader(self, watched: Watched) -> None:
         watched.subject.change("n3", lag=100_000)
@@ -166,10 +198,11 @@ class TestControlPlane:
     async def test_a_new_leader_that_holds_a_healthy_store_for_disconnected_needs_a_witness(
         self, watched: Watched
     ) -> None:
-        watched.subject.leader = "n2"
+        watched.subject.leader = "n2"  # both are seen by one and the same look
         watched.subject.change("n3", control=ControlState.DISCONNECTED, heartbeat_age_s=240.0)
         await watched.until(lambda: "disconnected_unsure" in watched.kinds("n3"))
         await watched.calm()
+        assert watched.monitor.detections == ()
 
         watched.subject.change(
             "n3", itself=Probe(watched.subject.views["n3"].itself.connection, Health.UNHEALTHY)
