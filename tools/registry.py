@@ -5,7 +5,6 @@ effect (reads, acts or destroys) and an async function of (params, workbench). T
 `tools/<capability>/tools.py` declare them with `@tool`; `load_tools` finds them there.
 """
 
-import asyncio
 import importlib
 import inspect
 import json
@@ -182,8 +181,6 @@ class Dispatcher:
             return failure(str(error), error.next)
         except SubjectError as error:
             return failure(str(error))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001 - the edge: a bug in one tool must not end the session
             return failure(
                 f"{name} failed in a way it should not: {type(error).__name__}: {error}",

@@ -26,8 +26,6 @@ class Choice:
     subject: Literal["auto", "etcd", "tikv"] = "auto"
     runtime: Literal["auto", "process", "docker"] = "auto"
     compose_file: Path | None = None
-    endpoints: tuple[str, ...] = ()
-    """Endpoints of a cluster that somebody else runs; then everything is read-only."""
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ def set_share(name: str, pid: int, cores: float) -> None:
     (group / "cgroup.procs").write_text(str(pid))
 
 
-def lift(name: str, back_to: Path | None = None) -> None:
+def lift(name: str, back_to: Path | None) -> None:
     """Move what is in the group `name` back to where it was, and delete the group. Safe without one."""
     controller = find_controller()
     group = controller.root / name

@@ -1,7 +1,7 @@
 """A conversation for tests: the real loop and dispatcher, over small tools that tell their order."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -149,11 +149,10 @@ def room(
     facts: ModelFacts | None = None,
     history: History | None = None,
     compactor: Compactor | None = None,
-    reads: Sequence[str] = READS,
 ) -> Room:
     """A conversation of `model` with reads (look, peek), acts (act, change) and a destroyer (smash)."""
     house, notes, events, ledger = House(), Notes(), list[Event](), Ledger()
-    kinds = {Effect.READ: reads, Effect.ACT: ACTS, Effect.DESTROY: DESTROYERS}
+    kinds = {Effect.READ: READS, Effect.ACT: ACTS, Effect.DESTROY: DESTROYERS}
     tools = {name: house.tool(name, effect) for effect, names in kinds.items() for name in names}
     bench = cast("Workbench", SimpleNamespace(ledger=ledger))
     talk = Conversation(

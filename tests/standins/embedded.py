@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from subjects.base import Cluster, ClusterState, Identity, Picture, ProcessState, Scope
 from subjects.clusters import Decision, open_cluster
@@ -110,19 +109,23 @@ class Answer:
 
 async def ask(port: int, path: str, timeout_s: float = 1.0) -> Answer:
     """Ask over plain TCP, so that nothing of operator's takes part."""
+    return await _exchange(port, f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n", timeout_s)
+
+
+async def _exchange(port: int, request: str, timeout_s: float) -> Answer:
     began = time.monotonic()
     body, reset = b"", False
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\n\r\n".encode())
+            writer.write(request.encode())
             while piece := await reader.read(65536):
                 body += piece
     except TimeoutError:
         pass
-    except ConnectionError:
-        reset = True
+    except OSError as error:
+        reset = isinstance(error, ConnectionError)
     finally:
         if writer is not None:
             writer.transport.abort()
@@ -135,17 +138,7 @@ async def put(port: int, key: str, value: str, timeout_s: float = 2.0) -> bool:
 
     body = json.dumps({"key": b64encode(key.encode()).decode(), "value": b64encode(value.encode()).decode()})
     request = f"POST /v3/kv/put HTTP/1.0\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-    got = b""
-    writer: asyncio.StreamWriter | None = None
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(request.encode())
-            while piece := await reader.read(65536):
-                got += piece
-    if writer is not None:
-        writer.transport.abort()
-    return b'"revision"' in got
+    return b'"revision"' in (await _exchange(port, request, timeout_s)).body
 
 
 def client_port(cluster: Cluster, node: str) -> int:
@@ -155,9 +148,9 @@ def client_port(cluster: Cluster, node: str) -> int:
 
 def own_port(cluster: Cluster, node: str) -> int:
     """The port that the member itself listens on, past the network process."""
-    return int(process_runtime(cluster).layout.spec(node).ports["client"])
+    return process_runtime(cluster).layout.spec(node).ports["client"]
 
 
 def metrics_port(cluster: Cluster, node: str) -> int:
     """The port of the member's `/health` and `/metrics`."""
-    return urlsplit(f"//127.0.0.1:{process_runtime(cluster).layout.spec(node).ports['metrics']}").port or 0
+    return process_runtime(cluster).layout.spec(node).ports["metrics"]

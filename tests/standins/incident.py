@@ -9,7 +9,7 @@ OPENED = 1_800_000_000.0
 HOSTILE = "<script>alert('x')</script> ${incident} | `code` [link](javascript:1)"
 
 
-def full_incident(path: Path, *, windows: int = 60, verified: bool = True) -> Incident:
+def full_incident(path: Path, *, verified: bool = True) -> Incident:
     """Return an incident made through the store: injected, detected, diagnosed, healed, recovered."""
     store = IncidentStore(path)
     try:
@@ -33,7 +33,7 @@ def full_incident(path: Path, *, windows: int = 60, verified: bool = True) -> In
         store.knew(name, Knower("kernel", 0.0, OPENED, "exit: process 41 has ended"))
         store.knew(name, Knower("etcdMembersDown", 1200.0, None, "etcd-mixin: for 20m", measured=False))
         store.set_diagnosis(name, _diagnosis(verified=verified))
-        store.set_figures(name, _figures(windows))
+        store.set_figures(name, _figures())
         store.heal(name, "etcd-2 was started again", wall=OPENED + 5)
         store.recover(name, wall=OPENED + 6.5)
         return store.get(name)
@@ -65,7 +65,7 @@ def _diagnosis(*, verified: bool) -> dict[str, object]:
     }
 
 
-def _figures(windows: int) -> dict[str, object]:
+def _figures() -> dict[str, object]:
     return {
         "load": {
             "before": {"ops_per_s": 300.0, "p50_ms": 4.5, "p99_ms": 20.25, "errors": 0},
@@ -83,7 +83,7 @@ def _figures(windows: int) -> dict[str, object]:
                 "p50_ms": 4.0,
                 "p99_ms": 950.0 if 10 <= n <= 13 else 20.0,
             }
-            for n in range(windows)
+            for n in range(60)
         ],
         "marks": {
             "injected": OPENED - 0.02,

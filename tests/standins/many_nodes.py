@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import resource
-import ssl
 import sys
 from enum import StrEnum
 
@@ -39,7 +38,7 @@ class Manner(StrEnum):
 class HealthServer:
     """One node's health port."""
 
-    def __init__(self, manner: Manner = Manner.HEALTHY, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, manner: Manner = Manner.HEALTHY) -> None:
         self.manner = manner
         self.port = 0
         self.asked = 0
@@ -47,14 +46,13 @@ class HealthServer:
         """Of every two connections that are made from now on, so many never get an answer."""
         self.made = 0
         """Connections that were made so far."""
-        self._tls = tls
         self._server: asyncio.Server | None = None
         self._wires: set[_Wire] = set()
 
     async def start(self) -> int:
         """Listen, on the same port as before if it listened before."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Wire(self), HOST, self.port, ssl=self._tls)
+        self._server = await loop.create_server(lambda: _Wire(self), HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self.port
 

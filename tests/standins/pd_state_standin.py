@@ -1,11 +1,10 @@
 """PD's state machine, without PD: stores, their heartbeats, and what PD makes of the time since.
 
-A stand-in. The clock is given, so that a test can let twenty seconds pass at once.
+A stand-in. A test can let twenty seconds pass at once (`ahead_s`).
 """
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -43,8 +42,7 @@ class StoreRecord:
 class PdState:
     """The stores of one cluster, as the leading PD holds them."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, speed: float = 1.0) -> None:
-        self.clock = clock
+    def __init__(self, speed: float = 1.0) -> None:
         self.speed = speed
         """How many times faster than PD's its thresholds are."""
         self.ahead_s = 0.0
@@ -55,7 +53,7 @@ class PdState:
 
     def now(self) -> float:
         """The clock, and what a test moved it by."""
-        return self.clock() + self.ahead_s
+        return time.time() + self.ahead_s
 
     def register(self, body: dict[str, Any]) -> int:
         """Put a store; an address that another id holds is refused with 0."""

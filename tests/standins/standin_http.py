@@ -21,10 +21,10 @@ class Request:
     closes: bool
 
 
-async def read_request(reader: asyncio.StreamReader, first: bytes = b"") -> Request | None:
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
     """Read one request; None when the peer has closed."""
     try:
-        head = first + await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionError):
         return None
     lines = head.decode("latin-1").split("\r\n")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,9 @@ class Record:
     effect: str | None
     healed: float | None
     outcome: str | None
-    watched_by: str | None = field(default=None)
-    healer: Identity | None = None
+    watched_by: str | None
+    """The healer that watches over it, in words."""
+    healer: Identity | None
     """The process that is healing it, or that healed it."""
 
     @property

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal
 
-from tools.incidents.record import Incident, State
+from tools.incidents.record import Incident, State, utc
 
 Format = Literal["md", "json", "html"]
 
@@ -38,7 +37,7 @@ def report(incident: Incident) -> dict[str, Any]:
         "incident": incident.id,
         "cluster": incident.cluster,
         "state": incident.state.value,
-        "opened": _utc(incident.opened),
+        "opened": utc(incident.opened),
         "nodes": list(incident.nodes),
         "invariants": list(incident.invariants),
         "summary": _summary(incident),
@@ -47,7 +46,7 @@ def report(incident: Incident) -> dict[str, Any]:
         "timeline": [
             {
                 "seconds": round(entry.wall - incident.opened, 3),
-                "utc": _utc(entry.wall),
+                "utc": utc(entry.wall),
                 "source": entry.source,
                 "kind": entry.kind,
                 "node": entry.node,
@@ -78,7 +77,7 @@ def report(incident: Incident) -> dict[str, Any]:
 
 
 def _summary(incident: Incident) -> str:
-    parts = [f"{incident.text} (first seen {_utc(incident.opened)})."]
+    parts = [f"{incident.text} (first seen {utc(incident.opened)})."]
     diagnosis = incident.diagnosis
     if diagnosis:
         held = "" if diagnosis.get("verified") else " This was not verified."
@@ -167,7 +166,3 @@ def _next(incident: Incident) -> list[str]:
         rule = f"the usual rule {usual.who} speaks after {usual.seconds:g} s ({usual.how})"
         steps.append(f"Compare with your alerting: {rule}.")
     return steps
-
-
-def _utc(wall: float) -> str:
-    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -46,7 +46,7 @@ def _p(text: Any, kind: str = "") -> str:
 
 
 def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose first column heads its rows; cells are HTML already."""
+    """Return a table whose first column heads its rows; cells are HTML already. No columns: no head."""
     made = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
         for row in rows
@@ -54,11 +54,12 @@ def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) 
     if not made:
         return ""
     heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    head = f"<thead><tr>{heads}</tr></thead>" if heads else ""
     # A part that scrolls must be reachable by keyboard, and have a name then.
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
         f"<table{' class=wide' if len(columns) > 3 else ''}>"
-        f"<caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead><tbody>{made}</tbody></table></div>"
+        f"<caption>{escape(caption)}</caption>{head}<tbody>{made}</tbody></table></div>"
     )
 
 
@@ -132,7 +133,7 @@ def _diagnosis(data: Data) -> str:
         f"<p>By {escape(found['by'])}, confidence {escape(found['confidence'])}; {held}.</p>",
         _table(
             "Conclusion",
-            ("", ""),
+            (),
             _escaped(
                 (
                     ("Observation", found["observation"]),
@@ -141,7 +142,7 @@ def _diagnosis(data: Data) -> str:
                     ("What would change it", found.get("would_change") or "–"),
                 )
             ),
-        ).replace('<thead><tr><th scope="col"></th><th scope="col"></th></tr></thead>', ""),
+        ),
         "<h3>What it rests on</h3>",
         _claims(found["evidence"], data["evidence"]),
         _table("Ruled out", ("Another cause", "What speaks against it"), _escaped(alternatives(found))),

@@ -173,9 +173,7 @@ class IncidentStore:
             )
             self.add(incident, text, source="heal", wall=at)
 
-    def recover(
-        self, incident: str, text: str = "all views are well again", wall: float | None = None
-    ) -> None:
+    def recover(self, incident: str, wall: float | None = None) -> None:
         """Close it: all was well from `wall` on. Does nothing to one that is recovered already."""
         at = time.time() if wall is None else wall
         with self.transaction():
@@ -184,7 +182,7 @@ class IncidentStore:
             self._db.execute(
                 "UPDATE incidents SET state = ?, recovered = ? WHERE id = ?", (State.RECOVERED, at, incident)
             )
-            self.add(incident, text, source="monitor", kind="recovered", wall=at)
+            self.add(incident, "all views are well again", source="monitor", kind="recovered", wall=at)
 
     def reopen(self, incident: str, text: str, wall: float) -> None:
         """Open it again: the same trouble came back by itself. Counted."""
@@ -196,7 +194,7 @@ class IncidentStore:
             )
             self.add(incident, text, source="monitor", kind="reopened", wall=wall)
 
-    def unwatch(self, incident: str, wall: float | None = None) -> None:
+    def unwatch(self, incident: str) -> None:
         """Note that nobody watches it any more though it is not over."""
         with self.transaction():
             if self._require(incident)["state"] != State.OPEN:
@@ -207,7 +205,6 @@ class IncidentStore:
                 "the watching ended before a recovery was seen",
                 source="monitor",
                 kind="unwatched",
-                wall=wall,
             )
 
     def set_figures(self, incident: str, figures: Mapping[str, Any]) -> None:

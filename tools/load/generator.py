@@ -17,7 +17,7 @@ from tools.load.driver import Driver, OperationFailed
 from tools.load.openloop import OpenLoop
 from tools.load.pipes import Pipes
 from tools.load.recorder import Recorder
-from tools.load.settings import LoadSettings, split_driver
+from tools.load.settings import LoadSettings
 from tools.load.wire import line, parse, window_line
 from tools.load.workloads import Operations
 from tools.load.written import Written
@@ -148,7 +148,7 @@ async def run(file: Path) -> int:
 
 
 async def _driver(first: dict[str, Any]) -> Driver:
-    module, name = split_driver(first["driver"])
+    module, _, name = first["driver"].partition(":")
     driver: Driver = getattr(importlib.import_module(module), name)(first["endpoints"], first["options"])
     await driver.connect()
     return driver

@@ -10,7 +10,7 @@ from typing import Any
 
 from subjects.base import LoadTarget
 from tools.load.figures import LoadTotals, Window, WriteCheck
-from tools.load.settings import LoadSettings, split_driver
+from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.wire import line, parse, read_totals, read_window
 
@@ -27,7 +27,6 @@ class GeneratorProcess:
     """One `python -m tools.load.generator`, in a session of its own: a terminal's Ctrl-C doesn't reach it."""
 
     def __init__(self, target: LoadTarget, settings: LoadSettings, folder: Path) -> None:
-        split_driver(target.driver)
         self._target = target
         self._settings = settings
         self._folder = folder

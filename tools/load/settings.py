@@ -1,6 +1,5 @@
 """What load is asked for."""
 
-import re
 from dataclasses import dataclass
 
 from tools.errors import ToolError
@@ -10,8 +9,6 @@ FIELDS, FIELD_BYTES = 10, 100
 """YCSB's defaults: a record is ten fields of a hundred bytes."""
 
 RECORD_BYTES = FIELDS * FIELD_BYTES
-
-_DRIVER = re.compile(r"subjects(\.\w+)+:\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +48,3 @@ class LoadSettings:
 def _within(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
         raise ToolError(f"{name} is {value:g}.", f"It can be from {low:g} to {high:g}.")
-
-
-def split_driver(driver: str) -> tuple[str, str]:
-    """Return module and class of `LoadTarget.driver`; ToolError for what is not a driver of ours."""
-    if not _DRIVER.fullmatch(driver):
-        raise ToolError(f"The load driver {driver!r} is not known here.", "This is a bug in the subject.")
-    module, _, name = driver.partition(":")
-    return module, name

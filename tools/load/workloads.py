@@ -69,8 +69,7 @@ class Operations:
     def __init__(self, workload: Workload, records: int, seed: int) -> None:
         self._random = Random(seed)  # noqa: S311 - a repeatable sequence is what is wanted
         self._kinds = tuple(workload.mix.items())
-        self._zipfian = ScrambledZipfian(records) if workload.chooser == "zipfian" else None
-        self._latest = Latest(records) if workload.chooser == "latest" else None
+        self._keys = Latest(records) if workload.chooser == "latest" else ScrambledZipfian(records)
         self._issued = records
 
     def draw(self) -> Operation:
@@ -93,8 +92,6 @@ class Operations:
         return self._kinds[-1][0]
 
     def _number(self) -> int:
-        if self._latest is not None:
-            return self._latest.draw(self._random, self._issued)
-        if self._zipfian is None:
-            raise AssertionError("a workload has a chooser")
-        return self._zipfian.draw(self._random)
+        if isinstance(self._keys, Latest):
+            return self._keys.draw(self._random, self._issued)
+        return self._keys.draw(self._random)

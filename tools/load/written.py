@@ -51,8 +51,8 @@ class Values:
 class Written:
     """The writes of one load: which were acknowledged, and which may or may not have happened."""
 
-    def __init__(self, values: Values | None = None) -> None:
-        self._values = values or Values()
+    def __init__(self) -> None:
+        self._values = Values()
         self._writes = array("q")
         self._revisions = array("q")
         self._unsure: dict[int, set[int]] = {}

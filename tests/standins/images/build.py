@@ -21,14 +21,6 @@ ROOT = Path(__file__).parents[3]
 
 ETCD = "operator-test/etcd:latest"
 STANDINS = {name: f"operator-test/{name}-standin:latest" for name in ("pd", "tikv", "go-ycsb")}
-ENVIRONMENT = {
-    "ETCD_IMAGE": ETCD,
-    "PD_IMAGE": STANDINS["pd"],
-    "TIKV_IMAGE": STANDINS["tikv"],
-    "GO_YCSB_IMAGE": STANDINS["go-ycsb"],
-}
-"""What makes the Compose files use them."""
-
 SPEED = "4"
 """How many times faster than PD's and TiKV's the stand-ins' thresholds are."""
 
