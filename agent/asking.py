@@ -1,5 +1,7 @@
 """Questions to the person, one line each: may this run, and shall we go on."""
 
+import shutil
+import textwrap
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
@@ -28,7 +30,7 @@ async def may_run(call: "ToolCall", effect: "Effect", aside: Aside) -> "Answer":
     from agent.permissions import Answer
 
     words = f"{one_line(call.name, 60)} {call_words(call.arguments)}".strip()
-    question = f"{words} ({EFFECT_WORDS[effect.value]}) – run it? {CHOICES}: "
+    question = wrapped(f"{words} ({EFFECT_WORDS[effect.value]}) – run it? {CHOICES}:")
     while True:
         try:
             said = await _line(question, aside)
@@ -36,6 +38,12 @@ async def may_run(call: "ToolCall", effect: "Effect", aside: Aside) -> "Answer":
             return Answer("no", INTERRUPTED)
         if said:
             return read_answer(said)
+
+
+def wrapped(question: str) -> str:
+    """Return the question broken at words where it does not fit on a line, with room to answer."""
+    columns = max(20, shutil.get_terminal_size().columns - 1)
+    return "\n".join(textwrap.wrap(question, columns, break_on_hyphens=False)) + " "
 
 
 def read_answer(said: str) -> "Answer":

@@ -49,6 +49,8 @@ class Running:
 
     call: ToolCall
     task: asyncio.Task[Outcome]
+    begun: bool = False
+    """Past the gate."""
     acting: bool = False
     """Past the gate, in a tool that changes the world: the first interrupt lets it finish."""
     outcome: Outcome | None = None
@@ -155,13 +157,15 @@ class Calls:
     async def _one(self, call: ToolCall) -> Outcome:
         if why := self.budget.admit(call):
             return self._ended(not_run(call, f"Not run: {why}."))
+        running = self._running[call.id]
         effect = self.runner.effect(call.name)
         async with self._one_question:
             verdict = await self.gate.before(call, effect)
         if not verdict.allowed:
-            return self._ended(not_run(call, remark("refused", reason=verdict.reason)))
-        running = self._running[call.id]
-        running.acting = effect is not Effect.READ
+            told = not_run(call, remark("refused", reason=verdict.reason), f"Refused: {verdict.reason}")
+            running.outcome = self._ended(told)  # kept: a Ctrl-C at the question cancels this very task
+            return running.outcome
+        running.begun, running.acting = True, effect is not Effect.READ
         arguments = dict(call.arguments)
         self.transcript.record(entries.call(call, effect))
         self.emit(CallStarted(call.id, call.name, arguments))
@@ -182,7 +186,7 @@ class Calls:
             task.add_done_callback(self._forget)
         elif not task.cancelled() and task.exception() is None:
             return task.result()
-        known = "unknown-outcome" if running.acting else "read-stopped"
+        known = ("unknown-outcome" if running.acting else "read-stopped") if running.begun else "not-run"
         return self._ended(not_run(running.call, remark(known)))
 
     def _forget(self, task: asyncio.Task[Outcome]) -> None:
@@ -206,6 +210,6 @@ class Calls:
         return outcome
 
 
-def not_run(call: ToolCall, text: str) -> Outcome:
-    """Return the outcome of a call that never ran, or whose end nobody saw."""
-    return Outcome(call.id, call.name, ok=False, text=text, data={"error": text}, evidence=None, seconds=0.0)
+def not_run(call: ToolCall, text: str, summary: str = "") -> Outcome:
+    """Return the outcome of a call that never ran, or whose end nobody saw; `summary` is for the person."""
+    return Outcome(call.id, call.name, False, text, {"error": text}, None, 0.0, summary)

@@ -1,6 +1,8 @@
 """Slash commands: what a person can do without the model. The docstring of each is its help."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -118,13 +120,13 @@ def _names() -> Iterator[tuple[str, str]]:
     yield "quit", "Leave."
 
 
-async def _shown(at: Desk, tool: str) -> None:
-    """Run a reading tool and show what it found."""
+async def _shown(at: Desk, tool: str, but: Sequence[str] = ()) -> None:
+    """Run a reading tool and show what it found, without the fields `but`, which other fields tell."""
     outcome = await at.talk.run_tool(tool, {})
     if not outcome.ok:
         at.view.show(Failed(one_line(outcome.data.get("error") or outcome.text)))
         return
-    for event in tables(outcome.data):
+    for event in tables(outcome.data, but):
         at.view.show(event)
 
 
@@ -182,7 +184,7 @@ async def show(at: Desk) -> None:
             f"{found.id} · {found.source}{f' · {found.node}' if found.node else ''} · {_clock(found.wall)}"
         )
     )
-    at.view.show(Text(fenced(found.text), done=True))
+    at.view.show(Text(fenced(_readable(found.text)), done=True))
 
 
 @command()
@@ -207,7 +209,7 @@ async def timeline(at: Desk) -> None:
 @command()
 async def incidents(at: Desk) -> None:
     """List the incidents so far."""
-    await _shown(at, "incident_list")
+    await _shown(at, "incident_list", but=("reopened", "nodes"))
 
 
 @command()
@@ -261,9 +263,18 @@ async def restore(at: Desk) -> None:
     at.view.show(Notice(await at.talk.restore()))
 
 
+def _readable(text: str) -> str:
+    """Return a result with the JSON that it begins with on lines of its own; else as it is."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return text
+    return json.dumps(value, indent=1, ensure_ascii=False) + text[end:] if isinstance(value, dict) else text
+
+
 def _sentence(description: str) -> str:
     words = " ".join(line for line in description.splitlines() if not line.startswith("#"))
-    return one_line(words.split(". ")[0], 120)
+    return one_line(re.split(r"[.:] ", words)[0], 120)
 
 
 def _clock(wall: float) -> str:

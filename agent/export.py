@@ -32,6 +32,8 @@ def _block(role: str, block: dict[str, Any]) -> str:
             )
         case "text" if role == "assistant":
             return str(block["text"])
+        case "thinking" if block.get("thinking"):
+            return f"*{' '.join(str(block['thinking']).split())}*"
         case "tool_use":
             return f"`{block['name']} {json.dumps(block['input'], ensure_ascii=False)}`"
         case "tool_result":

@@ -162,7 +162,10 @@ def status_words(status: Status | None, columns: int) -> str:
     if status is None:
         return " starting…"
     who = status.model or {"playbook": "script (not Claude)"}.get(status.driver, status.driver)
-    parts = [who, status.mode.value, *_used(status)]
+    parts = [who, status.mode.value]
+    if status.open_faults:
+        parts.insert(0, f"{status.open_faults} fault{'s' * (status.open_faults > 1)} open: /restore")
+    parts += _used(status)
     if status.cluster:
         parts.append(status.cluster)
     while len(parts) > 1 and len(" " + " · ".join(parts)) > columns:

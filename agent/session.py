@@ -132,6 +132,7 @@ class Session:
             context_limit=budget.facts.context_limit,
             tokens=budget.usage.prompt_tokens + budget.usage.output_tokens,
             cost_usd=budget.cost_usd,
+            open_faults=len(self.bench.faults.journal.open_faults()),
             cluster=self.bench.cluster.label if self.bench.cluster else None,
         )
 

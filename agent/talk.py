@@ -26,6 +26,8 @@ class Status:
     cost_usd: float | None = None
     cluster: str | None = None
     """Its label, `etcd × process`; None where there is none."""
+    open_faults: int = 0
+    """Faults that are in force."""
 
 
 class Talk(Protocol):

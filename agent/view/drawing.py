@@ -126,11 +126,12 @@ def detected(event: Detected, width: int) -> RenderableType:
 
 
 def _who_knew_when(signals: Sequence[SignalSeen], width: int) -> RenderableType:
+    first = 0 if any(seen.seconds is not None for seen in signals) else 1  # after what is not known
     columns = ["after", "who knew", "what", "node"]
     columns += [""] if width >= ID_FROM else []
     columns += ["in its own words"] if width >= RAW_FROM else []
     table = RichTable(box=None, header_style="quiet", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in columns:
+    for name in columns[first:]:
         table.add_column(Text(name), overflow="fold")
     for seen in sorted(signals, key=lambda seen: (seen.seconds is None, seen.seconds or 0.0)):
         cells = (
@@ -141,12 +142,41 @@ def _who_knew_when(signals: Sequence[SignalSeen], width: int) -> RenderableType:
             Text(one_line(seen.evidence or "", 12), "evidence"),
             Text(one_line(seen.raw, 200), "quiet", overflow="ellipsis", no_wrap=True),
         )
-        table.add_row(*cells[: len(columns)])
+        table.add_row(*cells[first : len(columns)])
     return table
 
 
-def table(event: Table) -> RenderableType:
-    """Draw rows; columns of figures stand to the right."""
+def table(event: Table, width: int) -> RenderableType:
+    """Draw rows; columns of figures stand to the right. Where there is no room: a row below the other."""
+    drawn = _grid(event) if any(event.columns) and _least(event) <= width else _stacked(event)
+    return Group(Text(one_line(event.title), "key"), drawn) if event.title else drawn
+
+
+def _least(event: Table) -> int:
+    """The columns that are needed so that no word is broken, and no cell takes more than a few lines."""
+    least = 0
+    for n, column in enumerate(event.columns):
+        cells = [one_line(row[n], 400) for row in event.rows if n < len(row)]
+        words = [cell_len(word) for text in (one_line(column, 60), *cells) for word in text.split()]
+        least += max(*words, max((cell_len(cell) // 4 for cell in cells), default=0), 0, 0) + 2
+    return least - 2
+
+
+def _stacked(event: Table) -> RenderableType:
+    drawn = RichTable(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    drawn.add_column(overflow="fold")
+    drawn.add_column(overflow="fold")
+    for number, row in enumerate(event.rows):
+        if number and len(event.columns) > 2:
+            drawn.add_row("", "")
+        pairs = zip(event.columns, row, strict=False)
+        named = [(row[0], row[1])] if len(row) == 2 else [pair for pair in pairs if pair[1]]
+        for name, cell in named:
+            drawn.add_row(Text(one_line(name, 60), "quiet"), Text(one_line(cell, 400)))
+    return drawn
+
+
+def _grid(event: Table) -> RenderableType:
     drawn = RichTable(
         box=SIMPLE_HEAD, header_style="quiet", border_style="quiet", pad_edge=False, show_edge=False
     )
@@ -157,7 +187,7 @@ def table(event: Table) -> RenderableType:
         )
     for row in event.rows:
         drawn.add_row(*(Text(one_line(cell, 400)) for cell in row))
-    return Group(Text(one_line(event.title), "key"), drawn) if event.title else drawn
+    return drawn
 
 
 def notice(event: Notice) -> Text:

@@ -1,6 +1,8 @@
 """Any tool's result as a notice and tables, for a person who asked without the model."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from agent.view.words import one_line
@@ -8,12 +10,14 @@ from tools.events import Event, Notice, Table
 
 MAX_COLUMNS = 7
 MAX_ROWS = 200
-HIDDEN = ("ok", "next")
+HIDDEN = ("ok", "next", "looked_in_s")
 """Fields that speak to the model."""
 
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
-def tables(data: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield what is single as one notice, then each list of records as a table."""
+
+def tables(data: Mapping[str, Any], but: Sequence[str] = ()) -> Iterator[Event]:
+    """Yield what is single as one notice, then each list of records, without fields `but`, as a table."""
     single = [
         f"{_title(name)} {_cell(value)}"
         for name, value in data.items()
@@ -23,7 +27,7 @@ def tables(data: Mapping[str, Any]) -> Iterator[Event]:
         yield Notice(" · ".join(single))
     for name, value in data.items():
         if records := _records(value):
-            yield _table(_title(name), records)
+            yield _table(_title(name), [{k: v for k, v in each.items() if k not in but} for each in records])
 
 
 def _records(value: Any) -> Sequence[Mapping[str, Any]]:
@@ -54,9 +58,17 @@ def _cell(value: Any) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:.4g}"
+        case Mapping() if value and all(isinstance(item, bool) for item in value.values()):
+            no = [str(name) for name, item in value.items() if not item]
+            return one_line(f"not {', '.join(no)}" if no else "all", 120)
         case Mapping():
             return one_line(", ".join(f"{name} {_cell(item)}" for name, item in value.items()), 120)
         case list() | tuple():
             return one_line(", ".join(_cell(item) for item in value), 120)
+        case str() if _UTC.fullmatch(value):
+            local = datetime.fromisoformat(value).astimezone()
+            return local.strftime(
+                "%H:%M:%S" if local.date() == datetime.now().astimezone().date() else "%d %b %H:%M"
+            )
         case _:
             return one_line(value, 120)

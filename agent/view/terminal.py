@@ -160,7 +160,7 @@ class TerminalView:
                 self._nodes = event
                 self._soon()
             case Table():
-                self._commit("table", drawing.table(event))
+                self._commit("table", drawing.table(event, width))
             case Notice():
                 self._commit("notice", drawing.notice(event))
             case Failed():
@@ -193,7 +193,8 @@ class TerminalView:
     def _progressed(self, event: Progress, width: int) -> None:
         if event.done:
             self._progress = None
-            self._commit("call", drawing.progressed(event, width))
+            if not self._running:  # a call's own line is about to tell
+                self._commit("call", drawing.progressed(event, width))
             return
         if not self._animated and (self._progress is None or self._progress.text != event.text):
             self._commit("call", RichText(one_line(event.text)))

@@ -49,7 +49,7 @@ async def cluster_stop(params: NoParams, bench: Workbench) -> Result:  # noqa: A
         raise Refused("This cluster is somebody else's: it is only watched.")
     label = cluster.label
     await lifecycle.stop(bench)
-    return Result({"stopped": label, "data_deleted": True})
+    return Result({"stopped": label, "data_deleted": True}, summary=f"{label} stopped, its data deleted")
 
 
 def _next(state: ClusterState) -> str:

@@ -49,7 +49,8 @@ async def read_logs(params: LogParams, bench: Workbench) -> Result:
         )
     elif len(matching) > len(shown):
         hint = "Earlier lines were cut: narrow with contains, or raise limit."
-    return Result(data, next=hint, pasted="\n".join(shown), node=node)
+    told = f"{len(shown)} of {len(matching)} lines of the last {params.since_s:g} s"
+    return Result(data, next=hint, pasted="\n".join(shown), summary=told, node=node)
 
 
 class MetricParams(Params):
@@ -82,7 +83,7 @@ async def read_metrics(params: MetricParams, bench: Workbench) -> Result:
         "metrics_cut": max(0, cut),
         "histogram_buckets_left_out": len(found) - len(samples),
     }
-    return Result(data, next=hint, node=node)
+    return Result(data, next=hint, summary=f"{min(len(samples), MAX_METRICS)} samples", node=node)
 
 
 class TimelineParams(Params):
@@ -129,7 +130,8 @@ async def timeline(params: TimelineParams, bench: Workbench) -> Result:
         if params.load:
             data["load_windows"] = load_windows(bench.load.windows, span)
     hint = "" if found else "Nothing in that span: widen from_s and to_s, or leave out sources and node."
-    return Result(data, next=hint or "Cite an entry by its own evidence id.", node=params.node)
+    told = f"{len(shown)} of {len(found)} entries"
+    return Result(data, next=hint or "Cite an entry by its own evidence id.", summary=told, node=params.node)
 
 
 def _cut(text: str) -> str:

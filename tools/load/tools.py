@@ -133,7 +133,7 @@ async def load_stop(params: StopParams, bench: Workbench) -> Result:
     totals = await run.stop()
     bench.load = None
     body["totals"] = telling.totals(totals) if totals else None
-    return Result(body, next=advice)
+    return Result(body, next=advice, summary=advice)
 
 
 async def _begin(bench: Workbench, settings: LoadSettings) -> LoadRun:

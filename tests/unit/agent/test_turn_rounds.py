@@ -226,6 +226,31 @@ async def test_what_finished_before_an_interrupt_is_told_as_it_was() -> None:
     assert stopped["is_error"] is True
 
 
+async def test_ctrl_c_at_the_question_refuses_the_call_once_and_truthfully() -> None:
+    async def interrupted(_call: ToolCall, _effect: Effect) -> Answer:
+        here.talk.interrupt()
+        return Answer("no", "interrupted before it was answered")
+
+    gate = PermissionGate(Mode.ASK, interrupted)
+    here = room(Speaker(replies(call("smash"), call("act"))), gate=gate)
+    end = await here.talk.ask("?")
+
+    first, second = results(here)
+    assert "Refused: the person said no: interrupted" in str(first["content"])
+    assert "before this call began" in str(second["content"])
+    assert (end.reason, len(here.notes.of("outcome")), here.house.log) == ("interrupted", 2, [])
+
+
+async def test_a_refusal_is_told_to_the_person_without_what_is_meant_for_the_model() -> None:
+    async def no(_call: ToolCall, _effect: Effect) -> Answer:
+        return Answer("no", "a backup runs")
+
+    here = room(Speaker(replies(call("smash")), DONE), gate=PermissionGate(Mode.ASK, no))
+    await here.talk.ask("?")
+
+    assert [ended.summary for ended in here.seen(CallEnded)] == ["Refused: the person said no: a backup runs"]
+
+
 async def test_what_the_person_types_while_tools_run_reaches_the_model_after_the_results() -> None:
     here = room(model := Speaker(replies(call("look")), DONE))
     here.house.held = {"look": asyncio.Event()}

@@ -1,7 +1,10 @@
 """Slash commands work without the model; what is entered and answered is read as it was meant."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -169,7 +172,7 @@ class TestExport:
         messages = [
             Message("user", ({"type": "text", "text": "kill a store"},)),
             Message("assistant", (
-                {"type": "thinking", "thinking": "hidden", "signature": "s"},
+                {"type": "thinking", "thinking": "A note\nof mine.", "signature": "s"},
                 {"type": "text", "text": "I do."},
                 {"type": "tool_use", "id": "1", "name": "store_kill", "input": {"node": "etcd-2"}},
             )),
@@ -181,6 +184,7 @@ class TestExport:
         order = [
             "# operator, session s1",
             "## kill a store",
+            "*A note of mine.*",
             "I do.",
             '`store_kill {"node": "etcd-2"}`',
             "[E1]",
@@ -263,6 +267,9 @@ class TestStatusLine:
     def test_who_answers_stays_longest(self) -> None:
         assert status_words(self.STATUS, 25) == " claude-opus-5-5 · ask"
 
+    def test_an_open_fault_is_said_first(self) -> None:
+        assert status_words(replace(self.STATUS, open_faults=2), 25) == " 2 faults open: /restore"
+
     def test_what_is_not_known_is_not_said(self) -> None:
         status = Status("playbook", None, Mode.READ_ONLY)
 
@@ -281,3 +288,16 @@ def test_any_result_becomes_a_notice_and_tables() -> None:
     assert isinstance(table, Table)
     assert table.columns == ("name", "up", "lag")
     assert table.rows == (("etcd-1", "yes", ""), ("etcd-2", "", "3"))
+
+
+def test_what_peers_say_and_when_something_was_is_told_in_few_words() -> None:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    peers = {"etcd-2": True, "etcd-3": True}
+    (table,) = tables(
+        {"nodes": [{"peers": peers, "at": now, "n": 0}, {"peers": {**peers, "etcd-3": False}}]}, ["n"]
+    )
+
+    assert isinstance(table, Table)
+    assert table.columns == ("peers", "at")
+    assert [row[0] for row in table.rows] == ["all", "not etcd-3"]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d|\d\d \w{3} \d\d:\d\d", table.rows[0][1])

@@ -198,6 +198,40 @@ class TestInPlace:
 
         assert screen.text == ["First block.", "", "● etcd-1 is gone · incident I1", "", "Second block."]
 
+    def test_a_table_without_room_is_read_from_above_to_below(self) -> None:
+        event = Table("nodes", ("", ""), (("etcd-1", "healthy"),) * 2)
+        wide = Table(
+            "nodes", ("name", "role", "words"), (("etcd-1", "leader", "unreachable-by-anybody"),) * 2
+        )
+        roomy, narrow = Screen(60, 10), Screen(30, 12)
+        drawn(roomy, wide)
+        drawn(narrow, wide)
+
+        assert roomy.text[1].split() == ["name", "role", "words"]
+        assert [line.split() for line in narrow.text if line] == [
+            ["nodes"],
+            *[["name", "etcd-1"], ["role", "leader"], ["words", "unreachable-by-anybody"]] * 2,
+        ]
+        drawn(pairs := Screen(40, 8), event)
+        assert pairs.text == ["nodes", "etcd-1  healthy", "etcd-1  healthy"]
+
+    def test_what_a_call_did_is_told_once(self) -> None:
+        screen = Screen()
+        started, ended = (
+            CallStarted("a", "load_start", {}),
+            CallEnded("a", "load_start", True, "E1", 2.0, "300/s"),
+        )
+        drawn(screen, started, Progress("The baseline is measured", done=True), ended)
+
+        assert screen.text == ["✓ load_start · 300/s · 2.00 s · E1"]
+
+    def test_when_it_was_known_is_left_out_where_nobody_knows(self) -> None:
+        screen = Screen()
+        seen = SignalSeen("process", "exit", "etcd-2", "exited with 137", "E7")
+        drawn(screen, Detected("etcd-2 is gone", ("etcd-2",), "I3", None, (seen,)))
+
+        assert screen.text[1].split() == ["who", "knew", "what", "node", "in", "its", "own", "words"]
+
     def test_a_void_text_is_taken_back(self) -> None:
         screen = Screen()
         drawn(screen, Text("Half a sen"), TextVoid("The stream was cut."), Text("Whole.", done=True))
