@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from subjects.base import Direction, LinkRule, Scope
 from subjects.runtimes.layout import Link
+from subjects.runtimes.network.dialers import GONE
 from subjects.runtimes.network.pipe import PLAIN, Pipe, Shaping
 
 
@@ -17,7 +18,7 @@ class Connection:
         self.held = False
         """Asked for during a cut: never passed on, reset when the cut ends."""
         self.source: str | None = None
-        """The node that dialled; None for clients, and until somebody asked."""
+        """The node that dialled; None for clients, and until somebody asked. GONE may be any of them."""
         self._open_ends = 1
 
     def join(self, on_closed: Callable[[], None]) -> None:
@@ -69,7 +70,8 @@ class Connection:
             return False
         if rule.node == self.link.node:
             into_rule_node = inward
-        elif self.link.scope is Scope.PEERS and rule.node == self.source:
+        elif self.link.scope is Scope.PEERS and self.source in (rule.node, GONE):
+            # What somebody said and did not wait for must not slip through a cut: its node may be the one.
             into_rule_node = not inward
         else:
             return False

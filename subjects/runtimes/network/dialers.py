@@ -13,25 +13,32 @@ from pathlib import Path
 from subjects.runtimes.network import sockdiag
 from subjects.runtimes.network.sockdiag import Address, Ends
 
+GONE = ""
+"""In the place of a node: whoever dialled has closed its end already, so that nobody can say who it was."""
+
 
 def who_dials(folder: Path, names: Sequence[str], connections: Sequence[Ends]) -> dict[Ends, str]:
-    """Return the nodes that dialled these connections (theirs, ours); those of others are left out."""
+    """Return the nodes that dialled these connections (theirs, ours); those of others are left out.
+
+    GONE for an end that is closed (on Linux; elsewhere it counts as somebody else's).
+    """
     if sys.platform != "linux":
         return _by_psutil(folder, names, connections)
     with contextlib.suppress(OSError):
-        return _by_inode(folder, names, dict(sockdiag.inodes(connections)))
+        return _by_inode(folder, names, connections)
     return _by_psutil(folder, names, connections)
 
 
-def _by_inode(folder: Path, names: Sequence[str], wanted: dict[str, Ends]) -> dict[Ends, str]:
-    if not wanted:
-        return {}
-    return {
+def _by_inode(folder: Path, names: Sequence[str], connections: Sequence[Ends]) -> dict[Ends, str]:
+    wanted = {inode: ends for inode, ends in sockdiag.inodes(connections) if inode != sockdiag.NO_INODE}
+    closed = set(connections).difference(wanted.values())
+    owned = {
         wanted[inode]: name
-        for name, pid in _processes(folder, names)
+        for name, pid in (_processes(folder, names) if wanted else ())
         for inode in _sockets(pid)
         if inode in wanted
     }
+    return owned | dict.fromkeys(closed, GONE)
 
 
 def _by_psutil(folder: Path, names: Sequence[str], connections: Sequence[Ends]) -> dict[Ends, str]:

@@ -25,6 +25,9 @@ _INODE_AT = _HEADER.size + 68
 """`idiag_inode` is the last field of struct inet_diag_msg."""
 _ANSWER_S = 0.5
 
+NO_INODE = "0"
+"""Of a socket that no process holds any more."""
+
 
 def inodes(connections: Sequence[Ends]) -> Iterator[tuple[str, Ends]]:
     """Yield (inode, ends) of those sockets that exist. OSError where the kernel does not answer."""
