@@ -68,7 +68,10 @@ async def watch(
     for_s: float | None = None,
     webhook: str | None = None,
 ) -> dict[str, Any]:
-    """Watch until `for_s` is over, or for ever: then Ctrl-C is the way to end it, with a summary too."""
+    """Watch until `for_s` is over, or for ever.
+
+    An interrupt ends it with a summary, too, which says so: it is no success, as of any other command.
+    """
     hook = _webhook(webhook, view)
     ledger = Ledger(keep=EVIDENCE)
     examiner = Examiner(cluster, incidents, ledger, view)
@@ -77,6 +80,7 @@ async def watch(
     monitor = Monitor(cluster, ledger, incidents, tally.take, look_s=look_s)
     examining = asyncio.ensure_future(examiner.run(monitor))
     began = time.monotonic()
+    interrupted = False
     try:
         await monitor.start()
         view.show(Notice(f"Watching {cluster.label}: {', '.join(cluster.subject.nodes)}."))
@@ -86,16 +90,17 @@ async def watch(
         pass
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if for_s is not None or task is None:
+        if task is None:
             raise
         task.uncancel()
+        interrupted = True
     finally:
         examining.cancel()
         await asyncio.wait([examining])
         await monitor.stop()
         if hook is not None:
             await hook.aclose()
-    return tally.result(monitor, time.monotonic() - began)
+    return tally.result(monitor, time.monotonic() - began, interrupted=interrupted)
 
 
 class Tally:
@@ -130,7 +135,7 @@ class Tally:
             case _:
                 pass
 
-    def result(self, monitor: Monitor, seconds: float) -> dict[str, Any]:
+    def result(self, monitor: Monitor, seconds: float, *, interrupted: bool) -> dict[str, Any]:
         """Return the summary, and tell it in a sentence."""
         picture = monitor.picture
         self._view.show(
@@ -141,7 +146,8 @@ class Tally:
         )
         hook = self._hook
         return {
-            "ok": True,
+            "ok": not interrupted,
+            "interrupted": interrupted,
             "command": "watch",
             "cluster": self._cluster.label,
             "seconds": round(seconds, 3),

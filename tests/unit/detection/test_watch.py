@@ -128,15 +128,20 @@ class TestWatching:
         assert store.get(result["incidents"][0]).nodes == ("n2",)
         assert (hook.got[0]["type"], hook.got[0]["nodes"]) == ("detection", ["n2"])
 
-    async def test_ctrl_c_ends_an_endless_watch_with_its_summary(
-        self, scripted: tuple[Cluster, ScriptedSubject, ScriptedRuntime], store: IncidentStore
+    @pytest.mark.parametrize("for_s", [None, 60.0])
+    async def test_an_interrupt_ends_it_with_its_summary_and_is_no_success(
+        self,
+        scripted: tuple[Cluster, ScriptedSubject, ScriptedRuntime],
+        store: IncidentStore,
+        for_s: float | None,
     ) -> None:
         view = Told()
-        watching = asyncio.create_task(watch(scripted[0], store, view))
+        watching = asyncio.create_task(watch(scripted[0], store, view, for_s=for_s))
         await until(lambda: any(isinstance(event, Notice) for event in view.events))
         watching.cancel()
+        result = await watching
 
-        assert (await watching)["ok"]
+        assert (result["ok"], result["interrupted"], result["detections"]) == (False, True, 0)
 
     @pytest.mark.parametrize("manner", [None, Manner.SILENT, Manner.GARBAGE, Manner.ENDLESS])
     async def test_a_dead_webhook_never_delays_detection(
