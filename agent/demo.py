@@ -38,6 +38,8 @@ TITLES = (
     "Diagnosis, from evidence alone",
     "Heal, and verify",
 )
+NOT_DETECTED = "Not detected"
+RIGHTLY_SILENT = "No alarm, and none was due"
 _STAGE_OF = {
     "cluster_status": 1,
     "cluster_start": 1,
@@ -189,18 +191,18 @@ class Demo:
     def _detected(self, data: Mapping[str, Any]) -> None:
         self.facts.take_detection(self.session.bench.monitor, data)
         found = self.facts.detection is not None
+        due = self.facts.injection is None or self.facts.injection.alarms
+        title = TITLES[4] if found else NOT_DETECTED if due else RIGHTLY_SILENT
         self._end(4, ok=True)
-        self._announce(5, TITLES[4])
+        self._announce(5, title)
         if (told := self.facts.told_detection()) is not None:
             self.session.bench.emit(told)
-        if not found and self.wish.fault != "none":
-            self.session.bench.emit(
-                Notice(
-                    f"Nothing was detected within {self.wish.timeout_s:g} s; the demo goes on.",
-                    level="warning",
-                )
-            )
-        self._end(5, ok=found or self.wish.fault == "none")
+        if found and not due:
+            self.session.bench.emit(Notice("That is a false alarm: nothing was to be detected.", "warning"))
+        if due and not found:
+            text = f"Nothing was detected within {self.wish.timeout_s:g} s; the demo goes on."
+            self.session.bench.emit(Notice(text, level="warning"))
+        self._end(5, ok=found is due, text=title)
 
     def _foreign(self, call: ToolCall) -> Verdict:
         return Verdict(allowed=False, reason=f"{call.name} is no part of the demo; ask for it afterwards")
@@ -221,10 +223,12 @@ class Demo:
         self._began[n] = time.monotonic()
         self.session.bench.emit(Stage(n, len(STAGES), STAGES[n - 1], text))
 
-    def _end(self, n: int, *, ok: bool) -> None:
+    def _end(self, n: int, *, ok: bool, text: str | None = None) -> None:
         seconds = time.monotonic() - self._began.get(n, time.monotonic())
         self.facts.stages[n] = {"n": n, "name": STAGES[n - 1], "ok": ok, "seconds": round(seconds, 3)}
-        self.session.bench.emit(Stage(n, len(STAGES), STAGES[n - 1], TITLES[n - 1], ok, round(seconds, 3)))
+        self.session.bench.emit(
+            Stage(n, len(STAGES), STAGES[n - 1], text or TITLES[n - 1], ok, round(seconds, 3))
+        )
 
     def _skip_to(self, n: int) -> None:
         self._stage = max(self._stage, n)

@@ -23,6 +23,13 @@ The detection's own time is not moved by it."""
 OLD_S = 10.0
 """A detection that nobody asked for in that time, and whose incident is over, is not what is waited for."""
 
+QUIET_S = 5.0
+"""How long is watched that no alarm comes where none is due: what is planned is covered for 3 s after it, so
+that a false alarm would come in that time."""
+
+JUST_NOW_S = 60.0
+"""An injection of longer ago says nothing of what is waited for now."""
+
 
 class WaitParams(Params):
     """How long to wait."""
@@ -38,30 +45,47 @@ async def wait_for_detection(params: WaitParams, bench: Workbench) -> Result:
     if monitor is None:
         raise ToolError("Nothing is being watched.", "Start a cluster with cluster_start.")
     began = time.monotonic()
-    detection = await _wait(monitor, params.timeout_s, bench)
+    due = _alarm_is_due(bench)
+    bound_s = params.timeout_s if due else min(params.timeout_s, QUIET_S)
+    detection = await _wait(monitor, bound_s, bench, "detection" if due else "an alarm that is not due")
     waited_s = time.monotonic() - began
     if detection is None:
-        text = f"No detection within {params.timeout_s:g} s"
-        bench.emit(Progress(text, waited_s, params.timeout_s, done=True))
+        text = f"No detection within {bound_s:g} s{'' if due else ', and none was due'}"
+        bench.emit(Progress(text, waited_s, bound_s, done=True))
         return Result(
             summary=text,
             data={
                 "detected": False,
+                "alarm_due": due,
                 "waited_s": round(waited_s, 3),
                 "broken_invariants": list(monitor.broken),
             },
-            next="Look with cluster_status; go on with the diagnosis from what it shows.",
+            next="Look with cluster_status; go on with the diagnosis from what it shows."
+            if due
+            else "That is as it should be: say so, and go on with the diagnosis.",
         )
-    bench.emit(Progress(f"Detected: {detection.text}", waited_s, params.timeout_s, done=True))
+    bench.emit(Progress(f"Detected: {detection.text}", waited_s, bound_s, done=True))
     await asyncio.sleep(GATHER_S)
     together = [made for made in monitor.detections if made.incident == detection.incident]
     together = [made for made in together if made.at >= detection.at]
     monitor.reported = max(made.at for made in together)
     await monitor.recorded()
-    return _result(monitor, detection, together, waited_s, _after_fault(bench, detection))
+    return _result(monitor, detection, together, waited_s, _after_fault(bench, detection), due=due)
 
 
-async def _wait(monitor: Monitor, timeout_s: float, bench: Workbench) -> Detection | None:
+def _alarm_is_due(bench: Workbench) -> bool:
+    """Tell whether silence would be a failure: not where what was done last is planned, or is nothing.
+
+    The monitor does not know: this only says how long its silence is worth waiting for.
+    """
+    made = bench.faults.injections
+    if not made or bench.faults.injections[-1].alarms:
+        return True
+    at = made[-1].record.injected_at
+    return at is None or time.monotonic() - at > JUST_NOW_S
+
+
+async def _wait(monitor: Monitor, timeout_s: float, bench: Workbench, what: str) -> Detection | None:
     """Wait in short steps, telling how far it is."""
     began = time.monotonic()
     after = _cursor(monitor)
@@ -73,7 +97,7 @@ async def _wait(monitor: Monitor, timeout_s: float, bench: Workbench) -> Detecti
         detection = await monitor.wait(after, min(TICK_S, left_s))
         if detection is not None:
             return detection
-        bench.emit(Progress("Waiting for detection", time.monotonic() - began, timeout_s))
+        bench.emit(Progress(f"Waiting for {what}", time.monotonic() - began, timeout_s))
 
 
 def _cursor(monitor: Monitor) -> float:
@@ -107,6 +131,8 @@ def _result(
     together: list[Detection],
     waited_s: float,
     after_fault: dict[str, float],
+    *,
+    due: bool,
 ) -> Result:
     nodes = list(dict.fromkeys(node for made in together for node in made.nodes))
     began = min(signal.at for signal in first.signals)
@@ -115,6 +141,7 @@ def _result(
     return Result(
         {
             "detected": True,
+            "alarm_due": due,
             "text": "; ".join(dict.fromkeys(made.text for made in together)),
             "nodes": nodes,
             **after_fault,

@@ -43,6 +43,12 @@ class Injection:
     """What something other than the injector saw; None when the effect was not seen in time."""
     before: Picture
 
+    @property
+    def alarms(self) -> bool:
+        """Whether a right detector tells of it: it does not of what is planned, nor of nothing at all."""
+        fault = catalogue.find(self.record.kind)
+        return not fault.planned and fault.effect != "nothing"
+
 
 class FaultService:
     """The faults of one session."""

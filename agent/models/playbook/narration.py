@@ -65,6 +65,9 @@ def fault(seen: Seen) -> str:
 def detection(seen: Seen) -> str:
     """Say what the monitor made of it, and from which signals."""
     data = seen.data
+    if not data.get("detected") and data.get("alarm_due") is False:
+        right = "as it should be: what was done is no failure"
+        return f"Nothing was detected{words.cite(seen.evidence)}, {right}."
     if not data.get("detected"):
         return f"Nothing was detected within the time allowed{words.cite(seen.evidence)}; I go on without."
     what = data.get("text") or words.listed(data.get("nodes") or ()) or "a failure"

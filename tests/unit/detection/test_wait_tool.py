@@ -26,6 +26,13 @@ def bench(watched: Watched, **more: Any) -> Workbench:
     return cast(Workbench, SimpleNamespace(**parts))
 
 
+def injected(at: float, *, alarms: bool) -> SimpleNamespace:
+    """Faults of which one was injected by this session."""
+    return SimpleNamespace(
+        injections=[SimpleNamespace(alarms=alarms, record=SimpleNamespace(injected_at=at))]
+    )
+
+
 async def call(watched: Watched, timeout_s: float = 5.0) -> Result:
     return await wait_for_detection(WaitParams(timeout_s=timeout_s), bench(watched))
 
@@ -44,7 +51,7 @@ async def test_what_was_detected_before_the_call_is_returned_at_once(watched: Wa
 
 async def test_a_detection_tells_how_long_after_this_sessions_fault_it_came(watched: Watched) -> None:
     injected_at = time.monotonic()
-    faults = SimpleNamespace(injections=[SimpleNamespace(record=SimpleNamespace(injected_at=injected_at))])
+    faults = injected(injected_at, alarms=True)
     watched.runtime.happens("n2", "exit", 137)
     result = await wait_for_detection(WaitParams(timeout_s=5.0), bench(watched, faults=faults))
 
@@ -68,6 +75,32 @@ async def test_a_wait_in_vain_counts_down_and_ends(watched: Watched) -> None:
     assert [event.text for event in told[:2]] == ["Waiting for detection"] * 2
     assert all(event.of_s == 0.6 for event in told)
     assert [event.done for event in told].count(True) == 1
+
+
+async def test_where_no_alarm_is_due_the_wait_is_short_and_silence_is_right(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tools.detection.tools.QUIET_S", 0.3)
+    faults = injected(time.monotonic(), alarms=False)
+    result = await wait_for_detection(WaitParams(timeout_s=60), bench(watched, faults=faults))
+
+    assert (result.data["detected"], result.data["alarm_due"]) == (False, False)
+    assert "none was due" in result.summary
+
+
+async def test_an_alarm_that_is_not_due_is_returned_as_such(watched: Watched) -> None:
+    faults = injected(time.monotonic(), alarms=False)
+    watched.runtime.happens("n2", "exit", 137)
+    result = await wait_for_detection(WaitParams(timeout_s=60), bench(watched, faults=faults))
+
+    assert (result.data["detected"], result.data["alarm_due"]) == (True, False)
+
+
+async def test_what_was_planned_long_ago_does_not_shorten_the_wait(watched: Watched) -> None:
+    faults = injected(time.monotonic() - 3600, alarms=False)
+    result = await wait_for_detection(WaitParams(timeout_s=0.3), bench(watched, faults=faults))
+
+    assert result.data["alarm_due"] is True
 
 
 async def test_the_incident_is_written_down_when_the_tool_returns(watched: Watched) -> None:
