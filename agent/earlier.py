@@ -25,6 +25,8 @@ class Earlier:
     """Under the ids that it had; texts as far as they were sent to the model."""
     cluster: Mapping[str, Any]
     """The last picture of the cluster that it saw; empty if it saw none."""
+    asked: str
+    """What the person asked last."""
     ended: float
     """Wall time of its last entry."""
 
@@ -38,6 +40,10 @@ def earlier(path: Path) -> Earlier:
         rebuild(entry.data for entry in entries).messages,
         tuple(_evidence(header, entries)),
         _last_picture(entries),
+        next(
+            (e.data["text"] for e in reversed(entries) if e.type == "user" and e.data.get("by") == "person"),
+            "",
+        ),
         header.made + (entries[-1].t if entries else 0.0),
     )
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from agent.earlier import Earlier, earlier
 from agent.errors import AgentError, BadTranscript
 from agent.export import as_markdown
+from agent.remarks import remark
 from agent.transcript import read, read_header
+from agent.view.words import one_line
 from tools.events import Table
 
 if TYPE_CHECKING:
@@ -71,8 +73,9 @@ async def resume(session: "Session", session_id: str) -> str:
     session.conversation.history.replace(found.messages)
     now = await _present(session)
     told = since(found, now, time.time())
-    session.conversation.note(told)
-    return f"Session {found.header.id}, {len(found.messages)} messages. {told}"
+    session.conversation.note(f"{told} {remark('resumed')}")
+    asked = f" You last asked: “{one_line(found.asked, 80)}”." if found.asked else ""
+    return f"Session {found.header.id}, {len(found.messages)} messages.{asked} {told}"
 
 
 def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
@@ -83,7 +86,6 @@ def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
     else:
         parts.append(f"When it last looked, {_state(found.cluster, 'was')}; now {_state(now, 'is')}.")
         parts.append(_changed(found.cluster, now))
-    parts.append("Evidence from before shows what was then: look at cluster_status before you act.")
     return " ".join(part for part in parts if part)
 
 
