@@ -22,7 +22,7 @@ from subjects.errors import Unreachable
 from subjects.tikv import store as store_port
 from subjects.tikv.judge import INVARIANTS, judge, serves
 from subjects.tikv.members import Member, discovered
-from subjects.tikv.pd import ITSELF, Group, PdClient, Store
+from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
 from subjects.tikv.trap import LeaderTrap
 from subjects.tikv.views import pd_view, store_view
@@ -172,6 +172,8 @@ class TikvSubject:
             if isinstance(answer, BaseException) and not isinstance(answer, Unreachable):
                 raise answer
         trouble = next((str(answer) for answer in (group, stores) if isinstance(answer, Unreachable)), "")
+        if isinstance(stores, NotBootstrapped):
+            stores = ()
         if self._replicas is None and not trouble:
             self._replicas = await self._pd.replicas(PD_TIMEOUT_S)
         return (
