@@ -216,6 +216,9 @@ async def incidents(at: Desk) -> None:
 async def cost(at: Desk) -> None:
     """Show what the session has used: context, tokens, money."""
     now = at.talk.status()
+    if now.driver == "playbook":
+        at.view.show(Notice("A fixed script answers: no model, no tokens, no cost."))
+        return
     window = (
         f"{now.context_tokens:,} of {now.context_limit:,}" if now.context_limit else f"{now.context_tokens:,}"
     )

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.events import Finished
@@ -64,6 +64,7 @@ class Session:
     door: Door
     dispatcher: Dispatcher
     _warming: asyncio.Task[None] | None = None
+    _waiting: list[str] = field(default_factory=list)
 
     @property
     def id(self) -> str:
@@ -114,12 +115,16 @@ class Session:
         self.conversation.interrupt()
 
     def interject(self, text: str) -> None:
-        """Let the model read `text` at the next safe point."""
-        self.conversation.interject(text)
+        """Let the model read `text` at the next safe point; the script does one thing after the other."""
+        if self.conversation.model.driver == "playbook":
+            self._waiting.append(text)
+        else:
+            self.conversation.interject(text)
 
     def unread(self) -> Sequence[str]:
         """Take back what came after the turn's last request: it begins the next turn."""
-        return self.conversation.unread()
+        waiting, self._waiting = self._waiting, []
+        return *waiting, *self.conversation.unread()
 
     def status(self) -> Status:
         """What the status line shows."""
@@ -227,10 +232,10 @@ class Session:
         if cluster is None:
             return
         if bench.started_here and not self.setup.keep:
-            await lifecycle.stop(bench)
-            told.append(
-                f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
-            )
+            if await lifecycle.stop(bench):
+                told.append(
+                    f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
+                )
             return
         await lifecycle.release(bench)
         picture = await cluster.subject.observe()

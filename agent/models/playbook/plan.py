@@ -11,7 +11,7 @@ from agent.models.playbook.narration import tell
 from agent.models.playbook.record import Record
 from agent.models.playbook.settings import given, settings
 from agent.models.playbook.step import Step
-from agent.models.playbook.words import joined, sentence
+from agent.models.playbook.words import joined
 
 HELP = """I understand:
 
@@ -35,10 +35,9 @@ def plan(record: Record) -> Step:
     """Return the next step for the latest request."""
     intents = understand(record.request)
     if not intents:
-        return _with_interjections(Step(UNKNOWN), record)
+        return Step(UNKNOWN)
     task = _TASKS.get(intents[0])
-    step = task(record) if task else _answer(intents, Facts(record))
-    return _with_interjections(step, record) if step.tool is None else step
+    return task(record) if task else _answer(intents, Facts(record))
 
 
 def _answer(intents: tuple[Intent, ...], facts: Facts) -> Step:
@@ -50,19 +49,6 @@ def _answer(intents: tuple[Intent, ...], facts: Facts) -> Step:
                 return answer
             answer = answer.say
         told.append(answer)
-    return Step("\n\n".join(told))
-
-
-def _with_interjections(step: Step, record: Record) -> Step:
-    """Answer at the end what the person typed meanwhile, as far as the record does."""
-    told = [step.say]
-    for text in record.interjected:
-        answers = [ANSWERS[intent](Facts(record)) for intent in understand(text) if intent in ANSWERS]
-        words = [answer for answer in answers if isinstance(answer, str)]
-        told.append(
-            f"You said meanwhile: {sentence(text)} "
-            + (" ".join(words) or "Ask again now: I do one thing at a time.")
-        )
     return Step("\n\n".join(told))
 
 

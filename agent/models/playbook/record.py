@@ -13,9 +13,6 @@ from agent.models.base import Block, Message
 from agent.remarks import remark
 
 _EVIDENCE = re.compile(r"^\[([A-Z]+\d+)\] ")
-_INTERJECTED = remark("meanwhile", text="")
-"""How agent.turn tells the model what was typed meanwhile."""
-
 _BEFORE, _AFTER = remark("refused", reason="\0").split("\0")
 """What stands around the reason in the result of a call that was refused."""
 
@@ -60,8 +57,6 @@ class Record:
     """The results since then, in order."""
     seen: tuple[Seen, ...]
     """All results of the session."""
-    interjected: tuple[str, ...] = ()
-    """What the person typed while this request was worked on."""
     first: bool = True
     """Whether this will be the session's first reply."""
     calls: int = 0
@@ -84,7 +79,6 @@ class _Reading:
     request: str = ""
     since: list[Seen] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
-    interjected: list[str] = field(default_factory=list)
     calls: dict[str, Block] = field(default_factory=dict)
     replies: int = 0
 
@@ -99,15 +93,12 @@ def read(messages: Sequence[Message]) -> Record:
                 reading.calls.update(
                     {block["id"]: block for block in message.content if block.get("type") == "tool_use"}
                 )
-            case "system":
-                reading.interjected.extend(_interjections(message.content))
             case "user":
                 _read_user(reading, message.content)
     return Record(
         reading.request,
         tuple(reading.since),
         tuple(reading.seen),
-        tuple(reading.interjected),
         first=reading.replies == 0,
         calls=len(reading.calls),
     )
@@ -120,17 +111,9 @@ def _read_user(reading: _Reading, content: Iterable[Block]) -> None:
         seen = _seen(block, reading.calls.get(block.get("tool_use_id", "")))
         reading.seen.append(seen)
         reading.since.append(seen)
-    if results:
-        reading.interjected.extend(texts)
-    elif texts:
+    if texts and not results:
         reading.request = texts[-1]  # before it may stand a remark of the host's
         reading.since.clear()
-        reading.interjected.clear()
-
-
-def _interjections(content: Iterable[Block]) -> list[str]:
-    parts = "\n\n".join(block.get("text", "") for block in content).split("\n\n")
-    return [part.removeprefix(_INTERJECTED).strip() for part in parts if part.startswith(_INTERJECTED)]
 
 
 def _seen(block: Block, call: Block | None) -> Seen:

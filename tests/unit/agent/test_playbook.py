@@ -99,7 +99,7 @@ class Talk:
         self.said: list[str] = []
         self.ledger = Ledger()
 
-    async def ask(self, text: str, interjected: str = "") -> str:
+    async def ask(self, text: str) -> str:
         self.messages.append(Message("user", ({"type": "text", "text": text},)))
         for _ in range(20):
             reply = await self._reply()
@@ -107,8 +107,7 @@ class Talk:
             self.messages.append(Message("assistant", reply.content))
             if reply.stop_reason == "end_turn":
                 return reply.text
-            self._run(reply, interjected)
-            interjected = ""
+            self._run(reply)
         raise AssertionError("the playbook does not come to an end")
 
     async def _reply(self) -> Reply:
@@ -116,7 +115,7 @@ class Talk:
         assert isinstance(events[-1], Reply)
         return events[-1]
 
-    def _run(self, reply: Reply, interjected: str) -> None:
+    def _run(self, reply: Reply) -> None:
         assert len({call.id for call in reply.calls}) == len(reply.calls)
         blocks = []
         for call in reply.calls:
@@ -125,9 +124,6 @@ class Talk:
             block = {"type": "tool_result", "tool_use_id": call.id, "content": text}
             blocks.append(block if ok else {**block, "is_error": True})
         self.messages.append(Message("user", tuple(blocks)))
-        if interjected:
-            said = {"type": "text", "text": f"The person says, while you work: {interjected}"}
-            self.messages.append(Message("system", (said,)))
 
     def _result(self, name: str) -> tuple[bool, str]:
         result = self.results.get(name, {})
@@ -333,11 +329,11 @@ async def test_without_a_record_nothing_is_imagined(question: str) -> None:
 
 async def test_an_earlier_incident_is_found_in_the_record_of_incidents() -> None:
     class Earlier(Talk):
-        def _run(self, reply: Reply, interjected: str) -> None:
+        def _run(self, reply: Reply) -> None:
             listing = {"incidents": [{"id": "I1"}]}
             whole = RESULTS["incident_list"]
             self.results["incident_list"] = whole if "incident" in reply.calls[0].arguments else listing
-            super()._run(reply, interjected)
+            super()._run(reply)
 
     talk = Earlier()
 
@@ -345,16 +341,6 @@ async def test_an_earlier_incident_is_found_in_the_record_of_incidents() -> None
 
     assert talk.calls == [("incident_list", {"limit": 1}), ("incident_list", {"incident": "I1"})]
     assert "killed by signal 9" in answer
-
-
-async def test_what_is_typed_meanwhile_does_not_stop_the_demo_and_is_answered_at_its_end() -> None:
-    talk = Talk()
-
-    end = await talk.ask("run the chaos demo", interjected="why did it fail?")
-
-    assert talk.tools[-1] == "store_restart"
-    assert "You said meanwhile: why did it fail?" in end
-    assert "killed by signal 9" in end.split("You said meanwhile")[1]
 
 
 async def test_what_it_does_not_understand_it_says_so() -> None:

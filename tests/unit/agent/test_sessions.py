@@ -172,6 +172,14 @@ async def test_the_model_is_told_with_its_next_request_what_has_changed(
     assert "etcd × process was healthy; now no cluster is running" in systems[0].content[0]["text"]
 
 
+async def test_the_script_answers_what_was_typed_meanwhile_as_the_next_request(session: Session) -> None:
+    session.interject("was anything lost?")
+    await session.ask("help")
+
+    assert session.unread() == ("was anything lost?",)
+    assert session.unread() == ()
+
+
 async def test_a_session_that_was_talked_in_keeps_its_own_file_when_another_is_resumed(
     state: Path, session: Session
 ) -> None:
