@@ -170,7 +170,7 @@ def prediction_held(facts: Facts) -> bool | None:
         leader_changed=facts.leader_changed,
         longest_stall_s=facts.longest_stall_s,
     )
-    return guard.held(facts.injection.prediction, outcome, facts.injection.record.cluster.split("-")[0])
+    return guard.held(facts.injection.prediction, outcome)
 
 
 def _quorum_held(facts: Facts) -> bool:

@@ -19,7 +19,7 @@ from tools.incidents.store import IncidentStore
 
 if TYPE_CHECKING:
     from agent.webhook import Webhook
-    from subjects.etcd.client import Access
+    from subjects.access import Access
 
 TERMINAL_LOOK_S = 1.0
 """Between two looks where a person watches a table."""

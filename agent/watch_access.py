@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from subjects.etcd.client import Access
+from subjects.access import Access
 
 
 def access_from(

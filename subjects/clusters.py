@@ -1,28 +1,37 @@
-"""Opening a cluster: which subject on which runtime, found again or made new."""
+"""Opening a cluster: which database on which runtime, found again or made new.
 
-from collections.abc import AsyncIterator, Sequence
+What a database offers is modules in its folder: `process` where its nodes can be local processes,
+`compose` where they can be containers, `attach` for a cluster that somebody else runs.
+"""
+
+import importlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from subjects.base import Cluster, Scope
-from subjects.errors import BadSetup
+from subjects import databases
+from subjects.base import Cluster
+from subjects.errors import BadSetup, Unsupported
 from subjects.state import StateFolder
 
 if TYPE_CHECKING:
-    from subjects.etcd.client import Access
+    from subjects.access import Access
 
-SUBJECTS = ("etcd", "tikv")
-RUNTIMES = ("process", "docker")
+RUNTIMES: Mapping[str, str] = {"process": "cluster.json", "docker": "docker.json"}
+"""Each runtime, and the file that it leaves in the folder of a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Which cluster it will be, and why: `auto` is decided before anything is started."""
 
-    subject: Literal["etcd", "tikv"]
-    runtime: Literal["process", "docker"]
+    subject: str
+    """One of `subjects.databases()`."""
+    runtime: str
+    """One of RUNTIMES."""
     reason: str
 
     @property
@@ -44,29 +53,33 @@ async def decide(subject: str, runtime: str) -> Decision:
         return Decision("etcd", "process", f"etcd on local processes: {why}")
     chosen = "etcd" if subject == "auto" else subject
     where = runtime if runtime != "auto" else ("docker" if chosen == "tikv" else "process")
-    return Decision(chosen, where, f"{chosen} on {where}, as asked")  # type: ignore[arg-type]
+    return Decision(chosen, where, f"{chosen} on {where}, as asked")
 
 
 async def open_cluster(state: StateFolder, decision: Decision, compose_file: Path | None = None) -> Cluster:
-    """Return the cluster, found in the state folder or laid out new. Nothing is started."""
+    """Return the cluster, found in the state folder or laid out new. Nothing is started.
+
+    Unsupported when the database cannot be had on that runtime, BadSetup for a wrong Compose file, NotReady
+    when what it takes is not here.
+    """
     if decision.runtime == "docker":
         from subjects.runtimes.docker import open_docker
 
-        return await open_docker(decision.subject, state, compose_file)
+        plan = _offered(decision.subject, "compose", "run on docker")
+        return await open_docker(decision.subject, plan, state, compose_file)
     if compose_file is not None:
         raise BadSetup("--compose-file goes with --runtime docker.")
-    folder = state.clusters / decision.id
-    return await _process_cluster(decision.subject, folder)
+    return await _open_process(decision.subject, state.clusters / decision.id)
 
 
 async def open_by_id(state: StateFolder, cluster_id: str) -> Cluster | None:
     """Return the cluster of the state folder with that id; None when it is not there any more."""
     subject, _, runtime = cluster_id.partition("-")
-    if subject not in SUBJECTS or runtime not in RUNTIMES:
+    if subject not in databases() or runtime not in RUNTIMES:
         return None
     if runtime == "process" and not (state.clusters / cluster_id / "cluster.json").exists():
         return None
-    return await open_cluster(state, Decision(subject, runtime, ""))  # type: ignore[arg-type]
+    return await open_cluster(state, Decision(subject, runtime, ""))
 
 
 @asynccontextmanager
@@ -85,52 +98,39 @@ async def find_cluster(state: StateFolder, subject: str = "auto", runtime: str =
 
     Only one of that subject and runtime, where they were asked for.
     """
-    files = {"process": "cluster.json", "docker": "docker.json"}
-    for name in SUBJECTS if subject == "auto" else (subject,):
+    for name in databases() if subject == "auto" else (subject,):
         for where in RUNTIMES if runtime == "auto" else (runtime,):
-            if (state.clusters / f"{name}-{where}" / files[where]).exists():
-                return await open_cluster(state, Decision(name, where, "found"))  # type: ignore[arg-type]
+            if (state.clusters / f"{name}-{where}" / RUNTIMES[where]).exists():
+                return await open_cluster(state, Decision(name, where, "found"))
     return None
 
 
 async def attach(subject: str, endpoints: Sequence[str], access: "Access | None" = None) -> Cluster:
     """Return a cluster that somebody else runs, read-only. Unreachable when no endpoint answers."""
-    if subject == "tikv":
-        from subjects.tikv.attach import attach as attach_tikv
+    from subjects.access import Access
 
-        return await attach_tikv(endpoints)
-    from subjects.etcd.attach import attach as attach_etcd
+    cluster: Cluster = await _offered(subject, "attach", "be watched by its endpoints").attach(
+        endpoints, access or Access()
+    )
+    return cluster
 
-    return await attach_etcd(endpoints, access)
 
-
-async def _process_cluster(subject: str, folder: Path) -> Cluster:
+async def _open_process(subject: str, folder: Path) -> Cluster:
     from subjects.runtimes import layout
     from subjects.runtimes.process import ProcessRuntime
 
-    known = layout.load(folder)
-    if subject == "tikv":
-        from subjects.tikv.process import make_layout as tikv_layout
-        from subjects.tikv.process import make_subject as tikv_subject
-
-        cluster = known or await tikv_layout(folder)
-        runtime = ProcessRuntime(folder, cluster)
-        return Cluster(folder.name, tikv_subject(cluster, runtime), runtime)
-
-    from subjects.etcd.binary import find_binary
-    from subjects.etcd.client import EtcdClient
-    from subjects.etcd.layout import make_layout
-    from subjects.etcd.subject import Endpoint, EtcdSubject
-    from subjects.runtimes.ports import HOST
-
-    cluster = known or make_layout(folder, await find_binary())
+    plan = _offered(subject, "process", "run as local processes")
+    cluster = layout.load(folder) or await plan.make_layout(folder)
     runtime = ProcessRuntime(folder, cluster)
-    endpoints = {
-        node.name: Endpoint(
-            client=f"http://{HOST}:{cluster.link(node.name, Scope.CLIENTS).port}",
-            direct=f"http://{HOST}:{node.ports['client']}",
-            metrics=f"http://{HOST}:{node.ports['metrics']}",
-        )
-        for node in cluster.nodes
-    }
-    return Cluster(folder.name, EtcdSubject(endpoints, runtime, EtcdClient()), runtime)
+    return Cluster(folder.name, plan.make_subject(cluster, runtime), runtime)
+
+
+def _offered(subject: str, module: str, what: str) -> ModuleType:
+    """Return a module of a database's folder; Unsupported, which says `what` cannot be, when it has none."""
+    name = f"subjects.{subject}.{module}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise Unsupported(f"{subject} cannot {what} here: there is no {name}.") from error

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Choice:
     """Which cluster the person asked for; `auto` is decided when it is opened."""
 
-    subject: Literal["auto", "etcd", "tikv"] = "auto"
+    subject: str = "auto"
+    """`auto`, or one of `subjects.databases()`."""
     runtime: Literal["auto", "process", "docker"] = "auto"
     compose_file: Path | None = None
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
 
+from subjects import databases
+
 if TYPE_CHECKING:
     from agent.setup import Setup
     from agent.view.base import View
@@ -35,7 +37,7 @@ _EVERYWHERE = (
     ),
 )
 _PLACED = (
-    click.option("--subject", type=click.Choice(["auto", "etcd", "tikv"]), help="The database."),
+    click.option("--subject", type=click.Choice(["auto", *databases()]), help="The database."),
     click.option("--runtime", type=click.Choice(["auto", "process", "docker"]), help="Where its nodes run."),
     click.option("--compose-file", type=click.Path(path_type=Path), help="In place of the one that ships."),
 )

@@ -82,6 +82,11 @@ class Subject(Protocol):
         """What would tell a well-run installation of a dead store, and when."""
         ...
 
+    @property
+    def stall_s(self) -> float:
+        """How long reads and writes may stall when a leader is lost, until another one leads."""
+        ...
+
     def watch_address(self, node: str) -> tuple[str, int]:
         """Return host and port that answer health questions about `node`, for the monitor's own probes."""
         ...

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+from subjects.access import Access
 from subjects.base import Cluster, Picture
 from subjects.errors import Unreachable
-from subjects.etcd.client import Access, EtcdClient, Member
+from subjects.etcd.client import EtcdClient, Member
 from subjects.etcd.subject import Endpoint, EtcdSubject
 from subjects.runtimes.attach import AttachRuntime
 
@@ -41,9 +42,9 @@ class AttachedEtcd(EtcdSubject):
             return
 
 
-async def attach(endpoints: Sequence[str], access: Access | None = None) -> Cluster:
+async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
     """Return the cluster, read-only. Unreachable, naming each endpoint's fault, when none is an etcd."""
-    scheme = "https" if access is not None and (access.cacert or access.cert) else "http"
+    scheme = "https" if access.cacert or access.cert else "http"
     urls = [(each if "://" in each else f"{scheme}://{each}").rstrip("/") for each in endpoints]
     client = EtcdClient(access)
     answers = await asyncio.gather(*(_ask(client, url) for url in urls))

@@ -9,41 +9,17 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from subjects.access import Access
 from subjects.base import Connection, Health, Metric, Probe
-from subjects.errors import BadSetup, Unreachable
+from subjects.errors import Unreachable
 
 MAX_BODY = 4 << 20
 """No answer of etcd that we ask for is longer; one that is comes from something else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What a secured cluster asks of its clients."""
-
-    cacert: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
-    user: str | None = None
-    password: str | None = None
-
-    def ssl_context(self) -> ssl.SSLContext | bool:
-        """Return what httpx takes for `verify`; BadSetup names a file that can't be read."""
-        if self.cacert is None and self.cert is None:
-            return True
-        try:
-            context = ssl.create_default_context(cafile=str(self.cacert) if self.cacert else None)
-            if self.cert is not None:
-                context.load_cert_chain(str(self.cert), str(self.key) if self.key else None)
-        except (OSError, ssl.SSLError) as error:
-            given = ", ".join(str(path) for path in (self.cacert, self.cert, self.key) if path)
-            raise BadSetup(f"The certificates cannot be read ({given}): {error}.") from error
-        return context
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,8 @@ class EtcdSubject:
 
     name = "etcd"
     invariants = INVARIANTS
+    stall_s = 3.0
+    """Twice the longest usual election (1.8 s measured)."""
     usual_alert = UsualAlert(
         "etcdMembersDown", 1200.0, "etcd-mixin: for 20m (InsufficientMembers 3m, NoLeader 1m)"
     )

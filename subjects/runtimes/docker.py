@@ -9,6 +9,7 @@ import contextlib
 import importlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 from subjects.base import (
     STOP_TIMEOUT_S,
@@ -207,13 +208,14 @@ class DockerRuntime:
         ]
 
 
-async def open_docker(subject: str, state: StateFolder, compose_file: Path | None = None) -> Cluster:
+async def open_docker(
+    subject: str, plan: ModuleType, state: StateFolder, compose_file: Path | None
+) -> Cluster:
     """Return the cluster, found again or laid out new. Nothing is started and nothing is pulled.
 
-    Raises NotReady when there is no engine or no Compose, BadSetup when the Compose file is none, or when
-    a cluster made of another file is still there.
+    `plan` is the database's `compose` module. Raises NotReady when there is no engine or no Compose,
+    BadSetup when the Compose file is none, or when a cluster made of another file is still there.
     """
-    plan = importlib.import_module(f"subjects.{subject}.compose")
     folder = state.clusters / f"{subject}-docker"
     layout = docker_layout.load(folder)
     found = Path(layout.file) if layout is not None else plan.compose_file()

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 
+from subjects.access import Access
 from subjects.base import Cluster
-from subjects.errors import Unreachable
+from subjects.errors import Unreachable, Unsupported
 from subjects.runtimes.attach import AttachRuntime
 from subjects.tikv.pd import PdClient
 from subjects.tikv.subject import PD_TIMEOUT_S, TikvSubject
 
 
-async def attach(endpoints: Sequence[str]) -> Cluster:
-    """Return the cluster, read-only. Unreachable, naming the endpoints, when no PD answers at any."""
+async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
+    """Return the cluster, read-only. Unreachable, naming the endpoints, when no PD answers at any.
+
+    Unsupported with certificates: PDs are asked without.
+    """
+    if access.cacert or access.cert:
+        raise Unsupported("TiKV is watched without certificates only: leave --cacert, --cert and --key out.")
     urls = [endpoint if "://" in endpoint else f"http://{endpoint}" for endpoint in endpoints]
     pd = PdClient([url.rstrip("/") for url in urls])
     subject = TikvSubject((), AttachRuntime(), pd)

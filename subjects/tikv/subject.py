@@ -40,6 +40,8 @@ class TikvSubject:
 
     name = "tikv"
     invariants = INVARIANTS
+    stall_s = 20.0
+    """10 to 20 raft ticks of 1 s: TiKV's election timeout."""
     usual_alert = UsualAlert(
         "PD_cluster_lost_connect_tikv_nums",
         75.0,

@@ -63,6 +63,7 @@ class ScriptedSubject:
 
     name = "etcd"
     knowledge = ""
+    stall_s = 3.0
     usual_alert = UsualAlert("UsualAlert", 1200.0, "a rule somewhere")
 
     def __init__(self, runtime: ScriptedRuntime, names: Sequence[str]) -> None:

@@ -10,10 +10,6 @@ from tools.faults.catalogue import Fault
 
 Writes = Literal["go on", "stall", "stop"]
 
-STALL_S = {"etcd": 3.0, "tikv": 20.0}
-"""How long writes may stall when a leader is lost: twice etcd's longest usual election (1.8 s measured);
-TiKV's 10 to 20 raft ticks of 1 s."""
-
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -26,8 +22,10 @@ class Prediction:
     leader_lost: bool
     writes: Writes
     text: str
-    votes_lost: bool = False
+    votes_lost: bool
     """Whether nodes under this fault count for the majority no longer."""
+    stall_s: float
+    """How long reads and writes may stall where they do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +39,18 @@ class Outcome:
 
 
 def predict(
-    subject: str,
+    stall_s: float,
     picture: Picture,
     fault: Fault,
     nodes: Sequence[str],
     *,
     votes_lost: bool,
-    absent: Collection[str] = (),
+    absent: Collection[str],
 ) -> Prediction:
     """Say what the fault will do to a cluster that looks like `picture`.
 
-    `absent` are nodes that can't vote though that is not to be seen yet: an open fault holds them down.
+    `stall_s` is what the database takes to replace a leader (`Subject.stall_s`); `absent` are nodes that
+    can't vote though that is not to be seen yet: an open fault holds them down.
     """
     group, quorum = _group(picture, nodes)
     voting = {node.name for node in group if has_vote(node) and node.name not in absent}
@@ -71,8 +70,9 @@ def predict(
         held,
         leader_lost,
         writes,
-        _words(subject, picture, fault, nodes, votes, writes),
+        _words(stall_s, picture, fault, nodes, votes, writes),
         votes_lost,
+        stall_s,
     )
 
 
@@ -109,7 +109,7 @@ def check_quorum(prediction: Prediction, *, allowed: bool) -> None:
     )
 
 
-def held(prediction: Prediction, outcome: Outcome, subject: str) -> bool | None:
+def held(prediction: Prediction, outcome: Outcome) -> bool | None:
     """Say whether the prediction came true; None when too little was measured to tell."""
     if outcome.longest_stall_s is None or outcome.quorum_held is None:
         return None
@@ -119,11 +119,11 @@ def held(prediction: Prediction, outcome: Outcome, subject: str) -> bool | None:
         return outcome.longest_stall_s >= 1
     if prediction.leader_lost and outcome.leader_changed is False:
         return False
-    return outcome.longest_stall_s <= (STALL_S[subject] if prediction.writes == "stall" else 1)
+    return outcome.longest_stall_s <= (prediction.stall_s if prediction.writes == "stall" else 1)
 
 
 def _words(
-    subject: str, picture: Picture, fault: Fault, nodes: Sequence[str], votes: str, writes: Writes
+    stall_s: float, picture: Picture, fault: Fault, nodes: Sequence[str], votes: str, writes: Writes
 ) -> str:
     if not nodes:
         return "Nothing is done, so nothing should change."
@@ -135,7 +135,7 @@ def _words(
     )
     felt = {
         "go on": "reads and writes go on; clients that were talking to it move to the other nodes",
-        "stall": f"{until} (up to {STALL_S[subject]:g} s), then go on",
+        "stall": f"{until} (up to {stall_s:g} s), then go on",
         "stop": "no majority is left: writes stop until it is healed",
     }[writes]
     if not votes:

@@ -89,7 +89,7 @@ class FaultService:
         nodes = self._choose(cluster, before, fault, target)
         votes_lost = catalogue.takes_votes(fault, settings)
         prediction = guard.predict(
-            cluster.subject.name, before, fault, nodes, votes_lost=votes_lost, absent=self._absent(cluster)
+            cluster.subject.stall_s, before, fault, nodes, votes_lost=votes_lost, absent=self._absent(cluster)
         )
         guard.check_quorum(prediction, allowed=allow_quorum_loss)
         announce(prediction.text)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from subjects.access import Access
 from subjects.base import Cluster
 from subjects.clusters import attach
 from subjects.errors import BadSetup, Unreachable
-from subjects.etcd.client import Access
 from subjects.runtimes.ports import free_ports
 from tests.standins.many_nodes import HealthServer, Manner
 from tests.unit.detection.conftest import Watched

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from subjects.base import Scope
-from subjects.etcd.binary import Binary
+from subjects.base import Runtime, Scope
+from subjects.etcd.binary import find_binary
+from subjects.etcd.client import EtcdClient
+from subjects.etcd.subject import Endpoint, EtcdSubject
 from subjects.runtimes.layout import Layout, Link, NodeSpec
 from subjects.runtimes.ports import HOST, free_ports
 
@@ -17,8 +19,12 @@ is lost and brought back at once would be missed for longer than the 2 s that op
 a heartbeat takes less than 1 ms, and six in a row may be missed."""
 
 
-def make_layout(folder: Path, binary: Binary) -> Layout:
-    """Choose ports and write down how each member is started. Others reach it through the network process."""
+async def make_layout(folder: Path) -> Layout:
+    """Find etcd, choose ports, and write down how each member is started.
+
+    Others reach it through the network process. NotReady when there is no etcd, or are no free ports.
+    """
+    binary = await find_binary()
     ports = iter(free_ports(5 * len(MEMBERS)))
     own = {name: {key: next(ports) for key in ("client", "peer", "metrics")} for name in MEMBERS}
     links = tuple(
@@ -54,4 +60,17 @@ def make_layout(folder: Path, binary: Binary) -> Layout:
         )
         for name in MEMBERS
     )
-    return Layout("etcd", nodes, links, {"version": binary.version, "origin": binary.origin})
+    return Layout("etcd", nodes, links)
+
+
+def make_subject(layout: Layout, runtime: Runtime) -> EtcdSubject:
+    """Return the subject that asks the members both as clients do and on their own ports."""
+    endpoints = {
+        node.name: Endpoint(
+            client=f"http://{HOST}:{layout.link(node.name, Scope.CLIENTS).port}",
+            direct=f"http://{HOST}:{node.ports['client']}",
+            metrics=f"http://{HOST}:{node.ports['metrics']}",
+        )
+        for node in layout.nodes
+    }
+    return EtcdSubject(endpoints, runtime, EtcdClient())
