@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from subjects.base import Cluster, Health, Identity, Picture, ProcessState
-from subjects.runtimes.process import ProcessRuntime
 from subjects.clusters import attach
+from subjects.runtimes.process import ProcessRuntime
 from subjects.tikv.pd import NoLeader, NotBootstrapped, PdClient
 from subjects.tikv.process import make_layout, make_subject
 from tests.conformance.conftest import until

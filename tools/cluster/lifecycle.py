@@ -110,13 +110,18 @@ async def watch(bench: Workbench) -> None:
         await bench.monitor.start()
 
 
-async def stop(bench: Workbench) -> None:
-    """End the load, the watching and the cluster, in this order; its data is deleted."""
+async def stop(bench: Workbench) -> bool:
+    """End the load, the watching and the cluster, in this order; its data is deleted.
+
+    Returns whether any node of it ran: a start that failed may have left a folder and no more.
+    """
     cluster = bench.require_cluster()
     await release(bench)
+    ran = await _anything_runs(cluster)
     await cluster.runtime.down()
     await cluster.aclose()
     bench.cluster = None
+    return ran
 
 
 async def release(bench: Workbench) -> None:
