@@ -25,6 +25,7 @@ ELECTION_S, LEASE_S = 3.0, 5.0
 NO_LEADER = "[PD:apiutil:ErrRedirectNoLeader]redirect finds no leader"
 NOT_BOOTSTRAPPED = "[PD:cluster:ErrNotBootstrapped]TiKV cluster not bootstrapped, please start TiKV first"
 API = "/pd/api/v1"
+VERSION = "v8.5.5-standin"
 
 
 class PdStandin:
@@ -165,9 +166,9 @@ class PdStandin:
         if route == "/ping":
             return 200, ""
         if route == "/status":
-            return 200, pretty({"version": "v8.5.5", "git_hash": "standin", "start_timestamp": self.started})
+            return 200, pretty({"version": VERSION, "git_hash": "standin", "start_timestamp": self.started})
         if route == "/version":
-            return 200, pretty({"version": "v8.5.5"})
+            return 200, pretty({"version": VERSION})
         if route == "/metrics":
             return 200, self._metrics()
         if route == "/health":
@@ -239,7 +240,7 @@ class PdStandin:
         }
 
     def _members(self) -> dict[str, Any]:
-        members = [{**self._member(name), "binary_version": "v8.5.5"} for name in self.peers]
+        members = [{**self._member(name), "binary_version": VERSION} for name in self.peers]
         leader = self._member(self.name)
         return {
             "header": {"cluster_id": 7589123456789012345},

@@ -103,7 +103,7 @@ class PdState:
         meta: dict[str, Any] = {
             "id": store.id,
             "address": store.address,
-            "version": "8.5.5",
+            "version": "8.5.5-standin",
             "peer_address": store.address,
             "status_address": store.status_address,
             "git_hash": "standin",

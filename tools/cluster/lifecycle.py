@@ -51,6 +51,7 @@ async def start(bench: Workbench) -> tuple[Picture, float]:
         with bench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
             await cluster.runtime.up()
     picture = await wait_healthy(bench, cluster, began)
+    _tell_of_standins(bench, cluster, picture)
     await watch(bench)
     return picture, time.monotonic() - began
 
@@ -99,8 +100,21 @@ async def use(bench: Workbench, cluster: Cluster) -> None:
     """Make this the session's cluster; watch it if anything of it runs."""
     bench.cluster = cluster
     picture = await cluster.subject.observe()
+    _tell_of_standins(bench, cluster, picture)
     if picture.state is not ClusterState.DOWN:
         await watch(bench)
+
+
+def _tell_of_standins(bench: Workbench, cluster: Cluster, picture: Picture) -> None:
+    """Warn where nodes say by their version that they only stand in for the database, as in tests."""
+    if any(node.version and node.version.endswith("standin") for node in picture.nodes):
+        name = cluster.subject.name
+        bench.emit(
+            Notice(
+                f"Stand-ins answer here in the place of {name}: nothing seen says how {name} behaves.",
+                level="warning",
+            )
+        )
 
 
 async def watch(bench: Workbench) -> None:

@@ -37,6 +37,8 @@ _ERROR_TEXT = "operation err: "
 class GoYcsb:
     """One go-ycsb, first its load phase and then its run phase."""
 
+    unrecorded = "go-ycsb keeps no record of what it wrote: whether a write was lost is not measured"
+
     def __init__(self, target: LoadTarget, settings: LoadSettings) -> None:
         self._target = target
         self._settings = settings
@@ -91,7 +93,7 @@ class GoYcsb:
 
     async def verify(self, *, resume: bool, timeout_s: float) -> WriteCheck:  # noqa: ARG002 - the protocol's
         """Refuse: go-ycsb does not tell what it wrote."""
-        raise LoadFailed("go-ycsb keeps no record of acknowledged writes, so none can be read back.")
+        raise LoadFailed(f"{self.unrecorded}.")
 
     async def stop(self) -> LoadTotals | None:
         """Stop it; it has no totals of ours."""

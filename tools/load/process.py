@@ -26,6 +26,8 @@ MAX_LINE = 1 << 20
 class GeneratorProcess:
     """One `python -m tools.load.generator`, in a session of its own: a terminal's Ctrl-C doesn't reach it."""
 
+    unrecorded = ""
+
     def __init__(self, target: LoadTarget, settings: LoadSettings, folder: Path) -> None:
         self._target = target
         self._settings = settings

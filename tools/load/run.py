@@ -77,6 +77,11 @@ class LoadRun:
         return run
 
     @property
+    def unrecorded(self) -> str:
+        """Why acknowledged writes can't be read back from this load; empty where they can."""
+        return self._source.unrecorded
+
+    @property
     def running(self) -> bool:
         """Whether windows still come."""
         return self._reader is not None and not self._ended

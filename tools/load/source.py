@@ -14,6 +14,9 @@ class LoadFailed(ToolError):
 class LoadSource(Protocol):
     """A load that runs outside this process. Used by one task at a time, except for `windows`."""
 
+    unrecorded: str
+    """Why what is acknowledged can't be read back later; empty where it can."""
+
     async def start(self) -> None:
         """Write the records and begin; returns when the run phase has begun. LoadFailed if it can't."""
         ...
@@ -23,7 +26,7 @@ class LoadSource(Protocol):
         ...
 
     async def verify(self, *, resume: bool, timeout_s: float) -> WriteCheck:
-        """Read back every acknowledged write; LoadFailed where no record of them is kept."""
+        """Read back every acknowledged write; LoadFailed where that can't be done."""
         ...
 
     async def stop(self) -> LoadTotals | None:

@@ -107,6 +107,8 @@ async def load_status(params: StatusParams, bench: Workbench) -> Result:
         body["why"] = run.problem
     if run.checked is not None:
         body["writes"] = telling.writes(run.checked)
+    if run.unrecorded:
+        body["writes_not_measured"] = run.unrecorded
     return Result(
         body,
         next="" if run.running else "Start it again with load_start.",
@@ -122,7 +124,10 @@ async def load_stop(params: StopParams, bench: Workbench) -> Result:
         raise NothingToDo("No load runs.", "Start one with load_start.")
     body: dict[str, Any] = {"load": _named(run)}
     advice = "What was acknowledged was not read back."
-    if params.verify:
+    if params.verify and run.unrecorded:
+        body["writes"], body["writes_not_measured"] = None, run.unrecorded
+        advice = f"Nothing was read back: {run.unrecorded}."
+    elif params.verify:
         bench.emit(Progress("Reading back every acknowledged write"))
         try:
             check = await run.verify(resume=False)

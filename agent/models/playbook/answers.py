@@ -135,6 +135,9 @@ def lost(facts: Facts) -> Answer:
     incident, evidence = facts.incident
     if isinstance(incident.get("writes"), Mapping):
         return writes(incident["writes"], evidence)
+    for seen in reversed(facts.record.seen):
+        if why := seen.data.get("writes_not_measured"):
+            return words.sentence(f"That is not measured{words.cite(seen.evidence)}: {why}")
     return (
         "That is not verified: no acknowledged write was read back in what is recorded here. "
         "Say `stop the load`, and every acknowledged write is read back and compared."

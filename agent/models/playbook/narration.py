@@ -149,6 +149,8 @@ def writes(check: Mapping[str, Any], evidence: str | None) -> str:
 
 def _stopped(seen: Seen) -> str:
     check = seen.data.get("writes")
+    if why := seen.data.get("writes_not_measured"):
+        return words.sentence(f"Nothing was read back{words.cite(seen.evidence)}: {why}")
     return writes(check, seen.evidence) if isinstance(check, Mapping) else ""
 
 

@@ -291,6 +291,18 @@ async def test_what_was_lost_is_known_once_the_writes_were_read_back() -> None:
     assert "No acknowledged write was lost of 4,321 (E7)" in answer
 
 
+async def test_what_a_load_cannot_tell_is_not_measured_and_never_none_lost() -> None:
+    why = "go-ycsb keeps no record of what it wrote"
+    talk = Talk({"load_status": {"running": True, "writes_not_measured": why}})
+    await talk.ask("run the chaos demo")
+
+    answer = await talk.ask("was anything lost?")
+
+    assert "not measured (E" in answer
+    assert why in answer
+    assert "stop the load" not in answer
+
+
 async def test_what_was_lost_in_a_demo_of_the_day_before_is_read_from_its_incident() -> None:
     found = {
         **RESULTS["incident_list"]["incident"],
