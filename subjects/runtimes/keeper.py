@@ -17,16 +17,19 @@ async def spawn(
     *,
     env: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
+    piped: bool = False,
 ) -> int:
     """Start a program in a session of its own, its output appended to `folder`/log; returns its pid.
 
-    A Ctrl-C in the terminal does not reach it, and init (not we) is the one to collect it.
+    A Ctrl-C in the terminal does not reach it, and init (not we) is the one to collect it. `piped`: another
+    process writes its log, so that limits on its own don't silence it; only without `pass_fds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "exit").unlink(missing_ok=True)
     starter = await asyncio.create_subprocess_exec(
         "/bin/sh",
         str(_SCRIPT),
+        *(("--piped",) if piped else ()),
         str(folder),
         *argv,
         stdin=asyncio.subprocess.DEVNULL,

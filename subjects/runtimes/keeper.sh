@@ -1,16 +1,27 @@
 #!/bin/sh
-# keeper.sh FOLDER PROGRAM [ARG ...]
+# keeper.sh [--piped] FOLDER PROGRAM [ARG ...]
 # Starts a program apart from whoever asked, in the manner of a container engine's shim: prints its pid,
 # returns at once, and leaves behind a shell that waits for the program and keeps its exit status in
 # FOLDER/exit ("PID STATUS", 128 + signal for a death by signal), whoever is there to see it.
-folder=$1
-shift
-(
-  "$@" </dev/null >>"$folder/log" 2>&1 &
+# --piped: another process writes the log, so that a program that may write nothing can still say why. Not
+# for a program that is given open files: the writer would hold them open, too.
+keep() {
+  "$@" </dev/null 2>&1 3>&- &
   child=$!
-  echo "$child"
-  exec >/dev/null 2>&1
+  echo "$child" >&3
+  exec >/dev/null 2>&1 3>&-
   wait "$child"
   status=$?
   echo "$child $status" >"$folder/.exit" && mv "$folder/.exit" "$folder/exit"
-) &
+}
+
+exec 3>&1
+if [ "$1" = --piped ]; then
+  folder=$2
+  shift 2
+  keep "$@" | cat >>"$folder/log" 2>/dev/null 3>&- &
+else
+  folder=$1
+  shift
+  (exec >>"$folder/log" && keep "$@") &
+fi

@@ -114,7 +114,7 @@ class ProcessRuntime:
                 self._processes.record(node, stranger)
                 raise StaleTarget(f"{node} runs already, as process {stranger.id}: somebody else started it.")
             self._limits(node).forget()
-            started = identity.identify(await spawn(spec.argv, home, env=spec.env))
+            started = identity.identify(await spawn(spec.argv, home, env=spec.env, piped=True))
             if started is None:
                 raise NotReady(f"{node} ended as soon as it was started: {_last_line(home / 'log')}")
             self._processes.record(node, started)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from tools.diagnosis.facts import Side
 
+QUOTE_CHARS = 160
+"""So much of a log line is quoted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -13,6 +16,12 @@ class Signature:
     side: Side
     word: str
     pattern: re.Pattern[str]
+
+    def excerpt(self, line: str) -> str:
+        """Return the part of a line that holds the telling words, QUOTE_CHARS at most."""
+        found = self.pattern.search(line)
+        end = QUOTE_CHARS if found is None else max(QUOTE_CHARS, found.end())
+        return line[end - QUOTE_CHARS : end]
 
 
 SIGNATURES: tuple[Signature, ...] = (

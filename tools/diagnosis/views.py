@@ -152,7 +152,14 @@ def _told(node: str, lines: Iterable[LogLine], ledger: Ledger) -> list[Fact]:
         return []
     item = ledger.add("read_logs", "\n".join(line.text for line, _ in telling), node=node)
     return [
-        Fact(signature.side, signature.word, node, item.id, line.text[:160], line.at or time.time())
+        Fact(
+            signature.side,
+            signature.word,
+            node,
+            item.id,
+            signature.excerpt(line.text),
+            line.at or time.time(),
+        )
         for line, found in telling
         for signature in found
     ]

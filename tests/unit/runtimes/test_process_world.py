@@ -138,6 +138,26 @@ async def test_a_program_that_is_not_there_is_told_with_what_the_shell_said(tmp_
     assert "nonexistent" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.parametrize("piped", [False, True])
+async def test_whoever_starts_a_program_is_not_kept_waiting_by_it(tmp_path: Path, *, piped: bool) -> None:
+    async with asyncio.timeout(10):
+        pid = await spawn(["/bin/sh", "-c", "echo said; sleep 60"], tmp_path, piped=piped)
+    await until(lambda: (tmp_path / "log").read_text() == "said\n")
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: exit_status(tmp_path, pid) is not None)
+
+    assert exit_status(tmp_path, pid) == 137
+
+
+async def test_a_program_that_may_write_no_file_can_still_say_why_it_ends(tmp_path: Path) -> None:
+    program = "ulimit -f 0; echo x >file || echo 'that was my last word'; exit 3"
+    pid = await spawn(["/bin/sh", "-c", f"trap '' XFSZ; cd {tmp_path}; {program}"], tmp_path, piped=True)
+    await until(lambda: exit_status(tmp_path, pid) is not None)
+    await until(lambda: "my last word" in (tmp_path / "log").read_text())
+
+    assert exit_status(tmp_path, pid) == 3
+
+
 async def test_down_ends_everything_and_leaves_no_file(own_cluster: Cluster, own_state: StateFolder) -> None:
     await own_cluster.runtime.down()
 
