@@ -10,6 +10,8 @@ from typing import Literal
 
 from subjects.base import Capability, Direction, Identity, LinkRule, Primitive, Runtime, Scope
 from tools.errors import Refused
+from tools.faults import effects
+from tools.faults.effects import Check
 from tools.faults.steps import Kill, Limit, Network, Pause, Restart, Step
 
 
@@ -45,8 +47,8 @@ class Fault:
     meaning: str
     steps: Callable[[Target, Settings, float], Sequence[Step]]
     needs: tuple[Primitive, ...]
-    effect: Literal["gone", "silent", "slow", "lossy", "limited", "restarted", "nothing"]
-    """What something other than the injector must see (tools.faults.effects)."""
+    effect: Check
+    """How something other than the injector sees that it took effect."""
     diagnoses: tuple[str, ...]
     """The kinds that a right diagnosis may name."""
     takes_votes: bool = False
@@ -99,7 +101,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "SIGKILL: the process is gone at once",
             _kill,
             (Primitive.KILL,),
-            "gone",
+            effects.gone,
             takes_votes=True,
             diagnoses=("crash",),
         ),
@@ -108,7 +110,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "the process is frozen: its ports accept, nobody answers",
             _pause,
             (Primitive.PAUSE,),
-            "silent",
+            effects.silent,
             takes_votes=True,
             diagnoses=("pause",),
         ),
@@ -117,7 +119,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "nothing passes between the node and its peers, its clients or both",
             _network("cut"),
             (Primitive.NETWORK_CUT,),
-            "silent",
+            effects.silent,
             takes_votes=True,
             diagnoses=("partition",),
         ),
@@ -126,7 +128,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "each piece of data to and from the node comes later",
             _network("delay"),
             _SHAPE,
-            "slow",
+            effects.slow,
             diagnoses=("network_delay",),
             unit="ms, each way",
             default=300.0,
@@ -136,7 +138,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "a share of new connections gets no answer",
             _network("loss"),
             _SHAPE,
-            "lossy",
+            effects.lossy,
             diagnoses=("partition", "network_delay"),
             unit="share, 0 to 1",
             default=0.5,
@@ -146,7 +148,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "the node's connections carry only so many bytes a second",
             _network("rate"),
             _SHAPE,
-            "slow",
+            effects.slow,
             diagnoses=("network_delay", "overload"),
             unit="bytes/s per connection",
             default=2000.0,
@@ -156,7 +158,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "connections to the node are reset, present and new ones",
             _network("reset"),
             _SHAPE,
-            "lossy",
+            effects.lossy,
             takes_votes=True,
             diagnoses=("partition",),
         ),
@@ -165,7 +167,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "the process can write nothing more",
             _limit("disk_bytes"),
             (Primitive.DISK_LIMIT,),
-            "limited",
+            effects.limited,
             takes_votes=True,
             diagnoses=("disk_full",),
             unit="bytes, largest file",
@@ -176,7 +178,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "the process gets a small share of a core",
             _limit("cpu_share"),
             (Primitive.CPU_LIMIT,),
-            "limited",
+            effects.limited,
             diagnoses=("overload",),
             unit="cores",
             default=0.02,
@@ -186,7 +188,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "a planned, graceful restart",
             _restart,
             (Primitive.RESTART,),
-            "restarted",
+            effects.restarted,
             takes_votes=True,
             diagnoses=("planned_restart", "none"),
             planned=True,
@@ -196,7 +198,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "SIGKILL of whichever node leads",
             _kill,
             (Primitive.KILL,),
-            "gone",
+            effects.gone,
             takes_votes=True,
             diagnoses=("crash", "leader_loss"),
             choose="leader",
@@ -206,20 +208,25 @@ CATALOGUE: Mapping[str, Fault] = {
             "SIGKILL of a majority: nothing can be written any more",
             _kill,
             (Primitive.KILL,),
-            "gone",
+            effects.gone,
             takes_votes=True,
             diagnoses=("quorum_loss", "crash"),
             choose="majority",
         ),
         Fault(
-            "clock_skew", "the node's clock is wrong", _nothing, (Primitive.CLOCK,), "nothing", diagnoses=()
+            "clock_skew",
+            "the node's clock is wrong",
+            _nothing,
+            (Primitive.CLOCK,),
+            effects.nothing,
+            diagnoses=(),
         ),
         Fault(
             "none",
             "a control: nothing is done, but everything else runs",
             _nothing,
             (),
-            "nothing",
+            effects.nothing,
             diagnoses=("none",),
             choose="nobody",
         ),
@@ -245,7 +252,7 @@ def needs(fault: Fault, settings: Settings) -> tuple[Primitive, ...]:
 
 def takes_votes(fault: Fault, settings: Settings) -> bool:
     """Say whether a node under this fault with these settings no longer counts for the majority."""
-    return fault.takes_votes and not (fault.effect != "gone" and settings.scope is Scope.CLIENTS)
+    return fault.takes_votes and not (fault.effect is not effects.gone and settings.scope is Scope.CLIENTS)
 
 
 def capability(fault: Fault, runtime: Runtime, settings: Settings | None = None) -> Capability:

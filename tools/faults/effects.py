@@ -7,7 +7,7 @@ kernel about the state that resulted.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from subjects.base import Cluster, Connection, Health, NodeView, Picture, ProcessState, Scope
@@ -25,13 +25,12 @@ Check = Callable[[Cluster, Picture, Step], Awaitable[str | None]]
 
 
 async def wait_for_effect(
-    cluster: Cluster, before: Picture, effect: str, steps: Sequence[Step], timeout_s: float = EFFECT_TIMEOUT_S
+    cluster: Cluster, before: Picture, check: Check, steps: Sequence[Step]
 ) -> str | None:
-    """Return what was seen of every step's effect; None when one was not seen within `timeout_s`."""
+    """Return what was seen of every step's effect; None when one was not seen within EFFECT_TIMEOUT_S."""
     if not steps:
         return "nothing was to be seen"
-    check = _CHECKS[effect]
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + EFFECT_TIMEOUT_S
     seen: dict[int, str] = {}
     while len(seen) < len(steps):
         for number, step in enumerate(steps):
@@ -45,7 +44,7 @@ async def wait_for_effect(
     return "; ".join(seen.values())
 
 
-async def _gone(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def gone(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     """The kernel or engine says that it ended, and clients no longer reach it."""
     view = await cluster.runtime.inspect(step.node)
     if view.state is not ProcessState.EXITED:
@@ -56,7 +55,7 @@ async def _gone(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     return f"{step.node}: {view.raw}; its client port: {probe.connection}"
 
 
-async def _silent(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def silent(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     """The node or its clients get no answer, or it says itself that it is not well."""
     node = (await cluster.subject.observe()).node(step.node)
     if node.client.connection is not Connection.ACCEPTED:
@@ -66,7 +65,7 @@ async def _silent(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     return None
 
 
-async def _slow(cluster: Cluster, before: Picture, step: Step) -> str | None:
+async def slow(cluster: Cluster, before: Picture, step: Step) -> str | None:
     """Answers take longer than the fault's delay, or twenty times what they took before."""
     rule = step.rule if isinstance(step, Network) else None
     node = (await cluster.subject.observe()).node(step.node)
@@ -113,17 +112,17 @@ async def _greeted_slowly(cluster: Cluster, before: Picture, node: str) -> str |
     return f"{node}: the quickest of {_GREETINGS} greetings took {quickest:.1f} ms, {was:.1f} ms before"
 
 
-async def _lossy(cluster: Cluster, before: Picture, step: Step) -> str | None:
+async def lossy(cluster: Cluster, before: Picture, step: Step) -> str | None:
     """Of fresh connections some get no answer; where only peers are hit, the node itself is not well."""
     if isinstance(step, Network) and step.rule.scope is Scope.PEERS:
-        return await _silent(cluster, before, step)
+        return await silent(cluster, before, step)
     node = before.node(step.node)
     answers = await asyncio.gather(*(_answered(cluster, node) for _ in range(_TRIES)))
     lost = answers.count(False)
     return f"{step.node}: {lost} of {_TRIES} fresh connections got no answer" if lost else None
 
 
-async def _limited(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def limited(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     """The kernel or engine says that the limit is in force, or the node has ended of it."""
     view = await cluster.runtime.inspect(step.node)
     if view.state is ProcessState.EXITED:
@@ -136,7 +135,7 @@ async def _limited(cluster: Cluster, _before: Picture, step: Step) -> str | None
     )
 
 
-async def _restarted(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def restarted(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     """The node runs as another process than before."""
     view = await cluster.runtime.inspect(step.node)
     if not isinstance(step, Restart) or view.identity is None or view.identity == step.identity:
@@ -144,7 +143,8 @@ async def _restarted(cluster: Cluster, _before: Picture, step: Step) -> str | No
     return f"{step.node}: {view.raw}"
 
 
-async def _nothing(_cluster: Cluster, _before: Picture, _step: Step) -> str | None:
+async def nothing(_cluster: Cluster, _before: Picture, _step: Step) -> str | None:
+    """For faults that have no step."""
     return "nothing was to be seen"
 
 
@@ -174,14 +174,3 @@ async def _fetch(node: NodeView, path: str, timeout_s: float) -> bytes | None:
     if writer is not None:
         writer.transport.abort()
     return got or None
-
-
-_CHECKS: Mapping[str, Check] = {
-    "gone": _gone,
-    "silent": _silent,
-    "slow": _slow,
-    "lossy": _lossy,
-    "limited": _limited,
-    "restarted": _restarted,
-    "nothing": _nothing,
-}
