@@ -153,13 +153,17 @@ def table(event: Table, width: int) -> RenderableType:
 
 
 def _least(event: Table) -> int:
-    """The columns that are needed so that no word is broken, and no cell takes more than a few lines."""
-    least = 0
-    for n, column in enumerate(event.columns):
-        cells = [one_line(row[n], 400) for row in event.rows if n < len(row)]
-        words = [cell_len(word) for text in (one_line(column, 60), *cells) for word in text.split()]
-        least += max(*words, max((cell_len(cell) // 4 for cell in cells), default=0), 0, 0) + 2
-    return least - 2
+    """The columns that are needed so that nothing is broken but between words, and cells stay low."""
+    return sum(max(_unbroken(event, n)) + 2 for n in range(len(event.columns))) - 2
+
+
+def _unbroken(event: Table, n: int) -> tuple[int, int]:
+    """The widest word of column `n` (of figures: the widest cell), and a fourth of its widest cell."""
+    cells = [one_line(row[n], 400) for row in event.rows if n < len(row)]
+    words = one_line(event.columns[n], 60).split()
+    words += cells if _figures(cells) else [word for cell in cells for word in cell.split()]
+    widest = max((cell_len(cell) for cell in cells), default=0)
+    return max(map(cell_len, words), default=0), widest // 4
 
 
 def _stacked(event: Table) -> RenderableType:
@@ -183,7 +187,10 @@ def _grid(event: Table) -> RenderableType:
     for n, column in enumerate(event.columns):
         cells = [row[n] for row in event.rows if n < len(row)]
         drawn.add_column(
-            Text(one_line(column, 60)), justify="right" if _figures(cells) else "left", overflow="fold"
+            Text(one_line(column, 60)),
+            justify="right" if _figures(cells) else "left",
+            overflow="fold",
+            min_width=_unbroken(event, n)[0],
         )
     for row in event.rows:
         drawn.add_row(*(Text(one_line(cell, 400)) for cell in row))
