@@ -24,11 +24,6 @@ def test_the_mix_is_the_one_that_ycsb_names(name: str) -> None:
         assert drawn[kind] / 20_000 == pytest.approx(share, abs=0.01)
 
 
-def test_the_core_workloads_are_all_there() -> None:
-    assert sorted(WORKLOADS) == ["A", "B", "C", "D", "E", "F"]
-    assert all(sum(workload.mix.values()) == pytest.approx(1) for workload in WORKLOADS.values())
-
-
 @settings(deadline=None)
 @given(NAMES, st.integers(1, 2000), st.integers())
 def test_a_seed_gives_the_same_sequence_again(name: str, records: int, seed: int) -> None:
@@ -56,13 +51,6 @@ def test_inserts_are_new_records_and_the_others_exist_by_then(name: str, records
         else:
             assert 0 <= operation.number < issued
         assert (1 <= operation.count <= MAX_SCAN) == (operation.kind is Kind.SCAN)
-
-
-def test_an_unknown_workload_is_told_the_known_ones() -> None:
-    with pytest.raises(ToolError, match="no workload 'G'") as error:
-        LoadSettings(workload="G").checked()
-
-    assert error.value.next == "The workloads are: A, B, C, D, E, F."
 
 
 def test_a_workload_may_be_written_in_small_letters() -> None:

@@ -19,8 +19,7 @@ from agent.keyboard import Handlers, Keyboard
 from agent.models.base import Message
 from agent.permissions import ALLOWED, Mode
 from agent.prompt import status_words
-from agent.talk import Status, Talk
-from agent.view.base import View
+from agent.talk import Status
 from agent.view.records import tables
 from tests.standins.scripted_talk import ScriptedTalk
 from tools.errors import NoCluster, ToolError
@@ -62,14 +61,6 @@ def talk(kept: Kept, tmp_path: Path) -> ScriptedTalk:
         raise AssertionError("nobody is asked")
 
     return ScriptedTalk(kept.show, nobody, tmp_path)  # type: ignore[arg-type]
-
-
-def test_the_scripted_session_is_a_talk(talk: ScriptedTalk, kept: Kept) -> None:
-    session: Talk = talk
-    view: View = kept
-
-    assert session.id
-    assert not view.interactive
 
 
 EXPECTED = {
