@@ -1,16 +1,19 @@
 """`make live`: the demo and three follow-up questions with Claude itself. Needs a key; never part of CI.
 
-Prints what the chat would show, and where the transcript is, which may become a fixture for tests/replay.
+OPERATOR_MODEL chooses the model; it costs cents, and stops at three dollars. Prints what the chat would
+show, what it cost, and where the transcript is, which may become a fixture for tests/replay.
 """
 
-import asyncio
 import sys
+from typing import Any
 
 from agent.demo import Demo, Wish
 from agent.models.providers import credentials_found, setup_help
 from agent.opening import open_session
+from agent.running import run
+from agent.session import Session
 from agent.setup import Setup
-from agent.view.open import open_view
+from agent.view.base import View
 from tools.events import Notice
 from tools.workbench import Choice
 
@@ -19,24 +22,32 @@ QUESTIONS = (
     "Which store was it, and how do you know?",
     "Was anything lost?",
 )
+SETUP = Setup(command="live", max_cost_usd=3.0, choice=Choice("etcd", "process"))
 
 
-async def live() -> int:
-    """Run it; returns the exit code."""
-    if not credentials_found():
-        sys.exit(f"No credentials for Claude were found. {setup_help()}")
-    view = open_view("text")
-    session = await open_session(Setup(command="live", choice=Choice("etcd", "process")), view)
+async def live(view: View) -> dict[str, Any]:
+    """Run it; whatever goes wrong, the cluster is healed and stopped and the transcript named."""
+    session = await open_session(SETUP, view)
     try:
-        result = await Demo(session, Wish()).run()
-        session.keep_result(result)
-        ends = [await session.ask(question) for question in QUESTIONS]
+        return await _talk(session)
     finally:
+        used = session.status()
         told = await session.aclose()
-        view.show(Notice(f"{told} The transcript is {session.transcript.path}."))
-        await view.aclose()
-    return 0 if result["ok"] and all(end.reason == "answered" for end in ends) else 1
+        cost = "at an unknown price" if used.cost_usd is None else f"for ${used.cost_usd:.2f}"
+        view.show(Notice(f"{told} {used.tokens:,} tokens of {used.model} {cost}."))
+        view.show(Notice(f"The transcript is {session.transcript.path}."))
+
+
+async def _talk(session: Session) -> dict[str, Any]:
+    result = await Demo(session, Wish()).run()
+    session.keep_result(result)
+    ends = [await session.ask(question) for question in QUESTIONS]
+    answered = [end.reason == "answered" for end in ends]
+    by_claude = (result["diagnosis"] or {}).get("by") == "claude"
+    return {**result, "ok": result["ok"] and by_claude and all(answered), "answered": answered}
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(live()))
+    if not credentials_found():
+        sys.exit(f"No credentials for Claude were found. {setup_help()}")
+    sys.exit(run(SETUP, live))

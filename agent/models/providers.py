@@ -56,7 +56,8 @@ def credentials_found(provider: Provider = "api") -> bool:
 def is_first_party(provider: Provider) -> bool:
     """Return whether requests go to Anthropic's own API, which alone has all of its betas."""
     base = os.environ.get("ANTHROPIC_BASE_URL", "").strip()
-    return provider == "api" and (not base or base.rstrip("/").endswith("api.anthropic.com"))
+    base = base.rstrip("/").removesuffix("/v1")
+    return provider == "api" and (not base or base.endswith("//api.anthropic.com"))
 
 
 def model_id(provider: Provider, name: str) -> str:

@@ -298,6 +298,16 @@ class TestTypingAhead:
 
         person.sees("\nnever lost")
 
+    def test_who_interrupts_gets_back_what_was_not_heard_yet(self, start: Start) -> None:
+        person = start()
+        person.enter("tool")
+        person.sees("● wait_for_detection")
+        person.enter("say something else")
+        person.sees("queued: say something else")
+        person.type(CTRL_C)
+
+        person.sees("Interrupted.", "\u203a say something else", "· ask ·")
+
     def test_a_command_waits_for_the_end_of_the_turn(self, start: Start) -> None:
         person = start()
         person.enter("tool")
