@@ -11,6 +11,7 @@ Everyone else imports from here.
 from subjects.base.cluster import Cluster
 from subjects.base.picture import (
     NOT_PROBED,
+    SLOW_SCORE,
     ClusterState,
     Connection,
     ControlState,
@@ -40,6 +41,7 @@ from subjects.base.subject import Invariant, LoadTarget, Metric, Subject, UsualA
 
 __all__ = [
     "NOT_PROBED",
+    "SLOW_SCORE",
     "STOP_TIMEOUT_S",
     "Capability",
     "Cluster",

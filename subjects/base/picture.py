@@ -52,6 +52,10 @@ class ControlState(StrEnum):
     UNKNOWN = "unknown"
 
 
+SLOW_SCORE = 80
+"""`slow_score` in a store's details, 1 to 100: from here on PD holds it for slow (pkg/core/store.go)."""
+
+
 class Role(StrEnum):
     """What a node is in its cluster."""
 

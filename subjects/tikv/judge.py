@@ -1,5 +1,6 @@
 """When a TiKV cluster is healthy, and why it isn't."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from subjects.base import (
@@ -11,6 +12,7 @@ from subjects.base import (
     NodeView,
     Picture,
     ProcessState,
+    Quorum,
     Role,
 )
 
@@ -40,7 +42,11 @@ def judge(picture: Picture, trouble: str) -> Picture:
     elif picture.leader is None:
         problems.append("PD has no leader")
     if not picture.quorum.held:
-        problems.append(f"quorum lost: {picture.quorum.up} of {picture.quorum.voters} replicas can be up")
+        of_stores = quorum_of(
+            [node for node in picture.nodes if node.role is Role.STORE], picture.quorum.voters
+        )
+        what = "PDs run" if of_stores.held else "replicas can be up"
+        problems.append(f"quorum lost: {picture.quorum.up} of {picture.quorum.voters} {what}")
     if not picture.quorum.held or picture.leader is None:
         state = ClusterState.DOWN
     else:
@@ -48,8 +54,20 @@ def judge(picture: Picture, trouble: str) -> Picture:
     return replace(picture, state=state, problems=tuple(problems))
 
 
+def quorum_of(nodes: Sequence[NodeView], replicas: int) -> Quorum:
+    """Return the majority that decides: that of `replicas` stores, or of the PDs where only theirs is lost.
+
+    As if all stores that are down held replicas of one region: with three stores that is so.
+    """
+    down = sum(not serves(node) for node in nodes if node.role is Role.STORE)
+    stores = Quorum(replicas, max(0, replicas - down))
+    up = [serves(node) for node in nodes if node.role is not Role.STORE]
+    pds = Quorum(len(up), sum(up))
+    return pds if up and stores.held and not pds.held else stores
+
+
 def serves(node: NodeView) -> bool:
-    """Whether a store can take part in a majority, by whatever is known of it."""
+    """Whether a store or PD can take part in a majority, by whatever is known of it."""
     if node.process.state in (ProcessState.EXITED, ProcessState.PAUSED) or node.control in _UNWELL:
         return False
     if node.client.connection in (Connection.REFUSED, Connection.RESET, Connection.SILENT):

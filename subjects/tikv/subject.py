@@ -13,14 +13,13 @@ from subjects.base import (
     Metric,
     Picture,
     Probe,
-    Quorum,
     Runtime,
     Subject,
     UsualAlert,
 )
 from subjects.errors import Unreachable
 from subjects.tikv import store as store_port
-from subjects.tikv.judge import INVARIANTS, judge, serves
+from subjects.tikv.judge import INVARIANTS, judge, quorum_of
 from subjects.tikv.members import Member, discovered
 from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
@@ -121,9 +120,6 @@ class TikvSubject:
             view = store_view(member, store, process, said, client, peers, at)
             nodes.append(self._trap.judged(view, began))
         views = tuple(nodes)
-        down = sum(
-            not serves(view) for view, member in zip(views, members, strict=True) if member.kind == "store"
-        )
         replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores), 1))
         picture = Picture(
             at=at,
@@ -131,8 +127,7 @@ class TikvSubject:
             nodes=views,
             leader=leader,
             term=None,
-            # As if all stores that are down held replicas of one region: with three stores that is so.
-            quorum=Quorum(replicas, max(0, replicas - down)),
+            quorum=quorum_of(views, replicas),
             state=ClusterState.DOWN,
             details={"cluster_id": group.cluster_id if group else None},
         )

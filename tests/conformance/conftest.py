@@ -23,10 +23,7 @@ def engine() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if (
-        "kind" in metafunc.fixturenames
-        and metafunc.module.__name__.rpartition(".")[2] != "test_docker_events"
-    ):
+    if "kind" in metafunc.fixturenames and not hasattr(metafunc.module, "kind"):
         marked = [
             pytest.param(kind, id=str(kind), marks=[pytest.mark.docker] if kind.runtime == "docker" else [])
             for kind in KINDS

@@ -40,6 +40,8 @@ class TikvStandin:
         self.failed: dict[int, int] = {}
         self.keys: dict[str, str] = {}
         self.paused = False
+        self.slow_score = 1
+        self.eaten: list[bytearray] = []
         self.data: asyncio.Server | None = None
         self.heartbeat_s = self._heartbeat_s() / speed
 
@@ -88,7 +90,8 @@ class TikvStandin:
         while True:
             await asyncio.sleep(self.heartbeat_s)
             status, text = await self.ask_pd(
-                "/pd/api/v1/standin/heartbeat", {"id": self.id, "slow_score": 1, "available": 8 << 30}
+                "/pd/api/v1/standin/heartbeat",
+                {"id": self.id, "slow_score": self.slow_score, "available": 8 << 30},
             )
             if status != 200:
                 log("ERROR", "pd.rs:1517", "store heartbeat failed", f'err="{text}"')
@@ -175,8 +178,8 @@ class TikvStandin:
                 return b"OK\n"
         return b""
 
-    async def status(self, method: str, path: str, _body: bytes) -> Answer:
-        """The status port."""
+    async def status(self, method: str, path: str, body: bytes) -> Answer:
+        """The status port; `/standin/…` is what a test has the store suffer."""
         match method, path:
             case "GET", "/status":
                 return 200, ""
@@ -186,6 +189,15 @@ class TikvStandin:
                 return 200, "raft-kv"
             case "PUT", "/pause_grpc":
                 await self._pause()
+                return 200, ""
+            case "PUT", "/standin/slow":
+                self.slow_score = int(json.loads(body)["score"])
+                return 200, ""
+            case "PUT", "/standin/panic":
+                log("FATAL", "lib.rs:512", "a stand-in's panic: index out of bounds", 'backtrace="..."')
+                os._exit(1)
+            case "PUT", "/standin/eat":
+                self.eaten.append(bytearray(os.urandom(1 << 20) * int(json.loads(body)["mib"])))
                 return 200, ""
             case "PUT", "/resume_grpc":
                 await self.listen()
@@ -219,7 +231,7 @@ class TikvStandin:
             "# TYPE process_start_time_seconds gauge",
             f"process_start_time_seconds {self.started:.2f}",
             "# TYPE tikv_raftstore_slow_score gauge",
-            'tikv_raftstore_slow_score{type="raft"} 1',
+            f'tikv_raftstore_slow_score{{type="raft"}} {self.slow_score}',
             "# TYPE tikv_store_size_bytes gauge",
             f'tikv_store_size_bytes{{type="available"}} {8 << 30}',
         ]

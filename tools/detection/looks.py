@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from subjects.base import (
+    SLOW_SCORE,
     Connection,
     ControlState,
     Health,
@@ -120,6 +121,7 @@ class Looks:
         if node.started_at is not None:
             yield from self._start(node, node.started_at, at)
         yield from self._disk(node, at)
+        yield from self._slow_disk(node, at)
         before = self._before_by_name.get(node.name)
         if before and before.version and node.version and before.version != node.version:
             raw = f"version {before.version} became {node.version}"
@@ -151,6 +153,16 @@ class Looks:
             yield Observation(Source.SELF, "low_space", node.name, raw, via=VIA, as_of=at)
         else:
             yield Well(Source.SELF, node.name, ("low_space",), VIA)
+
+    def _slow_disk(self, node: NodeView, at: float) -> "Iterator[Observation | Well]":
+        score = node.details.get("slow_score")
+        if not isinstance(score, int):
+            return
+        if score >= SLOW_SCORE:
+            raw = f"slow score {score} of 100 by its own measure of its disk"
+            yield Observation(Source.SELF, "slow_disk", node.name, raw, via=VIA, as_of=at)
+        else:
+            yield Well(Source.SELF, node.name, ("slow_disk",), VIA)
 
     def _peers(self, node: NodeView, at: float) -> "Iterator[Observation | Well]":
         if not node.peers:

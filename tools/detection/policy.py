@@ -62,6 +62,7 @@ RULES: Mapping[tuple[Source, str], Rule] = {
     (Source.SELF, "strange"): _doubtful(2, "store_up", "answers, but not as this database does"),
     (Source.SELF, "restarted"): _certain("store_up", "was restarted"),
     (Source.SELF, "low_space"): _doubtful(2, "disk_space", "runs out of disk space"),
+    (Source.SELF, "slow_disk"): _doubtful(2, "client_latency", "waits for its disk"),
     (Source.SELF, "version_changed"): _note("runs another version"),
     (Source.PEERS, "peer_lost"): _doubtful(2, "peers_connected", "is lost to its peers"),
     (Source.PEERS, "edge_lost"): _doubtful(8, "peers_connected", "lost the connection to one peer"),

@@ -9,7 +9,7 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
         "Until it is back, do not take down another node: there is less redundancy.",
     ),
     Kind.PAUSE: (
-        "Let {nodes} go on (SIGCONT, or unpause the container), and watch it catch up.",
+        "Let {nodes} go on (SIGCONT, unpause the container, or TiKV's PUT /resume_grpc); watch it catch up.",
         "Find out who froze it: a debugger, a snapshot of the machine, an engine's pause.",
     ),
     Kind.PARTITION: (

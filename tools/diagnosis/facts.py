@@ -10,7 +10,18 @@ from typing import Literal
 Side = Literal["process", "connection", "self", "host", "peers", "control", "client", "disk", "restart"]
 
 SIDES: Mapping[Side, tuple[str, ...]] = {
-    "process": ("running", "killed", "oom", "failed", "ended", "exited", "paused", "resumed", "unknown"),
+    "process": (
+        "running",
+        "killed",
+        "oom",
+        "failed",
+        "ended",
+        "exited",
+        "paused",
+        "withdrawn",
+        "resumed",
+        "unknown",
+    ),
     "connection": ("accepted", "slow", "lossy", "refused", "reset", "silent", "unknown"),
     "self": ("healthy", "unhealthy", "slow", "silent", "unknown"),
     "host": ("quick", "late", "none"),
@@ -37,8 +48,9 @@ connection is the port that clients use. self is the node's word on its health, 
 ask others; host is what it answers alone, asked where it runs. connection: lossy is a port that answers who
 is connected, and not, or not all, who come anew. process: killed is by SIGKILL, failed is by
 its own decision (a panic, a fatal error), ended is at somebody's request (exit code 0 or SIGTERM), exited
-where nobody could tell. control: alone is a node that knows no leader while the others follow one. disk:
-mute is a process that gave up and could not even write why."""
+where nobody could tell; withdrawn is one that runs and was told to serve no more. control: alone is a node
+that knows no leader while the others follow one. disk: mute is a process that gave up and could not even
+write why."""
 
 WELL = frozenset(
     {"running", "resumed", "accepted", "healthy", "connected", "up", "leads", "fine", "quick", "unknown"}

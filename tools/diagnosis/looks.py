@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from subjects.base import (
+    SLOW_SCORE,
     ClusterState,
     Connection,
     ControlState,
@@ -148,8 +149,12 @@ def _disk(node: NodeView, picture: Picture) -> tuple[str, str]:
         return "full", f"alarm {alarmed[0]}"
     if node.disk_free_bytes is None:
         return "unknown", "not reported"
-    word = "full" if node.disk_free_bytes < LOW_DISK_BYTES else "fine"
-    return word, f"{node.disk_free_bytes} bytes free"
+    if node.disk_free_bytes < LOW_DISK_BYTES:
+        return "full", f"{node.disk_free_bytes} bytes free"
+    score = node.details.get("slow_score")
+    if isinstance(score, int) and score >= SLOW_SCORE:
+        return "slow", f"slow score {score} of 100 by its own measure of its disk"
+    return "fine", f"{node.disk_free_bytes} bytes free"
 
 
 def _whole(picture: Picture, ledger: Ledger) -> list[Fact]:

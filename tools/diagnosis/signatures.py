@@ -52,6 +52,8 @@ SIGNATURES: tuple[Signature, ...] = (
     ),
     # The raft library of etcd, and TiKV's own, when CheckQuorum fails.
     Signature("control", "alone", re.compile(r"stepped down to follower since quorum is not active")),
+    # TiKV: src/server/server.rs, after PUT /pause_grpc on the status port.
+    Signature("process", "withdrawn", re.compile(r"paused the grpc server")),
     Signature("process", "failed", re.compile(r"^panic: |\"level\":\"(?:panic|fatal)\"|\[FATAL\]")),
 )
 

@@ -3,7 +3,7 @@
 Each node is held against the rows from the top; the first that fits is taken. A row fits when every
 side in `when` shows one of its words and no side in `unless` shows one of its own. The order matters
 and is part of the knowledge: a dead process also refuses connections and loses its peers, so what the
-kernel says comes before what the network says.
+kernel says comes before what the network says. A process killed for want of memory was also killed.
 """
 
 from collections.abc import Mapping
@@ -72,16 +72,16 @@ TABLE: tuple[Row, ...] = (
         reason="ended by its own decision, and not even the reason could be written to its log",
     ),
     Row(
-        "killed",
-        Kind.CRASH,
-        when={"process": ("killed",)},
-        reason="was killed: SIGKILL comes from outside the process and leaves it no last word",
-    ),
-    Row(
         "killed for want of memory",
         Kind.CRASH,
         when={"process": ("oom",)},
         reason="was killed by the kernel or the engine because memory ran out",
+    ),
+    Row(
+        "killed",
+        Kind.CRASH,
+        when={"process": ("killed",)},
+        reason="was killed: SIGKILL comes from outside the process and leaves it no last word",
     ),
     Row(
         "gave up",
@@ -106,6 +106,12 @@ TABLE: tuple[Row, ...] = (
         Kind.PAUSE,
         when={"process": ("paused",)},
         reason="stands still: its process exists, holds its ports and does nothing",
+    ),
+    Row(
+        "told to serve no more",
+        Kind.PAUSE,
+        when={"process": ("withdrawn",), "connection": ("refused", "reset", "silent")},
+        reason="runs and calls itself healthy, and serves nobody: its log says that its server was paused",
     ),
     Row(
         "restarted unseen",

@@ -23,6 +23,8 @@ LOGS_BEFORE_S = 0.5
 """A node may write of its trouble before the monitor sees it."""
 LOGS_BEFORE_RESTART_S = 15.0
 """That a node was restarted may be noticed only afterwards; a graceful stop takes up to 10 s before that."""
+LOGS_BEFORE_DEAF_S = 5.0
+"""That a port is deaf whose node runs may be noticed only by a look or two."""
 LAST_LINES = 3
 KEPT_LINES = 12
 """Telling lines that are kept of one node's log."""
@@ -49,6 +51,7 @@ _WORDS: dict[str, tuple[Side, str]] = {
     "untrusted": ("connection", "unknown"),
     "strange": ("self", "unhealthy"),
     "low_space": ("disk", "full"),
+    "slow_disk": ("disk", "slow"),
     "restarted": ("restart", "restarted"),
     "peer_lost": ("peers", "lost_by_all"),
     "edge_lost": ("peers", "lost_by_some"),
@@ -131,9 +134,12 @@ async def _of_logs(cluster: Cluster, ledger: Ledger, opened_wall: float, known: 
     # Whose end was seen has its reason after that; only a restart that was noticed late is looked back for.
     ended = {fact.node for fact in known if fact.side == "process" and fact.abnormal}
     restarted = {fact.node for fact in known if fact.side == "restart"} - ended
+    deaf = {fact.node for fact in known if fact.side == "connection" and fact.word in {"refused", "reset"}}
     facts: list[Fact] = []
     for node in cluster.subject.nodes:
         before_s = LOGS_BEFORE_RESTART_S if node in restarted else LOGS_BEFORE_S
+        if node in deaf - ended:
+            before_s = max(before_s, LOGS_BEFORE_DEAF_S)
         since = opened_wall - before_s
         try:
             lines = await cluster.runtime.logs(node, since, LOG_LINES)

@@ -32,6 +32,10 @@ def concluded(seen: Seen) -> Findings:
         ({"process": "killed", "restart": "graceful"}, Kind.CRASH),
         ({"process": "paused", "connection": "silent", "itself": "silent"}, Kind.PAUSE),
         ({"process": "running paused", "itself": "healthy silent"}, Kind.PAUSE),
+        (
+            {**RUNS, "process": "running withdrawn", "connection": "refused", "peers": "lost_by_all"},
+            Kind.PAUSE,
+        ),
         ({**RUNS, "peers": "lost_by_all", "itself": "unhealthy"}, Kind.PARTITION),
         ({**RUNS, "connection": "silent"}, Kind.PARTITION),
         ({**RUNS, "connection": "accepted lossy"}, Kind.PARTITION),
@@ -63,6 +67,11 @@ class TestWhatOutweighsWhat:
         seen.on("b", **{**RUNS, "control": "alone", "itself": "unhealthy"})
 
         assert (concluded(seen).kind, concluded(seen).nodes) == (Kind.PARTITION, ("b",))
+
+    def test_want_of_memory_is_the_reason_of_a_kill_that_it_led_to(self, seen: Seen) -> None:
+        seen.well("a", "c").on("b", process="killed oom", connection="refused")
+
+        assert "memory ran out" in concluded(seen).root_cause
 
     def test_what_was_recorded_counts_when_it_is_over(self, seen: Seen) -> None:
         seen.well("a", "b", "c").earlier("b", process="paused")
