@@ -179,13 +179,8 @@ class EventStream:
 
 
 def engine_time(text: str) -> float:
-    """Read the engine's RFC 3339 time with nanoseconds; 0.0 for its zero time."""
-    if not text or text.startswith("0001-"):
-        return 0.0
-    whole, _, rest = text.partition(".")
-    digits = rest.rstrip("Z").partition("+")[0].partition("-")[0]
-    zone = "+00:00" if text.endswith("Z") else text[-6:]
-    return datetime.fromisoformat(whole.removesuffix("Z") + zone).timestamp() + float(f"0.{digits or 0}")
+    """Read the engine's RFC 3339 time, to the microsecond; 0.0 for its zero time."""
+    return 0.0 if not text or text.startswith("0001-") else datetime.fromisoformat(text).timestamp()
 
 
 def _known(container: Mapping[str, Any]) -> _Known:

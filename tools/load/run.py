@@ -1,7 +1,6 @@
 """A load as operator's own process sees it: the last windows, figures over them, and the end."""
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +34,6 @@ class LoadRun:
         """Why it ended, when nobody stopped it."""
         self.checked: WriteCheck | None = None
         """What the last read-back of acknowledged writes showed."""
-        self.started_wall = time.time()
         self._source = source
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -72,7 +70,6 @@ class LoadRun:
         """Start a load on any source of windows."""
         run = cls(source, settings)
         await source.start()
-        run.started_wall = time.time()
         run._reader = asyncio.create_task(run._read(on_window, on_end))
         return run
 

@@ -89,7 +89,7 @@ def test_what_an_engine_cannot_do_is_refused_with_the_reason(rule: LinkRule) -> 
         refuse_what_cannot_be([rule])
 
 
-def test_the_engines_times_are_read_to_the_nanosecond() -> None:
+def test_the_engines_times_are_read_with_their_nanoseconds_and_zone() -> None:
     assert engine_time("2026-01-01T00:00:00.5Z") == 1767225600.5
     assert engine_time("2026-01-01T01:00:00.123456789+01:00") == pytest.approx(1767225600.123456789)
     assert engine_time("2026-01-01T00:00:00Z") == 1767225600
