@@ -1,9 +1,7 @@
 """The failures of TiKV that are no kill, pause or partition: detected on stand-ins, and diagnosed rightly."""
 
 import contextlib
-import json
 import time
-import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from subjects.base import Cluster, ClusterState, Connection, ProcessState
 from tests.conformance.clusters import KINDS, Kind
 from tests.conformance.conftest import until
 from tests.conformance.test_cluster_conformance import identity_of
+from tests.standins.standin_http import Channel
 from tools.detection.monitor import Monitor
 from tools.diagnosis.case import case_of
 from tools.diagnosis.rules import RulesDiagnostician
@@ -81,23 +80,22 @@ async def watched(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Watched]:
         await until(cluster, lambda picture: picture.state is ClusterState.HEALTHY, 40)
 
 
-def suffer(cluster: Cluster, path: str, **values: int) -> None:
-    """Have a stand-in suffer something, by its status port."""
+async def suffer(cluster: Cluster, path: str, **values: int) -> None:
+    """Have a stand-in suffer something, by its status port; it may not live to answer."""
     host, port = cluster.subject.watch_address(STORE)
-    asked = urllib.request.Request(
-        f"http://{host}:{port}{path}", method="PUT", data=json.dumps(values).encode()
-    )
-    with contextlib.suppress(OSError), urllib.request.urlopen(asked, timeout=5):
-        pass
+    channel = Channel(f"http://{host}:{port}")
+    with contextlib.suppress(OSError, TimeoutError):
+        await channel.ask(path, "PUT", values, timeout_s=5)
+    channel.close()
 
 
 async def test_a_paused_grpc_server(watched: Watched) -> None:
-    suffer(watched.cluster, "/pause_grpc")
+    await suffer(watched.cluster, "/pause_grpc")
     try:
         found = await watched.diagnosed(Called.PAUSE, STORE)
         node = (await watched.cluster.subject.observe()).node(STORE)
     finally:
-        suffer(watched.cluster, "/resume_grpc")
+        await suffer(watched.cluster, "/resume_grpc")
 
     assert node.process.state is ProcessState.RUNNING
     assert node.itself.connection is Connection.ACCEPTED
@@ -105,7 +103,7 @@ async def test_a_paused_grpc_server(watched: Watched) -> None:
 
 
 async def test_a_panic(watched: Watched) -> None:
-    suffer(watched.cluster, "/standin/panic")
+    await suffer(watched.cluster, "/standin/panic")
 
     found = await watched.diagnosed(Called.CRASH, STORE)
 
@@ -119,11 +117,11 @@ async def test_a_stop_that_somebody_asked_for(watched: Watched) -> None:
 
 
 async def test_a_slow_disk(watched: Watched) -> None:
-    suffer(watched.cluster, "/standin/slow", score=90)
+    await suffer(watched.cluster, "/standin/slow", score=90)
     try:
         found = await watched.diagnosed(Called.SLOW_DISK, STORE)
     finally:
-        suffer(watched.cluster, "/standin/slow", score=1)
+        await suffer(watched.cluster, "/standin/slow", score=1)
 
     assert any("slow score 90" in cited.quote for cited in found.evidence)
 
