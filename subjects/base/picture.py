@@ -178,7 +178,6 @@ class Picture:
     """Why it is not healthy, a short phrase each; empty when it is."""
     alarms: tuple[str, ...] = ()
     revision: int | None = None
-    details: Mapping[str, Scalar] = field(default_factory=dict)
 
     def node(self, name: str) -> NodeView:
         """Return the view of the node `name`; KeyError when the cluster has none."""

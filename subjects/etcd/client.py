@@ -27,7 +27,6 @@ class Status:
     """`/v3/maintenance/status` of one member."""
 
     member_id: str
-    cluster_id: str
     version: str
     leader: str | None
     term: int
@@ -72,7 +71,6 @@ class EtcdClient:
             leader = body.get("leader", "0")
             return Status(
                 member_id=f"{int(header['member_id']):x}",
-                cluster_id=f"{int(header['cluster_id']):x}",
                 version=body["version"],
                 leader=None if leader == "0" else f"{int(leader):x}",
                 term=int(body.get("raftTerm", header.get("raft_term", 0))),

@@ -20,6 +20,7 @@ from subjects.base import (
     Quorum,
     Role,
     Runtime,
+    Scalar,
     Subject,
     UsualAlert,
 )
@@ -152,7 +153,6 @@ class EtcdSubject:
                 state=ClusterState.DOWN,
                 alarms=tuple(dict.fromkeys(alarms)),
                 revision=max((look.status.revision for look in looks if look.status), default=None),
-                details=_identity(by_name),
             )
         )
 
@@ -234,15 +234,10 @@ def _started_at(metrics: tuple[Metric, ...] | None) -> float | None:
     return None
 
 
-def _details(status: Status | None, names: Mapping[str, str]) -> dict[str, str | int | float | bool | None]:
+def _details(status: Status | None, names: Mapping[str, str]) -> dict[str, Scalar]:
     if status is None:
         return {}
     return {"leader_it_sees": names.get(status.leader) if status.leader else None}
-
-
-def _identity(looks: Mapping[str, _Look]) -> dict[str, str | int | float | bool | None]:
-    ids = {look.status.cluster_id for look in looks.values() if look.status}
-    return {"cluster_id": ",".join(sorted(ids)) or None}
 
 
 def _proof(subject: EtcdSubject) -> Subject:

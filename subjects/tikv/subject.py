@@ -129,7 +129,6 @@ class TikvSubject:
             term=None,
             quorum=quorum_of(views, replicas),
             state=ClusterState.DOWN,
-            details={"cluster_id": group.cluster_id if group else None},
         )
         return judge(picture, trouble)
 
