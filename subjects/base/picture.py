@@ -88,6 +88,10 @@ class ProcessView:
     exit_code: int | None = None
     """As shells and Docker write it: 128 + signal for a death by signal. None where nobody could tell."""
     oom_killed: bool | None = None
+    ran_s: float | None = None
+    """How long its threads had a processor since they began, where that is known."""
+    waited_s: float | None = None
+    """How long they could have run and had none: none was free, or a limit of theirs was used up."""
     raw: str = ""
     """The observation as its source wrote it."""
 

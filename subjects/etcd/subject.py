@@ -58,6 +58,7 @@ class EtcdSubject:
     """A cluster of etcd members."""
 
     name = "etcd"
+    disk_wait_metric = "etcd_disk_wal_fsync_duration_seconds"
     invariants = INVARIANTS
     stall_s = 3.0
     """Twice the longest usual election (1.8 s measured)."""

@@ -23,6 +23,7 @@ from subjects.base import (
 )
 from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout, logtime
+from subjects.runtimes.cpu_time import cpu_time
 from subjects.runtimes.filelock import locked
 from subjects.runtimes.keeper import describe_exit, spawn
 from subjects.runtimes.network import control, rules
@@ -96,7 +97,9 @@ class ProcessRuntime:
         if now is ProcessState.EXITED and (stranger := await self._processes.adopted(node)) is not None:
             recorded, now = stranger, identity.state(stranger)
         if now is not ProcessState.EXITED:
-            return ProcessView(now, recorded, raw=f"process {recorded.id} is {now}")
+            ran_s, waited_s = cpu_time(int(recorded.id)) or (None, None)
+            raw = f"process {recorded.id} is {now}"
+            return ProcessView(now, recorded, ran_s=ran_s, waited_s=waited_s, raw=raw)
         code = await self._processes.wait_exit_code(node, recorded)
         how = "how it ended is not known" if code is None else describe_exit(code)
         return ProcessView(now, None, exit_code=code, raw=f"process {recorded.id} has ended: {how}")

@@ -43,6 +43,8 @@ def witness(evidence: Evidence, quote: str) -> str:
     """Return whose word a quotation is: two words of one witness are one source, not two."""
     area, _, detail = evidence.source.partition(":")
     if area in {"signal", "view"}:
+        if detail == "cpu":
+            return "process"  # both are the kernel's word
         return "self" if detail in {"disk", "restart", "host"} else detail
     if area in {"read_logs", "read_metrics"}:
         return f"self of {evidence.node}" if evidence.node else "self"

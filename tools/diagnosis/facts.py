@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Side = Literal["process", "connection", "self", "host", "peers", "control", "client", "disk", "restart"]
+Side = Literal[
+    "process", "cpu", "connection", "self", "host", "peers", "control", "client", "disk", "restart"
+]
 
 SIDES: Mapping[Side, tuple[str, ...]] = {
     "process": (
@@ -22,6 +24,7 @@ SIDES: Mapping[Side, tuple[str, ...]] = {
         "resumed",
         "unknown",
     ),
+    "cpu": ("starved",),
     "connection": ("accepted", "slow", "lossy", "refused", "reset", "silent", "unknown"),
     "self": ("healthy", "unhealthy", "slow", "silent", "unknown"),
     "host": ("quick", "late", "none"),
@@ -44,7 +47,8 @@ SIDES: Mapping[Side, tuple[str, ...]] = {
 }
 """Each side and the words it has.
 
-connection is the port that clients use. self is the node's word on its health, for which it may have to
+cpu: starved is a process kept from the processors, other than its neighbours. connection is the port that
+clients use. self is the node's word on its health, for which it may have to
 ask others; host is what it answers alone, asked where it runs. connection: lossy is a port that answers who
 is connected, and not, or not all, who come anew. process: killed is by SIGKILL, failed is by
 its own decision (a panic, a fatal error), ended is at somebody's request (exit code 0 or SIGTERM), exited

@@ -15,7 +15,7 @@ from subjects.base import (
     Role,
 )
 from tools.diagnosis.facts import Fact, Side
-from tools.diagnosis.steady import SLOW_MS, Looked, late
+from tools.diagnosis.steady import Looked, late
 from tools.evidence.ledger import Ledger
 
 LOW_DISK_BYTES = 64 * 1024 * 1024
@@ -53,8 +53,8 @@ def facts_of(looked: Looked, ledger: Ledger) -> list[Fact]:
     picture = looked.picture
     sides: tuple[tuple[Side, Callable[[NodeView], tuple[str, str]]], ...] = (
         ("process", lambda node: _process(node.process)),
-        ("connection", _connection),
-        ("self", _itself),
+        ("connection", lambda node: _connection(node, looked.slow_ms)),
+        ("self", lambda node: _itself(node, looked.slow_ms)),
         ("peers", _peers),
         ("control", lambda node: _control(node, picture)),
         ("disk", lambda node: _disk(node, picture)),
@@ -77,7 +77,7 @@ def _hosts(looked: Looked, ledger: Ledger) -> list[Fact]:
         if took_ms is None:
             said.append((name, "none", f"{name}: no answer even on its own host"))
             continue
-        word = "late" if took_ms > SLOW_MS else "quick"
+        word = "late" if took_ms > looked.slow_ms else "quick"
         said.append((name, word, f"{name}: {word}, its own metrics on its own host took {took_ms:.1f} ms"))
     if not said:
         return []
@@ -101,19 +101,19 @@ def _process(view: ProcessView) -> tuple[str, str]:
     return word, f"{view.raw or view.state.value}{code}"
 
 
-def _connection(node: NodeView) -> tuple[str, str]:
+def _connection(node: NodeView, slow_ms: float) -> tuple[str, str]:
     probe = node.client
     took = "not measured" if probe.latency_ms is None else f"{probe.latency_ms:.1f} ms"
-    slow = probe.connection is Connection.ACCEPTED and late(probe)
+    slow = probe.connection is Connection.ACCEPTED and late(probe, slow_ms)
     return "slow" if slow else probe.connection.value, f"client port, {took}; {probe.raw}"
 
 
-def _itself(node: NodeView) -> tuple[str, str]:
+def _itself(node: NodeView, slow_ms: float) -> tuple[str, str]:
     probe = node.itself
     took = "not measured" if probe.latency_ms is None else f"{probe.latency_ms:.1f} ms"
     if probe.health is Health.UNKNOWN and probe.connection is Connection.SILENT:
         return "silent", f"{took}; {probe.raw}"
-    if probe.health is Health.HEALTHY and late(probe):
+    if probe.health is Health.HEALTHY and late(probe, slow_ms):
         return "slow", f"{took}; {probe.raw}"
     return probe.health.value, f"{took}; {probe.raw}"
 

@@ -8,20 +8,26 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median
 
 from subjects.base import ClusterState, NodeView, Picture, Probe, ProcessState, Subject
 from subjects.errors import SubjectError
 from tools.detection.fresh import LOST, ask_anew
 from tools.detection.lines import lines_of
+from tools.diagnosis.waits import Waited, between, read_syncs
 
 LOOKS = 3
 """How often a cluster is looked at that is not well."""
+SLOW_LOOKS = 6
+"""How often one that is well but for late answers: on a busy machine several in a row are late by chance."""
 PAUSE_S = 0.2
 """Between two looks: twice etcd's heartbeat interval."""
 SLOW_MS = 150.0
 """A probe in one network takes single milliseconds. Three looks in a row at 112 ms were measured of a healthy
 member on two cores with thirteen processes waiting for them; a delay that disturbs etcd is of the order of
 its election timeout, 1000 ms."""
+SLOW_TIMES = 3.0
+"""Late is also relative: so many times what nodes take meanwhile, without any network, on their own hosts."""
 KNOCKS = 8
 """New connections made to each node: of a way in that loses half, fewer than two are lost 1 time in 28."""
 _CHEAP = "process_start_time_seconds"
@@ -37,32 +43,71 @@ class Looked:
     host_ms: Mapping[str, float | None] = field(default_factory=dict)
     """Of nodes that run and were late or silent: how fast each answers on its own host for what it knows
     alone; None for no answer."""
+    slow_ms: float = SLOW_MS
+    """From here on an answer is late, the machine being as busy as it is."""
     lost: Mapping[str, str] = field(default_factory=dict)
     """Of nodes that answer who is connected to them: how many new connections got nothing, if any did."""
+    waits: Mapping[str, Waited] = field(default_factory=dict)
+    """What each node waited for during the looks."""
 
 
-async def steady_look(subject: Subject) -> Looked:
-    """Look once at a cluster that is well, several times at one that is not."""
-    picture = await subject.observe()
-    for _ in range(LOOKS - 1):
-        if picture.state is ClusterState.HEALTHY and not any(map(troubled, picture.nodes)):
-            break
+async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
+    """Look once at a cluster that is well, several times at one that is not, or where `thorough` is asked."""
+    syncs = await read_syncs(subject)
+    first = picture = await subject.observe()
+    hosts: dict[str, list[float | None]] = {}
+    looks = 1
+    while looks < _wanted(picture, thorough=thorough):
         await asyncio.sleep(PAUSE_S)
-        picture = _merged(picture, await subject.observe())
-    suspects = [node.name for node in picture.nodes if troubled(node) and _runs(node)]
-    times = await asyncio.gather(*(_host_ms(subject, name) for name in suspects))
+        now, _ = await asyncio.gather(subject.observe(), _ask_hosts(subject, picture, hosts))
+        picture = _merged(picture, now)
+        looks += 1
+    slow_ms = _slow_ms(hosts)
+    suspects = [node.name for node in picture.nodes if troubled(node, slow_ms) and _runs(node)]
+    if suspects and not hosts:
+        await _ask_hosts(subject, picture, hosts)
     let_in = [node.name for node in picture.nodes if not troubled(node) and _runs(node)]
-    return Looked(picture, dict(zip(suspects, times, strict=True)), await _lost(subject, let_in))
+    return Looked(
+        picture,
+        {name: _fastest(hosts.get(name, ())) for name in suspects},
+        slow_ms,
+        await _lost(subject, let_in),
+        between(first, picture, syncs, await read_syncs(subject) if looks > 1 else {}),
+    )
 
 
-def late(probe: Probe) -> bool:
+def _wanted(picture: Picture, *, thorough: bool) -> int:
+    """Return how many looks it takes, by what they show so far."""
+    if picture.state is ClusterState.HEALTHY:
+        return SLOW_LOOKS if any(map(troubled, picture.nodes)) else LOOKS if thorough else 1
+    return LOOKS
+
+
+def _slow_ms(hosts: Mapping[str, Sequence[float | None]]) -> float:
+    """Return what is late: by the median node, so that one that is ill by itself does not move it."""
+    slowest = [max((ms for ms in times if ms is not None), default=0.0) for times in hosts.values()]
+    return max(SLOW_MS, SLOW_TIMES * median(slowest)) if slowest else SLOW_MS
+
+
+def _fastest(times: Sequence[float | None]) -> float | None:
+    return min((ms for ms in times if ms is not None), default=None)
+
+
+async def _ask_hosts(subject: Subject, picture: Picture, hosts: dict[str, list[float | None]]) -> None:
+    """Ask every node that runs for something cheap on its own host, and note what that took."""
+    names = [node.name for node in picture.nodes if _runs(node)]
+    for name, ms in zip(names, await asyncio.gather(*(_host_ms(subject, n) for n in names)), strict=True):
+        hosts.setdefault(name, []).append(ms)
+
+
+def late(probe: Probe, slow_ms: float = SLOW_MS) -> bool:
     """Whether an answer came, and took too long."""
-    return probe.latency_ms is not None and probe.latency_ms > SLOW_MS
+    return probe.latency_ms is not None and probe.latency_ms > slow_ms
 
 
-def troubled(node: NodeView) -> bool:
+def troubled(node: NodeView, slow_ms: float = SLOW_MS) -> bool:
     """Whether a node's answers were late or did not come."""
-    return any(late(probe) or probe.latency_ms is None for probe in (node.client, node.itself))
+    return any(late(probe, slow_ms) or probe.latency_ms is None for probe in (node.client, node.itself))
 
 
 def _runs(node: NodeView) -> bool:

@@ -28,6 +28,8 @@ class Row:
     reason: str
     """Completes the sentence `NODE …`."""
     unless: Words = field(default_factory=dict)
+    weight: int | None = None
+    """In place of its kind's, where this row is surer than others of the kind."""
 
     def fits(self, views: Views) -> bool:
         """Whether the node's views are those of this row."""
@@ -124,6 +126,13 @@ TABLE: tuple[Row, ...] = (
         Kind.CRASH,
         when={"process": ("unknown",), "connection": ("refused",)},
         reason="has nothing that listens on its port any more",
+    ),
+    Row(
+        "kept from the processor",
+        Kind.OVERLOAD,
+        when={"cpu": ("starved",), "process": ("running",)},
+        reason="gets next to no processor time, other than its neighbours: whatever it does takes long",
+        weight=5,
     ),
     Row(
         "cut off from its peers",

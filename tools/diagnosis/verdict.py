@@ -50,9 +50,13 @@ def verdict(all_views: Sequence[Views]) -> Verdict:
         return _of_cluster(all_views)
     # What lasts, or was the kernel's word, outweighs what was seen of other nodes in passing.
     placed = [(views, row) for views, row in placed if row.firm(views)] or placed
-    weight = max(_WEIGHT[row.kind] for _, row in placed)
-    causes = [(views, row) for views, row in placed if _WEIGHT[row.kind] == weight]
+    weight = max(_weight(row) for _, row in placed)
+    causes = [(views, row) for views, row in placed if _weight(row) == weight]
     return _of_nodes(_narrowed(causes), _shared(all_views))
+
+
+def _weight(row: Row) -> int:
+    return _WEIGHT[row.kind] if row.weight is None else row.weight
 
 
 def _narrowed(causes: list[tuple[Views, Row]]) -> list[tuple[Views, Row]]:

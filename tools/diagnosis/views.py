@@ -15,6 +15,7 @@ from tools.diagnosis.facts import SIDES, Fact, Side
 from tools.diagnosis.looks import ended_word, facts_of
 from tools.diagnosis.signatures import gives_reason, signatures_in
 from tools.diagnosis.steady import steady_look
+from tools.diagnosis.waits import facts_of_waits
 from tools.evidence.ledger import Ledger
 
 LOOK_TIMEOUT_S = 12.0
@@ -65,8 +66,17 @@ _WORDS: dict[str, tuple[Side, str]] = {
 async def gather(case: Case, cluster: Cluster, recorded: Iterable[Signal], ledger: Ledger) -> list[Fact]:
     """Return everything that is known of the incident as facts, each with evidence in the ledger."""
     facts = _of_signals(_signals(case, recorded), ledger)
-    facts += await _look(cluster, ledger, case.opened_wall)
-    return facts + await _of_logs(cluster, ledger, case.opened_wall, facts)
+    facts += await _look(cluster, ledger, case)
+    facts += await _of_logs(cluster, ledger, case.opened_wall, facts)
+    alarmed = case.detection is not None or case.incident is not None
+    return facts if alarmed else [fact for fact in facts if not _feigned(fact)]
+
+
+def _feigned(fact: Fact) -> bool:
+    """Whether a busy moment says the same of healthy nodes: it counts only where something was detected."""
+    if fact.side == "disk" and fact.word == "slow":
+        return not fact.now
+    return not fact.firm and fact.word != "leader_changed"
 
 
 def _signals(case: Case, recorded: Iterable[Signal]) -> list[Signal]:
@@ -102,17 +112,17 @@ def _word(signal: Signal) -> tuple[Side, str]:
     return side, signal.kind if signal.kind in SIDES[side] else "unknown"
 
 
-async def _look(cluster: Cluster, ledger: Ledger, opened_wall: float) -> list[Fact]:
+async def _look(cluster: Cluster, ledger: Ledger, case: Case) -> list[Fact]:
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
-            looked = await steady_look(cluster.subject)
+            looked = await steady_look(cluster.subject, thorough=case.detection is not None)
     except (SubjectError, TimeoutError) as error:
         ledger.add(
             "view:connection", f"the look at the cluster failed: {error or 'no answer in time'}", ok=False
         )
         return []
-    facts = facts_of(looked, ledger)
-    return facts + _restarts(looked.picture, ledger, opened_wall)
+    facts = facts_of(looked, ledger) + facts_of_waits(looked.waits, ledger)
+    return facts + _restarts(looked.picture, ledger, case.opened_wall)
 
 
 def _restarts(picture: Picture, ledger: Ledger, opened_wall: float) -> list[Fact]:

@@ -45,6 +45,8 @@ def concluded(seen: Seen) -> Findings:
         ({**RUNS, "itself": "slow", "host": "quick"}, Kind.NETWORK_DELAY),
         ({**RUNS, "itself": "slow", "host": "late"}, Kind.OVERLOAD),
         ({**RUNS, "disk": "slow"}, Kind.SLOW_DISK),
+        ({**RUNS, "disk": "slow", "cpu": "starved"}, Kind.OVERLOAD),
+        ({**RUNS, "cpu": "starved", "itself": "silent", "connection": "silent"}, Kind.OVERLOAD),
         ({"process": "unknown", "connection": "refused"}, Kind.CRASH),
         ({"process": "unknown", "connection": "silent"}, Kind.UNKNOWN),
     ],

@@ -1,0 +1,90 @@
+"""What nodes wait for: told by counters, and only of a node that stands out beside the others."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.standins import slow_disk
+from tests.standins.scripted_cluster import scripted_cluster
+from tests.unit.diagnosis.conftest import Bench
+from tools.diagnosis.waits import Waited, between, facts_of_waits
+from tools.evidence.ledger import Ledger
+
+# As measured on etcd, two cores, a load average of ten: each for about 2 s.
+WELL = Waited(2.0, ran_s=0.06, waited_s=0.30, syncs=6, synced_s=0.005)
+STARVED = Waited(2.0, ran_s=0.045, waited_s=5.2, syncs=1, synced_s=1.8)
+SLOW_DISK = Waited(2.0, ran_s=0.06, waited_s=0.28, syncs=1, synced_s=1.6)
+
+
+def told(**waits: Waited) -> list[tuple[str, str, str | None]]:
+    return [(fact.side, fact.word, fact.node) for fact in facts_of_waits(waits, Ledger())]
+
+
+class TestWhoStandsOut:
+    def test_nobody_where_all_are_well(self) -> None:
+        assert told(a=WELL, b=WELL, c=WELL) == []
+
+    def test_one_that_is_kept_from_the_processor_whose_writes_are_late_for_that(self) -> None:
+        assert told(a=WELL, b=STARVED, c=WELL) == [("cpu", "starved", "b")]
+
+    def test_one_whose_writes_are_late_though_it_has_its_processor(self) -> None:
+        assert told(a=WELL, b=SLOW_DISK, c=WELL) == [("disk", "slow", "b")]
+
+    def test_nobody_on_a_machine_where_everybody_waits(self) -> None:
+        assert told(a=STARVED, b=STARVED, c=STARVED) == []
+
+    def test_nobody_whose_counters_are_not_known(self) -> None:
+        unknown = Waited(2.0)
+
+        assert told(a=unknown, b=unknown, c=unknown) == []
+
+    def test_a_slow_disk_beside_neighbours_that_wrote_nothing(self) -> None:
+        idle = replace(WELL, syncs=0, synced_s=0.0)
+
+        assert told(a=idle, b=SLOW_DISK, c=idle) == [("disk", "slow", "b")]
+
+
+async def test_a_node_that_was_restarted_between_the_readings_is_left_out() -> None:
+    cluster, subject, _ = await scripted_cluster()
+    first = await subject.observe()
+    nodes = tuple(
+        replace(node, process=replace(node.process, ran_s=5.0, waited_s=1.0)) for node in first.nodes
+    )
+    first = replace(first, nodes=nodes)
+    grown = replace(nodes[0], process=replace(nodes[0].process, ran_s=6.0, waited_s=3.0))
+    anew = replace(nodes[1], process=replace(nodes[1].process, ran_s=0.1, waited_s=0.0))
+    last = replace(first, at=first.at + 2.0, nodes=(grown, anew, nodes[2]))
+    found = between(first, last, {}, {})
+    await cluster.aclose()
+
+    assert (found["n1"].ran_s, found["n1"].waited_s) == (1.0, 2.0)
+    assert found["n2"].ran_s is None
+    assert (found["n3"].ran_s, found["n3"].waited_s) == (0.0, 0.0)
+
+
+@pytest.mark.slow
+async def test_a_member_held_to_a_fiftieth_of_a_core_is_overloaded(on_etcd: Bench) -> None:
+    await on_etcd.do("load_start", rate=100)
+    await on_etcd.do("fault_inject", kind="cpu_starvation", target="follower")
+    detected = await on_etcd.do("wait_for_detection", timeout_s=30)
+    found = (await on_etcd.do("diagnose")).data["diagnosis"]
+
+    assert detected.data["detected"]
+    assert (found["kind"], found["node"]) == ("overload", on_etcd.bench.faults.injections[-1].record.nodes[0])
+
+
+@pytest.mark.slow
+async def test_a_member_whose_disk_is_slow_is_told_from_one_without_a_processor(on_etcd: Bench) -> None:
+    if reason := slow_disk.why_not():
+        pytest.skip(reason)
+    bench = on_etcd.bench
+    await on_etcd.do("load_start", rate=100)
+    cluster = bench.require_cluster()
+    picture = await cluster.subject.observe()
+    node = next(each for each in picture.nodes if each.name != picture.leader)
+    assert node.process.identity is not None
+    with slow_disk.slow_disk(int(node.process.identity.id), bench.state.root, 4):
+        await on_etcd.do("wait_for_detection", timeout_s=30)
+        found = (await on_etcd.do("diagnose")).data["diagnosis"]
+
+    assert (found["kind"], found["nodes"]) == ("slow_disk", [node.name])

@@ -1,0 +1,167 @@
+"""What nodes wait for, a processor or their disk: counters that are read twice, and compared between nodes.
+
+Late answers look alike whatever holds a node up. The kernel keeps how long its threads could have run and
+had no processor, the database how long its writes to disk took. On a busy machine everyone waits, so a
+node stands out only beside the others.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Protocol, runtime_checkable
+
+from subjects.base import Picture, Subject
+from subjects.errors import SubjectError
+from tools.diagnosis.facts import Fact
+from tools.evidence.ledger import Ledger
+
+STARVED_SHARE = 0.5
+"""Of the time looked at, so much was waited for a processor, over all threads. Measured: 0.1 to 0.3 of a
+healthy member on two cores with ten processes at work on each, 1.8 and up of one held to 0.02 cores."""
+STARVED_TO_RAN = 10.0
+"""Times as long waited as ran: 3 to 7 and 60 to 110, in the same measurement."""
+APART = 4.0
+"""Times as much as the other nodes."""
+
+SLOW_SYNC_S = 0.1
+"""etcd's own advice for a write to its log is 10 ms at p99; one of 100 ms takes a heartbeat's time."""
+
+
+@runtime_checkable
+class TellsDiskWaits(Protocol):
+    """A subject whose nodes keep a histogram of how long writes to disk take."""
+
+    @property
+    def disk_wait_metric(self) -> str:
+        """Its name, without `_sum` and `_count`; in seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """What one node waited for between two readings. None is not measured."""
+
+    span_s: float
+    ran_s: float | None = None
+    waited_s: float | None = None
+    """For a processor, summed over its threads."""
+    syncs: int | None = None
+    synced_s: float | None = None
+    """What these writes to disk took together."""
+
+    @property
+    def sync_s(self) -> float | None:
+        """What a write to disk took on average; None when none was completed."""
+        return self.synced_s / self.syncs if self.syncs and self.synced_s is not None else None
+
+
+Syncs = Mapping[str, tuple[int, float]]
+
+
+async def read_syncs(subject: Subject) -> Syncs:
+    """Return how many writes to disk each node completed since it started, and what they took in seconds."""
+    if not isinstance(subject, TellsDiskWaits):
+        return {}
+    metric = subject.disk_wait_metric
+    told = await asyncio.gather(*(_syncs(subject, node, metric) for node in subject.nodes))
+    return {node: each for node, each in zip(subject.nodes, told, strict=True) if each is not None}
+
+
+def between(first: Picture, last: Picture, before: Syncs, after: Syncs) -> dict[str, Waited]:
+    """Return what each node waited for between two looks; nodes that were restarted meanwhile left out."""
+    span_s = last.at - first.at
+    if span_s <= 0:
+        return {}
+    earlier = {node.name: node.process for node in first.nodes}
+    waited = {}
+    for node in last.nodes:
+        then, now = earlier.get(node.name), node.process
+        if then is None or then.identity != now.identity:
+            continue
+        syncs = _grown(before.get(node.name), after.get(node.name))
+        cpu = _grown(
+            None if then.ran_s is None or then.waited_s is None else (then.ran_s, then.waited_s),
+            None if now.ran_s is None or now.waited_s is None else (now.ran_s, now.waited_s),
+        )
+        waited[node.name] = Waited(
+            span_s,
+            ran_s=cpu[0] if cpu else None,
+            waited_s=cpu[1] if cpu else None,
+            syncs=int(syncs[0]) if syncs else None,
+            synced_s=syncs[1] if syncs else None,
+        )
+    return waited
+
+
+def facts_of_waits(waits: Mapping[str, Waited], ledger: Ledger) -> list[Fact]:
+    """Return which nodes were kept from a processor or wait for their disk, with the others beside them."""
+    facts = []
+    for name, waited in waits.items():
+        others = [each for node, each in waits.items() if node != name]
+        for_cpu, for_disk = starved(waited, others), slow_to_write(waited, others)
+        if for_cpu:
+            text = (
+                f"{name}: starved, its threads waited {waited.waited_s:.2f} s for a processor and ran "
+                f"{waited.ran_s:.2f} s, in {waited.span_s:.1f} s; the others waited {_other_waits(others)}"
+            )
+            item = ledger.add("view:cpu", text, node=name)
+            facts.append(Fact("cpu", "starved", name, item.id, text, item.wall, now=True))
+        if for_disk and not for_cpu and waited.sync_s is not None:
+            text = (
+                f"{name}: slow, a write to its disk took {waited.sync_s * 1000:.0f} ms on average, "
+                f"{waited.syncs} in {waited.span_s:.1f} s; of the others {_other_syncs(others)}"
+            )
+            item = ledger.add("view:disk", text, node=name)
+            facts.append(Fact("disk", "slow", name, item.id, text, item.wall, now=True))
+    return facts
+
+
+def starved(waited: Waited, others: Sequence[Waited]) -> bool:
+    """Tell whether a node is kept from the processor, more than its neighbours are."""
+    if waited.waited_s is None or waited.ran_s is None:
+        return False
+    usual = median([each.waited_s for each in others if each.waited_s is not None] or [0.0])
+    return (
+        waited.waited_s >= STARVED_SHARE * waited.span_s
+        and waited.waited_s >= STARVED_TO_RAN * waited.ran_s
+        and waited.waited_s >= APART * usual
+    )
+
+
+def slow_to_write(waited: Waited, others: Sequence[Waited]) -> bool:
+    """Tell whether a node's disk is slow, more than its neighbours' disks are."""
+    if waited.sync_s is None or waited.sync_s < SLOW_SYNC_S:
+        return False
+    return waited.sync_s >= APART * median(
+        [each.sync_s for each in others if each.sync_s is not None] or [0.0]
+    )
+
+
+def _other_waits(others: Sequence[Waited]) -> str:
+    return ", ".join(f"{each.waited_s:.2f} s" for each in others if each.waited_s is not None) or "unknown"
+
+
+def _other_syncs(others: Sequence[Waited]) -> str:
+    told = [f"{each.sync_s * 1000:.1f} ms" for each in others if each.sync_s is not None]
+    return ", ".join(told) or "none is known"
+
+
+def _grown(
+    before: tuple[float, float] | None, after: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """Return by how much two counters grew; None where one is not known, or began anew."""
+    if before is None or after is None or after[0] < before[0] or after[1] < before[1]:
+        return None
+    return after[0] - before[0], after[1] - before[1]
+
+
+async def _syncs(subject: Subject, node: str, metric: str) -> tuple[int, float] | None:
+    names = f"{metric}_count", f"{metric}_sum"
+    try:
+        found = {sample.name: sample.value for sample in await subject.metrics(node, names)}
+    except SubjectError:
+        return None
+    if not found.keys() >= set(names):
+        return None
+    return int(found[names[0]]), found[names[1]]
