@@ -18,7 +18,6 @@ from agent.demo_tables import tables
 from agent.events import Stage
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
-from agent.remarks import remark
 from agent.turn import TurnEnd
 from subjects.errors import SubjectError
 from tools.errors import NothingToDo, ToolError
@@ -126,15 +125,7 @@ class Demo:
 
     def _unfinished(self) -> str:
         """Say what a model that calls the demo done has left out; the host heals what it still leaves."""
-        bench, facts = self.session.bench, self.facts
-        if self.stopped or facts.injection is None:
-            return ""
-        left = []
-        if facts.diagnosis is None:
-            left.append(remark("undiagnosed"))
-        if bench.faults.journal.open_faults():
-            left.append(remark("unhealed"))
-        return "\n".join(left)
+        return "" if self.stopped else self.facts.left_out(self.session.bench.faults.journal.open_faults())
 
     async def before(self, call: ToolCall, effect: Effect) -> Verdict:
         """Announce the stage and wait for the person; refuse what does not belong to a demo."""

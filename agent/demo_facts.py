@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agent.remarks import remark
 from subjects.base import Picture
 from tools.detection.signals import Detection, Signal
 from tools.events import Detected, SignalSeen
@@ -89,6 +90,14 @@ class Facts:
                 for s in self.signals
             ),
         )
+
+    def left_out(self, open_faults: Sequence[object]) -> str:
+        """Return what the model is told if it stops here; empty if nothing was broken or all was done."""
+        if self.injection is None:
+            return ""
+        left = [remark("undiagnosed")] if self.diagnosis is None else []
+        left += [remark("unhealed")] if open_faults else []
+        return "\n".join(left)
 
     def take_leader(self, monitor: "Monitor | None") -> None:
         """Keep whether another node leads than before the fault."""

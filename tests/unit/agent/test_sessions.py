@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.earlier import earlier
-from agent.errors import AgentError, BadTranscript
+from agent.errors import AgentError, BadCredentials, BadTranscript
 from agent.opening import open_session
 from agent.session import Session
 from agent.sessions import changes, find, listing, resume, show, since
@@ -178,6 +178,18 @@ async def test_the_script_answers_what_was_typed_meanwhile_as_the_next_request(s
 
     assert session.unread() == ("was anything lost?",)
     assert session.unread() == ()
+
+
+async def test_what_goes_wrong_while_the_model_is_made_ready_is_left_to_the_first_request(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CLOUD_ML_REGION", "ANTHROPIC_VERTEX_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    opened = await open_session(Setup(state_dir=state, provider="vertex"), Watching())
+    opened.warm()
+    with pytest.raises(BadCredentials, match="CLOUD_ML_REGION"):
+        await opened.ask("?")
+    await opened.aclose()
 
 
 async def test_a_session_that_was_talked_in_keeps_its_own_file_when_another_is_resumed(
