@@ -1,0 +1,112 @@
+"""The look of a diagnosis: late is what is late beside the others and lasts, not what a busy machine does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from subjects.base import Cluster, Connection, Health, Metric, Probe
+from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
+from tools.detection.signals import Detection, Signal, Source
+from tools.diagnosis.base import Case
+from tools.diagnosis.looks import facts_of
+from tools.diagnosis.rules import conclude
+from tools.diagnosis.schema import Kind
+from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, steady_look
+from tools.diagnosis.views import gather
+from tools.evidence.ledger import Ledger
+
+
+class Timed(ScriptedSubject):
+    """Nodes whose answers on the way, and on their own hosts, take what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__(ScriptedRuntime(), ("n1", "n2", "n3"))
+        self.host_s = dict.fromkeys(self.nodes, 0.0)
+
+    def answer(self, node: str, ms: float) -> None:
+        probe = Probe(Connection.ACCEPTED, Health.HEALTHY, ms)
+        self.views[node] = replace(self.views[node], client=probe, itself=probe)
+
+    async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
+        await asyncio.sleep(self.host_s[node])
+        return []
+
+
+@pytest.fixture
+async def subject(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Timed]:
+    monkeypatch.setattr("tools.diagnosis.steady.PAUSE_S", 0.0)
+    made = Timed()
+    for name, server in made.servers.items():
+        await server.start()
+        made.answer(name, 1.0)
+    yield made
+    await made.aclose()
+
+
+async def wrong(subject: Timed) -> set[tuple[str, str, str | None]]:
+    facts = facts_of(await steady_look(subject), Ledger())
+    return {(fact.side, fact.word, fact.node) for fact in facts if fact.abnormal}
+
+
+async def test_a_cluster_that_is_well_is_looked_at_once(subject: Timed) -> None:
+    assert await wrong(subject) == set()
+    assert subject.looks == 1
+
+
+async def test_more_often_where_something_was_detected(subject: Timed) -> None:
+    await steady_look(subject, thorough=True)
+
+    assert subject.looks == LOOKS
+
+
+async def test_a_node_that_is_late_while_its_host_is_quick(subject: Timed) -> None:
+    subject.answer("n2", 300.0)
+
+    assert await wrong(subject) == {("connection", "slow", "n2"), ("self", "slow", "n2")}
+    assert subject.looks == SLOW_LOOKS
+
+
+async def test_the_same_is_nothing_on_a_machine_where_all_hosts_are_late(subject: Timed) -> None:
+    subject.answer("n2", 300.0)
+    subject.host_s = dict.fromkeys(subject.nodes, 0.12)
+
+    assert await wrong(subject) == set()
+
+
+async def test_one_host_that_is_late_does_not_excuse_its_node(subject: Timed) -> None:
+    subject.answer("n2", 300.0)
+    subject.host_s["n2"] = 0.2
+
+    assert await wrong(subject) == {
+        ("connection", "slow", "n2"),
+        ("self", "slow", "n2"),
+        ("host", "late", "n2"),
+    }
+
+
+async def test_answers_that_are_late_and_then_not_are_nothing(subject: Timed) -> None:
+    subject.answer("n2", 300.0)
+    looking = asyncio.ensure_future(steady_look(subject))
+    while subject.looks < SLOW_LOOKS - 1:
+        await asyncio.sleep(0)
+    subject.answer("n2", 20.0)
+    facts = facts_of(await looking, Ledger())
+
+    assert not [fact for fact in facts if fact.abnormal]
+
+
+@pytest.mark.parametrize("detected", [False, True])
+async def test_one_answer_missed_in_passing_counts_only_where_something_was_detected(
+    subject: Timed, *, detected: bool
+) -> None:
+    missed = Signal(
+        Source.CONNECTION, "silent", "n2", 1.0, 1.0, "n2 silent (health port): no answer for 300 ms"
+    )
+    detection = Detection("D1", 1.0, 1.0, ("n2",), ("store_up",), "n2 does not answer", (missed,), "I1")
+    case = Case("I1", detection, 1.0) if detected else Case(None, None, 1.0)
+    ledger = Ledger()
+    facts = await gather(case, Cluster("c", subject, subject.runtime), (missed,), ledger)
+
+    assert (conclude(facts, subject.nodes, ledger).kind is Kind.NONE) is not detected
