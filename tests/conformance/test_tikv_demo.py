@@ -61,6 +61,7 @@ async def test_a_start_that_failed_stopped_nothing(tmp_path: Path) -> None:
     ran = await operator(tmp_path, *DEMO, "--runtime", "process", env=broken)
 
     assert ran.code == 1
-    assert "pd0 ended as soon as it was started" in ran.out
+    # Which of them is noticed first, and how, is a matter of milliseconds.
+    assert "ended as soon as it was started" in ran.out or "does not stay up" in ran.out
     assert "was stopped" not in ran.out + ran.err
     assert await until_gone(tmp_path) == []
