@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from agent.models.base import ToolCall
-from agent.remarks import remark
 from tools.registry import Effect, Outcome
 
 
@@ -95,18 +94,9 @@ class PermissionGate:
     async def after(self, call: ToolCall, outcome: Outcome) -> None:
         """Nothing is learned from outcomes."""
 
-    def revoke(self) -> None:
-        """Forget every grant for the session."""
-        self._granted.clear()
-
     def _refuse(self, reason: str) -> Verdict:
         self.refusals += 1
         return Verdict(allowed=False, reason=reason)
-
-
-def mode_note(mode: Mode) -> str:
-    """Return what the model is told when the mode changes."""
-    return remark(f"mode-{mode.value}")
 
 
 def _verb(effect: Effect) -> str:

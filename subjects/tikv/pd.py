@@ -113,16 +113,12 @@ class PdClient:
 
     async def started(self, url: str, timeout_s: float) -> float | None:
         """Return when the PD at `url` was started, by its own word."""
-        body = _parse(await self._ask(url, "GET", "/status", timeout_s, headers=ITSELF))
+        body = _parse(await self._ask(url, "/status", timeout_s, ITSELF))
         value = body.get("start_timestamp") if isinstance(body, dict) else None
         return float(value) if value else None
 
     async def get(self, path: str, timeout_s: float) -> Any:
         """Ask one PD after the other, `timeout_s` for all together."""
-        return await self.request("GET", path, timeout_s)
-
-    async def request(self, method: str, path: str, timeout_s: float, body: object = None) -> Any:
-        """Send a question, or a change of configuration, to the first PD that can take it."""
         deadline = time.monotonic() + timeout_s
         failures: list[Unreachable] = []
         order = range(self._first, self._first + len(self.urls))
@@ -131,7 +127,7 @@ class PdClient:
             if left <= 0:
                 break
             try:
-                answer = _parse(await self._ask(self.urls[index], method, path, min(left, ATTEMPT_S), body))
+                answer = _parse(await self._ask(self.urls[index], path, min(left, ATTEMPT_S)))
             except NotBootstrapped:
                 raise
             except Unreachable as error:
@@ -147,23 +143,15 @@ class PdClient:
         await self.client.aclose()
 
     async def _ask(
-        self,
-        url: str,
-        method: str,
-        path: str,
-        timeout_s: float,
-        body: object = None,
-        headers: Mapping[str, str] | None = None,
+        self, url: str, path: str, timeout_s: float, headers: Mapping[str, str] | None = None
     ) -> str:
         try:
-            response = await self.client.request(
-                method, f"{url}{API}{path}", timeout=timeout_s, json=body, headers=headers
-            )
+            response = await self.client.get(f"{url}{API}{path}", timeout=timeout_s, headers=headers)
         except httpx2.HTTPError as error:
-            raise Unreachable(f"{method} {url}{API}{path}: {error or type(error).__name__}") from error
+            raise Unreachable(f"GET {url}{API}{path}: {error or type(error).__name__}") from error
         if response.status_code == 200:
             return response.text
-        said = f"{method} {url}{API}{path}: {response.status_code} {_error_text(response.text)}"
+        said = f"GET {url}{API}{path}: {response.status_code} {_error_text(response.text)}"
         raise _refused(response.status_code, said)
 
 

@@ -74,10 +74,6 @@ class Maintenance:
             return self._covers_what_follows(observation)
         return observation.node is not None and self._covers_node(observation)
 
-    def open_for(self, node: str) -> bool:
-        """Tell whether a window for `node` is open now."""
-        return any(window.ended is None and node in window.nodes for window in self._windows)
-
     def recently(self, nodes: Iterable[str], within_s: float) -> bool:
         """Tell whether a window for one of `nodes` is open or ended less than `within_s` ago."""
         now, wanted = self._clock(), frozenset(nodes)

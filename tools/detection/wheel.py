@@ -28,8 +28,6 @@ class Wheel:
 
     def __init__(self, reports: Reports, period_s: float = PERIOD_S) -> None:
         self.period_s = period_s
-        self.late_turns = 0
-        """How often this process itself was late: misses were not counted then."""
         self._reports = reports
         self._probes: dict[tuple[str, str], HeldProbe] = {}
         self._slots: list[list[HeldProbe]] = [[]]
@@ -85,15 +83,12 @@ class Wheel:
         for probe in slot:
             if not probe.owes:
                 probe.ask()
-        if late:
-            self.late_turns += 1
-        elif owing:
+        if owing and not late:
             due = time.monotonic() + SETTLE_S
             asyncio.get_running_loop().call_later(SETTLE_S, self._settle, owing, due)
 
     def _settle(self, owing: list[HeldProbe], due: float) -> None:
         if time.monotonic() - due > LATE_S:
-            self.late_turns += 1
             return
         for probe in owing:
             if probe.owes:

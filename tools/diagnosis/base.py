@@ -18,7 +18,6 @@ class Case:
     detection: Detection | None
     opened_wall: float
     """Evidence older than this is not about the incident."""
-    question: str = ""
 
 
 class Diagnostician(Protocol):

