@@ -13,7 +13,7 @@ from tools.detection.signals import Signal, Source
 from tools.diagnosis.base import Case
 from tools.diagnosis.facts import SIDES, Fact, Side
 from tools.diagnosis.looks import ended_word, facts_of
-from tools.diagnosis.signatures import gives_reason, signatures_in
+from tools.diagnosis.signatures import Signature, gives_reason, signatures_in
 from tools.diagnosis.steady import steady_look
 from tools.diagnosis.waits import facts_of_waits
 from tools.evidence.ledger import Ledger
@@ -26,6 +26,8 @@ LOGS_BEFORE_RESTART_S = 15.0
 """That a node was restarted may be noticed only afterwards; a graceful stop takes up to 10 s before that."""
 LOGS_BEFORE_DEAF_S = 5.0
 """That a port is deaf whose node runs may be noticed only by a look or two."""
+_LOOKED_BACK_FOR = frozenset({("restart", "graceful"), ("process", "withdrawn")})
+"""What is read in lines older than the incident; the rest that they tell is of an earlier one."""
 LAST_LINES = 3
 KEPT_LINES = 12
 """Telling lines that are kept of one node's log."""
@@ -157,13 +159,13 @@ async def _of_logs(cluster: Cluster, ledger: Ledger, opened_wall: float, known: 
                 facts.append(_mute(node, await cluster.runtime.logs(node, None, LAST_LINES), ledger))
         except SubjectError:
             continue
-        facts += _told(node, lines, ledger)
+        facts += _told(node, lines, ledger, opened_wall - LOGS_BEFORE_S)
     return facts
 
 
-def _told(node: str, lines: Iterable[LogLine], ledger: Ledger) -> list[Fact]:
-    """File a node's telling lines, and return what they say."""
-    telling = [(line, found) for line in lines if (found := signatures_in(line.text))][-KEPT_LINES:]
+def _told(node: str, lines: Iterable[LogLine], ledger: Ledger, began: float) -> list[Fact]:
+    """File a node's telling lines, and return what they say; of those older than `began` not all counts."""
+    telling = [(line, found) for line in lines if (found := _telling(line, began))][-KEPT_LINES:]
     if not telling:
         return []
     item = ledger.add("read_logs", "\n".join(line.text for line, _ in telling), node=node)
@@ -179,6 +181,13 @@ def _told(node: str, lines: Iterable[LogLine], ledger: Ledger) -> list[Fact]:
         for line, found in telling
         for signature in found
     ]
+
+
+def _telling(line: LogLine, began: float) -> tuple[Signature, ...]:
+    found = signatures_in(line.text)
+    if line.at is None or line.at >= began:
+        return found
+    return tuple(each for each in found if (each.side, each.word) in _LOOKED_BACK_FOR)
 
 
 def _mute(node: str, last: Sequence[LogLine], ledger: Ledger) -> Fact:

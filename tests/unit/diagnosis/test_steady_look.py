@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from subjects.base import Cluster, Connection, Health, Metric, Probe
+from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
 from tools.detection.signals import Detection, Signal, Source
 from tools.diagnosis.base import Case
@@ -18,11 +18,25 @@ from tools.diagnosis.views import gather
 from tools.evidence.ledger import Ledger
 
 
+class Logged(ScriptedRuntime):
+    """Nodes whose logs are what a test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[LogLine] = []
+
+    async def logs(self, node: str, since: float | None = None, limit: int = 500) -> list[LogLine]:
+        return [
+            line for line in self.lines if line.node == node and (since is None or (line.at or 0) >= since)
+        ]
+
+
 class Timed(ScriptedSubject):
     """Nodes whose answers on the way, and on their own hosts, take what a test says."""
 
     def __init__(self) -> None:
-        super().__init__(ScriptedRuntime(), ("n1", "n2", "n3"))
+        self.logged = Logged()
+        super().__init__(self.logged, ("n1", "n2", "n3"))
         self.host_s = dict.fromkeys(self.nodes, 0.0)
 
     def answer(self, node: str, ms: float) -> None:
@@ -110,3 +124,20 @@ async def test_one_answer_missed_in_passing_counts_only_where_something_was_dete
     facts = await gather(case, Cluster("c", subject, subject.runtime), (missed,), ledger)
 
     assert (conclude(facts, subject.nodes, ledger).kind is Kind.NONE) is not detected
+
+
+async def test_a_restart_seen_late_is_not_blamed_on_what_the_log_told_of_an_earlier_incident(
+    subject: Timed,
+) -> None:
+    began = 1_000_000.0
+    subject.change("n2", started_at=began + 1.0)
+    for ago, text in (
+        (9.0, '"level":"fatal" write: file too large'),
+        (1.0, "received signal; shutting down"),
+    ):
+        subject.logged.lines.append(LogLine("n2", text, began - ago))
+    ledger = Ledger()
+    facts = await gather(Case(None, None, began), Cluster("c", subject, subject.runtime), (), ledger)
+    found = conclude(facts, subject.nodes, ledger)
+
+    assert (found.kind, found.nodes) == (Kind.PLANNED_RESTART, ("n2",))
