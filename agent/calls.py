@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
 
-from agent import entries
 from agent.budget import Budget, headline
 from agent.events import CallEnded, CallStarted
 from agent.models.base import ToolCall
 from agent.permissions import Gate
 from agent.remarks import remark
+from agent.transcript import entries
 from tools.events import Emit
 from tools.registry import Effect, Outcome
 
@@ -36,7 +36,7 @@ class Runner(Protocol):
 
 
 class Recorder(Protocol):
-    """Where a session is written down (`agent.transcript`)."""
+    """Where a session is written down (`agent.transcript.file`)."""
 
     def record(self, entry: dict[str, Any]) -> object:
         """Append one entry durably."""

@@ -64,7 +64,7 @@ def _chat(context: click.Context, resume: str | None, more: dict[str, Any]) -> N
     setup = make_setup(context, "chat", **more)
     if setup.output != "text":
         raise click.UsageError("--output goes with -p and with commands; the chat is for people.")
-    from agent.chat import chat
+    from agent.chat.command import chat
 
     sys.exit(chat(setup, resume))
 

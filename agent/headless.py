@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
-from agent.demo import Demo, Wish
-from agent.opening import open_session
+from agent.demo.director import Demo, Wish
 from agent.running import FAILED
-from agent.session import Session
+from agent.sessions.opening import open_session
+from agent.sessions.session import Session
 from agent.setup import Setup
 from agent.view.base import View
 from tools.events import Notice

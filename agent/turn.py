@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from agent import ending, entries
+from agent import ending
 from agent.budget import Budget, host_summary
 from agent.calls import Calls, Recorder, Runner
 from agent.compaction import Compactor
@@ -23,6 +23,7 @@ from agent.models.catalog import ModelFacts
 from agent.permissions import Gate
 from agent.remarks import remark
 from agent.repair import result_block
+from agent.transcript import entries
 from tools.events import Emit
 from tools.registry import Outcome
 

@@ -7,11 +7,11 @@ show, what it cost, and where the transcript is, which may become a fixture for 
 import sys
 from typing import Any
 
-from agent.demo import Demo, Wish
+from agent.demo.director import Demo, Wish
 from agent.models.providers import credentials_found, setup_help
-from agent.opening import open_session
 from agent.running import run
-from agent.session import Session
+from agent.sessions.opening import open_session
+from agent.sessions.session import Session
 from agent.setup import Setup
 from agent.view.base import View
 from tools.events import Notice

@@ -44,8 +44,8 @@ def chaos(context: click.Context, /, **options: Any) -> None:
         )
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent.asking import press_enter
-        from agent.demo import Wish
+        from agent.chat.asking import press_enter
+        from agent.demo.director import Wish
         from agent.headless import demo_chaos
 
         pausing = view.interactive if options["pause"] is None else options["pause"]

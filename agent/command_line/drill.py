@@ -35,7 +35,7 @@ def drill(
         return
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent.drilling import drill as drill_them
+        from agent.drill.command import drill as drill_them
 
         return await drill_them(setup, view, trials, faults, diagnostician)
 
@@ -51,7 +51,7 @@ def compare(context: click.Context, /, a: Path, b: Path, **_: Any) -> None:
     """Say whether two drills (their JSON results) differ by more than chance."""
 
     async def work(_setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent.drilling import compare_files
+        from agent.drill.command import compare_files
 
         return compare_files(view, _last_line(a), _last_line(b))
 

@@ -22,7 +22,7 @@ def mcp(context: click.Context, /, *, allow_faults: bool, keep: bool, **_: Any) 
     """Offer the tools to an MCP client, on standard input and output."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent.mcp_server import offer
+        from agent.mcp.server import offer
 
         return await offer(setup, view, allow_faults=allow_faults)
 

@@ -25,9 +25,9 @@ def list_incidents(context: click.Context, /, **_: Any) -> None:
     """Show the latest incidents, newest first."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent import keeping
+        from agent import records
 
-        return await keeping.list_incidents(setup, view)
+        return await records.list_incidents(setup, view)
 
     run_command(context, "incidents list", work)
 
@@ -40,9 +40,9 @@ def show_incident(context: click.Context, /, incident: str, **_: Any) -> None:
     """Show one incident: its timeline, who knew when, its diagnosis."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent import keeping
+        from agent import records
 
-        return await keeping.show_incident(setup, view, incident)
+        return await records.show_incident(setup, view, incident)
 
     run_command(context, "incidents show", work)
 
@@ -59,9 +59,9 @@ def report(context: click.Context, /, incident: str, form: "Format", to: Path | 
     """Write an incident's report as Markdown, JSON or one HTML file."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent import keeping
+        from agent import records
 
-        return await keeping.report(setup, view, incident, form, to)
+        return await records.report(setup, view, incident, form, to)
 
     run_command(context, "incidents report", work)
 
@@ -78,9 +78,9 @@ def list_sessions(context: click.Context, /, **_: Any) -> None:
     """Show the latest conversations, newest first."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent import keeping
+        from agent import records
 
-        return await keeping.list_sessions(setup, view)
+        return await records.list_sessions(setup, view)
 
     run_command(context, "sessions list", work)
 
@@ -93,9 +93,9 @@ def show_session(context: click.Context, /, session: str, **_: Any) -> None:
     """Show one conversation as Markdown; the last one if none is named."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent import keeping
+        from agent import records
 
-        return await keeping.show_session(setup, view, session)
+        return await records.show_session(setup, view, session)
 
     run_command(context, "sessions show", work)
 
@@ -111,8 +111,8 @@ def replay(context: click.Context, /, file: Path, speed: float, **_: Any) -> Non
     """Play a recorded session."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent import keeping
+        from agent import records
 
-        return await keeping.replay(setup, view, file, speed)
+        return await records.replay(setup, view, file, speed)
 
     run_command(context, "replay", work)

@@ -51,8 +51,8 @@ def watch(
         raise click.UsageError("--cert and --key go together.")
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent.watch import watch_command
-        from agent.watch_access import access_from
+        from agent.watch.access import access_from
+        from agent.watch.command import watch_command
 
         access = access_from(cacert, cert, key) if given else None
         return await watch_command(setup, view, endpoints=given, access=access, for_s=for_s, webhook=webhook)

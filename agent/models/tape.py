@@ -21,7 +21,7 @@ from agent.models.base import (
     TextDelta,
     Usage,
 )
-from agent.transcript import Entry, Header, read, read_header
+from agent.transcript.file import Entry, Header, read, read_header
 
 
 @dataclass(slots=True)

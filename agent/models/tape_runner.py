@@ -10,7 +10,7 @@ from agent.models.base import ToolCall
 from agent.models.tape import Tape, TapedCall
 from agent.permissions import ALLOWED, Verdict
 from agent.remarks import remark
-from agent.transcript import read
+from agent.transcript.file import read
 from tools.registry import Effect, Outcome, Tool
 
 _BEFORE, _AFTER = remark("refused", reason="\0").split("\0")

@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from agent.drill import DEFAULT_FAULTS, DrillSettings, run_drill
+from agent.drill.plan import DEFAULT_FAULTS, DrillSettings
+from agent.drill.run import run_drill
 from subjects.state import open_state
 from tools.cluster import lifecycle
 from tools.diagnosis.rules import RulesDiagnostician

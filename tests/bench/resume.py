@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.earlier import earlier
-from agent.transcript import Header, Transcript, read
+from agent.sessions.earlier import earlier
+from agent.transcript.file import Header, Transcript, read
 from tests.bench.machine import describe
 from tests.replay.record import TRANSCRIPTS
 

@@ -17,7 +17,7 @@ TOKENS_PER_S = 80
 PROMPT_WITH_ANTHROPIC_BEHIND = """
 import asyncio, importlib, sys
 from pathlib import Path
-from agent.repl import Repl
+from agent.chat.repl import Repl
 from agent.view.open import open_view
 
 async def opening(ask):

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from agent.replay import replay
+from agent.transcript.replay import replay
 from agent.view.terminal import TerminalView
 
 WIDTH, HEIGHT = 104, 400

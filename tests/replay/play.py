@@ -15,7 +15,7 @@ from agent.models.catalog import ModelFacts
 from agent.models.tape import Tape, TapeModel
 from agent.models.tape_runner import TapeGate, TapeRunner
 from agent.permissions import Gate, Mode, PermissionGate
-from agent.transcript import Header, Transcript, read
+from agent.transcript.file import Header, Transcript, read
 from agent.turn import Conversation
 from tools.events import Event
 from tools.registry import load_tools

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.demo import Wish
+from agent.demo.director import Wish
 from agent.headless import demo_chaos
-from agent.opening import open_session
+from agent.sessions.opening import open_session
 from agent.setup import Setup
 from agent.view.plain import PlainView
 from tools.workbench import Choice

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from agent.models.playbook import PlaybookModel
-from agent.recorded import from_entry
-from agent.replay import replay
-from agent.scrub import scrub
-from agent.transcript import read, read_header
+from agent.transcript.event_entries import from_entry
+from agent.transcript.file import read, read_header
+from agent.transcript.replay import replay
+from agent.transcript.scrub import scrub
 from tests.replay.play import play, recorded_messages, shape
 from tests.replay.record import FOLLOW_UPS, RECORDINGS, TRANSCRIPTS
 from tools.events import Event, Notice

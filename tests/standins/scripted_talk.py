@@ -21,12 +21,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agent.chat.repl import Repl
+from agent.chat.talk import Status
 from agent.errors import ModelUnavailable
 from agent.events import CallEnded, CallStarted, SessionOpened, Text
 from agent.models.base import Message, ToolCall
 from agent.permissions import Ask, Mode, PermissionGate
-from agent.repl import Repl
-from agent.talk import Status
 from agent.turn import TurnEnd
 from agent.view.open import open_view
 from agent.view.terminal import TerminalView

@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
-from agent.demo import Demo, Wish
-from agent.session import Door, Session
+from agent.demo.director import Demo, Wish
+from agent.sessions.session import Door, Session
 from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_script import text
 

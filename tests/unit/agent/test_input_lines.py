@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from agent.input_lines import InputLines
+from agent.mcp.input_lines import InputLines
 
 
 async def lines_of(*chunks: bytes) -> list[str]:
@@ -48,7 +48,7 @@ async def test_a_long_line_comes_whole() -> None:
 def test_a_program_ends_though_its_input_is_silent() -> None:
     program = """
 import asyncio
-from agent.input_lines import InputLines
+from agent.mcp.input_lines import InputLines
 
 async def listen():
     async for line in InputLines():

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from agent import mcp_server
-from agent.mcp_server import Offered, make_server, offer
-from agent.opening import open_session
-from agent.session import Session
+from agent.mcp import server as mcp_server
+from agent.mcp.server import Offered, make_server, offer
+from agent.sessions.opening import open_session
+from agent.sessions.session import Session
 from agent.setup import Setup
-from agent.transcript import read
+from agent.transcript.file import read
 from subjects.errors import NotReady
 from tests.standins.mcp_wire_standin import operator_mcp
 from tools.events import Event

@@ -8,9 +8,9 @@ import pytest
 
 from agent.errors import BadTranscript
 from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Stage, Text
-from agent.recorded import recording
-from agent.replay import LONGEST_IDLE_S, replay
-from agent.transcript import Header, Transcript
+from agent.transcript.event_entries import recording
+from agent.transcript.file import Header, Transcript
+from agent.transcript.replay import LONGEST_IDLE_S, replay
 from tools.events import Event, Notice, Progress
 
 HEADER = Header("s1", 1_790_000_000.0, "0.1.0", "playbook", None, "etcd", "process", "demo chaos")

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from agent.compaction import Compactor
-from agent.earlier import earlier
 from agent.history import History
 from agent.models.claude import ClaudeModel
-from agent.transcript import Header, Transcript
+from agent.sessions.earlier import earlier
+from agent.transcript.file import Header, Transcript
 from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_api import MessagesApi
 from tests.standins.messages_script import Body, Step, call, came_since_question, note, says, text

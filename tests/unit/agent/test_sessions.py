@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from agent.earlier import earlier
 from agent.errors import AgentError, BadCredentials, BadTranscript
-from agent.opening import open_session
-from agent.session import Session
-from agent.sessions import changes, find, listing, resume, show, since
+from agent.sessions.earlier import earlier
+from agent.sessions.opening import open_session
+from agent.sessions.resume import changes, find, listing, resume, show, since
+from agent.sessions.session import Session
 from agent.setup import Setup
-from agent.transcript import Header, Transcript, read
+from agent.transcript.file import Header, Transcript, read
 from tools.events import Event
 
 PICTURE = {

@@ -11,7 +11,7 @@ from agent.errors import BadTranscript, TapeMismatch
 from agent.models.playbook import PlaybookModel
 from agent.models.tape import Tape, TapeModel
 from agent.models.tape_runner import TapeRunner
-from agent.transcript import read
+from agent.transcript.file import read
 from tests.replay.play import Played, play, recorded_messages, run, shape
 from tools.registry import Effect, Outcome, Params, Tool, load_tools
 

@@ -11,9 +11,9 @@ import pytest
 
 from agent.errors import BadTranscript
 from agent.events import Stage
-from agent.recorded import from_entry, to_entry
-from agent.scrub import scrub
-from agent.transcript import VERSION, Header, Transcript, new_id, read, read_header
+from agent.transcript.event_entries import from_entry, to_entry
+from agent.transcript.file import VERSION, Header, Transcript, new_id, read, read_header
+from agent.transcript.scrub import scrub
 from tools.events import Detected, Event, Progress, SignalSeen, Table
 
 
@@ -119,7 +119,7 @@ def test_a_killed_process_leaves_all_that_it_recorded(tmp_path: Path) -> None:
     program = f"""
 import time
 from pathlib import Path
-from agent.transcript import Header, Transcript
+from agent.transcript.file import Header, Transcript
 transcript = Transcript.create(Path({str(tmp_path)!r}), Header("s1", time.time(), "0", "playbook", None))
 for n in range(500):
     transcript.record({{"type": "user", "text": str(n)}})

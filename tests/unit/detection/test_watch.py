@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from agent.cli import cli
 from agent.events import NodesSeen
 from agent.view.watch_table import draw, sparkline
-from agent.watch import watch
-from agent.watch_access import access_from
-from agent.webhook import MAX_WAITING, Webhook
+from agent.watch.access import access_from
+from agent.watch.command import watch
+from agent.watch.webhook import MAX_WAITING, Webhook
 from subjects.base import Cluster
 from subjects.errors import BadSetup
 from tests.standins.many_nodes import HealthServer, Manner

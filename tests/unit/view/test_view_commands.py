@@ -11,15 +11,15 @@ import pytest
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from agent import commands
-from agent.asking import read_answer
+from agent.chat import slash_commands
+from agent.chat.asking import read_answer
+from agent.chat.keyboard import Handlers, Keyboard
+from agent.chat.prompt import status_words
+from agent.chat.talk import Status
 from agent.events import Text
-from agent.export import as_markdown, fenced
-from agent.keyboard import Handlers, Keyboard
 from agent.models.base import Message
 from agent.permissions import ALLOWED, Mode
-from agent.prompt import status_words
-from agent.talk import Status
+from agent.sessions.export import as_markdown, fenced
 from agent.view.records import tables
 from tests.standins.scripted_talk import ScriptedTalk
 from tools.errors import NoCluster, ToolError
@@ -73,7 +73,7 @@ class TestCommands:
     """Each does its part, and says what is wrong otherwise."""
 
     async def test_help_names_every_command_with_a_sentence(self, kept: Kept) -> None:
-        await commands.run("/help", None, kept)
+        await slash_commands.run("/help", None, kept)
 
         (table,) = kept.events
         assert isinstance(table, Table)
@@ -84,24 +84,24 @@ class TestCommands:
     @pytest.mark.parametrize("name", sorted(EXPECTED - {"quit", "restore"}))
     async def test_each_runs(self, name: str, talk: ScriptedTalk, kept: Kept, tmp_path: Path) -> None:
         argument = {"show": " E1", "export": f" {tmp_path / 'x.md'}"}.get(name, "")
-        await commands.run(f"/{name}{argument}", talk, kept)
+        await slash_commands.run(f"/{name}{argument}", talk, kept)
 
         assert kept.events
 
     async def test_quit(self, kept: Kept) -> None:
-        with pytest.raises(commands.Quit):
-            await commands.run("/quit", None, kept)
+        with pytest.raises(slash_commands.Quit):
+            await slash_commands.run("/quit", None, kept)
 
     async def test_what_cannot_be_restored_is_raised_with_its_reason(
         self, talk: ScriptedTalk, kept: Kept
     ) -> None:
         with pytest.raises(NoCluster):
-            await commands.run("/restore", talk, kept)
+            await slash_commands.run("/restore", talk, kept)
 
     async def test_show_prints_the_evidence_whole_and_as_it_was(self, talk: ScriptedTalk, kept: Kept) -> None:
         long = "line with ``` and ~~~ and **stars**\n" * 2_000
         item = talk.ledger.add("read_logs", long)
-        await commands.run(f"/show {item.id.lower()}", talk, kept)
+        await slash_commands.run(f"/show {item.id.lower()}", talk, kept)
 
         shown = kept.events[-1]
         assert isinstance(shown, Text)
@@ -110,25 +110,25 @@ class TestCommands:
 
     @pytest.mark.parametrize("line", ["/show", "/show E99", "/mode fast", "/nothing", "/timeline"])
     async def test_what_is_wrong_is_one_line(self, line: str, talk: ScriptedTalk, kept: Kept) -> None:
-        await commands.run(line, talk, kept)
+        await slash_commands.run(line, talk, kept)
 
         (event,) = kept.events
         assert isinstance(event, Failed)
 
     async def test_mode_and_model_change_and_are_told(self, talk: ScriptedTalk, kept: Kept) -> None:
-        await commands.run("/mode auto", talk, kept)
-        await commands.run("/model claude-haiku-5", talk, kept)
+        await slash_commands.run("/mode auto", talk, kept)
+        await slash_commands.run("/model claude-haiku-5", talk, kept)
 
         assert talk.mode is Mode.AUTO
         assert talk.model == "claude-haiku-5"
         assert "Mode: auto" in kept.told
 
     def test_the_modes_are_those_of_the_gate(self) -> None:
-        assert tuple(mode.value for mode in Mode) == commands.MODES
+        assert tuple(mode.value for mode in Mode) == slash_commands.MODES
         assert ALLOWED.allowed
 
     async def test_without_a_session_a_command_says_so(self, kept: Kept) -> None:
-        await commands.run("/status", None, kept)
+        await slash_commands.run("/status", None, kept)
 
         assert "needs the session" in kept.told
 
@@ -137,21 +137,23 @@ class TestCommands:
     ) -> None:
         path = tmp_path / "talk.md"
         await talk.ask("say **this**")
-        await commands.run(f"/export {path}", talk, kept)
+        await slash_commands.run(f"/export {path}", talk, kept)
         assert "say **this**" in path.read_text()
 
         with pytest.raises(ToolError, match="exists already"):
-            await commands.run(f"/export {path}", talk, kept)
+            await slash_commands.run(f"/export {path}", talk, kept)
         with pytest.raises(ToolError, match="cannot be written"):
-            await commands.run(f"/export {tmp_path / 'no' / 'x.md'}", talk, kept)
+            await slash_commands.run(f"/export {tmp_path / 'no' / 'x.md'}", talk, kept)
 
     def test_completion_offers_names_then_values(self, talk: ScriptedTalk) -> None:
-        names = [name for name, _ in commands.completions("/", talk)]
+        names = [name for name, _ in slash_commands.completions("/", talk)]
 
         assert {f"/{name}" for name in EXPECTED} == set(names)
-        assert [value for value, _ in commands.completions("/show ", talk)] == ["E1"]
-        assert [value for value, _ in commands.completions("/mode a", talk)] == list(commands.MODES)
-        assert list(commands.completions("/show ", None)) == []
+        assert [value for value, _ in slash_commands.completions("/show ", talk)] == ["E1"]
+        assert [value for value, _ in slash_commands.completions("/mode a", talk)] == list(
+            slash_commands.MODES
+        )
+        assert list(slash_commands.completions("/show ", None)) == []
 
 
 class TestExport:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.events import NodeRow, NodesSeen, NodeState
-from agent.examiner import Examiner
 from agent.setup import Setup
 from agent.view.base import View
+from agent.watch.examiner import Examiner
 from subjects.base import Cluster, Health, NodeView, Picture, ProcessState
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.errors import NoCluster
@@ -18,7 +18,7 @@ from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
 
 if TYPE_CHECKING:
-    from agent.webhook import Webhook
+    from agent.watch.webhook import Webhook
     from subjects.access import Access
 
 TERMINAL_LOOK_S = 1.0
@@ -251,7 +251,7 @@ def _state(node: NodeView, monitor: Monitor) -> NodeState:
 def _webhook(url: str | None, view: View) -> "Webhook | None":
     if url is None:
         return None
-    from agent.webhook import Webhook
+    from agent.watch.webhook import Webhook
 
     return Webhook(url, view.show)
 

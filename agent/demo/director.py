@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent.demo_facts import Facts
-from agent.demo_result import STAGES, demo_result
-from agent.demo_tables import tables
+from agent.demo.facts import Facts
+from agent.demo.result import STAGES, demo_result
+from agent.demo.tables import tables
 from agent.events import Stage
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
@@ -26,7 +26,7 @@ from tools.faults import recovery
 from tools.registry import Effect, Outcome
 
 if TYPE_CHECKING:
-    from agent.session import Session
+    from agent.sessions.session import Session
 
 TITLES = (
     "A healthy cluster",

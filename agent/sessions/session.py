@@ -1,6 +1,6 @@
 """One session: a conversation about one cluster, and its end, which leaves the world as it was found.
 
-`agent.opening` opens one.
+`agent.sessions.opening` opens one.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agent.chat.talk import Status
 from agent.events import Finished
 from agent.models.base import Message, ToolCall
 from agent.models.catalog import ALIASES, facts_of
 from agent.permissions import Gate, Mode, PermissionGate, Verdict
-from agent.recorded import to_entry
 from agent.remarks import remark
 from agent.setup import Setup
-from agent.talk import Status
-from agent.transcript import Transcript
+from agent.transcript.event_entries import to_entry
+from agent.transcript.file import Transcript
 from agent.turn import Conversation, TurnEnd
 from agent.view.base import View
 from subjects.base import ClusterState
@@ -105,7 +105,7 @@ class Session:
         """Answer the person. A request for the demo is its own consent for what the demo does."""
         wished = _ASKS_FOR_DEMO.search(text) is not None
         if wished and self.door.director is None and self.mode is not Mode.READ_ONLY:
-            from agent.demo import Demo, Wish
+            from agent.demo.director import Demo, Wish
 
             return await Demo(self, Wish()).within_chat(text)
         return await self.conversation.ask(text)
@@ -152,7 +152,7 @@ class Session:
 
     async def use_model(self, name: str) -> str:
         """Let another model answer from the next request on."""
-        from agent.opening import choose_diagnostician, choose_model
+        from agent.sessions.opening import choose_diagnostician, choose_model
 
         model = choose_model(replace(self.setup, model=name, offline=name in ("script", "playbook")))
         before = self.conversation.model
@@ -167,7 +167,7 @@ class Session:
 
     async def resume(self, session: str) -> str:
         """Go on with an earlier session, the last one if none is named."""
-        from agent.sessions import resume
+        from agent.sessions.resume import resume
 
         return await resume(self, session)
 

@@ -13,8 +13,8 @@ from typing import Any
 from agent.budget import headline
 from agent.errors import BadTranscript
 from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Text
-from agent.recorded import from_entry
-from agent.transcript import Entry, Header, read, read_header
+from agent.transcript.event_entries import from_entry
+from agent.transcript.file import Entry, Header, read, read_header
 from tools.events import Emit, Event, Notice
 from tools.registry import Outcome
 

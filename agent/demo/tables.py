@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.demo_facts import NOT_MEASURED, Facts, prediction_held
+from agent.demo.facts import NOT_MEASURED, Facts, prediction_held
 from tools.events import Table
 from tools.load.figures import LoadFigures, WriteCheck
 

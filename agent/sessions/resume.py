@@ -6,16 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.earlier import Earlier, earlier
 from agent.errors import AgentError, BadTranscript
-from agent.export import as_markdown
 from agent.remarks import remark
-from agent.transcript import read, read_header
+from agent.sessions.earlier import Earlier, earlier
+from agent.sessions.export import as_markdown
+from agent.transcript.file import read, read_header
 from agent.view.words import one_line
 from tools.events import Table
 
 if TYPE_CHECKING:
-    from agent.session import Session
+    from agent.sessions.session import Session
 
 
 def listing(folder: Path) -> Table:

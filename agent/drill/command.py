@@ -20,7 +20,7 @@ async def drill(
     bench = make_bench(setup, view)
     if diagnostician == "claude":
         from agent.diagnostician import ClaudeDiagnostician
-        from agent.opening import choose_claude
+        from agent.sessions.opening import choose_claude
 
         bench.diagnostician = ClaudeDiagnostician(choose_claude(setup), view.show)
     try:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from agent.demo_facts import Facts, load_figures, prediction_held, since
+from agent.demo.facts import Facts, load_figures, prediction_held, since
 from subjects.base import ClusterState
 from tools.faults.catalogue import CATALOGUE
 
 if TYPE_CHECKING:
-    from agent.session import Session
+    from agent.sessions.session import Session
 
 STAGES = ("health", "load", "fault", "waiting", "detection", "diagnosis", "recovery")
 

@@ -10,11 +10,11 @@ import importlib.util
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agent import entries
 from agent.calls import Recorder, not_run
-from agent.input_lines import InputLines, divert_input
+from agent.mcp.input_lines import InputLines, divert_input
 from agent.models.base import ToolCall
 from agent.remarks import remark
+from agent.transcript import entries
 from prompts import read as read_prompt
 from subjects.errors import NotReady
 from tools.events import Notice
@@ -35,7 +35,7 @@ async def offer(setup: "Setup", view: "View", *, allow_faults: bool = False) -> 
 
     Whatever the client left broken is healed at the end. NotReady without the mcp package.
     """
-    from agent.opening import open_session
+    from agent.sessions.opening import open_session
     from agent.setup import version
 
     require_mcp()

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from agent.chat.talk import Talk
 from agent.events import Text
-from agent.export import as_markdown, fenced
-from agent.talk import Talk
+from agent.sessions.export import as_markdown, fenced
 from agent.view.base import View
 from agent.view.records import tables
 from agent.view.words import one_line

@@ -69,7 +69,7 @@ async def report(setup: Setup, view: View, incident: str, form: Format, to: Path
 
 async def list_sessions(setup: Setup, view: View) -> dict[str, Any]:
     """Show the latest conversations."""
-    from agent.sessions import listing
+    from agent.sessions.resume import listing
 
     table = listing(open_state(setup.state_dir).sessions)
     view.show(table)
@@ -79,7 +79,7 @@ async def list_sessions(setup: Setup, view: View) -> dict[str, Any]:
 
 async def show_session(setup: Setup, view: View, session: str) -> dict[str, Any]:
     """Show one conversation."""
-    from agent.sessions import show
+    from agent.sessions.resume import show
 
     text = show(open_state(setup.state_dir).sessions, session)
     view.show(Text(text, done=True))
@@ -88,7 +88,7 @@ async def show_session(setup: Setup, view: View, session: str) -> dict[str, Any]
 
 async def replay(_setup: Setup, view: View, file: Path, speed: float) -> dict[str, Any]:
     """Play a recording."""
-    from agent.replay import replay as play
+    from agent.transcript.replay import replay as play
 
     result: dict[str, Any] = {}
 

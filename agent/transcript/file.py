@@ -8,7 +8,7 @@ session began:
     call       id, tool, arguments, effect      written before the call runs
     outcome    id, tool, ran, ok, text, data, evidence, seconds; `ran` is false for a refused call
     system     text                             what the host told the model
-    event      event (what a view drew; see agent.recorded)
+    event      event (what a view drew; see agent.transcript.event_entries)
     resumed    at                               the session goes on in another run
     end        reason, detail                   how a request ended
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from agent.errors import BadTranscript
-from agent.scrub import scrub
+from agent.transcript.scrub import scrub
 
 FORMAT = "operator-transcript"
 VERSION = 1

@@ -12,10 +12,10 @@ from agent.models.base import Model, ToolSpec
 from agent.models.catalog import choose, facts_of
 from agent.models.playbook import PlaybookModel
 from agent.permissions import Ask, Mode, PermissionGate
-from agent.recorded import recording
-from agent.session import Door, Session
+from agent.sessions.session import Door, Session
 from agent.setup import Setup, configured, version
-from agent.transcript import Header, Transcript, new_id
+from agent.transcript.event_entries import recording
+from agent.transcript.file import Header, Transcript, new_id
 from agent.turn import Conversation
 from agent.view.base import View
 from prompts import read as read_prompt

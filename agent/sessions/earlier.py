@@ -8,8 +8,8 @@ from typing import Any
 
 from agent.history import rebuild
 from agent.models.base import Message
-from agent.recorded import from_entry
-from agent.transcript import Entry, Header, read, read_header
+from agent.transcript.event_entries import from_entry
+from agent.transcript.file import Entry, Header, read, read_header
 from tools.events import SignalSeen
 from tools.evidence.ledger import Evidence
 

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from agent.chat.repl import Repl
+from agent.chat.talk import Talk
 from agent.permissions import Ask
-from agent.repl import Repl
 from agent.setup import Setup
-from agent.talk import Talk
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
 from subjects.state import open_state
@@ -33,7 +33,7 @@ async def _chat(setup: Setup, resume: str | None) -> int:
     opened: list[Talk] = []
 
     async def opening(ask: Ask) -> Talk:
-        from agent.opening import open_session
+        from agent.sessions.opening import open_session
 
         session = await open_session(setup, view, ask)
         opened.append(session)
@@ -50,7 +50,7 @@ async def _chat(setup: Setup, resume: str | None) -> int:
 
 
 async def _close(opened: list[Talk], view: TerminalView) -> None:
-    from agent.session import Session
+    from agent.sessions.session import Session
 
     for talk in opened:
         if isinstance(talk, Session) and (told := await talk.aclose()):

@@ -1,4 +1,4 @@
-"""What the REPL and the slash commands need of a session: `agent.session.Session` is one."""
+"""What the REPL and the slash commands need of a session: `agent.sessions.session.Session` is one."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass

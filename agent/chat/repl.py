@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.application import get_app_or_none, in_terminal
 
-from agent import asking, commands
+from agent.chat import asking, slash_commands
+from agent.chat.keyboard import Handlers, Keyboard
+from agent.chat.prompt import Prompt, status_words, terminal
+from agent.chat.talk import Opening, Status, Talk
 from agent.errors import AgentError
-from agent.keyboard import Handlers, Keyboard
-from agent.prompt import Prompt, status_words, terminal
-from agent.talk import Opening, Status, Talk
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
 from tools.errors import ToolError
@@ -78,7 +78,7 @@ class Repl:
             self._view.on_held = self._draw_above
             try:
                 await self._chat(self._prompt)
-            except commands.Quit:
+            except slash_commands.Quit:
                 return 0
             finally:
                 self._view.on_held = None
@@ -128,7 +128,7 @@ class Repl:
 
     def _words(self, before: str) -> Iterable[tuple[str, str]]:
         if before.startswith("/"):
-            return commands.completions(before, self.talk)
+            return slash_commands.completions(before, self.talk)
         return [(node, "node") for node in (self.talk.nodes if self.talk else ())]
 
     def _status_line(self) -> str:
@@ -164,7 +164,7 @@ class Repl:
         return requests
 
     async def _command(self, text: str) -> str:
-        await commands.run(text, self.talk, self._view)
+        await slash_commands.run(text, self.talk, self._view)
         return ""
 
     async def _ask(self, text: str) -> str:
@@ -186,7 +186,7 @@ class Repl:
             if (chat := asyncio.current_task()) is not None and chat.cancelling():
                 raise
             self._view.show(Notice("Abandoned. Check the state with /status before acting.", "warning"))
-        except commands.Quit:
+        except slash_commands.Quit:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: a bug must not end the conversation
             self._view.show(Failed(f"A bug in operator: {type(error).__name__}: {error}. The chat goes on."))

@@ -18,7 +18,7 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
-from agent.talk import Status
+from agent.chat.talk import Status
 from agent.view.style import PROMPT
 
 STYLE = Style.from_dict(

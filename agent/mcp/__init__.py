@@ -1,0 +1,1 @@
+"""`operator mcp`: the tools for any MCP client."""

@@ -1,0 +1,1 @@
+"""`operator watch`: the detector alone, for days, and whom it tells."""
