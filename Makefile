@@ -13,7 +13,7 @@ demo: .venv/ready
 	$(BIN)/operator demo chaos
 
 test: .venv/dev
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

@@ -48,6 +48,15 @@ def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
 sys.addaudithook(_refuse_the_network)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, on one worker of xdist, what shares a cluster: a file, or one kind of cluster in it."""
+    for item in items:
+        spec = getattr(item, "callspec", None)
+        kind = spec.params.get("kind", "") if spec is not None else ""
+        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}".rstrip()))
+
+
 @pytest.fixture
 def reached() -> list[str]:
     """What the test tried to reach beyond loopback; a test that means to try clears it."""
