@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from tools.detection.board import Observation
-from tools.detection.held import Line
 from tools.detection.looks import Well
+from tools.detection.probe import Line
 from tools.detection.signals import Source
-from tools.detection.wheel import Wheel
+from tools.detection.timer_wheel import Wheel
 
 VIA = "new connections"
 """The line of what is seen here: what holds on the held connection to the same port does not clear it."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from subjects.base import Subject
-from tools.detection.held import Line
+from tools.detection.probe import Line
 
 HEALTH = "health port"
 CLIENT = "client port"

@@ -17,17 +17,17 @@ from tools.detection.board import Observation
 from tools.detection.cases import Cases
 from tools.detection.client import STALE_S, ClientView
 from tools.detection.correlate import Correlator
+from tools.detection.detections import Detections
 from tools.detection.fresh import FreshConnections
-from tools.detection.held import Line, Reports
 from tools.detection.invariants import in_force
 from tools.detection.kernel import KernelView
 from tools.detection.lines import asks_client_port, lines_of
 from tools.detection.looks import Looks, Well
-from tools.detection.made import Made
 from tools.detection.maintenance import Maintenance
+from tools.detection.probe import Line, Reports
 from tools.detection.recorder import Recorder
 from tools.detection.signals import Detection, Signal, Source
-from tools.detection.wheel import PERIOD_S, Wheel
+from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.events import Emit, Failed
 from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
@@ -74,7 +74,7 @@ class Monitor:
         self._maintenance = Maintenance()
         self._recorder = Recorder(incidents, emit)
         self._cases = Cases(self._recorder, cluster.label, cluster.subject.usual_alert)
-        self._made = Made()
+        self._made = Detections()
         self._correlator = Correlator(
             ledger=ledger,
             cases=self._cases,

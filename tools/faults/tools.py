@@ -8,7 +8,7 @@ from pydantic import Field
 from subjects.base import Direction, ProcessState, Scope
 from tools.errors import Refused
 from tools.events import Notice, Progress
-from tools.faults import recovery, telling
+from tools.faults import recovery, results
 from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
 from tools.faults.service import MAX_TTL_S, Injection
@@ -118,7 +118,7 @@ def _injected(done: Injection) -> Result:
     if done.effect is None:
         following = "The effect was not seen in time: heal it with fault_heal, or look with cluster_status."
     return Result(
-        telling.injection(done),
+        results.injection(done),
         ok=done.effect is not None,
         next=following,
         node=done.record.nodes[0] if len(done.record.nodes) == 1 else None,
@@ -155,7 +155,7 @@ async def _recovered(
         for incident in bench.monitor.open_incidents:
             bench.incidents.heal(incident, "; ".join(r.text for r in reports) or "started", healed_wall)
     return Result(
-        {"healed": healed, "faults": telling.heals(reports), **more, **telling.recovery(found, healed_wall)},
+        {"healed": healed, "faults": results.heals(reports), **more, **results.recovery(found, healed_wall)},
         ok=healed and found.ok,
         summary=_recovery_line(nodes, found),
         next=""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tools.errors import NothingToDo, Refused, ToolError
 from tools.events import Notice, Progress
-from tools.load import telling
+from tools.load import results
 from tools.load.figures import LoadFigures, Window, WriteCheck
 from tools.load.folders import new_folder
 from tools.load.run import LoadFailed, LoadRun, LoadSettings
@@ -77,10 +77,10 @@ async def load_start(params: StartParams, bench: Workbench) -> Result:
             "seed": settings.seed,
             "deadline_s": settings.deadline_s,
             "baseline_windows": BASELINE_WINDOWS,
-            "baseline": telling.figures(baseline),
+            "baseline": results.figures(baseline),
             "steady": steady,
         },
-        summary=f"workload {settings.workload}: {telling.in_a_line(baseline)}",
+        summary=f"workload {settings.workload}: {results.in_a_line(baseline)}",
         next="The baseline is steady: what comes can be compared with it."
         if steady
         else "The cluster does not carry this load without errors: use a lower rate before any fault.",
@@ -99,20 +99,20 @@ async def load_status(params: StatusParams, bench: Workbench) -> Result:
         "running": run.running,
         "load": _named(run),
         "seconds": len(windows),
-        "figures": telling.figures(run.latest(len(windows))),
-        "latest": telling.seconds(windows[-ROWS:], now),
-        "latest_by_kind": telling.by_kind(windows[-1].by_kind) if windows else {},
+        "figures": results.figures(run.latest(len(windows))),
+        "latest": results.seconds(windows[-ROWS:], now),
+        "latest_by_kind": results.by_kind(windows[-1].by_kind) if windows else {},
     }
     if run.problem:
         body["why"] = run.problem
     if run.checked is not None:
-        body["writes"] = telling.writes(run.checked)
+        body["writes"] = results.writes(run.checked)
     if run.unrecorded:
         body["writes_not_measured"] = run.unrecorded
     return Result(
         body,
         next="" if run.running else "Start it again with load_start.",
-        summary=telling.in_a_line(run.latest(len(windows))),
+        summary=results.in_a_line(run.latest(len(windows))),
     )
 
 
@@ -131,13 +131,13 @@ async def load_stop(params: StopParams, bench: Workbench) -> Result:
         bench.emit(Progress("Reading back every acknowledged write"))
         try:
             check = await run.verify(resume=False)
-            body["writes"], advice = telling.writes(check), _advice(check)
+            body["writes"], advice = results.writes(check), _advice(check)
         except LoadFailed as error:
             body["writes"], advice = None, f"Nothing was read back: {error}"
         bench.emit(Progress(advice, done=True))
     totals = await run.stop()
     bench.load = None
-    body["totals"] = telling.totals(totals) if totals else None
+    body["totals"] = results.totals(totals) if totals else None
     return Result(body, next=advice, summary=advice)
 
 

@@ -1,10 +1,10 @@
-"""The wheel: gives each probe its tick once a period, spread evenly, so that a thousand make no burst."""
+"""The timer wheel: each probe has its tick once a period, spread evenly, so that a thousand make no burst."""
 
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from tools.detection.held import HeldProbe, Line, Reports
+from tools.detection.probe import HeldProbe, Line, Reports
 
 PERIOD_S = 0.25
 """How often a node is asked: two misses in a row are half a second of silence (facts §1)."""

@@ -1,4 +1,4 @@
-"""What is told of faults: the results of the fault tools, as the model and programs read them."""
+"""The results of the fault tools, as the model and programs read them."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""One held connection to one port of one node: asked again and again, and telling at once when it breaks."""
+"""A held probe: one connection to one port of one node, asked again and again; tells at once if it breaks."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Figures of a load as JSON for results: rounded, and null where nothing was measured."""
+"""Figures of a load in the results of the load tools: rounded, and null where nothing was measured."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict

@@ -10,7 +10,7 @@ KEPT = 200
 """Detections that are kept: a watch of days must not grow."""
 
 
-class Made:
+class Detections:
     """Detections, oldest first."""
 
     def __init__(self) -> None:
