@@ -28,9 +28,9 @@ async def doctor(setup: Setup, view: View) -> dict[str, Any]:
         _claude(),
         _terminal(),
     ]
-    view.show(Table("What works here", ("", "", ""), tuple(rows)))
+    view.show(Table("What works here", ("what", "state", "what was found, or the remedy"), tuple(rows)))
     faults = await _faults(setup)
-    view.show(Table("Faults on etcd × process", ("fault", "", "how, or why not"), tuple(faults)))
+    view.show(Table("Faults on etcd × process", ("fault", "works", "how, or why not"), tuple(faults)))
     return {
         "ok": rows[2][1] == "ok",
         "command": "doctor",
@@ -66,7 +66,7 @@ def _claude() -> Row:
 
 def _terminal() -> Row:
     if not sys.stdout.isatty():
-        return "terminal", "ok", "standard output is none: plain text is printed"
+        return "terminal", "ok", "standard output is not a terminal: plain text is printed"
     return "terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, {os.get_terminal_size().columns} columns"
 
 

@@ -31,7 +31,8 @@ async def show_incident(setup: Setup, view: View, incident: str) -> dict[str, An
     """Show one incident."""
     with _store(setup) as store:
         found = store.get(incident)
-    view.show(Notice(f"{found.text} · {found.cluster} · {found.state} · opened {_clock(found.opened)}"))
+    opened = _clock(found.opened)
+    view.show(Text(f"{found.text} · {found.cluster} · {found.state} · opened {opened}", done=True))
     knew = tuple(
         (
             k.who,

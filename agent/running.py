@@ -17,15 +17,23 @@ Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""
 
 
-def run(setup: Setup, body: Body, *, interrupted: str = "Interrupted", stream: TextIO | None = None) -> int:
+def run(
+    setup: Setup,
+    body: Body,
+    *,
+    interrupted: str = "Interrupted",
+    stream: TextIO | None = None,
+    listing: bool = False,
+) -> int:
     """Run `body` in an event loop of its own, whatever comes; returns the exit code.
 
-    `stream` is drawn on instead of standard output, where that is not ours to write to.
+    `stream` is drawn on instead of standard output, where that is not ours to write to. With `listing` the
+    tables that are shown are the command's answer.
     """
     from agent.view.open import open_view
 
     async def running() -> int:
-        view = open_view(setup.output, stream=stream, signals=setup.command == "watch")
+        view = open_view(setup.output, stream=stream, signals=setup.command == "watch", listing=listing)
         try:
             return await _guarded(setup, view, body, interrupted)
         finally:

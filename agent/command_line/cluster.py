@@ -43,7 +43,7 @@ def status(context: click.Context, /, **_: Any) -> None:
 
         return await work_of.status(setup, view)
 
-    run_command(context, "deploy status", work)
+    run_command(context, "deploy status", work, listing=True)
 
 
 @deploy.command("down")
@@ -86,4 +86,4 @@ def doctor(context: click.Context, /, **_: Any) -> None:
 
         return await work_of(setup, view)
 
-    run_command(context, "doctor", work)
+    run_command(context, "doctor", work, listing=True)

@@ -39,7 +39,15 @@ def drill(
 
         return await drill_them(setup, view, trials, faults, diagnostician)
 
-    run_command(context, "drill", work, interrupted="Drill interrupted", seed=seed, allow_quorum_loss=True)
+    run_command(
+        context,
+        "drill",
+        work,
+        interrupted="Drill interrupted",
+        listing=True,
+        seed=seed,
+        allow_quorum_loss=True,
+    )
 
 
 @drill.command("compare")
@@ -55,7 +63,7 @@ def compare(context: click.Context, /, a: Path, b: Path, **_: Any) -> None:
 
         return compare_files(view, _last_line(a), _last_line(b))
 
-    run_command(context, "drill compare", work)
+    run_command(context, "drill compare", work, listing=True)
 
 
 def _last_line(path: Path) -> dict[str, Any]:

@@ -79,13 +79,19 @@ def run_command(
     *,
     interrupted: str = "Interrupted",
     stream: TextIO | None = None,
+    listing: bool = False,
     **more: Any,
 ) -> None:
-    """Run a command to its end and exit with its code; `stream` is drawn on instead of standard output."""
+    """Run a command to its end and exit with its code; `stream` is drawn on instead of standard output.
+
+    With `listing` the tables that are shown are the command's answer.
+    """
     from agent.running import run
 
     setup = make_setup(context, command, **more)
-    sys.exit(run(setup, lambda view: work(setup, view), interrupted=interrupted, stream=stream))
+    sys.exit(
+        run(setup, lambda view: work(setup, view), interrupted=interrupted, stream=stream, listing=listing)
+    )
 
 
 def _given(context: click.Context, name: str) -> Any:

@@ -29,7 +29,7 @@ def list_incidents(context: click.Context, /, **_: Any) -> None:
 
         return await records.list_incidents(setup, view)
 
-    run_command(context, "incidents list", work)
+    run_command(context, "incidents list", work, listing=True)
 
 
 @incidents.command("show")
@@ -44,7 +44,7 @@ def show_incident(context: click.Context, /, incident: str, **_: Any) -> None:
 
         return await records.show_incident(setup, view, incident)
 
-    run_command(context, "incidents show", work)
+    run_command(context, "incidents show", work, listing=True)
 
 
 @incidents.command("report")
@@ -82,7 +82,7 @@ def list_sessions(context: click.Context, /, **_: Any) -> None:
 
         return await records.list_sessions(setup, view)
 
-    run_command(context, "sessions list", work)
+    run_command(context, "sessions list", work, listing=True)
 
 
 @sessions.command("show")

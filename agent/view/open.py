@@ -14,13 +14,15 @@ def open_view(
     output: Output = "text",
     *,
     signals: bool = False,
+    listing: bool = False,
     stream: TextIO | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> View:
     """Return the view for `--output`: on a terminal the terminal's, elsewhere plain text.
 
     A terminal that is dumb, or a person who wants no colour, gets the same things without any escape
-    sequence. `signals` draws each signal as it comes (`operator watch`).
+    sequence. `signals` draws each signal as it comes (`operator watch`); with `listing` tables and diagnoses
+    are the answer that was asked for, not told beside it.
     """
     if output != "text":
         from agent.view.jsonl import JsonView
@@ -30,7 +32,7 @@ def open_view(
     if not out.isatty():
         from agent.view.plain import PlainView
 
-        return PlainView(stream)
+        return PlainView(stream, listing=listing)
     from agent.view.terminal import TerminalView
 
     known = os.environ if environ is None else environ

@@ -20,7 +20,10 @@ class PlainView:
 
     interactive = False
 
-    def __init__(self, stream: TextIO | None = None, errors: TextIO | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, errors: TextIO | None = None, *, listing: bool = False
+    ) -> None:
+        self._answers = (Table, Diagnosed) if listing else ()
         self._out = Outlet(tolerant(stream or sys.stdout))
         self._err = Outlet(tolerant(errors or sys.stderr))
         self._answer = _Passage(self._out)
@@ -37,7 +40,7 @@ class PlainView:
             self._note.forget()
         said = self._say(event)
         if said:
-            self._err.write(f"{said}\n")
+            (self._out if isinstance(event, self._answers) else self._err).write(f"{said}\n")
 
     @contextmanager
     def aside(self) -> Iterator[None]:

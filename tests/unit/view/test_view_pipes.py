@@ -170,6 +170,19 @@ class TestPlain:
     async def test_an_unfinished_answer_is_written_at_the_end(self) -> None:
         assert (await plain(Text("not done")))[0] == "not done\n"
 
+    async def test_what_a_listing_command_was_asked_for_is_on_standard_output(self) -> None:
+        table = Table("Incidents", ("id", "what"), (("i1", "gone"),))
+        out, err = io.StringIO(), io.StringIO()
+        view = PlainView(out, err, listing=True)
+        for event in (Text("i1", done=True), table, Diagnosed({"by": "rules"}), Notice("by the way")):
+            view.show(event)
+        await view.aclose()
+
+        assert [line.split()[0] for line in out.getvalue().splitlines()][:5] == [
+            "i1", "Incidents", "id", "i1", "Diagnosis",
+        ]  # fmt: skip
+        assert err.getvalue() == "by the way\n"
+
     async def test_no_escape_sequence_is_written(self) -> None:
         out, err = await plain(Text("a\x1b[2Jb", done=True), Notice("\x1b]52;c;eA==\x07c"))
 
