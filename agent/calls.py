@@ -24,7 +24,7 @@ GRACE_S = 2.0
 
 
 class Runner(Protocol):
-    """Who runs calls: `tools.registry.Dispatcher`, or a tape."""
+    """Who runs calls: `tools.registry.Dispatcher`, or in tests a tape."""
 
     def effect(self, name: str) -> Effect:
         """Return what the tool does to the world."""

@@ -7,7 +7,6 @@ AgentError
 │   ├── BudgetSpent          the account's or the session's budget is spent
 │   └── ModelRefused         the service takes the request for invalid
 │       └── ContextOverflow  the conversation is longer than the model can read
-├── TapeMismatch             a recorded session and this run went different ways
 └── BadTranscript            a file that is no transcript, or of a newer version
 """
 
@@ -38,10 +37,6 @@ class ModelRefused(ModelError):
 
 class ContextOverflow(ModelRefused):
     """The conversation is longer than the model can read; compacting it helps."""
-
-
-class TapeMismatch(AgentError):
-    """A recorded session and this run went different ways; the text names the line."""
 
 
 class BadTranscript(AgentError):

@@ -1,6 +1,6 @@
 """The chaos demo: seven stages, their pacing, and what the host guarantees.
 
-Whoever answers (Claude, the script, a tape) chooses the calls and narrates. The demo stands at the gate:
+Whoever answers (Claude or the script) chooses the calls and narrates. The demo stands at the gate:
 it announces the stage that a call belongs to, waits for the person between stages, keeps the times, and
 at the end heals what is still open and verifies it, whatever was forgotten.
 """

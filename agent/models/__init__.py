@@ -1,1 +1,1 @@
-"""One protocol, three drivers: Claude, a fixed script, a recorded session."""
+"""One protocol, two drivers: Claude and a fixed script. Tests have a third, a recorded session."""

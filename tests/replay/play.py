@@ -12,11 +12,11 @@ from agent.calls import Runner
 from agent.history import rebuild
 from agent.models.base import Message, Model, ToolSpec
 from agent.models.catalog import ModelFacts
-from agent.models.tape import Tape, TapeModel
-from agent.models.tape_runner import TapeGate, TapeRunner
 from agent.permissions import Gate, Mode, PermissionGate
 from agent.transcript.file import Header, Transcript, read
 from agent.turn import Conversation
+from tests.replay.tape import Tape, TapeModel
+from tests.replay.tape_runner import TapeGate, TapeRunner
 from tools.events import Event
 from tools.registry import load_tools
 

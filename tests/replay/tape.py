@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agent.errors import BadTranscript, TapeMismatch
+from agent.errors import AgentError, BadTranscript
 from agent.models.base import (
     Block,
     Message,
@@ -22,6 +22,10 @@ from agent.models.base import (
     Usage,
 )
 from agent.transcript.file import Entry, Header, read, read_header
+
+
+class TapeMismatch(AgentError):
+    """A recorded session and this run went different ways; the text names the line."""
 
 
 @dataclass(slots=True)

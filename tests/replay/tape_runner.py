@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from agent.models.base import ToolCall
-from agent.models.tape import Tape, TapedCall
 from agent.permissions import ALLOWED, Verdict
 from agent.remarks import remark
 from agent.transcript.file import read
+from tests.replay.tape import Tape, TapedCall
 from tools.registry import Effect, Outcome, Tool
 
 _BEFORE, _AFTER = remark("refused", reason="\0").split("\0")
@@ -94,7 +94,7 @@ class TapeGate:
             if entry.type == "outcome" and (text := str(entry.data["text"])).startswith(_BEFORE)
         }
 
-    async def before(self, call: ToolCall, effect: Effect) -> Verdict:  # noqa: ARG002 - the protocol's
+    async def before(self, call: ToolCall, effect: Effect) -> Verdict:
         """Decide as it was decided."""
         reason = self._refused.get(call.id)
         return ALLOWED if reason is None else Verdict(allowed=False, reason=reason)

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from agent.errors import BadTranscript, TapeMismatch
+from agent.errors import BadTranscript
 from agent.models.playbook import PlaybookModel
-from agent.models.tape import Tape, TapeModel
-from agent.models.tape_runner import TapeRunner
 from agent.transcript.file import read
 from tests.replay.play import Played, play, recorded_messages, run, shape
+from tests.replay.tape import Tape, TapeMismatch, TapeModel
+from tests.replay.tape_runner import TapeRunner
 from tools.registry import Effect, Outcome, Params, Tool, load_tools
 
 
