@@ -17,6 +17,9 @@ from tools.incidents.record import Incident
 from tools.incidents.report import Format
 from tools.incidents.store import IncidentStore
 
+MAX_SEARCHED = 1000
+"""The latest incidents that the beginning of an id is looked for in."""
+
 
 async def list_incidents(setup: Setup, view: View) -> dict[str, Any]:
     """Show the latest incidents."""
@@ -30,7 +33,7 @@ async def list_incidents(setup: Setup, view: View) -> dict[str, Any]:
 async def show_incident(setup: Setup, view: View, incident: str) -> dict[str, Any]:
     """Show one incident."""
     with _store(setup) as store:
-        found = store.get(incident)
+        found = _find(store, incident)
     opened = _clock(found.opened)
     view.show(Text(f"{found.text} · {found.cluster} · {found.state} · opened {opened}", done=True))
     knew = tuple(
@@ -58,13 +61,14 @@ async def report(setup: Setup, view: View, incident: str, form: Format, to: Path
     from tools.incidents.report import render
 
     with _store(setup) as store:
-        text = render(store.get(incident), form)
+        found = _find(store, incident)
+        text = render(found, form)
     if to is None:
         view.show(Text(text, done=True))
     else:
         _write(to, text)
         view.show(Notice(f"The report is in {to}."))
-    result: dict[str, Any] = {"ok": True, "command": "incidents report", "incident": incident, "format": form}
+    result: dict[str, Any] = {"ok": True, "command": "incidents report", "incident": found.id, "format": form}
     return {**result, "file": str(to)} if to else {**result, "report": text}
 
 
@@ -110,6 +114,18 @@ def _store(setup: Setup) -> Iterator[IncidentStore]:
         yield store
     finally:
         store.close()
+
+
+def _find(store: IncidentStore, incident: str) -> Incident:
+    """Return the incident whose id is `incident` or alone begins so; the latest if `incident` is empty."""
+    ids = [each.id for each in store.list(MAX_SEARCHED) if each.id.startswith(incident)]
+    if incident in ids or len(ids) == 1 or (ids and not incident):
+        return store.get(incident if incident in ids else ids[0])
+    if not incident:
+        raise NotReady("There is no incident yet: `operator demo chaos` makes one.")
+    raise NotReady(
+        f"There is no incident {incident!r}, or several begin so: `operator incidents list` shows them."
+    )
 
 
 def _write(path: Path, text: str) -> None:

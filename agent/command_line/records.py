@@ -34,10 +34,10 @@ def list_incidents(context: click.Context, /, **_: Any) -> None:
 
 @incidents.command("show")
 @everywhere
-@click.argument("incident")
+@click.argument("incident", default="")
 @click.pass_context
 def show_incident(context: click.Context, /, incident: str, **_: Any) -> None:
-    """Show one incident: its timeline, who knew when, its diagnosis."""
+    """Show one incident, the last one if none is named: its timeline, who knew when, its diagnosis."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
         from agent import records
@@ -49,14 +49,14 @@ def show_incident(context: click.Context, /, incident: str, **_: Any) -> None:
 
 @incidents.command("report")
 @everywhere
-@click.argument("incident")
+@click.argument("incident", default="")
 @click.option("--format", "form", type=click.Choice(["md", "json", "html"]), default="md", show_default=True)
 @click.option(
     "--to", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output."
 )
 @click.pass_context
 def report(context: click.Context, /, incident: str, form: "Format", to: Path | None, **_: Any) -> None:
-    """Write an incident's report as Markdown, JSON or one HTML file."""
+    """Write an incident's report as Markdown, JSON or one HTML file; the last one's if none is named."""
 
     async def work(setup: "Setup", view: "View") -> dict[str, Any]:
         from agent import records
