@@ -105,8 +105,13 @@ class ProcessRuntime:
         return ProcessView(now, None, exit_code=code, raw=f"process {recorded.id} has ended: {how}")
 
     async def start(self, node: str) -> None:
-        """Start the node on its own data unless it runs. StaleTarget if somebody else has started it."""
+        """Start the node on its own data unless it runs. StaleTarget if somebody else has started it.
+
+        Its links lead through the network process: that is started, too, if it has died.
+        """
         spec = self.layout.spec(node)
+        if self.layout.links:
+            await control.ensure(self.folder, self.layout)
         home = self._processes.home(node)
         home.mkdir(parents=True, exist_ok=True)
         async with locked(home / "lock", LOCK_TIMEOUT_S):

@@ -282,6 +282,18 @@ class TestTheNetwork:
         assert (await closed(service, fault)).state is State.HEALED
         await healthy(cluster)
 
+    async def test_both_killed_a_member_that_is_started_again_finds_its_links(
+        self, cluster: Cluster, service: FaultService
+    ) -> None:
+        await service.inject(cluster, "kill", "etcd-1")
+        folder = process_runtime(cluster).folder
+        for known in (control.supervisor(folder), control.worker(folder)):
+            assert known is not None
+            os.kill(int(known.id), signal.SIGKILL)
+
+        assert [r.state for r in await service.heal(cluster)] == [State.HEALED]
+        await healthy(cluster)
+
 
 async def test_a_keeper_killed_its_member_goes_on(cluster: Cluster) -> None:
     folder = process_runtime(cluster).folder
