@@ -1,5 +1,6 @@
 """The command line: `operator`, and where its commands are."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +85,23 @@ for command in (
     cli.add_command(command)
 
 
+def _fill_standard_streams() -> None:
+    """Have those that the caller closed lead nowhere.
+
+    A file opened later must not become standard output: what is printed would be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
 def main() -> None:
     """Run the command line."""
+    _fill_standard_streams()
     cli(prog_name="operator")
 
 

@@ -7,7 +7,8 @@ AgentError
 │   ├── BudgetSpent          the account's or the session's budget is spent
 │   └── ModelRefused         the service takes the request for invalid
 │       └── ContextOverflow  the conversation is longer than the model can read
-└── BadTranscript            a file that is no transcript, or of a newer version
+├── BadTranscript            a file that is no transcript, or of a newer version
+└── NotWritten               standard output has no room for what was printed
 """
 
 
@@ -41,3 +42,7 @@ class ContextOverflow(ModelRefused):
 
 class BadTranscript(AgentError):
     """A transcript that cannot be read."""
+
+
+class NotWritten(AgentError):
+    """What was printed is not all there."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -30,14 +31,20 @@ def run(
     `stream` is drawn on instead of standard output, where that is not ours to write to. With `listing` the
     tables that are shown are the command's answer.
     """
+    from agent.errors import NotWritten
     from agent.view.open import open_view
 
     async def running() -> int:
         view = open_view(setup.output, stream=stream, signals=setup.command == "watch", listing=listing)
         try:
-            return await _guarded(setup, view, body, interrupted)
+            code = await _guarded(setup, view, body, interrupted)
         finally:
-            await view.aclose()
+            try:
+                await view.aclose()
+            except NotWritten as error:
+                sys.stderr.write(f"{error}\n")
+                code = FAILED
+        return code
 
     return asyncio.run(running())
 

@@ -65,6 +65,7 @@ class JsonView:
         await self._out.aclose()
         if self._errors is not None:
             await self._errors.aclose()
+        self._out.check()
 
     def _result(self, result: Mapping[str, Any]) -> None:
         self._finished = True

@@ -53,6 +53,7 @@ class PlainView:
         self._note.add("", done=True)
         await self._out.aclose()
         await self._err.aclose()
+        self._out.check()
 
     def _say(self, event: Event) -> str:
         match event:

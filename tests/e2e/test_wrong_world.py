@@ -1,11 +1,14 @@
 """Wrong input and a wrong world: one clear line, the right exit code, no traceback."""
 
+import asyncio
+import contextlib
+import shlex
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.programs import operator
+from tests.e2e.programs import OPERATOR, operator
 
 
 @pytest.mark.parametrize(
@@ -41,6 +44,19 @@ async def test_an_unknown_target_names_the_nodes_and_stops_what_was_started(tmp_
     assert ran.code == 1
     assert "etcd-1, etcd-2, etcd-3" in ran.out + ran.err
     assert "was stopped" in ran.err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_standard_streams_that_the_caller_closed_are_done_without(tmp_path: Path, closed: str) -> None:
+    command = [*OPERATOR, "-p", "status", "--offline", "--subject", "etcd", "--state-dir", str(tmp_path)]
+    shell = await asyncio.create_subprocess_shell(
+        f"{shlex.join(command)} {closed}", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await asyncio.wait_for(shell.communicate(), 60)
+
+    assert shell.returncode == 0, err.decode()
+    with contextlib.closing(sqlite3.connect(tmp_path / "operator.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 async def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What programs and pipes read: JSON lines with the result last, answers without notices."""
 
+import errno
 import io
 import json
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent.errors import NotWritten
 from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Spent, Stage, Text, TextVoid
 from agent.view.jsonl import JsonView
 from agent.view.open import open_view
@@ -239,6 +241,16 @@ class TestOutlet:
             await outlet.aclose()
 
             assert outlet.broken
+
+    async def test_output_that_found_no_room_is_not_taken_for_written(self) -> None:
+        class Full(io.StringIO):
+            def write(self, _: str) -> int:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        view = PlainView(Full(), io.StringIO())
+        view.show(Text("a report", done=True))
+        with pytest.raises(NotWritten, match="No space left"):
+            await view.aclose()
 
     async def test_writing_returns_while_the_reader_does_not_read(self) -> None:
         read, write = os.pipe()
