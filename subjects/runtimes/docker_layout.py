@@ -6,6 +6,7 @@ the same containers.
 
 import ipaddress
 import json
+import random
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -156,7 +157,14 @@ async def _free_subnet(engine: Engine) -> str:
         for config in (network.get("IPAM") or {}).get("Config") or ()
         if config.get("Subnet")
     ]
-    for candidate in ipaddress.ip_network(_SUBNETS).subnets(new_prefix=24):
-        if not any(candidate.version == other.version and candidate.overlaps(other) for other in taken):
-            return str(candidate)
-    raise BadSetup(f"All of {_SUBNETS} is taken by Docker's networks: remove some (`docker network prune`).")
+    free = [
+        str(candidate)
+        for candidate in ipaddress.ip_network(_SUBNETS).subnets(new_prefix=24)
+        if not any(candidate.version == other.version and candidate.overlaps(other) for other in taken)
+    ]
+    if not free:
+        raise BadSetup(
+            f"All of {_SUBNETS} is taken by Docker's networks: remove some (`docker network prune`)."
+        )
+    # Not the first one: it is taken only once the network is made, and others may choose at the same time.
+    return random.choice(free)  # noqa: S311 - not a secret
