@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any, Protocol
 
 from agent.budget import Budget, headline
-from agent.events import CallEnded, CallStarted
+from agent.events import CallStarted, ended
 from agent.models.base import ToolCall
 from agent.permissions import Gate
 from agent.remarks import remark
@@ -196,17 +196,7 @@ class Calls:
 
     def _ended(self, outcome: Outcome, *, ran: bool = False) -> Outcome:
         self.transcript.record(entries.outcome(outcome, ran=ran))
-        self.emit(
-            CallEnded(
-                outcome.call_id,
-                outcome.tool,
-                outcome.ok,
-                outcome.evidence,
-                outcome.seconds,
-                headline(outcome),
-                dict(outcome.data),
-            )
-        )
+        self.emit(ended(outcome, headline(outcome)))
         return outcome
 
 

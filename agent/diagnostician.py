@@ -14,9 +14,10 @@ from agent.budget import Budget, Limits
 from agent.calls import Recorder
 from agent.errors import ModelError
 from agent.events import CallStarted
+from agent.mode import Mode
 from agent.models.base import Model, ToolSpec, Usage
 from agent.models.catalog import facts_of
-from agent.permissions import Mode, PermissionGate
+from agent.permissions import PermissionGate
 from agent.turn import Conversation
 from prompts import read
 from tools.diagnosis.base import Case

@@ -1,9 +1,12 @@
 """What the conversation tells while it goes on; with `tools.events`, all that a view can draw."""
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tools.events import Event
+
+if TYPE_CHECKING:
+    from tools.registry import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,19 @@ class CallEnded(Event):
     summary: str
     """One line for a person."""
     data: dict[str, Any] = field(default_factory=dict)
+
+
+def ended(outcome: "Outcome", summary: str) -> CallEnded:
+    """Return the event that tells of `outcome`, with `summary` as its line."""
+    return CallEnded(
+        outcome.call_id,
+        outcome.tool,
+        outcome.ok,
+        outcome.evidence,
+        outcome.seconds,
+        summary,
+        dict(outcome.data),
+    )
 
 
 @dataclass(frozen=True, slots=True)

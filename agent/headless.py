@@ -32,7 +32,7 @@ def _go_on(session: str, result: dict[str, Any]) -> str:
     return f"Ask on: operator --resume {session}{report}"
 
 
-async def one_request(setup: Setup, view: View, prompt: str, resume: str | None = None) -> dict[str, Any]:
+async def one_request(setup: Setup, view: View, prompt: str, resume: str | None) -> dict[str, Any]:
     """Answer one request; what needs a person's consent is refused unless `--yes` gave it."""
     session = await open_session(setup, view)
     try:

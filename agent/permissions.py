@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Literal, Protocol
 
+from agent.mode import Mode
 from agent.models.base import ToolCall
 from tools.registry import Effect, Outcome
 
@@ -30,20 +30,6 @@ class Gate(Protocol):
     async def after(self, call: ToolCall, outcome: Outcome) -> None:
         """Learn what came of it."""
         ...
-
-
-class Mode(StrEnum):
-    """What may run without asking: reads only, reads (and the rest after asking), or everything."""
-
-    READ_ONLY = "read-only"
-    ASK = "ask"
-    AUTO = "auto"
-
-    @property
-    def following(self) -> "Mode":
-        """The mode that Shift-Tab goes to."""
-        modes = list(Mode)
-        return modes[(modes.index(self) + 1) % len(modes)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from subjects.state import open_state
 from tools.events import Failed, Notice
 
 
-def chat(setup: Setup, resume: str | None = None) -> int:
+def chat(setup: Setup, resume: str | None) -> int:
     """Chat until the person leaves; returns the exit code. The world is left as it was found."""
     return asyncio.run(_chat(setup, resume))
 

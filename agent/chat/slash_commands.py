@@ -9,15 +9,13 @@ from pathlib import Path
 
 from agent.chat.talk import Talk
 from agent.events import Text
+from agent.mode import Mode
 from agent.sessions.export import as_markdown, fenced
 from agent.view.base import View
 from agent.view.records import tables
 from agent.view.words import one_line
 from tools.errors import ToolError
 from tools.events import Failed, Notice, Table
-
-MODES = ("read-only", "ask", "auto")
-"""The values of `agent.permissions.Mode`, which is not loaded before the prompt is drawn."""
 
 
 class Quit(Exception):
@@ -147,14 +145,12 @@ async def tools(at: Desk) -> None:
     at.view.show(Table("", ("tool", "effect", "what it does"), rows))
 
 
-@command(lambda _: MODES)
+@command(lambda _: tuple(Mode))
 async def mode(at: Desk) -> None:
     """Show or set what may run without asking: read-only, ask or auto."""
     if at.argument:
-        from agent.permissions import Mode
-
-        if at.argument not in MODES:
-            at.view.show(Failed(f"There is no mode {at.argument!r}: {', '.join(MODES)}."))
+        if at.argument not in tuple(Mode):
+            at.view.show(Failed(f"There is no mode {at.argument!r}: {', '.join(Mode)}."))
             return
         at.talk.set_mode(Mode(at.argument))
     at.view.show(Notice(f"Mode: {at.talk.mode.value}"))

@@ -56,7 +56,7 @@ _TOO_NEW = (
 _TOO_LONG = ("prompt is too long", "exceed context limit", "context window", "maximum context length")
 
 
-def explain(error: Exception, model: str, provider: Provider = "api") -> ModelError | Passing:
+def explain(error: Exception, model: str, provider: Provider) -> ModelError | Passing:
     """Return what `error` means: a ModelError is final, a Passing is worth another try."""
     match error:
         case anthropic.APIStatusError():

@@ -11,7 +11,7 @@ MAX_RESULT = 2_000
 """Characters of one tool result that are written; the whole is in the transcript."""
 
 
-def as_markdown(session: str, messages: Sequence[Message], evidence: Iterable[Evidence] = ()) -> str:
+def as_markdown(session: str, messages: Sequence[Message], evidence: Iterable[Evidence]) -> str:
     """Return what was said and done in a session, with the evidence that it speaks of."""
     parts = [f"# operator, session {session}"]
     for message in messages:

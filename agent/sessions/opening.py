@@ -8,10 +8,11 @@ from agent.budget import Budget, Limits
 from agent.compaction import Compactor
 from agent.errors import BadCredentials
 from agent.events import SessionOpened
+from agent.mode import Mode
 from agent.models.base import Model, ToolSpec
 from agent.models.catalog import choose, facts_of
 from agent.models.playbook import PlaybookModel
-from agent.permissions import Ask, Mode, PermissionGate
+from agent.permissions import Ask, PermissionGate
 from agent.sessions.session import Door, Session
 from agent.setup import Setup, configured, version
 from agent.transcript.event_entries import recording

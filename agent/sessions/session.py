@@ -12,9 +12,10 @@ from typing import Any
 
 from agent.chat.talk import Status
 from agent.events import Finished
+from agent.mode import Mode
 from agent.models.base import Message, ToolCall
 from agent.models.catalog import ALIASES, facts_of
-from agent.permissions import Gate, Mode, PermissionGate, Verdict
+from agent.permissions import Gate, PermissionGate, Verdict
 from agent.remarks import remark
 from agent.setup import Setup
 from agent.transcript.event_entries import to_entry

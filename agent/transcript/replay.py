@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.budget import headline
 from agent.errors import BadTranscript
-from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Text
+from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Text, ended
 from agent.transcript.event_entries import from_entry
 from agent.transcript.file import Entry, Header, read, read_header
 from tools.events import Emit, Event, Notice
@@ -43,7 +43,7 @@ class Pace:
             await self.sleep(gap / self.speed)
 
 
-async def replay(path: Path, emit: Emit, speed: float = 1.0, sleep: Sleep = asyncio.sleep) -> None:
+async def replay(path: Path, emit: Emit, speed: float, sleep: Sleep = asyncio.sleep) -> None:
     """Draw the session `path` through `emit`; the last event is the result.
 
     Raises BadTranscript before anything is drawn if `path` is none, ValueError for a negative speed.
@@ -140,15 +140,7 @@ def _ended(data: Mapping[str, Any]) -> CallEnded:
         seconds=float(data.get("seconds") or 0.0),
         summary=str(data.get("summary") or ""),
     )
-    return CallEnded(
-        outcome.call_id,
-        outcome.tool,
-        outcome.ok,
-        outcome.evidence,
-        outcome.seconds,
-        headline(outcome),
-        dict(outcome.data),
-    )
+    return ended(outcome, headline(outcome))
 
 
 def _result(header: Header, entries: int, recorded: Mapping[str, Any]) -> dict[str, Any]:

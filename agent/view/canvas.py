@@ -30,7 +30,7 @@ class Line:
 class Canvas:
     """Lays renderables out; colours only with `coloured`."""
 
-    def __init__(self, stream: TextIO, *, coloured: bool, size: Size | None = None) -> None:
+    def __init__(self, stream: TextIO, *, coloured: bool, size: Size | None) -> None:
         self._size = size or (lambda: _terminal_size(stream))
         self._colours = ColorSystem.STANDARD if coloured else None
         self._console = Console(

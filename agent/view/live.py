@@ -5,7 +5,7 @@ print the new lines. Nothing else moves the cursor, and there is no alternate sc
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
 from agent.view.canvas import Line
@@ -17,16 +17,13 @@ BEGIN_FRAME, END_FRAME = "\x1b[?2026h", "\x1b[?2026l"
 class LiveArea:
     """Draws lines in place; with `still`, only prints what is finished, without any escape sequence."""
 
-    def __init__(
-        self, stream: TextIO, *, still: bool = False, environ: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, stream: TextIO, *, still: bool = False) -> None:
         self._stream = stream
         self._still = still
         self._widths: list[int] = []
         self._last = ""
-        known = os.environ if environ is None else environ
         # xterm and screen cut lines when the window gets narrower; nearly all others wrap them anew.
-        self._reflows = "XTERM_VERSION" not in known and "STY" not in known
+        self._reflows = "XTERM_VERSION" not in os.environ and "STY" not in os.environ
         self.broken = False
         """Whether the terminal went away."""
 

@@ -37,10 +37,10 @@ async def watch_command(
     setup: Setup,
     view: View,
     *,
-    endpoints: Sequence[str] = (),
-    access: "Access | None" = None,
-    for_s: float | None = None,
-    webhook: str | None = None,
+    endpoints: Sequence[str],
+    access: "Access | None",
+    for_s: float | None,
+    webhook: str | None,
 ) -> dict[str, Any]:
     """Watch the cluster of the state folder, or somebody else's at `endpoints`; returns the result.
 

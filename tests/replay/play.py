@@ -10,9 +10,10 @@ from typing import Any
 from agent.budget import Budget
 from agent.calls import Runner
 from agent.history import rebuild
+from agent.mode import Mode
 from agent.models.base import Message, Model, ToolSpec
 from agent.models.catalog import ModelFacts
-from agent.permissions import Gate, Mode, PermissionGate
+from agent.permissions import Gate, PermissionGate
 from agent.transcript.file import Header, Transcript, read
 from agent.turn import Conversation
 from tests.replay.tape import Tape, TapeModel

@@ -12,9 +12,10 @@ from agent.budget import Budget, Limits
 from agent.compaction import Compactor
 from agent.errors import ModelError
 from agent.history import History
+from agent.mode import Mode
 from agent.models.base import Block, Model, ModelEvent, Reply, Request, ToolSpec, Usage
 from agent.models.catalog import ModelFacts, facts_of
-from agent.permissions import Gate, Mode, PermissionGate
+from agent.permissions import Gate, PermissionGate
 from agent.turn import Conversation
 from tools.events import Event
 from tools.evidence.ledger import Ledger

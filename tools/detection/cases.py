@@ -1,7 +1,7 @@
 """Cases: the incidents under way, as the monitor holds them: what is of one cause, and when it is over."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from subjects.base import UsualAlert
@@ -69,12 +69,10 @@ class Cases:
         recorder: Recorder,
         cluster: str,
         alert: UsualAlert,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._recorder = recorder
         self._cluster = cluster
         self._alert = alert
-        self._clock = clock
         self._open: dict[str, Case] = {}
         self._closed: list[Case] = []
 
@@ -100,7 +98,7 @@ class Cases:
         self, nodes: Sequence[str], invariants: Sequence[str], text: str, signals: Sequence[Signal]
     ) -> Case:
         """Return the case that a detection belongs to: one under way, one that came back, or a new one."""
-        now = self._clock()
+        now = time.monotonic()
         grouped = next((case for case in self if now - case.caused < GROUP_S), None)
         case = grouped or self._flapping(text, now) or self._new(nodes, invariants, text, signals)
         case.caused = now
@@ -141,7 +139,7 @@ class Cases:
 
     def close_if_quiet(self, case: Case, *, quiet: bool) -> bool:
         """Keep count of how long all was well; close the case after its hold. True when it was closed."""
-        now = self._clock()
+        now = time.monotonic()
         if not quiet:
             case.quiet_since = None
             return False
@@ -197,7 +195,7 @@ class Cases:
             nodes=list(nodes),
             invariants=list(invariants),
             texts=[text],
-            caused=self._clock(),
+            caused=time.monotonic(),
         )
         self._open[case.id] = case
         named, broken, cluster, alert = tuple(nodes), tuple(invariants), self._cluster, self._alert

@@ -41,16 +41,16 @@ CLEAN_BURSTS = 3
 1 in 4,096."""
 
 
-async def ask_anew(line: Line, within_s: float = WITHIN_S) -> str | None:
+async def ask_anew(line: Line) -> str | None:
     """Ask over a new connection; return None if anything was answered, else what became of it."""
     writer: asyncio.StreamWriter | None = None
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(WITHIN_S):
             reader, writer = await asyncio.open_connection(line.host, line.port, ssl=line.tls)
             writer.write(line.request)
             return None if await reader.read(4096) else "closed without an answer"
     except TimeoutError:
-        return f"no {'connection' if writer is None else 'answer'} within {within_s * 1000:.0f} ms"
+        return f"no {'connection' if writer is None else 'answer'} within {WITHIN_S * 1000:.0f} ms"
     except OSError as error:
         return error.strerror or type(error).__name__
     finally:

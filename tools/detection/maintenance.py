@@ -37,20 +37,19 @@ class _Open:
 class Maintenance:
     """The windows that were declared."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._windows: list[_Open] = []
         self._down: dict[str, str] = {}
 
     @contextmanager
     def window(self, nodes: Iterable[str], reason: str, still_down: Callable[[str], bool]) -> Iterator[None]:
         """Cover `nodes` for the length of the block; one that is `still_down` at its end is planned down."""
-        opened = _Open(frozenset(nodes), reason, self._clock())
+        opened = _Open(frozenset(nodes), reason, time.monotonic())
         self._windows.append(opened)
         try:
             yield
         finally:
-            opened.ended = self._clock()
+            opened.ended = time.monotonic()
             self._down.update({node: reason for node in opened.nodes if still_down(node)})
             self._prune()
 
@@ -76,7 +75,7 @@ class Maintenance:
 
     def recently(self, nodes: Iterable[str], within_s: float) -> bool:
         """Tell whether a window for one of `nodes` is open or ended less than `within_s` ago."""
-        now, wanted = self._clock(), frozenset(nodes)
+        now, wanted = time.monotonic(), frozenset(nodes)
         return any(
             window.nodes & wanted and (window.ended is None or now - window.ended < within_s)
             for window in self._windows
@@ -97,5 +96,5 @@ class Maintenance:
 
     def _prune(self) -> None:
         """Drop windows that cover nothing any more; a minute of them is kept for `recently`."""
-        now = self._clock()
+        now = time.monotonic()
         self._windows = [w for w in self._windows if w.ended is None or now - w.ended < 60.0]

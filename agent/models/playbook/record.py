@@ -62,9 +62,9 @@ class Record:
     calls: int = 0
     """Calls made so far; the next one's id follows from it."""
 
-    def last(self, *tools: str, since: bool = False) -> Seen | None:
-        """Return the latest successful result of one of `tools`, in the session or `since` the request."""
-        for found in reversed(self.since if since else self.seen):
+    def last(self, *tools: str) -> Seen | None:
+        """Return the latest successful result of one of `tools` of the session."""
+        for found in reversed(self.seen):
             if found.tool in tools and found.ok:
                 return found
         return None

@@ -6,8 +6,9 @@ import pytest
 
 from agent import calls
 from agent.events import CallEnded, CallStarted
+from agent.mode import Mode
 from agent.models.base import Reply, Request, ToolCall
-from agent.permissions import Answer, Mode, PermissionGate
+from agent.permissions import Answer, PermissionGate
 from tests.standins.conversation import Result, Room, Speaker, failure, replies, room
 from tests.standins.messages_script import call, text
 from tools.registry import Effect

@@ -17,8 +17,8 @@ from agent.chat.keyboard import Handlers, Keyboard
 from agent.chat.prompt import status_words
 from agent.chat.talk import Status
 from agent.events import Text
+from agent.mode import Mode
 from agent.models.base import Message
-from agent.permissions import ALLOWED, Mode
 from agent.sessions.export import as_markdown, fenced
 from agent.view.records import tables
 from tests.standins.scripted_talk import ScriptedTalk
@@ -123,10 +123,6 @@ class TestCommands:
         assert talk.model == "claude-haiku-5"
         assert "Mode: auto" in kept.told
 
-    def test_the_modes_are_those_of_the_gate(self) -> None:
-        assert tuple(mode.value for mode in Mode) == slash_commands.MODES
-        assert ALLOWED.allowed
-
     async def test_without_a_session_a_command_says_so(self, kept: Kept) -> None:
         await slash_commands.run("/status", None, kept)
 
@@ -150,9 +146,7 @@ class TestCommands:
 
         assert {f"/{name}" for name in EXPECTED} == set(names)
         assert [value for value, _ in slash_commands.completions("/show ", talk)] == ["E1"]
-        assert [value for value, _ in slash_commands.completions("/mode a", talk)] == list(
-            slash_commands.MODES
-        )
+        assert [value for value, _ in slash_commands.completions("/mode a", talk)] == list(Mode)
         assert list(slash_commands.completions("/show ", None)) == []
 
 
