@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TextIO
 
 from subjects.errors import NotReady
 
@@ -25,6 +26,15 @@ async def locked(path: Path, timeout_s: float) -> AsyncIterator[None]:
                 raise NotReady(f"{path} has been locked by another operator for {timeout_s:g} s.")
             await asyncio.sleep(_LOOK_S)
         yield
+
+
+def hold(path: Path) -> TextIO | None:
+    """Take the file's lock without waiting, until what is returned is closed; None when it is taken."""
+    handle = path.open("a")
+    if try_lock(handle.fileno()):
+        return handle
+    handle.close()
+    return None
 
 
 def try_lock(descriptor: int) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from subjects.base import LoadTarget
 from tools.load.figures import LoadFigures, LoadTotals, Window, WriteCheck
@@ -34,6 +35,8 @@ class LoadRun:
         """Why it ended, when nobody stopped it."""
         self.checked: WriteCheck | None = None
         """What the last read-back of acknowledged writes showed."""
+        self.alone: IO[str] | None = None
+        """A lock that no other load gets before this one has ended."""
         self._source = source
         self._reader: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -111,15 +114,19 @@ class LoadRun:
     async def stop(self) -> LoadTotals | None:
         """Stop, and return the totals where the source has any. Safe to call again."""
         totals = await self._source.stop()
-        if self._reader is not None:
-            await asyncio.wait([self._reader])
+        await self._over()
         return totals
 
     async def aclose(self) -> None:
         """End it at once; nothing of it runs afterwards."""
         await self._source.aclose()
+        await self._over()
+
+    async def _over(self) -> None:
         if self._reader is not None:
             await asyncio.wait([self._reader])
+        if self.alone is not None:
+            self.alone.close()
 
     async def _read(self, on_window: OnWindow, on_end: OnEnd | None) -> None:
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from subjects.runtimes.filelock import hold
 from tools.errors import NothingToDo, Refused, ToolError
 from tools.events import Notice, Progress
 from tools.load import results
@@ -149,9 +150,22 @@ async def _begin(bench: Workbench, settings: LoadSettings) -> LoadRun:
     def on_end(why: str) -> None:
         bench.emit(Notice(why, level="warning"))
 
-    target = bench.require_cluster().subject.load_target()
+    cluster = bench.require_cluster()
+    alone = hold(bench.state.root / f"load-{cluster.id}.lock")
+    if alone is None:
+        raise Refused(
+            "Another operator has a load on this cluster: each would take the other's writes for lost ones.",
+            "Wait until it has ended, or have a cluster of your own with another --state-dir.",
+        )
     bench.emit(Progress(f"Writing {settings.records:,} records"))
-    run = await LoadRun.start(target, settings, new_folder(bench.state.root), on_window, on_end)
+    try:
+        run = await LoadRun.start(
+            cluster.subject.load_target(), settings, new_folder(bench.state.root), on_window, on_end
+        )
+    except BaseException:
+        alone.close()
+        raise
+    run.alone = alone
     bench.emit(Progress(f"{settings.records:,} records written", done=True))
     bench.load = run
     return run

@@ -64,6 +64,21 @@ def test_the_effects_are_what_permissions_rely_on() -> None:
     assert {declared[name].effect for name in ("load_start", "load_stop")} == {Effect.ACT}
 
 
+async def test_two_loads_are_never_on_one_cluster_for_each_would_miss_its_writes(
+    desk: Desk, tmp_path: Path, target: LoadTarget
+) -> None:
+    other = Desk(tmp_path, target)  # another operator on the same state folder
+    await desk.call("load_start", **SMALL)
+    refused = await other.call("load_start", **SMALL)
+    await desk.call("load_stop", verify=False)
+    started = await other.call("load_start", **SMALL)
+    await other.call("load_stop", verify=False)
+
+    assert not refused.ok
+    assert "Another operator has a load" in refused.text
+    assert started.ok, started.text
+
+
 async def test_a_load_is_started_read_and_stopped_with_proof(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
