@@ -6,6 +6,7 @@ import time
 from subjects.base import Cluster, ClusterState, Picture, ProcessState
 from subjects.clusters import decide, find_cluster, open_cluster
 from subjects.errors import NotReady
+from tools.cluster.last_words import last_words
 from tools.detection.monitor import Monitor
 from tools.events import Notice, Progress
 from tools.workbench import Workbench
@@ -15,6 +16,8 @@ HEALTHY_TIMEOUT_S = {"process": 30.0, "docker": 180.0}
 ENDED_S = 2.0
 """A node that has ended so long after the start won't come by itself: waiting longer tells nothing more."""
 _LOOK_S = 0.1
+_LOG_LINES = 200
+"""A panic of Go tells of every goroutine after the reason."""
 
 
 async def find(bench: Workbench) -> Cluster | None:
@@ -90,8 +93,8 @@ async def _ended(cluster: Cluster, picture: Picture) -> str:
         return ""  # containers may wait for each other by ending and being started again
     for node in picture.nodes:
         if node.process.state is ProcessState.EXITED:
-            last = [line.text for line in await cluster.runtime.logs(node.name, limit=1)]
-            words = f" Its last words: {last[0][:300]}" if last else ""
+            said = last_words([line.text for line in await cluster.runtime.logs(node.name, limit=_LOG_LINES)])
+            words = f" Its last words: {said}" if said else ""
             return f"{node.name} does not stay up: {node.process.raw}.{words}"
     return ""
 
