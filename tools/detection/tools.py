@@ -64,7 +64,8 @@ async def wait_for_detection(params: WaitParams, bench: Workbench) -> Result:
             if due
             else "That is as it should be: say so, and go on with the diagnosis.",
         )
-    bench.emit(Progress(f"Detected: {detection.text}", waited_s, bound_s, done=True))
+    # Without the wait: beside a detection it would be read as the time from the fault to it.
+    bench.emit(Progress(f"Detected: {detection.text}", done=True))
     await asyncio.sleep(GATHER_S)
     together = [made for made in monitor.detections if made.incident == detection.incident]
     together = [made for made in together if made.at >= detection.at]
