@@ -39,7 +39,7 @@ async def operator(
     *words: str,
     stop_at: Mapping[str, Any] | None = None,
     number: signal.Signals = signal.SIGINT,
-    timeout_s: float = 90.0,
+    timeout_s: float = 240.0,
     env: Mapping[str, str] | None = None,
 ) -> Ran:
     """Run `operator WORDS`; with `stop_at` send a signal when the first event comes that has these values."""

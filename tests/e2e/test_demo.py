@@ -110,7 +110,7 @@ class TestInATerminal:
             "--state-dir",
             str(tmp_path),
         ]
-        child = pexpect.spawn(OPERATOR[0], words, dimensions=(40, 100), timeout=40, encoding="utf-8")
+        child = pexpect.spawn(OPERATOR[0], words, dimensions=(40, 100), timeout=120, encoding="utf-8")
         seen = ""
         for n in range(2, 8):
             if n == 5:
