@@ -20,7 +20,7 @@ from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
 from agent.turn import TurnEnd
 from subjects.errors import SubjectError
-from tools.errors import NothingToDo, ToolError
+from tools.errors import ToolError
 from tools.events import Detected, Event, Notice, Progress
 from tools.faults import recovery
 from tools.registry import Effect, Outcome
@@ -263,14 +263,11 @@ class Demo:
 
     async def _heal_leftovers(self) -> None:
         bench = self.session.bench
-        if bench.cluster is None or not bench.faults.journal.open_faults():
+        if bench.cluster is None or not bench.faults.own_open():
             return
         bench.emit(Notice("Restoring: a fault is still open."))
-        try:
-            self.facts.heal_began = time.time()
-            reports = await bench.faults.heal(bench.cluster)
-        except NothingToDo:
-            return
+        self.facts.heal_began = time.time()
+        reports = await bench.faults.heal_own()
         load = bench.load if bench.load is not None and bench.load.running else None
         members = self.facts.injection.record.members if self.facts.injection else {}
         found = await recovery.confirm(bench.cluster, members, load, bench.baseline)

@@ -135,8 +135,11 @@ class FaultService:
 
     async def heal_own(self) -> list[HealReport]:
         """Heal what this process injected and nobody has healed yet."""
-        mine = [each for each in self.journal.open_faults() if each.owner == self._owner]
-        return await heal_all(self.journal, mine, self._open, self._owner)
+        return await heal_all(self.journal, self.own_open(), self._open, self._owner)
+
+    def own_open(self) -> list[Record]:
+        """Return the open faults that this operator answers for; another one's are its own to heal."""
+        return [each for each in self.journal.open_faults() if each.owner == self._owner]
 
     def open_on(self, node: str) -> Record | None:
         """Return the open fault that was made for `node`, the latest first."""

@@ -240,6 +240,18 @@ async def test_one_that_cannot_be_healed_stops_neither_the_others_nor_the_report
     service.journal.close_fault(bad, State.AMBIGUOUS, "the test is over")
 
 
+async def test_what_another_operator_that_lives_broke_is_its_own_to_heal(
+    cluster: Cluster, service: FaultService, driver: Driver
+) -> None:
+    fault = await driver.inject("pause")
+
+    assert [record.id for record in service.journal.open_faults()] == [fault]
+    assert service.own_open() == []
+    assert await service.heal_own() == []
+    assert service.journal.get(fault).state is State.INJECTED
+    await service.heal(cluster)
+
+
 class TestTheNetwork:
     """The network process: a supervisor and a worker."""
 
