@@ -16,6 +16,10 @@ from tools.registry import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
 BASELINE_WINDOWS = 3
+SETTLE_WINDOWS = 15
+"""So many windows of a second at most until the last three are steady: a cluster that has just started, on a
+machine that is busy, takes its time."""
+
 STEADY_SHARE = 0.9
 """Of the rate asked for: below it the baseline is not worth comparing with."""
 
@@ -66,9 +70,7 @@ async def load_start(params: StartParams, bench: Workbench) -> Result:
         bench.load = None
     run = await _begin(bench, settings)
     baseline = await _baseline(bench, run)
-    steady = bool(
-        baseline.ops_per_s and baseline.ops_per_s >= STEADY_SHARE * settings.rate and not baseline.errors
-    )
+    steady = _steady(run, baseline)
     return Result(
         {
             "workload": settings.workload,
@@ -172,15 +174,27 @@ async def _begin(bench: Workbench, settings: LoadSettings) -> LoadRun:
 
 
 async def _baseline(bench: Workbench, run: LoadRun) -> LoadFigures:
-    for n in range(BASELINE_WINDOWS):
-        bench.emit(Progress("Measuring the baseline", elapsed_s=float(n), of_s=float(BASELINE_WINDOWS)))
+    """Measure until it is steady; on a machine that does not carry the load, for SETTLE_WINDOWS."""
+    for n in range(SETTLE_WINDOWS):
+        settled = n >= BASELINE_WINDOWS
+        text = "Waiting for the load to become steady" if settled else "Measuring the baseline"
+        of_s = SETTLE_WINDOWS if settled else BASELINE_WINDOWS
+        bench.emit(Progress(text, elapsed_s=float(n), of_s=float(of_s)))
         if not await run.wait_windows(n + 1, timeout_s=5.0):
             raise ToolError(
                 run.problem or "The load does not tell what it measures.", "Try load_stop, then load_start."
             )
-    baseline = run.latest(BASELINE_WINDOWS)
+        baseline = run.latest(BASELINE_WINDOWS)
+        if n + 1 >= BASELINE_WINDOWS and _steady(run, baseline):
+            break
     bench.emit(Progress("The baseline is measured", done=True))
     return baseline
+
+
+def _steady(run: LoadRun, baseline: LoadFigures) -> bool:
+    """Tell whether what comes can be compared with it."""
+    enough = baseline.ops_per_s is not None and baseline.ops_per_s >= STEADY_SHARE * run.settings.rate
+    return enough and not baseline.errors
 
 
 def _named(run: LoadRun) -> str:

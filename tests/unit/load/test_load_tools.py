@@ -214,3 +214,28 @@ def test_only_the_latest_runs_are_kept_on_disk(tmp_path: Path, monkeypatch: pyte
     assert KEPT_RUNS > 3
     assert [path.exists() for path in made] == [False] * 4 + [True] * 2
     assert (tmp_path / "load" / "somebody's").exists()
+
+
+async def test_a_load_that_is_not_carried_at_first_is_measured_until_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, False, True])
+    monkeypatch.setattr(load_tools_module, "_steady", lambda run, baseline: next(answers, True))
+
+    started = await desk.call("load_start", **SMALL)
+
+    assert started.data["steady"] is True
+    assert next(answers, None) is None
+    assert len(desk.windows) >= 3
+
+
+async def test_a_load_that_is_never_carried_is_said_not_to_be_steady(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_tools_module, "SETTLE_WINDOWS", 2)
+    monkeypatch.setattr(load_tools_module, "STEADY_SHARE", 100.0)
+
+    started = await desk.call("load_start", **SMALL)
+
+    assert started.data["steady"] is False
+    assert "lower rate" in started.text
