@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from agent.demo.director import Demo, Wish
+from agent.demo.result import demo_result
 from agent.running import FAILED
 from agent.sessions.opening import open_session
 from agent.sessions.session import Session
@@ -13,11 +14,16 @@ from tools.events import Notice
 
 
 async def demo_chaos(setup: Setup, view: View, wish: Wish) -> dict[str, Any]:
-    """Run the chaos demo; returns its result."""
+    """Run the chaos demo; returns its result, of an interrupted one as well."""
     session = await open_session(setup, view)
     try:
         await session.open_cluster()
-        result = await Demo(session, wish).run()
+        demo = Demo(session, wish)
+        try:
+            result = await demo.run()
+        except asyncio.CancelledError:
+            # By now all is restored: an interrupted demo's result tells that, too.
+            result = {**demo_result(session, demo.facts), "error": "Demo interrupted"}
         session.keep_result(result)
     finally:
         await _close(session, view)

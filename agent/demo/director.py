@@ -250,10 +250,9 @@ class Demo:
         await self._heal_leftovers()
         if self.facts.injection is not None and 7 not in self._began:
             self._announce(7, TITLES[6])
+        await self._look()
         await self._verify_writes()
-        with contextlib.suppress(SubjectError, ToolError):
-            if bench.cluster is not None:
-                self.facts.picture = await bench.cluster.subject.observe()
+        await self._look()
         self.facts.take_load(bench.load)
         if bench.load is not None:
             await bench.load.stop()
@@ -268,10 +267,16 @@ class Demo:
         bench.emit(Notice("Restoring: a fault is still open."))
         self.facts.heal_began = time.time()
         reports = await bench.faults.heal_own()
+        healed_wall = time.time()
         load = bench.load if bench.load is not None and bench.load.running else None
         members = self.facts.injection.record.members if self.facts.injection else {}
         found = await recovery.confirm(bench.cluster, members, load, bench.baseline)
-        self.facts.healed_by_host(reports, found)
+        self.facts.healed_by_host(reports, healed_wall, found)
+
+    async def _look(self) -> None:
+        with contextlib.suppress(SubjectError, ToolError):
+            if self.session.bench.cluster is not None:
+                self.facts.picture = await self.session.bench.cluster.subject.observe()
 
     async def _verify_writes(self) -> None:
         bench = self.session.bench
@@ -279,6 +284,11 @@ class Demo:
             return
         if bench.load.unrecorded:
             bench.emit(Notice(f"Acknowledged writes are not read back: {bench.load.unrecorded}."))
+            return
+        if self.facts.picture is not None and not self.facts.picture.quorum.held:
+            self.facts.writes_unread = True
+            text = "Acknowledged writes could not be read back: no majority is up to read them from."
+            bench.emit(Notice(text, level="warning"))
             return
         bench.emit(Progress("Reading back every acknowledged write"))
         try:

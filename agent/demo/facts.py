@@ -112,10 +112,10 @@ class Facts:
         if self.recovered and self.healed_wall is not None and well_after is not None:
             self.recovered_wall = self.healed_wall + well_after
 
-    def healed_by_host(self, reports: Sequence[HealReport], found: Recovery) -> None:
-        """Keep what the host had to do itself."""
+    def healed_by_host(self, reports: Sequence[HealReport], at: float, found: Recovery) -> None:
+        """Keep what the host had to do itself, and that it was done at wall time `at`."""
         self.healed = all(report.ok for report in reports)
-        self.healed_wall = time.time() if self.healed else None
+        self.healed_wall = at if self.healed else None
         self.recovered = found.ok
         self.recovered_wall = found.healthy_wall
 

@@ -85,6 +85,7 @@ class TestInterrupted:
             assert ran.code == 1, (n, ran.out[-500:], ran.err)
             assert ran.result["type"] == "result", n
             assert ran.result["ok"] is False, n
+            assert ran.result["interrupted"] is True, n
             assert "Demo interrupted" in ran.out, n
             assert "Traceback" not in ran.err, n
             assert await until_gone(state) == [], n
