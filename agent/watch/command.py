@@ -11,8 +11,8 @@ from agent.setup import Setup
 from agent.view.base import View
 from agent.watch.examiner import Examiner
 from subjects.base import Cluster, Health, NodeView, Picture, ProcessState
+from subjects.errors import NotReady
 from tools.detection.monitor import LOOK_S, Monitor
-from tools.errors import NoCluster
 from tools.events import Detected, Event, Notice, SignalSeen
 from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
@@ -44,7 +44,7 @@ async def watch_command(
 ) -> dict[str, Any]:
     """Watch the cluster of the state folder, or somebody else's at `endpoints`; returns the result.
 
-    Raises NoCluster when there is none, Unreachable when no endpoint is a database's.
+    Raises NotReady when there is none, Unreachable when no endpoint is a database's.
     """
     from agent.deploy import make_bench
 
@@ -140,8 +140,8 @@ class Tally:
         picture = monitor.picture
         self._view.show(
             Notice(
-                f"Watched {self._cluster.label} for {seconds:.0f} s: {self.detections} detections in "
-                f"{len(self.incidents)} incidents, {self.signals} signals."
+                f"Watched {self._cluster.label} for {seconds:.0f} s. "
+                f"Detections: {self.detections}, incidents: {len(self.incidents)}, signals: {self.signals}."
             )
         )
         hook = self._hook
@@ -266,5 +266,5 @@ async def _cluster(bench: Any, setup: Setup, endpoints: Sequence[str], access: "
 
     found = await lifecycle.chosen(bench)
     if found is None:
-        raise NoCluster
+        raise NotReady("No cluster is running: `operator deploy up` starts one, --endpoints names another's.")
     return found
