@@ -302,8 +302,10 @@ class TestTheNetwork:
         for known in (control.supervisor(folder), control.worker(folder)):
             assert known is not None
             os.kill(int(known.id), signal.SIGKILL)
+        await until(lambda: control.supervisor(folder) is None and control.worker(folder) is None)
 
-        assert [r.state for r in await service.heal(cluster)] == [State.HEALED]
+        reports = await service.heal(cluster)
+        assert [r.state for r in reports] == [State.HEALED], [r.text for r in reports]
         await healthy(cluster)
 
 
