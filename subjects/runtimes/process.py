@@ -115,8 +115,11 @@ class ProcessRuntime:
         home = self._processes.home(node)
         home.mkdir(parents=True, exist_ok=True)
         async with locked(home / "lock", LOCK_TIMEOUT_S):
-            if self._processes.running(node) is not None:
-                return
+            if (present := self._processes.running(node)) is not None:
+                if not identity.ending(present):
+                    return
+                if not await identity.wait_exit(present, _KILL_TIMEOUT_S):
+                    raise NotReady(f"{node} was killed, and the kernel has not ended process {present.id} yet.")
             stranger = await self._processes.unrecorded(node)
             if stranger is not None:
                 self._processes.record(node, stranger)

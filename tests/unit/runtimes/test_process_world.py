@@ -107,6 +107,27 @@ async def test_a_node_that_nobody_wrote_down_is_found_and_not_started_twice(tmp_
     assert not runs(pid)
 
 
+async def test_a_node_that_is_being_ended_is_started_once_it_is_gone(tmp_path: Path) -> None:
+    """The kernel takes a while to take so much memory down: until then the process counts as there."""
+    large = "import time; held = bytearray(600 << 20); open('ready', 'w').close(); time.sleep(60)"
+    argv = (sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r}); {large}")
+    runtime = ProcessRuntime(tmp_path, layout.Layout("etcd", (layout.NodeSpec("n1", argv, {}),), ()))
+    layout.save(runtime.layout, tmp_path)
+    await runtime.start("n1")
+    await until(lambda: (tmp_path / "ready").exists())
+    killed = (await runtime.inspect("n1")).identity
+    assert killed is not None
+
+    await runtime.kill("n1", killed)
+    await runtime.start("n1")
+    present = (await runtime.inspect("n1")).identity
+    await runtime.down()
+
+    assert present is not None
+    assert killed != present
+    assert not runs(killed)
+
+
 @pytest.mark.parametrize(
     ("program", "status", "words"),
     [
