@@ -29,6 +29,7 @@ from typing import Any, cast
 import psutil
 
 from subjects.base import Cluster, LinkRule, Scope
+from subjects.errors import SubjectError
 from tests.bench.machine import describe
 from tests.bench.watched import Watched, watched
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
@@ -46,12 +47,17 @@ async def kill(folder: Path, trials: int, rate: float) -> dict[str, Any]:
 
 
 async def container(folder: Path, trials: int, rate: float) -> dict[str, Any]:
-    """Kill a random container."""
-    from subjects.errors import SubjectError
+    """Kill a random container, of ETCD_IMAGE or else of an image made of the etcd that is installed here."""
+    from docker.errors import DockerException
+
+    from tests.standins.images import build
 
     try:
+        if "ETCD_IMAGE" not in os.environ:
+            await asyncio.to_thread(build.build_etcd)
+            os.environ["ETCD_IMAGE"] = build.ETCD
         return await _kills(folder, trials, rate, "docker")
-    except SubjectError as error:
+    except (SubjectError, DockerException) as error:
         return {"measured": False, "why": str(error)}
 
 
