@@ -18,6 +18,7 @@ async def demo_chaos(setup: Setup, view: View, wish: Wish) -> dict[str, Any]:
     session = await open_session(setup, view)
     try:
         await session.open_cluster()
+        await session.check_wish(wish.fault, wish.target)
         demo = Demo(session, wish)
         try:
             result = await demo.run()

@@ -11,8 +11,8 @@ from agent.setup import Setup
 from agent.view.base import View
 from tools.events import Failed, Notice
 
-DONE, FAILED, TRY_LATER = 0, 1, 75
-"""CONTRACT.md's exit codes; 2 is click's, for wrong usage."""
+DONE, FAILED, WRONG_USAGE, TRY_LATER = 0, 1, 2, 75
+"""CONTRACT.md's exit codes."""
 
 Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""
@@ -53,7 +53,7 @@ async def _guarded(setup: Setup, view: View, body: Body, interrupted: str) -> in
     from agent.errors import AgentError, ModelUnavailable
     from agent.events import Finished
     from subjects.errors import SubjectError
-    from tools.errors import ToolError
+    from tools.errors import ToolError, UnknownNode
 
     def failed(text: str, code: int) -> int:
         view.show(Failed(text))
@@ -68,6 +68,8 @@ async def _guarded(setup: Setup, view: View, body: Body, interrupted: str) -> in
         return failed(interrupted, FAILED)
     except ModelUnavailable as error:
         return failed(str(error), TRY_LATER)
+    except UnknownNode as error:
+        return failed(f"{error} {error.next}".strip(), WRONG_USAGE)
     except ToolError as error:
         return failed(f"{error} {error.next}".strip(), FAILED)
     except (AgentError, SubjectError) as error:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from subjects.base import Cluster
 from subjects.state import StateFolder
@@ -47,6 +47,8 @@ class Workbench:
     """What clients got just before the last fault; None where no load was running."""
     started_here: bool = False
     """Whether nothing of the cluster ran before this session started it; then it is stopped at the end."""
+    use: TextIO | None = None
+    """Our share of the cluster's use (tools.cluster.use) while we watch it."""
     allow_quorum_loss: bool = False
     """Given on the command line; a model cannot set it."""
 

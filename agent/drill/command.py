@@ -9,7 +9,7 @@ from agent.drill.run import run_drill
 from agent.setup import Setup
 from agent.view.base import View
 from tools.cluster import lifecycle
-from tools.events import Table
+from tools.events import Notice, Table
 
 
 async def drill(
@@ -30,9 +30,8 @@ async def drill(
         return await run_drill(bench, DrillSettings(trials, names, setup.seed or 0))
     finally:
         await bench.faults.heal_own()
-        if bench.cluster is not None and bench.started_here:
-            await lifecycle.stop(bench)
-        await lifecycle.release(bench)
+        if told := await lifecycle.leave(bench, keep=setup.keep):
+            view.show(Notice(told))
         await close_bench(bench)
 
 

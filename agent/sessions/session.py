@@ -22,7 +22,6 @@ from agent.transcript.event_entries import to_entry
 from agent.transcript.file import Transcript
 from agent.turn import Conversation, TurnEnd
 from agent.view.base import View
-from subjects.base import ClusterState
 from subjects.errors import SubjectError
 from tools.cluster import lifecycle
 from tools.errors import ToolError
@@ -203,6 +202,12 @@ class Session:
         with contextlib.suppress(SubjectError, ToolError):
             await lifecycle.find(self.bench)
 
+    async def check_wish(self, fault: str, target: str) -> None:
+        """Raise ToolError for a demo that cannot be had here, before anything is started for it."""
+        allowed = self.bench.allow_quorum_loss
+        async with lifecycle.laid_out(self.bench) as cluster:
+            self.bench.faults.check(cluster, fault, target, allow_quorum_loss=allowed)
+
     async def aclose(self) -> str:
         """Heal, end the load, stop what this session started; returns the last line to tell, if any.
 
@@ -228,21 +233,5 @@ class Session:
         ]
 
     async def _close_cluster(self, told: list[str]) -> None:
-        bench = self.bench
-        cluster = bench.cluster
-        if cluster is None:
-            return
-        if bench.started_here and not self.setup.keep:
-            if await lifecycle.stop(bench):
-                told.append(
-                    f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
-                )
-            return
-        await lifecycle.release(bench)
-        picture = await cluster.subject.observe()
-        await cluster.aclose()
-        if picture.state is not ClusterState.DOWN:
-            told.append(
-                f"The cluster {cluster.label} is left running ({picture.state}): "
-                "`operator deploy status` shows it, `operator deploy down` stops it."
-            )
+        if text := await lifecycle.leave(self.bench, keep=self.setup.keep):
+            told.append(text)

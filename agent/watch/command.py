@@ -12,6 +12,7 @@ from agent.view.base import View
 from agent.watch.examiner import Examiner
 from subjects.base import Cluster, Health, NodeView, Picture, ProcessState
 from subjects.errors import NotReady
+from tools.cluster import use
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Detected, Event, Notice, SignalSeen
 from tools.evidence.ledger import Ledger
@@ -51,10 +52,13 @@ async def watch_command(
     bench = make_bench(setup, view)
     try:
         cluster = await _cluster(bench, setup, endpoints, access)
+        mine = use.begin(bench.state, cluster) if cluster.runtime.owned else None
         try:
             return await watch(cluster, bench.incidents, view, for_s=for_s, webhook=webhook)
         finally:
             await cluster.aclose()
+            if mine is not None:
+                mine.close()
     finally:
         bench.faults.close()
         bench.incidents.close()

@@ -37,10 +37,23 @@ def hold(path: Path) -> TextIO | None:
     return None
 
 
+def share(path: Path) -> TextIO | None:
+    """Take a share of the file's lock without waiting; None when somebody holds it alone."""
+    handle = path.open("a")
+    if _flock(handle.fileno(), fcntl.LOCK_SH):
+        return handle
+    handle.close()
+    return None
+
+
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an open file, without waiting; False when somebody else holds it."""
+    """Take the lock of an open file, without waiting; False when somebody else holds it or a share of it."""
+    return _flock(descriptor, fcntl.LOCK_EX)
+
+
+def _flock(descriptor: int, kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -119,7 +119,9 @@ class ProcessRuntime:
                 if not identity.ending(present):
                     return
                 if not await identity.wait_exit(present, _KILL_TIMEOUT_S):
-                    raise NotReady(f"{node} was killed, and the kernel has not ended process {present.id} yet.")
+                    raise NotReady(
+                        f"{node} was killed, and the kernel has not ended process {present.id} yet."
+                    )
             stranger = await self._processes.unrecorded(node)
             if stranger is not None:
                 self._processes.record(node, stranger)

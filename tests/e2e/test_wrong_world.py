@@ -36,14 +36,24 @@ async def test_is_told_in_a_line(tmp_path: Path, words: tuple[str, ...], code: i
     assert ran.out == ""
 
 
-async def test_an_unknown_target_names_the_nodes_and_stops_what_was_started(tmp_path: Path) -> None:
-    ran = await operator(
-        tmp_path, "demo", "chaos", "--no-pause", "--offline", "--subject", "etcd", "--target", "etcd-9"
-    )
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--target", "etcd-9"), 2, "etcd-1, etcd-2, etcd-3, random, leader, follower"),
+        (("--fault", "clock_skew"), 1, "share its clock"),
+        (("--fault", "quorum_loss"), 1, "--allow-quorum-loss"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+async def test_a_demo_that_cannot_be_is_refused_before_a_cluster_is_started(
+    tmp_path: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    ran = await operator(tmp_path, "demo", "chaos", "--no-pause", "--offline", "--subject", "etcd", *words)
 
-    assert ran.code == 1
-    assert "etcd-1, etcd-2, etcd-3" in ran.out + ran.err
-    assert "was stopped" in ran.err
+    assert ran.code == code
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert list((tmp_path / "clusters").iterdir()) == []
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

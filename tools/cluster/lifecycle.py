@@ -1,11 +1,14 @@
 """Bringing a cluster up, seeing that it is healthy, watching it, and taking it down."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 
 from subjects.base import Cluster, ClusterState, Picture, ProcessState
 from subjects.clusters import decide, find_cluster, open_cluster
 from subjects.errors import NotReady
+from tools.cluster import use as use_of
 from tools.cluster.last_words import last_words
 from tools.detection.monitor import Monitor
 from tools.events import Notice, Progress
@@ -33,6 +36,20 @@ async def chosen(bench: Workbench) -> Cluster | None:
     """Return the cluster that was asked for, if it is there; nothing is started or watched."""
     bench.cluster = await find_cluster(bench.state, bench.choice.subject, bench.choice.runtime)
     return bench.cluster
+
+
+@contextlib.asynccontextmanager
+async def laid_out(bench: Workbench) -> AsyncIterator[Cluster]:
+    """Hold open the session's cluster, or the one that would be started; nothing is started."""
+    if bench.cluster is not None:
+        yield bench.cluster
+        return
+    decision = await decide(bench.choice.subject, bench.choice.runtime)
+    cluster = await open_cluster(bench.state, decision, bench.choice.compose_file)
+    try:
+        yield cluster
+    finally:
+        await cluster.aclose()
 
 
 async def start(bench: Workbench) -> tuple[Picture, float]:
@@ -123,6 +140,7 @@ def _tell_of_standins(bench: Workbench, cluster: Cluster, picture: Picture) -> N
 async def watch(bench: Workbench) -> None:
     """Have a monitor on the cluster from now on."""
     if bench.monitor is None and bench.cluster is not None:
+        bench.use = use_of.begin(bench.state, bench.cluster)
         bench.monitor = Monitor(bench.cluster, bench.ledger, bench.incidents, bench.emit)
         await bench.monitor.start()
 
@@ -149,6 +167,36 @@ async def release(bench: Workbench) -> None:
     if bench.monitor is not None:
         await bench.monitor.stop()
         bench.monitor = None
+    if bench.use is not None:
+        bench.use.close()
+        bench.use = None
+
+
+async def leave(bench: Workbench, *, keep: bool) -> str:
+    """Leave the world as it was found: stop what this session started, unless `keep` or others use it.
+
+    Returns what there is to tell of it; empty if nothing runs.
+    """
+    cluster = bench.cluster
+    if cluster is None:
+        return ""
+    mine, bench.use = bench.use, None  # held until the end: nobody begins to use what is being taken down
+    with contextlib.closing(mine) if mine else contextlib.nullcontext():
+        ours = bench.started_here and not keep
+        if ours and (mine is None or use_of.alone(mine)):
+            stopped = f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
+            return stopped if await stop(bench) else ""
+        await release(bench)
+        picture = await cluster.subject.observe()
+        await cluster.aclose()
+        bench.cluster = None
+    if picture.state is ClusterState.DOWN:
+        return ""
+    why = "another operator uses it; " if ours else ""
+    return (
+        f"The cluster {cluster.label} is left running ({picture.state}): {why}"
+        "`operator deploy status` shows it, `operator deploy down` stops it."
+    )
 
 
 def describe(cluster: Cluster, picture: Picture) -> dict[str, object]:

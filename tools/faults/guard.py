@@ -8,6 +8,7 @@ from subjects.base import Connection, Health, NodeView, Picture, ProcessState, Q
 from tools.errors import Refused
 from tools.faults.catalogue import Fault
 
+PERMISSION = "A person can allow it with --allow-quorum-loss. Otherwise choose a single node, or heal first."
 Writes = Literal["go on", "stall", "stop"]
 
 
@@ -105,7 +106,7 @@ def check_quorum(prediction: Prediction, *, allowed: bool) -> None:
     raise Refused(
         f"Refused: {prediction.votes_left} of {prediction.voters} voters would be left, "
         f"{prediction.votes_needed} are needed; nothing could be written any more.",
-        "A person can allow it with --allow-quorum-loss. Otherwise choose a single node, or heal first.",
+        PERMISSION,
     )
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 HEALER_TIMEOUT_S = 5.0
 MAX_TTL_S = 3600.0
+ROLES = ("random", "leader", "follower")
+"""What may stand in the place of a node's name as the target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,14 @@ class FaultService:
         self.injections.append(injection)
         return injection
 
+    def check(self, cluster: Cluster, kind: str, target: str, *, allow_quorum_loss: bool) -> None:
+        """Refuse what `inject` would refuse of this cluster whatever its state: it need not even run."""
+        fault = catalogue.find(kind)
+        self._check(cluster, fault, Settings(), several=False)
+        _known(cluster, target)
+        if fault.choose == "majority" and not allow_quorum_loss:
+            raise Refused(f"{kind} takes the majority: nothing could be written any more.", guard.PERMISSION)
+
     async def heal(self, cluster: Cluster, fault: int | None = None) -> list[HealReport]:
         """Heal one fault, or every open one of this cluster, the latest first."""
         records = [each for each in self.journal.open_faults() if each.cluster == cluster.id]
@@ -181,9 +191,7 @@ class FaultService:
             return [self._by_role(picture, stores, target)]
         if target == "random":
             return [self._random.choice(stores)]
-        if target not in cluster.subject.nodes:
-            raise UnknownNode(target, (*cluster.subject.nodes, "random", "leader", "follower"))
-        return [target]
+        return [_known(cluster, target)]
 
     def _by_role(self, picture: Picture, stores: Sequence[str], role: str) -> str:
         if picture.leader is None:
@@ -260,6 +268,13 @@ class FaultService:
                     self._state.root / "healer",
                 )
             await asyncio.sleep(0.01)
+
+
+def _known(cluster: Cluster, target: str) -> str:
+    """Return the target if it is a node or a role; UnknownNode, naming those there are, if not."""
+    if target not in (*cluster.subject.nodes, *ROLES):
+        raise UnknownNode(target, (*cluster.subject.nodes, *ROLES))
+    return target
 
 
 async def _target(cluster: Cluster, node: str) -> Target:
