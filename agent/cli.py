@@ -1,4 +1,4 @@
-"""The command line: `operator`, and where its commands are."""
+"""The command line of `operator`, and where its commands are."""
 
 import os
 import sys
@@ -103,7 +103,3 @@ def main() -> None:
     """Run the command line."""
     _fill_standard_streams()
     cli(prog_name="operator")
-
-
-if __name__ == "__main__":
-    main()

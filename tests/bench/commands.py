@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.bench.machine import describe
 
-OPERATOR = (sys.executable, "-m", "agent.cli")
+OPERATOR = (sys.executable, "-m", "agent")
 
 
 def timed(*words: str) -> tuple[float, str]:

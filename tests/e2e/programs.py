@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-OPERATOR = (sys.executable, "-m", "agent.cli")
+OPERATOR = (sys.executable, "-m", "agent")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ async def operator(api: MessagesApi, *arguments: str, key: str = "test-key") -> 
     """Run the program to its end: its exit code, the lines of its JSON, and its standard error."""
     environment = {**os.environ, "ANTHROPIC_BASE_URL": api.base_url, "ANTHROPIC_API_KEY": key}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agent.cli", *arguments, "--output", "stream-json",
+        sys.executable, "-m", "agent", *arguments, "--output", "stream-json",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=environment, limit=2**24,
     )  # fmt: skip

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shlex
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,33 @@ async def test_standard_streams_that_the_caller_closed_are_done_without(tmp_path
     assert shell.returncode == 0, err.decode()
     with contextlib.closing(sqlite3.connect(tmp_path / "operator.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+INTERRUPTED_WHILE_LOADING = """
+import builtins, os, signal
+load = builtins.__import__
+def loading(name, *more, **options):
+    if name == "click":
+        os.kill(os.getpid(), signal.SIGINT)
+    return load(name, *more, **options)
+builtins.__import__ = loading
+from agent.__main__ import main
+main()
+"""
+
+
+async def test_ctrl_c_before_the_command_line_is_loaded_is_answered_in_a_line() -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        INTERRUPTED_WHILE_LOADING,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(program.communicate(), 60)
+
+    assert (b"", b"Interrupted\n") == (out, err)
+    assert program.returncode == 1
 
 
 async def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ async def _start(state: StateFolder, fault: str) -> asyncio.subprocess.Process:
     options = ["--no-pause", "--offline", "--subject", "etcd", "--output", "stream-json"]
     allow = ["--allow-quorum-loss"] if fault == "quorum_loss" else []
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "agent.cli", "demo", "chaos", "--fault", fault, *options, *allow),
+        *(sys.executable, "-m", "agent", "demo", "chaos", "--fault", fault, *options, *allow),
         env={**os.environ, "OPERATOR_STATE_DIR": str(state.root)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

@@ -64,7 +64,7 @@ async def operator_mcp(state: Path, *options: str) -> AsyncIterator[Wire]:
     with (state.parent / "told").open("wb") as told:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "agent.cli", "mcp", "--subject", "etcd", "--state-dir", str(state), *options),
+            *("-m", "agent", "mcp", "--subject", "etcd", "--state-dir", str(state), *options),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=told,

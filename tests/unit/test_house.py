@@ -42,7 +42,7 @@ def test_imports_point_one_way(room: str) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     ran = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "agent.cli", "--help"],
+        [sys.executable, "-X", "importtime", "-m", "agent", "--help"],
         capture_output=True,
         text=True,
         check=True,

@@ -1,0 +1,24 @@
+"""The way in: `operator`, and `python -m agent`."""
+
+import os
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command line. A Ctrl-C while it is still being loaded is answered in a line, too."""
+    signal.signal(signal.SIGINT, _interrupted)
+    from agent.cli import main as command_line
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command_line()
+
+
+def _interrupted(_number: int, _frame: object) -> None:
+    sys.stderr.write("Interrupted\n")
+    sys.stderr.flush()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
