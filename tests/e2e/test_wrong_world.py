@@ -93,7 +93,7 @@ async def test_ctrl_c_before_the_command_line_is_loaded_is_answered_in_a_line() 
     )
     out, err = await asyncio.wait_for(program.communicate(), 60)
 
-    assert (b"", b"Interrupted\n") == (out, err)
+    assert (out, err) == (b"", b"Interrupted\n")
     assert program.returncode == 1
 
 
