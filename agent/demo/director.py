@@ -43,6 +43,7 @@ _STAGE_OF = {
     "cluster_status": 1,
     "cluster_start": 1,
     "load_start": 2,
+    "load_stop": 2,
     "store_kill": 3,
     "fault_inject": 3,
     "wait_for_detection": 4,
@@ -51,6 +52,10 @@ _STAGE_OF = {
     "fault_heal": 7,
 }
 _ONCE = {"store_kill", "fault_inject"}
+UNSTEADY = (
+    "the baseline is not steady, so what the fault does could not be told from what the machine does without "
+    "it; end the load with load_stop and start it with half the rate"
+)
 DURING_S = 3.0
 """How long the fault is let be at the least, so that there are whole seconds of load to be measured in it."""
 
@@ -87,6 +92,8 @@ class Demo:
     facts: Facts = field(default_factory=Facts)
     stopped: bool = False
     _stage: int = 0
+    _unsteady: bool = False
+    """Whether the baseline that was measured last is one that nothing can be compared with."""
     _began: dict[int, float] = field(default_factory=dict)
 
     async def run(self) -> dict[str, Any]:
@@ -136,6 +143,10 @@ class Demo:
             return Verdict(
                 allowed=False, reason="the demo breaks one thing only; heal it, then the demo ends"
             )
+        if call.name in _ONCE and self._unsteady:
+            return Verdict(allowed=False, reason=UNSTEADY)
+        if n == 2 and self._stage > 2:
+            return self._foreign(call)
         if self._stage == 3 and n == 7:
             self._skip_to(6)
         if n > self._stage and not await self._enter(n):
@@ -162,6 +173,10 @@ class Demo:
             self.facts.diagnosis = data.get("diagnosis")
             self._end(6, ok=outcome.ok and bool(self.facts.diagnosis))
             return
+        elif n == 2:
+            self._unsteady = outcome.ok and data.get("steady") is False
+            if self._unsteady or call.name == "load_stop":
+                return
         elif n == 7:
             self.facts.take_recovery(data, ok=outcome.ok)
             return

@@ -1,11 +1,16 @@
 """The chaos demo as a state machine over the results so far: what was done last says what comes next."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from agent.models.playbook.facts import HEALS
 from agent.models.playbook.narration import tell
 from agent.models.playbook.record import Record, Seen
 from agent.models.playbook.settings import Settings, given, settings
 from agent.models.playbook.step import Step
 from agent.models.playbook.words import joined
+
+LOAD_TRIES = 3
 
 
 def next_step(record: Record) -> Step:
@@ -22,6 +27,10 @@ def next_step(record: Record) -> Step:
             return _load(told, wanted)
         case "load_start" if not last.ok:
             return Step(joined(told, "I see whether a load runs already."), "load_status")
+        case "load_start" if last.data.get("steady") is False:
+            return _less_load(told, record)
+        case "load_stop":
+            return Step(joined(told, "Again, with half the load."), "load_start", _halved(record, wanted))
         case "load_start" | "load_status":
             return _inject(told, last, wanted)
         case "store_kill" | "fault_inject" if last.injected:
@@ -44,6 +53,24 @@ def _after_status(told: str, last: Seen, wanted: Settings) -> Step:
 def _load(told: str, wanted: Settings) -> Step:
     text = joined(told, "Next, load, and the baseline that later figures are compared with.")
     return Step(text, "load_start", given(workload=wanted.workload, rate=wanted.rate))
+
+
+def _less_load(told: str, record: Record) -> Step:
+    """Try what the machine may carry; without a steady baseline nothing is broken, since nothing is shown."""
+    if sum(seen.tool == "load_start" for seen in record.since) < LOAD_TRIES:
+        return Step(joined(told, "I take the load off."), "load_stop", {"verify": False})
+    return Step(
+        joined(
+            told,
+            "I break nothing: what a fault does could not be told from what this machine does without one.",
+            "Try again when less runs beside it.",
+        )
+    )
+
+
+def _halved(record: Record, wanted: Settings) -> Mapping[str, Any]:
+    last = next(seen for seen in reversed(record.since) if seen.tool == "load_start")
+    return given(workload=wanted.workload, rate=float(last.data["rate_per_s"]) / 2)
 
 
 def _inject(told: str, last: Seen, wanted: Settings) -> Step:

@@ -148,6 +148,8 @@ def writes(check: Mapping[str, Any], evidence: str | None) -> str:
 
 
 def _stopped(seen: Seen) -> str:
+    if seen.arguments.get("verify") is False:
+        return f"The load is off{words.cite(seen.evidence)}."
     check = seen.data.get("writes")
     if why := seen.data.get("writes_not_measured"):
         return words.sentence(f"Nothing was read back{words.cite(seen.evidence)}: {why}")

@@ -228,6 +228,17 @@ async def test_a_load_that_runs_already_is_used() -> None:
     assert not any("no figures" in said for said in talk.said)
 
 
+async def test_a_load_that_is_not_carried_is_halved_and_without_a_steady_one_nothing_is_broken() -> None:
+    talk = Talk({"load_start": {**RESULTS["load_start"], "steady": False, "rate_per_s": 300.0}})
+
+    end = await talk.ask("run the chaos demo")
+
+    assert talk.tools == ["cluster_status", "load_start", *["load_stop", "load_start"] * 2]
+    assert talk.calls[3][1] == {"rate": 150.0}
+    assert "It is not steady" in end
+    assert "I break nothing" in end
+
+
 async def test_a_fault_whose_effect_was_not_seen_is_healed_all_the_same() -> None:
     talk = Talk(
         {"store_kill": {"ok": False, "fault": 1, "nodes": ["etcd-2"], "node": "etcd-2", "verified": False}}

@@ -1,12 +1,14 @@
-"""A model that calls the demo done is told what it left out; the script and other requests are not."""
+"""What the demo's host sees to, whatever the model leaves out or is in a hurry for."""
 
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 from agent.demo.director import Demo, Wish
+from agent.models.base import ToolCall
 from agent.sessions.session import Door, Session
 from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_script import text
+from tools.registry import Effect, Outcome
 
 DONE = replies(text("All done."))
 
@@ -21,12 +23,18 @@ def demo_of(here: Room, *, injected: bool = True, open_faults: int = 1) -> Demo:
     """A demo in the middle: something was injected, nothing diagnosed, nothing healed."""
     faults = SimpleNamespace(journal=SimpleNamespace(open_faults=lambda: [object()] * open_faults))
     session = SimpleNamespace(
-        conversation=here.talk, door=Door(cast(Any, None)), bench=SimpleNamespace(faults=faults)
+        conversation=here.talk,
+        door=Door(cast(Any, None)),
+        bench=SimpleNamespace(faults=faults, emit=lambda _event: None),
     )
     demo = Demo(cast(Session, session), Wish())
     if injected:
         demo.facts.injection = cast(Any, object())
     return demo
+
+
+def outcome(tool: str, **data: Any) -> Outcome:
+    return cast(Outcome, SimpleNamespace(tool=tool, ok=True, data=data))
 
 
 def told(model: Speaker) -> list[str]:
@@ -79,3 +87,27 @@ async def test_the_script_is_not_told_since_it_forgets_nothing() -> None:
 
     assert (await demo_of(here).within("Run it.")).reason == "answered"
     assert len(model.requests) == 1
+
+
+async def test_nothing_is_broken_on_a_baseline_that_is_not_steady() -> None:
+    demo = demo_of(room(Speaker()), injected=False)
+    start, stop = ToolCall("a", "load_start", {}), ToolCall("b", "load_stop", {})
+    kill = ToolCall("c", "store_kill", {})
+
+    await demo.after(start, outcome("load_start", steady=False))
+    refused = await demo.before(kill, Effect.ACT)
+    await demo.after(stop, outcome("load_stop"))
+    await demo.after(start, outcome("load_start", steady=True))
+    allowed = await demo.before(kill, Effect.ACT)
+
+    assert not refused.allowed
+    assert "half the rate" in refused.reason
+    assert allowed.allowed
+    assert demo.facts.stages[2]["ok"]
+
+
+async def test_the_load_stays_on_once_something_is_broken() -> None:
+    demo = demo_of(room(Speaker()))
+    await demo.before(ToolCall("a", "wait_for_detection", {}), Effect.READ)
+
+    assert not (await demo.before(ToolCall("b", "load_stop", {}), Effect.ACT)).allowed
