@@ -11,6 +11,7 @@ from agent.sessions.session import Session
 from agent.setup import Setup
 from agent.view.base import View
 from tools.events import Notice
+from tools.uncancelled import uncancelled
 
 
 async def demo_chaos(setup: Setup, view: View, wish: Wish) -> dict[str, Any]:
@@ -74,15 +75,13 @@ async def one_request(setup: Setup, view: View, prompt: str, resume: str | None)
 
 async def _close(session: Session, view: View) -> None:
     """Close the session whatever happens, and tell what it left."""
-    closing = asyncio.ensure_future(session.aclose())
-    cancelled = False
-    while not closing.done():
-        try:
-            await asyncio.shield(closing)
-        except asyncio.CancelledError:
-            cancelled = True
-    told = closing.result()
-    if told:
-        view.show(Notice(told))
-    if cancelled:
-        raise asyncio.CancelledError
+    told: list[str] = []
+
+    async def closing() -> None:
+        told.append(await session.aclose())
+
+    try:
+        await uncancelled(closing())
+    finally:
+        for text in filter(None, told):
+            view.show(Notice(text))

@@ -24,6 +24,7 @@ from tools.errors import ToolError
 from tools.events import Detected, Event, Notice, Progress
 from tools.faults import recovery
 from tools.registry import Effect, Outcome
+from tools.uncancelled import uncancelled
 
 if TYPE_CHECKING:
     from agent.sessions.session import Session
@@ -251,12 +252,11 @@ class Demo:
 
     async def _finish(self) -> None:
         """The host's part: heal what is open, verify writes, end the load. Never leaves a fault behind."""
-        finishing = asyncio.ensure_future(self._restore())
-        while not finishing.done():
-            # A second Ctrl-C does not stop the healing; the CLI tells so.
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.shield(finishing)
-        finishing.result()
+        try:
+            await uncancelled(self._restore())  # a second Ctrl-C does not stop the healing; the CLI tells so
+        except asyncio.CancelledError:
+            self.facts.interrupted = True
+            raise
 
     async def _restore(self) -> None:
         bench = self.session.bench

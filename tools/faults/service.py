@@ -24,6 +24,7 @@ from tools.faults.effects import wait_for_effect
 from tools.faults.healing import HealReport, heal_all
 from tools.faults.journal import Journal, Record, State
 from tools.faults.steps import Step
+from tools.uncancelled import uncancelled
 
 if TYPE_CHECKING:
     from tools.detection.monitor import Monitor
@@ -108,7 +109,8 @@ class FaultService:
             await self._do(cluster, number, steps)
             effect = await wait_for_effect(cluster, before, fault.effect, steps)
         if effect is not None:
-            self.journal.effect(number, effect, time.monotonic())
+            seen = time.monotonic()
+            await uncancelled(asyncio.to_thread(self.journal.effect, number, effect, seen))
         record = self.journal.get(number)
         if record is None:
             raise NotReady("The fault journal was deleted while a fault was injected.")
@@ -239,7 +241,8 @@ class FaultService:
                 wall, at = time.time(), time.monotonic()
                 for step in steps:
                     await step.do(cluster.runtime)
-                self.journal.injected(number, wall=wall, at=at)
+                # In a thread: the monitor listens on this loop, and the disk must not keep it waiting now.
+                await uncancelled(asyncio.to_thread(self.journal.injected, number, wall=wall, at=at))
         except (SubjectError, OSError) as error:
             await self.heal(cluster, number)
             raise Refused(f"The fault could not be injected, and was undone: {error}.") from error
