@@ -13,7 +13,7 @@ from tools.faults import guard
 from tools.faults.healing import HealReport
 from tools.faults.recovery import Recovery
 from tools.faults.service import Injection
-from tools.load.figures import LoadFigures, Window, WriteCheck
+from tools.load.figures import WINDOW_S, LoadFigures, Window, WriteCheck
 
 if TYPE_CHECKING:
     from tools.detection.monitor import Monitor
@@ -125,7 +125,8 @@ class Facts:
         if load is None or injected is None:
             return
         healed = self.heal_began or time.time()
-        self.during = load.figures(injected, healed)
+        # From the second in which it was injected: most of what fails does so right then.
+        self.during = load.figures(injected - WINDOW_S, healed)
         if self.recovered_wall is not None:
             self.after = load.figures(self.recovered_wall, time.time())
         self.longest_stall_s = _longest_stall(load.windows, injected, healed)

@@ -127,7 +127,7 @@ class Cases:
         if who in case.knew:
             return
         case.knew.add(who)
-        knower = Knower(who, max(0.0, signal.at - case.opened), signal.wall, f"{signal.kind}: {signal.raw}")
+        knower = Knower(who, signal.at - case.opened, signal.wall, f"{signal.kind}: {signal.raw}")
         self._recorder.do(lambda store: store.knew(case.id, knower))
 
     def settle(self, nodes: Iterable[str]) -> None:

@@ -99,9 +99,10 @@ def _summary(incident: Incident) -> str:
 def _impact(
     incident: Incident, windows: Sequence[Mapping[str, Any]], load: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what clients felt: over the windows from just before the first signal to the recovery."""
+    """Return what clients felt: over the windows from the fault (the first signal) to the recovery."""
     until = None if incident.recovered is None else incident.recovered - incident.opened
-    inside = [w for w in windows if w["seconds"] >= 0 and (until is None or w["seconds"] <= until + 1.0)]
+    since = min(0.0, _marks(incident)["injected"] or 0.0)
+    inside = [w for w in windows if w["seconds"] >= since and (until is None or w["seconds"] <= until + 1.0)]
     p99s = [w["p99_ms"] for w in inside if w["p99_ms"] is not None]
     return {
         "seconds_open": None if until is None else round(until, 3),

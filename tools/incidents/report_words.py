@@ -35,13 +35,13 @@ LOAD_COLUMNS = (
 
 
 def figure(value: Any, unit: str = "") -> str:
-    """Return a figure as it is shown; None is said, not written as nought."""
+    """Return a figure with the three digits that a measurement here is good for; None is said, not nought."""
     if value is None:
         return NOT_MEASURED
     if isinstance(value, bool):
         return "yes" if value else "no"
-    number = f"{value:,}" if isinstance(value, int) else f"{value:,.3f}".rstrip("0").rstrip(".")
-    return f"{number} {unit}".strip()
+    whole = isinstance(value, int) or abs(value) >= 100
+    return f"{f'{value:,.0f}' if whole else f'{value:.3g}'} {unit}".strip()
 
 
 def seconds(value: float | None) -> str:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+WINDOW_S = 1.0
+"""A load is told of in windows of so many seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class OperationFigures:

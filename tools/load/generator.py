@@ -14,6 +14,7 @@ from typing import Any
 
 from tools.load.client import Client
 from tools.load.driver import Driver, OperationFailed
+from tools.load.figures import WINDOW_S
 from tools.load.openloop import OpenLoop
 from tools.load.pipes import Pipes
 from tools.load.recorder import Recorder
@@ -21,8 +22,6 @@ from tools.load.settings import LoadSettings
 from tools.load.wire import line, parse, window_line
 from tools.load.workloads import Operations
 from tools.load.written import Written
-
-WINDOW_S = 1.0
 
 
 class Generator:

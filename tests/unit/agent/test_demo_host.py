@@ -4,10 +4,13 @@ from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 from agent.demo.director import Demo, Wish
+from agent.demo.facts import Facts
 from agent.models.base import ToolCall
 from agent.sessions.session import Door, Session
 from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_script import text
+from tools.load.figures import Window
+from tools.load.spans import between, summed
 from tools.registry import Effect, Outcome
 
 DONE = replies(text("All done."))
@@ -111,3 +114,21 @@ async def test_the_load_stays_on_once_something_is_broken() -> None:
     await demo.before(ToolCall("a", "wait_for_detection", {}), Effect.READ)
 
     assert not (await demo.before(ToolCall("b", "load_stop", {}), Effect.ACT)).allowed
+
+
+def test_what_clients_felt_begins_with_the_second_in_which_it_was_broken() -> None:
+    """Most of what fails does so at once: that second is part of the figures."""
+    windows = [
+        Window(n, wall=100.5 + n, at=0.0, seconds=1.0, operations=300, errors=errors, timeouts=0, by_kind={})
+        for n, errors in enumerate((0, 0, 4, 0, 0))
+    ]
+    load = SimpleNamespace(
+        windows=windows, figures=lambda since, until: summed(between(windows, since, until))
+    )
+    facts = Facts(injection=cast(Any, SimpleNamespace(record=SimpleNamespace(injected=102.0))))
+    facts.heal_began = 104.0
+
+    facts.take_load(cast(Any, load))
+
+    assert facts.during is not None
+    assert facts.during.errors == 4
