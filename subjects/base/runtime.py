@@ -78,6 +78,7 @@ class Primitive(StrEnum):
     PAUSE = "pause"
     NETWORK_CUT = "network_cut"
     NETWORK_ONE_WAY = "network_one_way"
+    NETWORK_SCOPE = "network_scope"
     NETWORK_SHAPE = "network_shape"
     DISK_LIMIT = "disk_limit"
     CPU_LIMIT = "cpu_limit"

@@ -78,6 +78,9 @@ class DockerRuntime:
             Primitive.PAUSE: can("the engine freezes the container's control group"),
             Primitive.NETWORK_CUT: can("the container is taken off its network, and given back as it was"),
             Primitive.NETWORK_ONE_WAY: cannot(docker_network.ONE_WAY_REASON),
+            Primitive.NETWORK_SCOPE: can(docker_network.SCOPE_WAY)
+            if docker_network.tells_scopes(Path(self.layout.file))
+            else cannot(docker_network.NO_SCOPE_REASON),
             Primitive.NETWORK_SHAPE: cannot(docker_network.SHAPE_REASON),
             Primitive.DISK_LIMIT: cannot("volumes of the local driver have no size limit"),
             Primitive.CPU_LIMIT: can("the engine's update, live; the value before is put back"),

@@ -50,6 +50,14 @@ class Place:
         return tuple(each for each in self.belongs if each.network not in self.attached)
 
 
+def tells_scopes(compose_file: Path) -> bool:
+    """Return whether the Compose file has networks of peers or of clients alone."""
+    try:
+        return SCOPE_LABEL in compose_file.read_text(encoding="utf-8")
+    except OSError:
+        return False  # it has gone since: nothing is known of it
+
+
 class Attachments:
     """Where every container of one project belongs."""
 
@@ -175,6 +183,10 @@ async def connect(engine: Engine, place: Place, attachment: Attachment) -> None:
 
 SHAPE_REASON = "most kernels for containers have no netem, and the engine itself cannot shape traffic"
 ONE_WAY_REASON = "taking a container off a network cuts it both ways"
+SCOPE_WAY = "peers and clients have a network each"
+NO_SCOPE_REASON = (
+    f"no network of the Compose file has the label {SCOPE_LABEL}: each carries peers and clients"
+)
 
 _ADDRESS_REFUSED = ("user configured subnets", "Address already in use", "not in the same subnet")
 

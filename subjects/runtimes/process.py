@@ -55,6 +55,7 @@ class ProcessRuntime:
             Primitive.PAUSE: Capability(available=True, reason="SIGSTOP and SIGCONT"),
             Primitive.NETWORK_CUT: proxied,
             Primitive.NETWORK_ONE_WAY: proxied,
+            Primitive.NETWORK_SCOPE: proxied,
             Primitive.NETWORK_SHAPE: proxied,
             Primitive.DISK_LIMIT: disk_capability(),
             Primitive.CPU_LIMIT: cpu_capability(),

@@ -27,6 +27,7 @@ from subjects.errors import StaleTarget
 from tests.conformance.conftest import until
 from tools.detection.monitor import Monitor
 from tools.evidence.ledger import Ledger
+from tools.faults.catalogue import CATALOGUE, Settings, capability
 from tools.incidents.store import IncidentStore
 from tools.load.run import LoadRun, LoadSettings
 
@@ -164,6 +165,7 @@ async def test_a_partition_leaves_the_process_running_and_is_seen_by_others(clus
     runtime = cluster.runtime
     before = victim_of(await until(cluster, is_healthy, 20), cluster)
     rule = LinkRule(before.name, "cut", scope=Scope.PEERS)
+    assert capability(CATALOGUE["partition"], runtime, Settings(scope=Scope.PEERS)).available
 
     await runtime.set_network([rule])
     try:

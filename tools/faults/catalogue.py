@@ -92,6 +92,8 @@ def _nothing(_target: Target, _settings: Settings, _value: float) -> Sequence[St
 
 
 _SHAPE = (Primitive.NETWORK_SHAPE,)
+_NETWORK = frozenset({Primitive.NETWORK_CUT, Primitive.NETWORK_SHAPE})
+"""What faults of the network are made of: they alone have a scope and a direction."""
 
 CATALOGUE: Mapping[str, Fault] = {
     fault.kind: fault
@@ -244,15 +246,17 @@ def find(kind: str) -> Fault:
 
 def needs(fault: Fault, settings: Settings) -> tuple[Primitive, ...]:
     """Return what the fault needs of the runtime with these settings."""
-    one_way = settings.direction is not Direction.BOTH or settings.scope is not Scope.BOTH
-    if Primitive.NETWORK_CUT in fault.needs and one_way:
-        return (*fault.needs, Primitive.NETWORK_ONE_WAY)
-    return fault.needs
+    if not _NETWORK.intersection(fault.needs):
+        return fault.needs
+    one_way = (Primitive.NETWORK_ONE_WAY,) if settings.direction is not Direction.BOTH else ()
+    scoped = (Primitive.NETWORK_SCOPE,) if settings.scope is not Scope.BOTH else ()
+    return (*fault.needs, *one_way, *scoped)
 
 
 def takes_votes(fault: Fault, settings: Settings) -> bool:
     """Say whether a node under this fault with these settings no longer counts for the majority."""
-    return fault.takes_votes and not (fault.effect is not effects.gone and settings.scope is Scope.CLIENTS)
+    peers_untouched = settings.scope is Scope.CLIENTS and bool(_NETWORK.intersection(fault.needs))
+    return fault.takes_votes and not peers_untouched
 
 
 def capability(fault: Fault, runtime: Runtime, settings: Settings | None = None) -> Capability:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from subjects.base import Cluster
+from subjects.base import Cluster, Scope
 from subjects.runtimes.attach import AttachRuntime
 from tests.standins.embedded import pid_of
 from tools.errors import NothingToDo, Refused, UnknownNode
@@ -65,6 +65,14 @@ async def test_a_second_fault_that_with_the_first_takes_the_majority(
     await service.inject(cluster, "disk_full", "etcd-1")
     with pytest.raises(Refused, match="1 of 3 voters would be left"):
         await service.inject(cluster, "pause", "etcd-2", several=True)
+
+
+async def test_the_majority_whatever_scope_is_named_for_a_fault_that_has_none(
+    cluster: Cluster, service: FaultService
+) -> None:
+    await service.inject(cluster, "pause", "etcd-1")
+    with pytest.raises(Refused, match="1 of 3 voters would be left"):
+        await service.inject(cluster, "pause", "etcd-2", Settings(scope=Scope.CLIENTS), several=True)
 
 
 @pytest.mark.parametrize("ttl_s", [0.0, -1.0, 1e9, float("nan")])
