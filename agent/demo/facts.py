@@ -34,6 +34,7 @@ class Facts:
     after: LoadFigures | None = None
     longest_stall_s: float | None = None
     detection: Detection | None = None
+    detection_text: str = ""
     signals: tuple[Signal, ...] = ()
     incident: str | None = None
     diagnosis: Mapping[str, Any] | None = None
@@ -73,7 +74,9 @@ class Facts:
             return
         self.detection = next((made for made in monitor.detections if made.at >= began), None)
         self.signals = tuple(signal for signal in monitor.signals if signal.at >= began)
-        self.incident = self.detection.incident if self.detection else None
+        if self.detection is not None:
+            self.incident = self.detection.incident
+            self.detection_text = monitor.name(self.incident) or self.detection.text
 
     def told_detection(self) -> Detected | None:
         """Return the detection as it is shown: each signal with its time since the injection."""
@@ -81,7 +84,7 @@ class Facts:
             return None
         began = self.injected_at
         return Detected(
-            self.detection.text,
+            self.detection_text,
             self.detection.nodes,
             self.incident,
             since(began, self.detection.at),

@@ -44,13 +44,15 @@ class Case:
     nodes: list[str]
     invariants: list[str]
     texts: list[str]
-    """What was detected, in words; the same words again are the same trouble."""
+    """What was detected, in words, what it is called by first; the same words again are the same trouble."""
     caused: float
     """Monotonic time of the last detection in it."""
     reopened: int = 0
     quiet_since: float | None = None
     quiet_wall: float | None = None
     closed: float | None = None
+    by_kernel: bool = False
+    """What it is called by is the kernel's or the engine's word."""
     settled: bool = False
     """Somebody acted to end it, so that trouble that comes later is another incident."""
     knew: set[str] = field(default_factory=set)
@@ -85,6 +87,11 @@ class Cases:
     def get(self, case_id: str | None) -> Case | None:
         """Return an open case."""
         return self._open.get(case_id) if case_id else None
+
+    def name(self, case_id: str) -> str | None:
+        """Return what an incident is called by, if it is under way or was a short while ago."""
+        known = (*self._open.values(), *self._closed)
+        return next((case.texts[0] for case in known if case.id == case_id), None)
 
     def of(self, node: str) -> Case | None:
         """Return the open case in which `node` is."""
@@ -129,6 +136,15 @@ class Cases:
         case.knew.add(who)
         knower = Knower(who, signal.at - case.opened, signal.wall, f"{signal.kind}: {signal.raw}")
         self._recorder.do(lambda store: store.knew(case.id, knower))
+
+    def call(self, case: Case, node: str, text: str) -> None:
+        """Call the incident of `node` by the kernel's word, where another one came first and said less."""
+        if case.nodes[:1] != [node] or case.by_kernel:
+            return
+        case.by_kernel = True
+        if text not in case.texts:
+            case.texts.insert(0, text)
+            self._recorder.do(lambda store: store.rename(case.id, text))
 
     def settle(self, nodes: Iterable[str]) -> None:
         """Note that somebody acts on `nodes`: a case about them ends by that, not by itself."""

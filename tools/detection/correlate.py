@@ -165,6 +165,8 @@ class Correlator:
     def _join(self, case: Case, condition: Condition, *, follows: bool) -> None:
         if condition.case != case.id:
             self._cases.note(case, condition.signal)
+        if condition.node is not None and condition.first.source is Source.PROCESS and not follows:
+            self._cases.call(case, condition.node, _text(condition))
         condition.case, condition.follows = case.id, follows
 
     def _detect(self, condition: Condition) -> None:
@@ -174,7 +176,7 @@ class Correlator:
         notes = [note for note in self._notes if now - note.at < TOGETHER_S]
         signals = sorted([c.signal for c in held] + notes, key=lambda signal: signal.at)
         broken = tuple(dict.fromkeys(c.rule.invariant for c in held if c.rule.invariant))
-        text = f"{condition.node} {condition.rule.phrase}" if condition.node else condition.rule.phrase
+        text = _text(condition)
         case = self._cases.take(nodes, broken, text, signals)
         for each in held:
             each.case, each.follows = case.id, False
@@ -225,6 +227,11 @@ class Correlator:
         for node in case.nodes or (None,):
             raw = f"all views well again since {case.hold_s:.1f} s"
             self._signal(Observation(Source.SELF, "recovered", node, raw))
+
+
+def _text(condition: Condition) -> str:
+    phrase = condition.rule.phrase
+    return f"{condition.node} {phrase}" if condition.node else phrase
 
 
 def _seen(signal: Signal) -> SignalSeen:

@@ -124,6 +124,10 @@ class Monitor:
         """The ids of the incidents under way."""
         return tuple(case.id for case in self._cases)
 
+    def name(self, incident: str) -> str | None:
+        """Return what an incident is called by: a plainer word may have come after its detection."""
+        return self._cases.name(incident)
+
     async def start(self) -> None:
         """Begin to watch; returns after the first look."""
         _allow_connections(2 * len(self._cluster.subject.nodes))

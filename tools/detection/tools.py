@@ -138,12 +138,14 @@ def _result(
     nodes = list(dict.fromkeys(node for made in together for node in made.nodes))
     began = min(signal.at for signal in first.signals)
     seen = [signal for signal in monitor.signals if signal.at >= began]
+    texts = [monitor.name(first.incident) or first.text, *(made.text for made in together[1:])]
+    told = "; ".join(dict.fromkeys(texts))
     broken = dict.fromkeys(name for made in together for name in made.invariants)
     return Result(
         {
             "detected": True,
             "alarm_due": due,
-            "text": "; ".join(dict.fromkeys(made.text for made in together)),
+            "text": told,
             "nodes": nodes,
             **after_fault,
             "waited_s": round(waited_s, 3),
@@ -152,7 +154,7 @@ def _result(
             "signals": [_signal(signal, began) for signal in seen[:20]],
             "signals_cut": max(0, len(seen) - 20),
         },
-        summary="; ".join(dict.fromkeys(made.text for made in together)),
+        summary=told,
         next="Call diagnose to find out what happened from the evidence.",
         node=nodes[0] if len(nodes) == 1 else None,
     )

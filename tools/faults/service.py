@@ -267,7 +267,7 @@ class FaultService:
                 with contextlib.suppress(FileNotFoundError):
                     (self._state.root / "healer.json").unlink()
                 await spawn(
-                    [sys.executable, "-m", "tools.faults.healer", str(self._state.root)],
+                    [sys.executable, "-P", "-m", "tools.faults.healer", str(self._state.root)],
                     self._state.root / "healer",
                 )
             await asyncio.sleep(0.01)

@@ -130,6 +130,12 @@ class IncidentStore:
                 (incident, time.time() if wall is None else wall, source, kind, node, text, evidence),
             )
 
+    def rename(self, incident: str, text: str) -> None:
+        """Call the incident by other words."""
+        with self.transaction():
+            self._require(incident)
+            self._db.execute("UPDATE incidents SET text = ? WHERE id = ?", (text, incident))
+
     def widen(self, incident: str, nodes: Sequence[str], invariants: Sequence[str]) -> None:
         """Add nodes and broken invariants that were found to belong to the same incident."""
         with self.transaction():
