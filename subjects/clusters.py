@@ -77,7 +77,7 @@ async def open_by_id(state: StateFolder, cluster_id: str) -> Cluster | None:
     subject, _, runtime = cluster_id.partition("-")
     if subject not in databases() or runtime not in RUNTIMES:
         return None
-    if runtime == "process" and not (state.clusters / cluster_id / "cluster.json").exists():
+    if not (state.clusters / cluster_id / RUNTIMES[runtime]).exists():
         return None
     return await open_cluster(state, Decision(subject, runtime, ""))
 

@@ -51,9 +51,9 @@ class Place:
 
 
 def tells_scopes(compose_file: Path) -> bool:
-    """Return whether the Compose file has networks of peers or of clients alone."""
+    """Return whether the Compose file has a network of peers alone, and one of clients alone."""
     try:
-        return SCOPE_LABEL in compose_file.read_text(encoding="utf-8")
+        return compose_file.read_text(encoding="utf-8").count(SCOPE_LABEL) >= 2
     except OSError:
         return False  # it has gone since: nothing is known of it
 
@@ -106,9 +106,10 @@ def rules_in_force(places: Iterable[Place]) -> tuple[LinkRule, ...]:
     """Return the cuts that the missing networks amount to."""
     found = []
     for place in places:
-        scopes = {each.scope for each in place.missing()}
+        missing = place.missing()
+        scopes = {each.scope for each in missing}
         if scopes:
-            whole = Scope.BOTH in scopes or len(scopes) > 1
+            whole = Scope.BOTH in scopes or len(scopes) > 1 or len(missing) == len(place.belongs)
             found.append(LinkRule(place.node, "cut", scope=Scope.BOTH if whole else scopes.pop()))
     return tuple(found)
 
@@ -184,9 +185,7 @@ async def connect(engine: Engine, place: Place, attachment: Attachment) -> None:
 SHAPE_REASON = "most kernels for containers have no netem, and the engine itself cannot shape traffic"
 ONE_WAY_REASON = "taking a container off a network cuts it both ways"
 SCOPE_WAY = "peers and clients have a network each"
-NO_SCOPE_REASON = (
-    f"no network of the Compose file has the label {SCOPE_LABEL}: each carries peers and clients"
-)
+NO_SCOPE_REASON = f"its Compose file has no two networks with {SCOPE_LABEL}, for peers and for clients"
 
 _ADDRESS_REFUSED = ("user configured subnets", "Address already in use", "not in the same subnet")
 

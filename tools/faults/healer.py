@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import sqlite3
 import sys
 import time
 from contextlib import AbstractAsyncContextManager
@@ -70,8 +71,10 @@ class Healer:
             self._state.root / "healer.json", {"pid": int(self._me.id), "started": self._me.started}
         )
         idle_since = time.monotonic()
+        faults: list[Record] = []
         while self._state.database.exists():  # without its folder there is nothing left to heal
-            faults = self._journal.open_faults()
+            with contextlib.suppress(sqlite3.Error):  # busy for long: those known are watched on
+                faults = self._journal.open_faults()
             if faults:
                 idle_since = time.monotonic()
                 self._watch(faults)
@@ -96,7 +99,8 @@ class Healer:
             if fault.owner not in self._watches:
                 self._watches[fault.owner] = ExitWatch(fault.owner, partial(self._owner_ended, fault.owner))
             if fault.watched_by != self._name:
-                self._journal.watched(fault.id, self._name)
+                with contextlib.suppress(sqlite3.Error):  # it says so once it can; nothing is injected before
+                    self._journal.watched(fault.id, self._name)
 
     @property
     def _name(self) -> str:
@@ -110,7 +114,7 @@ class Healer:
         """Whether its owner is dead or its time is over, and nobody is healing it now."""
         if time.monotonic() - self._tried.get(fault.id, -RETRY_S) < RETRY_S:
             return False
-        ended = fault.owner in self._dead or time.time() > fault.expires
+        ended = fault.owner in self._dead or fault.expired
         return ended and not fault.being_healed
 
     async def _heal(self, due: list[Record]) -> None:

@@ -5,10 +5,12 @@ cluster would otherwise make every other one look as if it had not been healed.
 """
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from subjects.base import Cluster, ClusterState, Identity, Picture, ProcessState
 from subjects.errors import SubjectError
@@ -75,7 +77,7 @@ class _Healing:
             reports = [await self._close(record, done) for record, done in undone]
         except BaseException:
             for fault in self._claimed:
-                self._journal.close_fault(fault, State.FAILED, "the healing was interrupted")
+                _noted(partial(self._journal.close_fault, fault, State.FAILED, "the healing was interrupted"))
             raise
         return sorted(reports, key=lambda each: -each.fault)
 
@@ -84,20 +86,40 @@ class _Healing:
         try:
             cluster = await self._cluster(record.cluster)
             async with self._journal.acting():
-                if not self._journal.claim(record.id, self._by):
+                if not self._claim(record.id):
                     return None
-                self._claimed.add(record.id)
                 if cluster is None:
                     text = f"its cluster {record.cluster} is not there any more: nothing to undo it on"
                     return State.AMBIGUOUS, text
-                return _sum([await _undo_step(step, cluster) for step in reversed(record.steps)])
+                return await self._undo_steps(record, cluster)
         except (SubjectError, OSError) as error:
             return State.FAILED, f"it could not be undone now: {error}"
+
+    def _claim(self, fault: int) -> bool:
+        """Take a fault upon us. A journal that can't be written (a full disk) must not keep it open."""
+        try:
+            claimed = self._journal.claim(fault, self._by)
+        except sqlite3.Error:
+            claimed = True  # `_noted` tells of it at the end
+        if claimed:
+            self._claimed.add(fault)
+        return claimed
+
+    async def _undo_steps(self, record: Record, cluster: Cluster) -> tuple[State, str]:
+        """Undo one step after the other, whatever becomes of each, and note what was started for that."""
+        ours = self._journal.started_by_us(record.id)
+        reports = []
+        for step in reversed(record.steps):
+            report = await _undo_step(step, cluster, ours)
+            reports.append(report)
+            if (started := report.started) is not None:
+                _noted(partial(self._journal.started, record.id, started))
+        return _sum(reports)
 
     async def _undo_again(self, cluster: Cluster, record: Record) -> tuple[State, str]:
         try:
             async with self._journal.acting():
-                return _sum([await _undo_step(step, cluster) for step in reversed(record.steps)])
+                return await self._undo_steps(record, cluster)
         except (SubjectError, OSError) as error:
             return State.FAILED, f"it could not be undone now: {error}"
 
@@ -110,7 +132,7 @@ class _Healing:
             state, text = await self._verify(cluster, record, text)
         if record.id in self._claimed:
             self._claimed.discard(record.id)
-            self._journal.close_fault(record.id, state, text)
+            text += _noted(partial(self._journal.close_fault, record.id, state, text))
         return _report(record, state, text)
 
     async def _other(self, record: Record) -> HealReport:
@@ -138,7 +160,13 @@ class _Healing:
     async def _verify(self, cluster: Cluster, record: Record, text: str) -> tuple[State, str]:
         """See, by the database's own word, that the same members are there and well."""
         while True:
-            picture = await cluster.subject.observe()
+            try:
+                picture = await cluster.subject.observe()
+            except (SubjectError, OSError) as error:
+                if time.monotonic() > self._verify_until:
+                    return State.FAILED, f"{text}; but after {VERIFY_S:g} s: {error}"
+                await asyncio.sleep(_LOOK_S)
+                continue
             others = [
                 other
                 for other in self._journal.open_faults()
@@ -163,9 +191,18 @@ def _ended(picture: Picture, record: Record) -> bool:
     )
 
 
-async def _undo_step(step: Step, cluster: Cluster) -> UndoReport:
+def _noted(write: Callable[[], None]) -> str:
+    """Write into the journal; return what there is to say if that can't be done, as on a full disk."""
     try:
-        return await step.undo(cluster.runtime)
+        write()
+    except sqlite3.Error as error:
+        return f" (this could not be noted: {error}; the next start looks at it again)"
+    return ""
+
+
+async def _undo_step(step: Step, cluster: Cluster, ours: Sequence[Identity]) -> UndoReport:
+    try:
+        return await step.undo(cluster.runtime, ours)
     except (SubjectError, OSError) as error:
         return UndoReport(Undone.FAILED, f"{step.node}: {error}")
 

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS fault_steps (
 ) STRICT;
 """
 
+_STARTED = "started "
 ACT_TIMEOUT_S = 20.0
 """The longest act, a graceful stop, takes 10 s."""
 
@@ -106,9 +107,10 @@ class Record:
         return not _runs(self.owner)
 
     @property
-    def expires(self) -> float:
-        """Wall time when its time to live is over."""
-        return (self.injected or self.planned) + self.ttl_s
+    def expired(self) -> bool:
+        """Whether its time to live is over, by either clock: the wall's may have been set back meanwhile."""
+        by_wall = time.time() > (self.injected or self.planned) + self.ttl_s
+        return by_wall or (self.injected_at is not None and time.monotonic() > self.injected_at + self.ttl_s)
 
 
 class Journal:
@@ -204,6 +206,15 @@ class Journal:
             self._db.execute(
                 "INSERT INTO fault_steps (fault, wall, text) VALUES (?, ?, ?)", (fault, time.time(), text)
             )
+
+    def started(self, fault: int, process: Identity) -> None:
+        """Note that an undo of this fault started a process, so that the next one knows it for ours."""
+        self.note(fault, f"{_STARTED}{_written(process)}")
+
+    def started_by_us(self, fault: int) -> list[Identity]:
+        """Return the processes that earlier undoings of this fault started."""
+        texts = [text for _, text in self.notes(fault) if text.startswith(_STARTED)]
+        return [Identity(*json.loads(text.removeprefix(_STARTED))) for text in texts]
 
     def notes(self, fault: int) -> list[tuple[float, str]]:
         """Return the course of a fault as (wall time, text)."""

@@ -55,6 +55,8 @@ async def confirm(
     """Watch until all was well for HOLD_S, or `timeout_s` are over, and say what was and what was not."""
     deadline = time.monotonic() + timeout_s
     since: float | None = None
+    held_from = 0.0
+    """The same in monotonic time: a clock that is set must not make the hold longer or shorter."""
     leader: str | None = None
     worst: tuple[Check, ...] = ()
     while True:
@@ -64,8 +66,8 @@ async def confirm(
         if not well:
             since, leader, worst = None, picture.leader, checks
         elif since is None:
-            since, leader = picture.at, picture.leader
-        elif time.time() - since >= HOLD_S + (1.0 if load else 0.0):
+            since, leader, held_from = picture.at, picture.leader, time.monotonic()
+        elif time.monotonic() - held_from >= HOLD_S + (1.0 if load else 0.0):
             return Recovery(ok=True, healthy_wall=since, checks=checks)
         if time.monotonic() > deadline:
             # What is well now was not for long enough: what broke it last is what there is to tell.

@@ -171,6 +171,8 @@ class FaultService:
             raise Refused(
                 f"value must be a number from 0 up ({fault.unit or 'not used'}), not {settings.value}."
             )
+        if settings.value is not None and not fault.unit:
+            raise Refused(f"{fault.kind} has no strength: leave value out.")
         self._check_alone(several=several)
 
     def _check_alone(self, *, several: bool) -> None:
@@ -244,8 +246,17 @@ class FaultService:
                 # In a thread: the monitor listens on this loop, and the disk must not keep it waiting now.
                 await uncancelled(asyncio.to_thread(self.journal.injected, number, wall=wall, at=at))
         except (SubjectError, OSError) as error:
-            await self.heal(cluster, number)
-            raise Refused(f"The fault could not be injected, and was undone: {error}.") from error
+            raise Refused(
+                f"The fault could not be injected: {error}. {await self._undone(cluster, number)}"
+            ) from error
+
+    async def _undone(self, cluster: Cluster, number: int) -> str:
+        """Undo what was begun, and say what came of that."""
+        try:
+            reports = await self.heal(cluster, number)
+        except NothingToDo:
+            return "Nothing of it was left to undo."
+        return " ".join(f"Of what was begun: {report.state}, {report.text}." for report in reports)
 
     async def _ensure_healer(self, number: int) -> None:
         """Wait until a healer says in the journal that it watches over this fault; start one if need be."""

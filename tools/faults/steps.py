@@ -1,12 +1,11 @@
 """What a fault is made of: steps, written down before they are taken and undone from what was written.
 
-Each step knows how it is done, how it is undone, and how something other than the injector can see that
-it took effect. Undoing is idempotent. A world that is not the one that was written down is left alone and
-told of (`Undone.AMBIGUOUS`).
+Each step knows how it is done and how it is undone. Undoing is idempotent. A world that is not the one that
+was written down is left alone and told of (`Undone.AMBIGUOUS`).
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -31,6 +30,8 @@ class UndoReport:
 
     outcome: Undone
     text: str
+    started: Identity | None = None
+    """The process that the undo started, if it started one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,11 @@ class Step:
         """Take the step. StaleTarget when the target is no longer the one that was meant."""
         raise NotImplementedError
 
-    async def undo(self, runtime: Runtime) -> UndoReport:
-        """Undo it, or find that there is nothing to undo; SubjectError when it can't be undone now."""
+    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
+        """Undo it, or find that there is nothing to undo; SubjectError when it can't be undone now.
+
+        `ours` are the processes that earlier undoings of the same fault started.
+        """
         raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
@@ -64,9 +68,9 @@ class Kill(Step):
         """Kill that very process."""
         await runtime.kill(self.node, self.identity)
 
-    async def undo(self, runtime: Runtime) -> UndoReport:
+    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
         """Start it again, unless somebody else did."""
-        return await _start_again(runtime, self.node, self.identity)
+        return await _start_again(runtime, self.node, self.identity, ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,12 @@ class Pause(Step):
         """Freeze that very process."""
         await runtime.pause(self.node, self.identity)
 
-    async def undo(self, runtime: Runtime) -> UndoReport:
+    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
         """Let it go on if it is still the one that was frozen."""
         try:
             await runtime.resume(self.node, self.identity)
         except StaleTarget:
-            return await _someone_was_here(runtime, self.node, self.identity)
+            return await _someone_was_here(runtime, self.node, self.identity, ours)
         return UndoReport(Undone.HEALED, f"{self.node} goes on")
 
 
@@ -100,7 +104,7 @@ class Network(Step):
         """Add the rule to those in force."""
         await runtime.set_network([*await runtime.network(), self.rule])
 
-    async def undo(self, runtime: Runtime) -> UndoReport:
+    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
         """Take it out, and leave the rules of others in force."""
         present = list(await runtime.network())
         if self.rule not in present:
@@ -127,15 +131,15 @@ class Limit(Step):
         """Set it on that very process."""
         await runtime.set_limit(self.node, self.identity, self.name, self.value)
 
-    async def undo(self, runtime: Runtime) -> UndoReport:
+    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
         """Lift it; a node that ended because of it is started again: a new process has no limit."""
         view = await runtime.inspect(self.node)
         if view.state is ProcessState.EXITED:
-            return await _start_again(runtime, self.node, self.identity)
+            return await _start_again(runtime, self.node, self.identity, ours)
         try:
             await runtime.set_limit(self.node, self.identity, self.name, self.before)
         except StaleTarget:
-            return await _someone_was_here(runtime, self.node, self.identity)
+            return await _someone_was_here(runtime, self.node, self.identity, ours)
         return UndoReport(Undone.HEALED, f"{self.node} has its {self.name} back")
 
 
@@ -154,33 +158,46 @@ class Restart(Step):
         await runtime.stop(self.node)
         await runtime.start(self.node)
 
-    async def undo(self, runtime: Runtime) -> UndoReport:
+    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
         """Start it if the restart was interrupted half way."""
         with contextlib.suppress(StaleTarget):
             await runtime.start(self.node)
         return UndoReport(Undone.HEALED, f"{self.node} runs")
 
 
-async def _start_again(runtime: Runtime, node: str, killed: Identity) -> UndoReport:
+async def _start_again(
+    runtime: Runtime, node: str, killed: Identity, ours: Collection[Identity]
+) -> UndoReport:
     view = await runtime.inspect(node)
-    if view.state is ProcessState.EXITED:
-        try:
-            await runtime.start(node)
-        except StaleTarget as error:
-            return UndoReport(Undone.AMBIGUOUS, str(error))
-        return UndoReport(Undone.HEALED, f"{node} was started again on its own data")
-    if view.identity == killed:
+    if view.state is not ProcessState.EXITED and view.identity != killed:
+        if view.identity in ours:
+            return UndoReport(Undone.HEALED, f"{node} was started again on its own data, earlier")
+        return UndoReport(
+            Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: somebody else started it"
+        )
+    try:
+        await runtime.start(node)  # also of one that seems to run: it may be on its way out
+    except StaleTarget as error:
+        return UndoReport(Undone.AMBIGUOUS, str(error))
+    now = (await runtime.inspect(node)).identity
+    if now == killed:
         return UndoReport(Undone.HEALED, f"{node} was never hit: it is the process it was before")
-    return UndoReport(Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: somebody else started it")
+    return UndoReport(Undone.HEALED, f"{node} was started again on its own data", now)
 
 
-async def _someone_was_here(runtime: Runtime, node: str, meant: Identity) -> UndoReport:
+async def _someone_was_here(
+    runtime: Runtime, node: str, meant: Identity, ours: Collection[Identity]
+) -> UndoReport:
     view = await runtime.inspect(node)
     if view.state is ProcessState.EXITED:
         # What was done to the process ended with it; that it ended is not ours, but it is left whole.
         with contextlib.suppress(StaleTarget):
             await runtime.start(node)
-        return UndoReport(Undone.AMBIGUOUS, f"{node} had ended meanwhile ({view.raw}); it was started again")
+        now = (await runtime.inspect(node)).identity
+        text = f"{node} had ended meanwhile ({view.raw}); it was started again"
+        return UndoReport(Undone.AMBIGUOUS, text, now)
+    if view.identity in ours:
+        return UndoReport(Undone.HEALED, f"{node} was started again on its own data, earlier")
     return UndoReport(
         Undone.AMBIGUOUS,
         f"{node} is no longer {_name(meant)} but {_name(view.identity)}: somebody else restarted it",
@@ -198,7 +215,7 @@ class Unknown(Step):
     op: ClassVar[str] = "unknown"
     raw: Mapping[str, Any]
 
-    async def undo(self, runtime: Runtime) -> UndoReport:  # noqa: ARG002 - nothing is touched
+    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002 - nothing is touched
         """Say who can undo it."""
         known = self.raw.get("op")
         return UndoReport(Undone.FAILED, f"{self.node}: only the operator that wrote {known!r} can undo it")

@@ -99,7 +99,7 @@ async def fault_heal(params: HealParams, bench: Workbench) -> Result:
 async def _inject(bench: Workbench, params: InjectParams) -> Result:
     cluster = bench.require_cluster()
     settings = Settings(Scope(params.scope), Direction(params.direction), params.value, ttl_s=params.ttl_s)
-    bench.baseline = _baseline(bench)
+    baseline = _baseline(bench)
     done = await bench.faults.inject(
         cluster,
         params.kind,
@@ -110,6 +110,8 @@ async def _inject(bench: Workbench, params: InjectParams) -> Result:
         monitor=bench.monitor,
         announce=lambda text: bench.emit(Notice(f"Prediction: {text}")),
     )
+    if len(bench.faults.journal.open_faults()) == 1:  # with another one open, clients feel that already
+        bench.baseline = baseline
     return _injected(done)
 
 
@@ -173,7 +175,7 @@ def _recovery_line(nodes: str, found: recovery.Recovery) -> str:
 
 def _members(bench: Workbench, reports: list[HealReport]) -> dict[str, str | None]:
     """The member ids from before the first of these faults."""
-    for report in reports:
+    for report in sorted(reports, key=lambda each: each.fault):
         record = bench.faults.journal.get(report.fault)
         if record is not None:
             return dict(record.members)
@@ -182,7 +184,8 @@ def _members(bench: Workbench, reports: list[HealReport]) -> dict[str, str | Non
 
 async def _planned_restart(bench: Workbench, node: str) -> Result:
     cluster = bench.require_cluster()
-    bench.baseline = _baseline(bench)
+    baseline = _baseline(bench)
     done = await bench.faults.inject(cluster, "restart", node, monitor=bench.monitor)
+    bench.baseline = baseline
     reports = await bench.faults.heal(cluster, done.record.id)
     return await _recovered(bench, reports, time.time(), {"restarted": node, "planned": True})

@@ -130,13 +130,20 @@ def test_a_closed_fault_is_never_healed_again_and_a_failed_one_is(journal: Journ
     assert [text for _, text in journal.notes(number)] == ["failed: no", "ambiguous: somebody else was here"]
 
 
-def test_its_time_to_live_counts_from_the_injection(journal: Journal) -> None:
+@pytest.mark.parametrize(
+    ("wall_ago_s", "at_ago_s", "expired"),
+    [(5, 5, False), (11, 11, True), (-3600, 11, True), (11, 5, True)],
+    ids=["within it", "after it", "after it, the wall clock set back", "the wall clock set forward"],
+)
+def test_its_time_to_live_counts_from_the_injection(
+    journal: Journal, wall_ago_s: float, at_ago_s: float, *, expired: bool
+) -> None:
     number = planned(journal, ttl_s=10)
-    journal.injected(number, wall=time.time() + 100, at=time.monotonic())
+    journal.injected(number, wall=time.time() - wall_ago_s, at=time.monotonic() - at_ago_s)
     record = journal.get(number)
     assert record is not None
 
-    assert record.expires == pytest.approx(time.time() + 110, abs=2)
+    assert record.expired is expired
 
 
 def test_a_step_of_a_newer_version_does_not_hide_the_other_faults(journal: Journal) -> None:
