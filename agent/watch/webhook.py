@@ -102,6 +102,8 @@ class Webhook:
                 status = response.status_code  # the body is nobody's business, and may never end
         except httpx2.HTTPError as error:
             return str(error) or type(error).__name__, True
+        except ValueError as error:  # text that is no Unicode, from a stranger's member
+            return f"it can't be told: {error}", False
         if 200 <= status < 300:
             return "", False
         return f"HTTP {status}", status in TRY_AGAIN

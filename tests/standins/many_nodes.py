@@ -44,6 +44,8 @@ class HealthServer:
         self.asked = 0
         self.newcomers_ignored = 0
         """Of every two connections that are made from now on, so many never get an answer."""
+        self.newcomers_reset = False
+        """Every connection that is made from now on is reset at once; those that are there are served."""
         self.made = 0
         """Connections that were made so far."""
         self._server: asyncio.Server | None = None
@@ -83,6 +85,8 @@ class _Wire(asyncio.Protocol):
         self._server._wires.add(self)
         self._ignored = self._server.made % 2 < self._server.newcomers_ignored
         self._server.made += 1
+        if self._server.newcomers_reset:
+            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server._wires.discard(self)

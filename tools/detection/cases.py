@@ -102,11 +102,16 @@ class Cases:
         return max(self._open.values(), key=lambda case: case.caused, default=None)
 
     def take(
-        self, nodes: Sequence[str], invariants: Sequence[str], text: str, signals: Sequence[Signal]
+        self,
+        nodes: Sequence[str],
+        invariants: Sequence[str],
+        text: str,
+        signals: Sequence[Signal],
+        known: Case | None = None,
     ) -> Case:
         """Return the case that a detection belongs to: one under way, one that came back, or a new one."""
         now = time.monotonic()
-        grouped = next((case for case in self if now - case.caused < GROUP_S), None)
+        grouped = known or next((case for case in self if now - case.caused < GROUP_S), None)
         case = grouped or self._flapping(text, now) or self._new(nodes, invariants, text, signals)
         case.caused = now
         if text not in case.texts:

@@ -14,7 +14,10 @@ from tools.detection.maintenance import Maintenance
 from tools.detection.policy import Weight, rule
 from tools.detection.signals import Detection, Signal, Source
 from tools.events import Detected, Emit, SignalSeen
-from tools.evidence.ledger import Ledger
+from tools.evidence.ledger import Ledger, clean
+
+MAX_ALARM = 100
+"""Characters of an alarm that a detection is called by."""
 
 MAX_RAW = 500
 """Characters of an observation that a signal keeps."""
@@ -25,6 +28,12 @@ FOLLOWS_S = 10.0
 PATIENCE = 4
 """Misses more, at 250 ms each, for a node that may only wait for an ill leader: that one is named before,
 or another leads by then (an election takes 0.7 to 1.8 s)."""
+
+NEWS_S = 30.0
+"""What comes so long after the last cause in its incident does not follow from that."""
+
+SEVERITY = {"quorum": 3, "has_leader": 3, "store_up": 2}
+"""What is worse than the other invariants, and how much."""
 
 TOGETHER_S = 2.0
 """Notes so recent (a leader changed) are told with the detection that they lead up to."""
@@ -108,16 +117,31 @@ class Correlator:
         if condition.case is not None and not condition.follows:
             return
         case = self._cases.of(condition.node) if condition.node else self._cases.latest()
-        if case is not None:
+        if case is not None and not self._is_news(case, condition):
             self._join(case, condition, follows=False)
             return
         if not self._proven(condition):
+            return
+        if case is not None:
+            self._detect(condition, case)
             return
         cause = self._cause_elsewhere(condition)
         if cause is not None:
             self._join(cause, condition, follows=True)
             return
         self._detect(condition)
+
+    def _is_news(self, case: Case, condition: Condition) -> bool:
+        """Tell whether it is worse than what its incident is known for, and too late to follow from that.
+
+        Somebody who lives with a node that has little space left must hear of its death days later.
+        """
+        if time.monotonic() - case.caused < NEWS_S or _text(condition) in case.texts:
+            return False
+        if condition.node is None or condition.first.source is Source.PROCESS:
+            return True
+        known = max((SEVERITY.get(name, 0) for name in case.invariants), default=0)
+        return SEVERITY.get(condition.rule.invariant or "", 0) > known
 
     def _proven(self, condition: Condition) -> bool:
         match condition.rule.weight:
@@ -169,7 +193,7 @@ class Correlator:
             self._cases.call(case, condition.node, _text(condition))
         condition.case, condition.follows = case.id, follows
 
-    def _detect(self, condition: Condition) -> None:
+    def _detect(self, condition: Condition, known: Case | None = None) -> None:
         now = time.monotonic()
         nodes = (condition.node,) if condition.node else ()
         held = self.board.of(condition.node)
@@ -177,7 +201,7 @@ class Correlator:
         signals = sorted([c.signal for c in held] + notes, key=lambda signal: signal.at)
         broken = tuple(dict.fromkeys(c.rule.invariant for c in held if c.rule.invariant))
         text = _text(condition)
-        case = self._cases.take(nodes, broken, text, signals)
+        case = self._cases.take(nodes, broken, text, signals, known)
         for each in held:
             each.case, each.follows = case.id, False
         self._made += 1
@@ -212,7 +236,7 @@ class Correlator:
             raw="",
             exit_code=observation.exit_code,
         )
-        where = f" ({observation.via})" if observation.via else ""
+        where = f" ({observation.via})" if observation.via not in ("", observation.raw) else ""
         code = "" if observation.exit_code is None else f", exit code {observation.exit_code}"
         raw = f"{observation.node or 'cluster'} {observation.kind}{where}: {observation.raw[:MAX_RAW]}{code}"
         evidence = self._ledger.add(
@@ -231,6 +255,8 @@ class Correlator:
 
 def _text(condition: Condition) -> str:
     phrase = condition.rule.phrase
+    if condition.first.kind == "alarm":
+        phrase = f"{phrase}: {clean(condition.first.raw)[:MAX_ALARM]}"
     return f"{condition.node} {phrase}" if condition.node else phrase
 
 

@@ -36,6 +36,9 @@ BURST = 4
 LOST = 2
 """So many of a try and its burst must fail."""
 
+MEANWHILE_PERIODS = 2.5
+"""In so many periods the held connection is asked LOST times at the least."""
+
 CLEAN_BURSTS = 3
 """So many bursts in a row without a loss end it: twelve connections, of which half would be lost, all pass
 1 in 4,096."""
@@ -101,6 +104,9 @@ class FreshConnections:
         if lost and not known:
             lost += await self._lost(line, BURST)
             tries += BURST
+        if lost:
+            # A refusal comes at once: the held connection is given time to be asked, too.
+            await asyncio.sleep(MEANWHILE_PERIODS * self._wheel.period_s)
         answered = self._compared(line, before)
         if lost and answered is None:
             return  # the held connection has no answers either: that is seen, and judged, elsewhere

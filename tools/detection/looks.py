@@ -29,7 +29,8 @@ CONTROL_MOVED_S = 30.0
 loads heartbeat times that may be minutes old."""
 
 RESTART_S = 1.0
-"""A start time that moved by less is the same start, reported with another rounding."""
+"""A start time that moved by less is the same start, reported with another rounding. Linux reckons it from
+the boot, so that it moves with every step of that machine's clock, too."""
 
 TERM_JUMP = 3
 """So many terms more between two looks: elections that fail one after another."""
@@ -73,10 +74,13 @@ class Looks:
         self._leader_moved = float("-inf")
         self._started: dict[str, float] = {}
         self._looked: dict[str, float] = {}
+        self._first_looked: dict[str, float] = {}
+        """When each node was seen first since it started."""
 
     def forget(self, node: str) -> None:
         """Drop what is known of a node that is no member any more."""
         self._started.pop(node, None)
+        self._first_looked.pop(node, None)
 
     def compare(self, picture: Picture, at: float, *, calm: bool, client_port: bool) -> Found:
         """Read a picture whose look began at monotonic `at`.
@@ -129,10 +133,13 @@ class Looks:
 
     def _start(self, node: NodeView, started: float, at: float) -> "Iterator[Observation | Well]":
         known, looked = self._started.get(node.name), self._looked.get(node.name, at)
+        first = self._first_looked.setdefault(node.name, at)
         self._started[node.name], self._looked[node.name] = started, at
-        if known is None or abs(started - known) < RESTART_S:
+        # Who was seen alive from `first` to `looked` and restarted since, started at least that much later.
+        if known is None or started - known < max(RESTART_S, looked - first - RESTART_S):
             yield Well(Source.SELF, node.name, ("restarted",), VIA)
             return
+        self._first_looked[node.name] = at
         raw = f"started at {_utc(started)}, where it was {_utc(known)}"
         # What is seen is as old as the start, however late the look: a planned one is covered by its window.
         # The node's clock may be another one than ours; that it was between the two looks is certain.
@@ -226,7 +233,7 @@ class Looks:
             yield Observation(Source.CONTROL, "term_jumped", None, raw, as_of=at)
         alarms = [alarm for alarm in picture.alarms if LEADERLESS not in alarm]
         for alarm in alarms:
-            yield Observation(Source.CONTROL, "alarm", None, alarm, as_of=at)
+            yield Observation(Source.CONTROL, "alarm", None, alarm, via=alarm, as_of=at)
         if not alarms:
             yield Well(Source.CONTROL, None, ("alarm",))
 

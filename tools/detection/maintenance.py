@@ -2,7 +2,8 @@
 
 What the kernel says of a node (an end, a refusal) is covered while its window is open and not a moment
 longer. What follows from it elsewhere (an election, a peer that reconnects, a client's error) takes a
-while to be seen, and is covered for a tail. A node that was planned down stays so until it is well again.
+while to be seen, and is covered for a tail. A node that was planned down stays so until it is well again,
+but not for ever: a restart after which it does not come back is a failure.
 """
 
 import time
@@ -16,6 +17,9 @@ from tools.detection.signals import Source
 
 TAIL_S = 3.0
 """An election takes 1.2 to 1.8 s (facts §1), client windows one second more."""
+
+DOWN_S = 60.0
+"""How long a node may take to be well after a planned act: TiKV on containers takes half a minute."""
 
 REPORT_S = 0.3
 """How much later than it happened the kernel's or the engine's word may come (docker: 51 ms at most)."""
@@ -39,7 +43,8 @@ class Maintenance:
 
     def __init__(self) -> None:
         self._windows: list[_Open] = []
-        self._down: dict[str, str] = {}
+        self._down: dict[str, float] = {}
+        """Nodes that were planned down → monotonic time from which that is no excuse any more."""
 
     @contextmanager
     def window(self, nodes: Iterable[str], reason: str, still_down: Callable[[str], bool]) -> Iterator[None]:
@@ -50,7 +55,8 @@ class Maintenance:
             yield
         finally:
             opened.ended = time.monotonic()
-            self._down.update({node: reason for node in opened.nodes if still_down(node)})
+            until = opened.ended + DOWN_S
+            self._down.update({node: until for node in opened.nodes if still_down(node)})
             self._prune()
 
     def well(self, node: str) -> None:
@@ -60,13 +66,13 @@ class Maintenance:
 
     def planned_down(self, node: str) -> bool:
         """Tell whether the node was stopped on request and has not come back yet."""
-        return node in self._down
+        return self._down.get(node, 0.0) > time.monotonic()
 
     def covers(self, observation: Observation) -> bool:
         """Tell whether `observation` is what a planned act leads to."""
         if not self._windows and not self._down:
             return False
-        if observation.node in self._down:
+        if observation.node is not None and self.planned_down(observation.node):
             return True
         weight = rule(observation.source, observation.kind).weight
         if weight is not Weight.CERTAIN:
@@ -90,7 +96,7 @@ class Maintenance:
 
     def _covers_what_follows(self, observation: Observation) -> bool:
         """What an election and reconnecting peers look like, of any node and of the cluster as a whole."""
-        if observation.node is None and self._down:
+        if observation.node is None and any(self.planned_down(node) for node in self._down):
             return True
         return any(window.covers(observation, TAIL_S) for window in self._windows)
 

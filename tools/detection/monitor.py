@@ -236,9 +236,15 @@ class Monitor:
                 picture = await self._cluster.subject.observe()
         except (SubjectError, TimeoutError) as error:
             raw = str(error) or f"no picture within {LOOK_BOUND_S:.0f} s"
-            self._correlator.bad(Observation(Source.CONTROL, "unseen", None, raw))
+            self._unseen(raw)
+            return
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's server answers, the watching goes on
+            self._unseen(f"an answer that could not be read: {type(error).__name__}: {error}")
             return
         self._read(picture, began)
+
+    def _unseen(self, raw: str) -> None:
+        self._correlator.bad(Observation(Source.CONTROL, "unseen", None, raw))
 
     def _read(self, picture: Picture, began: float) -> None:
         nodes = [node.name for node in picture.nodes]
@@ -254,16 +260,12 @@ class Monitor:
             self._correlator.well(well, began)
         if picture.leader is not None:
             self._correlator.led_by(picture.leader)
-        if before != set(nodes):
-            self._members_changed(before - set(nodes))
-        self._correlator.board.expire(Source.CLIENT, time.monotonic() - STALE_S)
-        self._correlator.settle()
-
-    def _members_changed(self, gone: Iterable[str]) -> None:
-        self._wheel.set_lines(lines_of(self._cluster.subject))
-        for node in gone:
+        self._wheel.set_lines(lines_of(self._cluster.subject))  # a member may come back under another address
+        for node in before - set(nodes):
             self._looks.forget(node)
             self._correlator.board.forget(node)
+        self._correlator.board.expire(Source.CLIENT, time.monotonic() - STALE_S)
+        self._correlator.settle()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"monitor {name}")

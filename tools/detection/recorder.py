@@ -14,12 +14,14 @@ Job = Callable[[IncidentStore], object]
 MAX_WAITING = 10_000
 """Writes that may wait for a disk; what comes beyond is dropped and said."""
 
+_FAILURES = (sqlite3.Error, SubjectError, ToolError, ValueError)
+"""ValueError: text that is no Unicode, half a surrogate in the name of a stranger's member say."""
+
 
 class Recorder:
     """Does jobs on the store one after another, in a thread, several in one durable write."""
 
     def __init__(self, store: IncidentStore, emit: Emit) -> None:
-        self.dropped = 0
         self._store = store
         self._emit = emit
         self._waiting: list[Job] = []
@@ -31,7 +33,7 @@ class Recorder:
     def do(self, job: Job) -> None:
         """Have `job` done soon. Never blocks."""
         if len(self._waiting) >= MAX_WAITING:
-            self.dropped += 1
+            self._complain("the disk is too slow")
             return
         self._waiting.append(job)
         self._idle.clear()
@@ -60,14 +62,19 @@ class Recorder:
         self._idle.set()
 
     def _write(self, jobs: list[Job]) -> None:
+        """Write all together; where that fails, each by itself: one that fails must not cost the others."""
         try:
             with self._store.transaction():
                 for job in jobs:
                     job(self._store)
-        except (sqlite3.Error, SubjectError, ToolError) as error:
-            self._complain(error)
+        except _FAILURES:
+            for job in jobs:
+                try:
+                    job(self._store)
+                except _FAILURES as error:
+                    self._complain(error)
 
-    def _complain(self, error: Exception) -> None:
+    def _complain(self, error: Exception | str) -> None:
         if not self._told:
             self._told = True
             self._emit(Notice(f"Incidents can't be written down: {error}. Detection goes on.", "warning"))

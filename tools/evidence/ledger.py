@@ -16,7 +16,8 @@ _CONTROL = re.compile(
     r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # OSC, DCS, SOS, PM and APC strings
     r"|\x1b.?"  # other escapes
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters except tab and newline
-    r"|[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]",  # invisible and direction-changing ones
+    r"|[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"  # invisible and direction-changing ones
+    r"|[\ud800-\udfff]",  # halves of characters, which JSON can spell and no file can hold
     re.DOTALL,
 )
 

@@ -26,6 +26,15 @@ async def test_a_node_that_ignores_some_or_all_newcomers_is_named(watched: Watch
     assert "new connections" in detection.signals[0].raw
 
 
+async def test_a_node_that_turns_newcomers_away_at_once_is_named(watched: Watched) -> None:
+    """An expired certificate, a firewall that rejects: those who are connected go on."""
+    watched.subject.servers["n2"].newcomers_reset = True
+    detection = await watched.detection()
+
+    assert detection.nodes == ("n2",)
+    assert [signal.kind for signal in detection.signals] == ["lossy"]
+
+
 async def test_it_is_over_once_newcomers_are_let_in_again(watched: Watched) -> None:
     watched.subject.servers["n2"].newcomers_ignored = 2
     await watched.detection()

@@ -237,6 +237,20 @@ class TestOneCause:
 
         assert [event.nodes for event in watched.detected] == [("n1",)]
 
+    async def test_it_is_called_by_the_kernels_word_where_a_connections_came_first(
+        self, watched: Watched
+    ) -> None:
+        watched.subject.servers["n2"].die()
+        detection = await watched.detection()
+        watched.runtime.happens("n2", "exit", 137)
+        await watched.until(lambda: "exit" in watched.kinds("n2"))
+        assert await watched.monitor.recorded()
+
+        assert detection.text == "n2 refuses connections"
+        assert watched.monitor.name(detection.incident) == "n2 is dead: its process ended"
+        assert watched.store.get(detection.incident).text == "n2 is dead: its process ended"
+        assert len(watched.detected) == 1
+
     async def test_two_nodes_that_die_together_are_two_detections_in_one_incident(
         self, watched: Watched
     ) -> None:
