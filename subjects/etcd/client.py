@@ -3,7 +3,6 @@
 The gateway writes 64-bit integers as strings and leaves out what is zero.
 """
 
-import asyncio
 import json
 import ssl
 import time
@@ -15,11 +14,9 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
 from subjects.access import Access
+from subjects.answers import ask
 from subjects.base import Connection, Health, Metric, Probe
 from subjects.errors import Unreachable
-
-MAX_BODY = 4 << 20
-"""No answer of etcd that we ask for is longer; one that is comes from something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ class EtcdClient:
         """Return the samples whose names begin with one of `names`. Unreachable as for `status`."""
         try:
             _, text = await self._get(f"{url}/metrics", timeout_s)
-        except (httpx2.HTTPError, TimeoutError) as error:
+        except httpx2.HTTPError as error:
             raise Unreachable(f"{url}/metrics: {_reason(error)}") from error
         wanted = tuple(names)
         # The parser is made for completeness, not speed: it is given only the lines that are asked for.
@@ -139,50 +136,47 @@ class EtcdClient:
 
     async def _call(self, url: str, path: str, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         try:
-            response = await self._post(url, path, body, timeout_s)
-            if response.status_code == httpx2.codes.UNAUTHORIZED or b"invalid auth token" in response.content:
+            code, content = await self._post(url, path, body, timeout_s)
+            if code == httpx2.codes.UNAUTHORIZED or b"invalid auth token" in content:
                 self._token = None
-                response = await self._post(url, path, body, timeout_s)
-            parsed = response.json()
-        except (httpx2.HTTPError, TimeoutError) as error:
+                code, content = await self._post(url, path, body, timeout_s)
+            parsed = json.loads(content)
+        except httpx2.HTTPError as error:
             raise Unreachable(f"{url}: {_reason(error)}") from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise Unreachable(f"{url} does not answer as etcd does.") from error
-        if response.status_code != httpx2.codes.OK or not isinstance(parsed, dict):
+        if code != httpx2.codes.OK or not isinstance(parsed, dict):
             said = parsed.get("message", parsed.get("error", "")) if isinstance(parsed, dict) else ""
-            raise Unreachable(f"{url}: {said or f'HTTP {response.status_code}'}")
+            raise Unreachable(f"{url}: {said or f'HTTP {code}'}")
         return parsed
 
-    async def _post(self, url: str, path: str, body: dict[str, Any], timeout_s: float) -> httpx2.Response:
+    async def _post(self, url: str, path: str, body: dict[str, Any], timeout_s: float) -> tuple[int, bytes]:
         headers = {}
         if self._access.user:
             if self._token is None:
                 self._token = await self._authenticate(url, timeout_s)
             headers["Authorization"] = self._token
-        async with asyncio.timeout(timeout_s):
-            return await self._http.post(f"{url}{path}", json=body, headers=headers, timeout=timeout_s)
+        return await ask(self._http, "POST", f"{url}{path}", timeout_s, headers=headers, json=body)
 
     async def _authenticate(self, url: str, timeout_s: float) -> str:
-        response = await self._http.post(
-            f"{url}/v3/auth/authenticate",
-            json={"name": self._access.user, "password": self._access.password or ""},
-            timeout=timeout_s,
-        )
-        token = response.json().get("token")
+        who = {"name": self._access.user, "password": self._access.password or ""}
+        _, content = await ask(self._http, "POST", f"{url}/v3/auth/authenticate", timeout_s, json=who)
+        answer = json.loads(content)
+        token = answer.get("token") if isinstance(answer, dict) else None
         if not isinstance(token, str):
             raise Unreachable(f"{url} refuses the user {self._access.user!r}: check user and password.")
         return token
 
     async def _get(self, url: str, timeout_s: float) -> tuple[int, str]:
-        """Return status and body; the bound is on the whole, however slowly it drips."""
-        async with asyncio.timeout(timeout_s), self._http.stream("GET", url, timeout=timeout_s) as response:
-            return response.status_code, (await _bounded(response)).decode(errors="replace")
+        """Return status and body."""
+        code, content = await ask(self._http, "GET", url, timeout_s)
+        return code, content.decode(errors="replace")
 
     async def _probe(self, url: str, timeout_s: float, read: Callable[[int, str], Health]) -> Probe:
         began = time.monotonic()
         try:
             status, text = await self._get(url, timeout_s)
-        except (httpx2.HTTPError, TimeoutError) as error:
+        except httpx2.HTTPError as error:
             return Probe(_connection(error), raw=f"GET {url}: {_reason(error)}")
         took_ms = (time.monotonic() - began) * 1000
         said = text.strip()[:200]
@@ -191,19 +185,9 @@ class EtcdClient:
         )
 
 
-async def _bounded(response: httpx2.Response) -> bytes:
-    """Read the body, but no more than MAX_BODY: an answer that never ends is not etcd's."""
-    body = b""
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > MAX_BODY:
-            raise httpx2.ReadError("the answer does not end")
-    return body
-
-
 def _reason(error: Exception) -> str:
     """Return an error of the HTTP library in a few words."""
-    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException):
         return "no answer in time"
     cause = f"{error} {error.__cause__ or ''}"
     if "CERTIFICATE_VERIFY_FAILED" in cause:
@@ -215,7 +199,7 @@ def _reason(error: Exception) -> str:
 
 def _connection(error: Exception) -> Connection:
     """Return what became of the connection."""
-    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+    if isinstance(error, httpx2.TimeoutException):
         return Connection.SILENT
     if isinstance(error, httpx2.ConnectError):
         return Connection.REFUSED
@@ -227,7 +211,7 @@ def _connection(error: Exception) -> Connection:
 def _read_health(status: int, text: str) -> Health:
     try:
         healthy = str(json.loads(text).get("health")) == "true"
-    except (json.JSONDecodeError, AttributeError):
+    except (ValueError, RecursionError, AttributeError):
         return Health.UNKNOWN
     return Health.HEALTHY if healthy and status == httpx2.codes.OK else Health.UNHEALTHY
 

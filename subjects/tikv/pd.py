@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 
+from subjects.answers import ask
 from subjects.base import ControlState
 from subjects.errors import Unreachable
 from subjects.tikv.values import size_bytes, wall_time
@@ -146,13 +147,13 @@ class PdClient:
         self, url: str, path: str, timeout_s: float, headers: Mapping[str, str] | None = None
     ) -> str:
         try:
-            response = await self.client.get(f"{url}{API}{path}", timeout=timeout_s, headers=headers)
+            code, content = await ask(self.client, "GET", f"{url}{API}{path}", timeout_s, headers=headers)
         except httpx2.HTTPError as error:
             raise Unreachable(f"GET {url}{API}{path}: {error or type(error).__name__}") from error
-        if response.status_code == 200:
-            return response.text
-        said = f"GET {url}{API}{path}: {response.status_code} {_error_text(response.text)}"
-        raise _refused(response.status_code, said)
+        text = content.decode(errors="replace")
+        if code == 200:
+            return text
+        raise _refused(code, f"GET {url}{API}{path}: {code} {_error_text(text)}")
 
 
 def read_store(item: Mapping[str, Any]) -> Store:
@@ -201,7 +202,7 @@ def read_group(body: object) -> Group:
 def _parse(text: str) -> Any:
     try:
         return json.loads(text) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreachable(f"not PD's JSON: {text[:120]!r}") from error
 
 

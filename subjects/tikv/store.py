@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from subjects.answers import ask
 from subjects.base import Connection, Health, Metric, Probe
 from subjects.errors import Unreachable
 
@@ -17,21 +18,21 @@ _SETTINGS = 4
 """The type of the frame with which every server answers."""
 
 
-async def ask(
+async def look(
     client: httpx2.AsyncClient, url: str, timeout_s: float, headers: Mapping[str, str] | None = None
 ) -> Probe:
     """Ask a status page: TiKV's `/status` (200, empty body) or PD's `/ping`."""
     began = time.monotonic()
     try:
-        response = await client.get(url, timeout=timeout_s, headers=headers)
+        code, content = await ask(client, "GET", url, timeout_s, headers=headers)
     except httpx2.TimeoutException:
         return Probe(Connection.SILENT, raw=f"GET {url}: no answer within {timeout_s:g} s")
     except httpx2.ConnectError as error:
         return Probe(Connection.REFUSED, raw=f"GET {url}: {error or 'refused'}")
     except httpx2.HTTPError as error:
         return Probe(Connection.RESET, raw=f"GET {url}: {error or type(error).__name__}")
-    health = Health.HEALTHY if response.status_code == 200 else Health.UNHEALTHY
-    raw = f"GET {url}: {response.status_code} {response.text[:120]}".strip()
+    health = Health.HEALTHY if code == 200 else Health.UNHEALTHY
+    raw = f"GET {url}: {code} {content[:120].decode(errors='replace')}".strip()
     return Probe(Connection.ACCEPTED, health, _ms_since(began), raw)
 
 
@@ -66,12 +67,15 @@ async def metrics(
 ) -> list[Metric]:
     """Read those samples whose name begins with one of `names`. Unreachable when the page isn't there."""
     try:
-        response = await client.get(f"{url}/metrics", timeout=timeout_s)
+        code, content = await ask(client, "GET", f"{url}/metrics", timeout_s)
     except httpx2.HTTPError as error:
         raise Unreachable(f"GET {url}/metrics: {error or type(error).__name__}") from error
-    if response.status_code != 200:
-        raise Unreachable(f"GET {url}/metrics: {response.status_code}")
-    return list(read_metrics(response.text, names))
+    if code != 200:
+        raise Unreachable(f"GET {url}/metrics: {code}")
+    try:
+        return list(read_metrics(content.decode(errors="replace"), names))
+    except ValueError as error:
+        raise Unreachable(f"GET {url}/metrics: that is no page of metrics ({error})") from error
 
 
 def read_metrics(text: str, names: Sequence[str]) -> Iterable[Metric]:

@@ -180,7 +180,7 @@ class TikvSubject:
 
     async def _health(self, member: Member, timeout_s: float = LOOK_TIMEOUT_S) -> Probe:
         url = f"{member.url}{_health_path(member)}"
-        return await store_port.ask(self._pd.client, url, timeout_s, _headers(member))
+        return await store_port.look(self._pd.client, url, timeout_s, _headers(member))
 
     async def _greet(self, member: Member, timeout_s: float) -> Probe:
         if member.data is None:
