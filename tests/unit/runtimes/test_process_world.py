@@ -297,7 +297,8 @@ async def test_without_any_etcd_the_remedy_is_told(monkeypatch: pytest.MonkeyPat
 
 async def test_an_unknown_or_foreign_cluster_id_is_no_cluster(tmp_path: Path) -> None:
     state = open_state(tmp_path)
-    for cluster_id in ("", "etcd", "etcd-process", "../../etc-process", "etcd-process/../x", "redis-process"):
+    strange = ("", "etcd", "../../etc-process", "etcd-process/../x", "redis-process")
+    for cluster_id in (*strange, "etcd-process", "etcd-docker", "tikv-docker"):  # these were taken down
         assert await open_by_id(state, cluster_id) is None
 
 

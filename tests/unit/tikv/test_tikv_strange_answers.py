@@ -37,8 +37,3 @@ async def test_a_stores_status(url: str, client: httpx2.AsyncClient) -> None:
 async def test_a_stores_metrics(url: str, client: httpx2.AsyncClient) -> None:
     with pytest.raises(Unreachable, match="no answer within"):
         await store.metrics(client, url, ["tikv_"], 0.3)
-
-
-async def test_what_is_no_page_of_metrics(client: httpx2.AsyncClient) -> None:
-    with pytest.raises(ValueError, match="."):
-        list(store.read_metrics('tikv_up{a="1 2\n', ["tikv_"]))
