@@ -3,7 +3,7 @@
 It never reads the journal of faults, and it passes the same check as a model.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from subjects.base import Cluster
@@ -11,7 +11,7 @@ from tools.detection.signals import Signal
 from tools.diagnosis.advice import actions, would_change
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
-from tools.diagnosis.facts import Fact, Views, views_of
+from tools.diagnosis.facts import Fact, Side, Views, views_of
 from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
 from tools.diagnosis.table import TABLE, Row
 from tools.diagnosis.verdict import Verdict, verdict
@@ -70,6 +70,17 @@ def conclude(facts: Sequence[Fact], nodes: Sequence[str], ledger: Ledger) -> Fin
     )
 
 
+_NAMES: Mapping[Side, str] = {
+    "connection": "connection to clients",
+    "control": "standing with the control plane",
+    "cpu": "share of the processor",
+    "host": "answer on its own host",
+    "peers": "connection from its peers",
+    "self": "answer for itself",
+}
+"""What a side is called in a sentence, where its name alone makes none."""
+
+
 def _claim(fact: Fact) -> str:
     return f"{fact.side} of {fact.node or 'the cluster'}: {fact.word.replace('_', ' ')}"
 
@@ -123,7 +134,8 @@ def _against(row: Row, views: Views) -> str:
         if not seen & set(words):
             said = " and ".join(word.replace("_", " ") for word in sorted(seen - {"unknown"}))
             wanted = " or ".join(word.replace("_", " ") for word in words)
-            return f"{views.node}, {side}: {said or 'nothing was seen'}; it would have to be {wanted}."
+            found = f"it was {said}" if said else "nothing of that was seen"
+            return f"{views.node}'s {_NAMES.get(side, side)} would have to be {wanted}; {found}."
     for side, words in row.unless.items():
         if told := views.words(side) & set(words):
             return f"{views.node}, {side}: {' and '.join(sorted(told))}, which excludes it."
