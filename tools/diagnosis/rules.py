@@ -134,7 +134,7 @@ def _against(row: Row, views: Views) -> str:
         if not seen & set(words):
             said = " and ".join(word.replace("_", " ") for word in sorted(seen - {"unknown"}))
             wanted = " or ".join(word.replace("_", " ") for word in words)
-            found = f"it was {said}" if said else "nothing of that was seen"
+            found = f"it was seen {said}" if said else "nothing of that was seen"
             return f"{views.node}'s {_NAMES.get(side, side)} would have to be {wanted}; {found}."
     for side, words in row.unless.items():
         if told := views.words(side) & set(words):
