@@ -122,8 +122,16 @@ class TerminalView:
 
     async def aclose(self) -> None:
         """Draw what is left and leave the terminal as it was."""
+        if self._nodes is not None:
+            table, self._nodes = self._watched(self._nodes), None
+            self._commit("table", table)
         self.settle()
         self._pace.stop()
+
+    def _watched(self, nodes: NodesSeen) -> RenderableType:
+        from agent.view import watch_table  # only `operator watch` draws it
+
+        return watch_table.draw(nodes, self._canvas.column)
 
     def _draw(self, event: Event) -> None:
         width = self._canvas.column
@@ -249,9 +257,7 @@ class TerminalView:
         if self._progress is not None:
             parts.append(drawing.progress(self._progress, width))
         if self._nodes is not None:
-            from agent.view import watch_table  # only `operator watch` draws it
-
-            parts.append(watch_table.draw(self._nodes, width))
+            parts.append(self._watched(self._nodes))
         if self._typed:
             parts.append(drawing.typed(PROMPT, self._typed, width))
         lines = [*tail, *self._canvas.lines(*parts)]

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Text, TextVoid
+from agent.events import (
+    CallEnded,
+    CallStarted,
+    NodeRow,
+    NodesSeen,
+    SessionOpened,
+    Stage,
+    Text,
+    TextVoid,
+)
 from agent.view.style import PROMPT
 from agent.view.terminal import TerminalView
 from tests.standins.screen import Screen
@@ -400,6 +409,15 @@ class TestWithoutEscapes:
         lines = await seen(*ticks, Progress("Waiting for detection…", 9.5, 30, done=True), animated=False)
 
         assert lines == ["Waiting for detection…", "✓ Waiting for detection… · 9.50 s"]
+
+
+async def test_the_table_of_a_watch_stands_at_its_end_and_the_prompt_comes_on_a_line_of_its_own() -> None:
+    screen = Screen(80, 24)
+    rows = tuple(NodeRow(f"etcd-{n}", "up", "follower", 0, None) for n in (1, 2))
+    await drawn(screen, NodesSeen("etcd", "degraded", rows), Notice("Watched etcd for 5 s.")).aclose()
+
+    assert screen.written.removesuffix("\x1b[?2026l").endswith("\n")
+    assert [line.split()[0] for line in screen.text if line.startswith("etcd-")] == ["etcd-1", "etcd-2"]
 
 
 async def test_a_terminal_that_went_away_is_ignored() -> None:
