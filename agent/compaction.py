@@ -1,8 +1,9 @@
 """Compaction: the history replaced by a summary, when it grows long or the person asks.
 
-Where the service can do it (`server_compaction`) its signed `compaction` block takes the place of what
-it sums up; elsewhere one user message holds a summary. Both are followed by facts from the host
+Where the service can do it (the driver's `compaction`) its signed `compaction` block takes the place of
+what it sums up; elsewhere one user message holds a summary. Both are followed by facts from the host
 (open faults, the incident, evidence ids), which no summary can lose. Never between a call and its result.
+What a script has said is left as it is: it can't sum up.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,7 +35,6 @@ class Compactor:
 
     facts: Callable[[], str]
     """What must survive: open faults, the incident's id, evidence ids; told by the workbench."""
-    server_side: bool = False
     due_tokens: int = DUE_TOKENS
 
     def due(self, budget: Budget) -> bool:
@@ -43,7 +43,9 @@ class Compactor:
         return budget.context_tokens > min(self.due_tokens, int(DUE_SHARE * limit))
 
     async def compact(self, request: Request, listener: Listener) -> list[Message]:
-        """Return the messages that may stand for those of `request`; none if that failed."""
+        """Return the messages that may stand for those of `request`; none if nobody can, or it failed."""
+        if listener.model.compaction is None:
+            return []
         before = len(request.messages)
         try:
             messages = await self._by_server(request, listener) or await self._by_model(request, listener)
@@ -57,7 +59,7 @@ class Compactor:
 
     async def _by_server(self, request: Request, listener: Listener) -> list[Message]:
         """Return the service's signed block and the facts; nothing where it doesn't do that."""
-        if not self.server_side:
+        if listener.model.compaction != "server":
             return []
         try:
             reply = await listener.hear(replace(request, compact=read("compaction")), draw=False)

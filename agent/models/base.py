@@ -74,7 +74,7 @@ class Request:
     """The most that the reply may hold; None is the driver's own choice."""
     compact: str | None = None
     """Instructions for a summary: then the reply is one `compaction` block instead of an answer.
-    Only for a driver that says `server_compaction`."""
+    Only for a driver whose `compaction` is "server"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +158,11 @@ class Model(Protocol):
     @property
     def name(self) -> str | None:
         """The model's id; None where there is no model."""
+        ...
+
+    @property
+    def compaction(self) -> Literal["server", "model"] | None:
+        """Who can sum a conversation up: its service, or it in an answer; None if nobody can."""
         ...
 
     def respond(self, request: Request) -> AsyncIterator[ModelEvent]:

@@ -48,9 +48,9 @@ class ClaudeModel:
     _plain: bool = False
 
     @property
-    def server_compaction(self) -> bool:
-        """Whether the service itself can compact a conversation."""
-        return self._first_party
+    def compaction(self) -> Literal["server", "model"]:
+        """Anthropic's own service compacts; elsewhere the model is asked for a summary."""
+        return "server" if self._first_party else "model"
 
     @property
     def _first_party(self) -> bool:

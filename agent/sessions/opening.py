@@ -77,7 +77,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         budget=Budget(facts_of(model.name), Limits(cost_usd=setup.max_cost_usd)),
         system=read_prompt("system"),
         tools=tuple(ToolSpec(t.name, t.description, t.schema) for t in dispatcher.tools.values()),
-        compactor=Compactor(lambda: facts_to_keep(bench), getattr(model, "server_compaction", False)),
+        compactor=Compactor(lambda: facts_to_keep(bench)),
     )
     session = Session(setup, view, bench, conversation, transcript, door, dispatcher)
     bench.diagnostician = choose_diagnostician(model, emit, conversation.budget)

@@ -155,6 +155,11 @@ class TapeModel:
         """There is no model now, whoever answered when it was recorded."""
         return None
 
+    @property
+    def compaction(self) -> Literal["model"]:
+        """A summary is one more recorded reply."""
+        return "model"
+
     async def respond(self, request: Request) -> AsyncIterator[ModelEvent]:
         """Answer as recorded; TapeMismatch where the results before are of another shape than recorded."""
         reply = self._tape.next_reply()

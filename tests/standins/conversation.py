@@ -111,7 +111,12 @@ class Speaker:
     driver: Literal["playbook"] = "playbook"
     name: str | None = None
 
-    def __init__(self, *replies: Reply | ModelError | Callable[[Request], Reply]) -> None:
+    def __init__(
+        self,
+        *replies: Reply | ModelError | Callable[[Request], Reply],
+        compaction: Literal["server", "model"] | None = "model",
+    ) -> None:
+        self.compaction = compaction
         self.replies = list(replies)
         self.requests: list[Request] = []
 

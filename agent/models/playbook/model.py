@@ -30,6 +30,11 @@ class PlaybookModel:
         """There is no model."""
         return
 
+    @property
+    def compaction(self) -> None:
+        """A script can't sum up, and answers from results, which a summary would take from it."""
+        return
+
     async def respond(self, request: Request) -> AsyncIterator[ModelEvent]:
         """Answer once; takes no time and never fails."""
         record = read(request.messages)

@@ -7,10 +7,13 @@ from agent.errors import ContextOverflow, ModelRefused, ModelUnavailable
 from agent.models.base import Request, Usage
 from agent.models.catalog import ModelFacts
 from agent.models.claude import ClaudeModel
+from agent.models.playbook import PlaybookModel
 from tests.standins.clock import Clock
 from tests.standins.conversation import Speaker, replies, room
 from tests.standins.messages_api import MessagesApi
+from tests.standins.messages_rules import Server
 from tests.standins.messages_script import Body, Step, call, came_of_calls, note, says, text
+from tools.events import Notice
 
 OPEN = "open fault f-12 on etcd-2; incident i-3; evidence E1 to E9"
 
@@ -91,17 +94,37 @@ async def test_a_failed_compaction_leaves_everything_as_it_was() -> None:
 
 
 async def test_a_service_that_cannot_compact_is_asked_for_a_summary() -> None:
-    model = Speaker(replies(text("One.")), ModelRefused("compaction: unknown"), replies(text("The summary.")))
-    here = room(model, compactor=compactor(server_side=True))
+    refused = ModelRefused("compaction: unknown")
+    model = Speaker(replies(text("One.")), refused, replies(text("The summary.")), compaction="server")
+    here = room(model, compactor=compactor())
     await here.talk.ask("First")
 
     assert await here.talk.compact()
     assert "The summary." in str(here.talk.history.messages)
 
 
-@pytest.mark.parametrize(("server_side", "turns"), [(True, 60), (False, 200)])
+async def test_what_a_script_said_is_left_as_it_is() -> None:
+    here = room(PlaybookModel(), compactor=compactor())
+    await here.talk.ask("help")
+    before = list(here.talk.history.messages)
+
+    assert not await here.talk.compact()
+    assert list(here.talk.history.messages) == before
+    assert here.seen(Notice) == []
+
+
+async def test_another_model_compacts_in_its_own_way_from_then_on() -> None:
+    here = room(PlaybookModel(), compactor=compactor())
+    await here.talk.ask("help")
+    here.talk.switch(Speaker(replies(text("They asked for help."))), ModelFacts())
+
+    assert await here.talk.compact()
+    assert "They asked for help." in str(here.talk.history.messages)
+
+
+@pytest.mark.parametrize(("compat", "turns"), [(False, 60), (True, 200)], ids=["server", "model"])
 async def test_two_hundred_turns_stay_usable(
-    server_side: bool, turns: int, monkeypatch: pytest.MonkeyPatch
+    compat: bool, turns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answer(body: Body) -> Step:
         last = body["messages"][-1]["content"]
@@ -112,10 +135,10 @@ async def test_two_hundred_turns_stay_usable(
         return says(note("A look."), call("look", name="etcd-1"))
 
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
-    async with MessagesApi(answer) as api:
+    async with MessagesApi(answer, server=Server(compat=compat)) as api:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", api.base_url)
-        model = ClaudeModel("claude-opus-5-5", patience=Clock().patience())
-        here = room(model, compactor=compactor(server_side=server_side, due_tokens=4_000))
+        model = ClaudeModel("claude-opus-5-5", compat=compat, patience=Clock().patience())
+        here = room(model, compactor=compactor(due_tokens=4_000))
         for turn in range(turns):
             end = await here.talk.ask(f"Turn {turn}?")
             assert end.reason == "answered", turn

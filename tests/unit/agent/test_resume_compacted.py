@@ -12,6 +12,7 @@ from agent.sessions.earlier import earlier
 from agent.transcript.file import Header, Transcript
 from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_api import MessagesApi
+from tests.standins.messages_rules import Server
 from tests.standins.messages_script import Body, Step, call, came_since_question, note, says, text
 
 OPEN = "open fault f-12 on etcd-2"
@@ -35,15 +36,15 @@ def brought_back(here: Room, folder: Path) -> History:
     return History(earlier(transcript.path).messages)
 
 
-@pytest.mark.parametrize("server_side", [True, False])
+@pytest.mark.parametrize("compat", [False, True], ids=["server", "model"])
 async def test_a_compacted_session_is_resumed_and_goes_on_without_a_refusal(
-    server_side: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compat: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
-    compactor = Compactor(lambda: OPEN, server_side)
-    async with MessagesApi(answer) as api:
+    compactor = Compactor(lambda: OPEN)
+    async with MessagesApi(answer, server=Server(compat=compat)) as api:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", api.base_url)
-        here = room(ClaudeModel("claude-opus-5-5"), compactor=compactor)
+        here = room(ClaudeModel("claude-opus-5-5", compat=compat), compactor=compactor)
         await here.talk.ask("First?")
         assert await here.talk.compact()
         await here.talk.ask("Second?")
@@ -53,7 +54,7 @@ async def test_a_compacted_session_is_resumed_and_goes_on_without_a_refusal(
         assert history.messages == here.talk.history.messages
 
         history.note("The session is resumed after 2 hours.")
-        later = room(ClaudeModel("claude-opus-5-5"), history=history, compactor=compactor)
+        later = room(ClaudeModel("claude-opus-5-5", compat=compat), history=history, compactor=compactor)
         end = await later.talk.ask("Third?")
         assert await later.talk.compact()
         again = await later.talk.ask("Fourth?")

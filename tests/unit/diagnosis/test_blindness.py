@@ -24,6 +24,7 @@ class ReadingModel:
 
     driver: Literal["claude"] = "claude"
     name: str | None = None
+    compaction: Literal["model"] = "model"
 
     def __init__(self, nodes: tuple[str, ...], incident: str | None) -> None:
         self.requests: list[Request] = []

@@ -23,6 +23,7 @@ class SubmittingModel:
 
     driver: Literal["claude"] = "claude"
     name: str | None = "claude-opus-5-5"
+    compaction: Literal["model"] = "model"
 
     def __init__(self, *quotes: str, fails: bool = False) -> None:
         self.requests: list[Request] = []
