@@ -2,37 +2,19 @@
 
 from typing import Any
 
+from agent.bench import close_bench, make_bench
 from agent.setup import Setup
 from agent.view.base import View
 from subjects.base import ClusterState
 from subjects.state import open_state
 from tools.cluster import lifecycle
-from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Notice, Progress, Table
-from tools.evidence.ledger import Ledger
-from tools.faults.service import FaultService
-from tools.incidents.store import IncidentStore
-from tools.workbench import Workbench
-
-
-def make_bench(setup: Setup, view: View) -> Workbench:
-    """Return a workbench that tells a view alone: no conversation, no transcript."""
-    state = open_state(setup.state_dir)
-    return Workbench(
-        state=state,
-        emit=view.show,
-        ledger=Ledger(),
-        incidents=IncidentStore(state.database),
-        faults=FaultService(state, setup.seed),
-        diagnostician=RulesDiagnostician(),
-        choice=setup.choice,
-        allow_quorum_loss=setup.allow_quorum_loss,
-    )
+from tools.faults.results import heals
 
 
 async def up(setup: Setup, view: View) -> dict[str, Any]:
     """Bring the cluster up and leave it running."""
-    bench = make_bench(setup, view)
+    bench = make_bench(open_state(setup.state_dir), setup, view.show)
     try:
         await lifecycle.find(bench)
         picture, seconds = await lifecycle.start(bench)
@@ -47,7 +29,7 @@ async def up(setup: Setup, view: View) -> dict[str, Any]:
 
 async def status(setup: Setup, view: View) -> dict[str, Any]:
     """Show the cluster of the state folder."""
-    bench = make_bench(setup, view)
+    bench = make_bench(open_state(setup.state_dir), setup, view.show)
     try:
         cluster = await lifecycle.chosen(bench)
         if cluster is None:
@@ -70,7 +52,7 @@ async def status(setup: Setup, view: View) -> dict[str, Any]:
 
 async def down(setup: Setup, view: View) -> dict[str, Any]:
     """Stop the cluster and delete its data; open faults end with it."""
-    bench = make_bench(setup, view)
+    bench = make_bench(open_state(setup.state_dir), setup, view.show)
     try:
         cluster = await lifecycle.chosen(bench)
         if cluster is None:
@@ -86,7 +68,7 @@ async def down(setup: Setup, view: View) -> dict[str, Any]:
 
 async def restore(setup: Setup, view: View) -> dict[str, Any]:
     """Heal every open fault of the journal."""
-    bench = make_bench(setup, view)
+    bench = make_bench(open_state(setup.state_dir), setup, view.show)
     try:
         view.show(Progress("Healing every open fault"))
         reports = await bench.faults.restore()
@@ -99,27 +81,10 @@ async def restore(setup: Setup, view: View) -> dict[str, Any]:
         return {
             "ok": all(report.ok for report in reports),
             "command": "restore",
-            "faults": [
-                {
-                    "fault": r.fault,
-                    "kind": r.kind,
-                    "nodes": list(r.nodes),
-                    "state": str(r.state),
-                    "text": r.text,
-                }
-                for r in reports
-            ],
+            "faults": heals(reports),
         }
     finally:
         await close_bench(bench)
-
-
-async def close_bench(bench: Workbench) -> None:
-    """Close what `make_bench` opened; the cluster itself goes on."""
-    if bench.cluster is not None:
-        await bench.cluster.aclose()
-    bench.faults.close()
-    bench.incidents.close()
 
 
 def _result(body: dict[str, Any], command: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class Choice:
 
 @dataclass(slots=True)
 class Workbench:
-    """One session's tools. `agent.sessions.session` makes it; whoever made it closes it."""
+    """One session's tools. `agent.bench` makes and closes it."""
 
     state: StateFolder
     emit: Emit

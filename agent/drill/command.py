@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from agent.deploy import close_bench, make_bench
+from agent.bench import close_bench, make_bench
 from agent.drill.compare import compare
 from agent.drill.plan import DEFAULT_FAULTS, DrillSettings, checked
 from agent.drill.run import run_drill
 from agent.setup import Setup
 from agent.view.base import View
+from subjects.state import open_state
 from tools.cluster import lifecycle
 from tools.events import Notice, Table
 
@@ -17,7 +18,7 @@ async def drill(
 ) -> dict[str, Any]:
     """Run a drill; returns its result. ToolError names the faults there are for one that there is not."""
     names = checked(faults.split(",")) if faults else DEFAULT_FAULTS
-    bench = make_bench(setup, view)
+    bench = make_bench(open_state(setup.state_dir), setup, view.show)
     if diagnostician == "claude":
         from agent.diagnostician import ClaudeDiagnostician
         from agent.sessions.opening import choose_claude

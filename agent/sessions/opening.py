@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
+from agent.bench import make_bench
 from agent.budget import Budget, Limits
 from agent.compaction import Compactor
 from agent.errors import BadCredentials
@@ -24,9 +25,6 @@ from subjects.state import open_state
 from tools.diagnosis.base import Diagnostician
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Emit, Event, Notice
-from tools.evidence.ledger import Ledger
-from tools.faults.service import FaultService
-from tools.incidents.store import IncidentStore
 from tools.registry import Dispatcher, load_tools
 from tools.workbench import Workbench
 
@@ -56,16 +54,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         if door.screen is None or door.screen(event):
             shown(event)
 
-    bench = Workbench(
-        state=state,
-        emit=emit,
-        ledger=Ledger(),
-        incidents=IncidentStore(state.database),
-        faults=FaultService(state, setup.seed),
-        diagnostician=RulesDiagnostician(),
-        choice=setup.choice,
-        allow_quorum_loss=setup.allow_quorum_loss,
-    )
+    bench = make_bench(state, setup, emit)
     tools = await asyncio.to_thread(load_tools)
     dispatcher = Dispatcher(bench, {name: t for name, t in tools.items() if not t.diagnostician_only})
     conversation = Conversation(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agent.bench import close_bench
 from agent.chat.talk import Status
 from agent.events import Finished
 from agent.mode import Mode
@@ -218,8 +219,7 @@ class Session:
             self._warming.cancel()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self.transcript.close)
-            stack.callback(self.bench.incidents.close)
-            stack.callback(self.bench.faults.close)
+            stack.push_async_callback(close_bench, self.bench)
             stack.push_async_callback(self.conversation.model.aclose)
             stack.push_async_callback(self._close_cluster, told)
             stack.push_async_callback(self._heal_own, told)

@@ -6,17 +6,21 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agent.bench import close_bench, make_bench
 from agent.events import NodeRow, NodesSeen, NodeState
 from agent.setup import Setup
 from agent.view.base import View
 from agent.watch.examiner import Examiner
 from subjects.base import Cluster, Health, NodeView, Picture, ProcessState
+from subjects.clusters import attach
 from subjects.errors import NotReady
-from tools.cluster import use
+from subjects.state import open_state
+from tools.cluster import lifecycle, use
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Detected, Event, Notice, SignalSeen
 from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.workbench import Workbench
 
 if TYPE_CHECKING:
     from agent.watch.webhook import Webhook
@@ -47,21 +51,15 @@ async def watch_command(
 
     Raises NotReady when there is none, Unreachable when no endpoint is a database's.
     """
-    from agent.deploy import make_bench
-
-    bench = make_bench(setup, view)
+    bench = make_bench(open_state(setup.state_dir), setup, view.show)
     try:
-        cluster = await _cluster(bench, setup, endpoints, access)
-        mine = use.begin(bench.state, cluster) if cluster.runtime.owned else None
-        try:
-            return await watch(cluster, bench.incidents, view, for_s=for_s, webhook=webhook)
-        finally:
-            await cluster.aclose()
-            if mine is not None:
-                mine.close()
+        cluster = await _cluster(bench, endpoints, access)
+        if cluster.runtime.owned:
+            bench.use = use.begin(bench.state, cluster)
+        return await watch(cluster, bench.incidents, view, for_s=for_s, webhook=webhook)
     finally:
-        bench.faults.close()
-        bench.incidents.close()
+        await lifecycle.release(bench)
+        await close_bench(bench)
 
 
 async def watch(
@@ -260,14 +258,11 @@ def _webhook(url: str | None, view: View) -> "Webhook | None":
     return Webhook(url, view.show)
 
 
-async def _cluster(bench: Any, setup: Setup, endpoints: Sequence[str], access: "Access | None") -> Cluster:
+async def _cluster(bench: Workbench, endpoints: Sequence[str], access: "Access | None") -> Cluster:
     if endpoints:
-        from subjects.clusters import attach
-
-        subject = "etcd" if setup.choice.subject == "auto" else setup.choice.subject
-        return await attach(subject, endpoints, access)
-    from tools.cluster import lifecycle
-
+        subject = "etcd" if bench.choice.subject == "auto" else bench.choice.subject
+        bench.cluster = await attach(subject, endpoints, access)
+        return bench.cluster
     found = await lifecycle.chosen(bench)
     if found is None:
         raise NotReady("No cluster is running: `operator deploy up` starts one, --endpoints names another's.")

@@ -1,0 +1,35 @@
+"""The workbench of a run: made from what the person asked for, and closed at its end."""
+
+import contextlib
+
+from agent.setup import Setup
+from subjects.state import StateFolder
+from tools.diagnosis.rules import RulesDiagnostician
+from tools.events import Emit
+from tools.evidence.ledger import Ledger
+from tools.faults.service import FaultService
+from tools.incidents.store import IncidentStore
+from tools.workbench import Workbench
+
+
+def make_bench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
+    """Return a workbench that tells `emit`; there is no cluster on it yet, and the rules diagnose."""
+    return Workbench(
+        state=state,
+        emit=emit,
+        ledger=Ledger(),
+        incidents=IncidentStore(state.database),
+        faults=FaultService(state, setup.seed),
+        diagnostician=RulesDiagnostician(),
+        choice=setup.choice,
+        allow_quorum_loss=setup.allow_quorum_loss,
+    )
+
+
+async def close_bench(bench: Workbench) -> None:
+    """Close what the bench holds open, all of it also when a part fails; the cluster itself goes on."""
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(bench.incidents.close)
+        stack.callback(bench.faults.close)
+        if bench.cluster is not None:
+            await bench.cluster.aclose()
