@@ -2,8 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from tools.errors import ToolError
 from tools.faults.catalogue import CATALOGUE
@@ -27,7 +26,6 @@ DEFAULT_FAULTS = (
 )
 
 _HEALED_KINDS = ("kill", "pause")
-_CHOOSES_ITSELF = frozenset({"quorum_loss", "leader_kill", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +53,10 @@ class Trial:
     kind: str
     """What is really injected; `none` for nothing."""
     target: str
+    """A store; a fault that chooses its nodes itself does not look at it."""
     jitter_s: float
     """How long to wait before the injection, so that its time cannot be guessed."""
-    accepted: tuple[str, ...] = field(default=())
+    accepted: tuple[str, ...] = ()
     """The kinds that a right diagnosis may name."""
 
     @property
@@ -90,8 +89,6 @@ def plan(settings: DrillSettings, stores: Sequence[str]) -> tuple[Trial, ...]:
 def _trial(n: int, name: str, stores: Sequence[str], chance: random.Random) -> Trial:
     # Drawn for every trial alike, so that one fault's needs don't shift the next one's luck.
     target, short, jitter_s = chance.choice(stores), chance.choice(_HEALED_KINDS), chance.uniform(0.3, 1.5)
-    kind: str | Literal["none"] = {HEALED: short, NOISY: "none"}.get(name, name)
-    if name in _CHOOSES_ITSELF:
-        target = "random"
+    kind = {HEALED: short, NOISY: "none"}.get(name, name)
     accepted = CATALOGUE[kind].diagnoses
     return Trial(n, name, kind, target, round(jitter_s, 3), accepted)
