@@ -59,17 +59,11 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line: one kind of operation since its first sample. Latencies are of the whole time, too."""
+    """One line: one kind of operation since its first sample. Latencies are of all that time: not read."""
 
     operation: str
     """As go-ycsb writes it: READ, UPDATE, …, TOTAL; errors end in `_ERROR`."""
-    takes_s: float
     count: int
-    p50_ms: float | None
-    """Absent before 2023 (v1.0.0), as are p90 and p95."""
-    p95_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
 
     @property
     def failed(self) -> bool:
@@ -83,7 +77,6 @@ class Growth:
 
     operation: str
     count: int
-    seconds: float
 
 
 def read_row(line: str) -> Row | None:
@@ -100,19 +93,7 @@ def read_row(line: str) -> Row | None:
             return None
     if "Count" not in values:
         return None
-
-    def milliseconds(name: str) -> float | None:
-        return values[name] / 1000 if name in values else None
-
-    return Row(
-        found[1],
-        values["Takes(s)"],
-        int(values["Count"]),
-        milliseconds("50th(us)"),
-        milliseconds("95th(us)"),
-        milliseconds("99th(us)"),
-        milliseconds("Max(us)"),
-    )
+    return Row(found[1], int(values["Count"]))
 
 
 @dataclass(slots=True)
@@ -126,5 +107,5 @@ class Differences:
         before = self._before.get(row.operation)
         self._before[row.operation] = row
         if before is None or row.count < before.count:
-            return Growth(row.operation, row.count, row.takes_s)
-        return Growth(row.operation, row.count - before.count, max(0.0, row.takes_s - before.takes_s))
+            return Growth(row.operation, row.count)
+        return Growth(row.operation, row.count - before.count)

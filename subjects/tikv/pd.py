@@ -57,7 +57,6 @@ class Store:
     last_heartbeat: float | None
     """Wall time by PD's clock."""
     started: float | None
-    capacity_bytes: int | None
     available_bytes: int | None
     leaders: int
     regions: int
@@ -171,7 +170,6 @@ def read_store(item: Mapping[str, Any]) -> Store:
         state_name=name,
         last_heartbeat=nanoseconds / 1e9 if nanoseconds else wall_time(status.get("last_heartbeat_ts")),
         started=float(meta.get("start_timestamp") or 0) or wall_time(status.get("start_ts")),
-        capacity_bytes=size_bytes(status.get("capacity")),
         available_bytes=size_bytes(status.get("available")),
         leaders=int(status.get("leader_count") or 0),
         regions=int(status.get("region_count") or 0),

@@ -20,6 +20,7 @@ from subjects.base import (
 from subjects.errors import Unreachable
 from subjects.tikv import store as store_port
 from subjects.tikv.judge import INVARIANTS, judge, quorum_of
+from subjects.tikv.load import DRIVER
 from subjects.tikv.members import Member, discovered
 from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
@@ -147,7 +148,7 @@ class TikvSubject:
         """go-ycsb, in the cluster's own network: only there do stores have the addresses that PD gives."""
         if self._load is not None:
             return self._load
-        return LoadTarget("go-ycsb", tuple(urlsplit(url).netloc for url in self._pd.urls))
+        return LoadTarget(DRIVER, tuple(urlsplit(url).netloc for url in self._pd.urls))
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from subjects.base import LoadTarget
+from subjects.tikv.load import DRIVER as GO_YCSB
 from tools.load.figures import LoadFigures, LoadTotals, Window, WriteCheck
 from tools.load.process import GeneratorProcess
 from tools.load.settings import LoadSettings
@@ -58,7 +59,7 @@ class LoadRun:
         """
         settings = settings.checked()
         source: LoadSource
-        if target.driver == "go-ycsb":
+        if target.driver == GO_YCSB:
             from tools.load.go_ycsb import GoYcsb
 
             source = GoYcsb(target, settings)

@@ -45,7 +45,7 @@ def test_heartbeats_are_nanoseconds_and_sizes_are_words() -> None:
     store = read_store(pd_answers.store(1, 1767225723.123456, age_s=0.0, pending_peer_count=3))
 
     assert store.last_heartbeat == pytest.approx(1767225723.123456, abs=1e-5)
-    assert store.capacity_bytes == 8 << 30
+    assert store.available_bytes == pytest.approx(7.812 * 2**30)
     assert store.pending_peers == 3
 
 
