@@ -44,8 +44,6 @@ class Header:
     """The version of operator that made it."""
     driver: str
     model: str | None
-    subject: str | None = None
-    runtime: str | None = None
     command: str = "chat"
 
 

@@ -79,13 +79,12 @@ def _whole(path: Path, entry: Entry) -> list[Event]:
 
 
 def announcement(header: Header, cluster: str = "") -> str:
-    """Say that this is a recording, and of what; `cluster` is its label, where the header has none."""
+    """Say that this is a recording, and of what; `cluster` is its label, if one was looked at."""
     made = datetime.fromtimestamp(header.made, UTC).strftime("%Y-%m-%d %H:%M UTC")
     who = DRIVERS.get(header.driver, header.driver)
-    on = " × ".join(part for part in (header.subject, header.runtime) if part) or cluster
     return (
         f"This is a recording: {header.command}, made {made} with operator {header.operator}"
-        f"{f' on {on}' if on else ''}; {header.model or who} answered. Nothing is run now."
+        f"{f' on {cluster}' if cluster else ''}; {header.model or who} answered. Nothing is run now."
     )
 
 

@@ -13,7 +13,7 @@ from agent.transcript.file import Header, Transcript
 from agent.transcript.replay import LONGEST_IDLE_S, replay
 from tools.events import Event, Notice, Progress
 
-HEADER = Header("s1", 1_790_000_000.0, "0.1.0", "playbook", None, "etcd", "process", "demo chaos")
+HEADER = Header("s1", 1_790_000_000.0, "0.1.0", "playbook", None, "demo chaos")
 
 
 def write(folder: Path, *entries: dict[str, Any]) -> Path:
@@ -50,7 +50,7 @@ def demo(folder: Path) -> Path:
             "tool": "wait_for_detection",
             "ok": True,
             "text": "[E1] {}",
-            "data": {"detected": True},
+            "data": {"detected": True, "cluster": "etcd × process"},
             "evidence": "E1",
             "seconds": 1.0,
         },
@@ -99,7 +99,7 @@ async def test_what_was_drawn_is_drawn_again_in_order(tmp_path: Path) -> None:
     assert kinds == [
         Notice, Text, Text, CallStarted, Progress, Progress, Progress, CallEnded, Finished,
     ]  # fmt: skip
-    assert watching.of(CallEnded)[0].data == {"detected": True}
+    assert watching.of(CallEnded)[0].data["detected"] is True
     assert watching.of(Progress)[-1].done
 
 
