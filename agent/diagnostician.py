@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from agent.budget import Budget, Limits
-from agent.calls import Recorder
 from agent.errors import ModelError
 from agent.events import CallStarted
 from agent.mode import Mode
@@ -76,7 +75,6 @@ class ClaudeDiagnostician:
     emit: Emit
     session: Budget | None = None
     """The budget of the session that asks: it is charged, and what is left of it is the limit here."""
-    transcript: Recorder = field(default_factory=Unrecorded)
     usage: Usage = field(default_factory=Usage)
     cost_usd: float | None = None
     by: Literal["claude", "rules"] = "claude"
@@ -111,7 +109,7 @@ class ClaudeDiagnostician:
             runner=BlindDispatcher(blind, known, hidden),
             gate=PermissionGate(Mode.READ_ONLY),
             emit=self._watch,
-            transcript=self.transcript,
+            transcript=Unrecorded(),
             budget=Budget(facts_of(self.model.name), replace(limits, calls_per_request=MAX_CALLS)),
             system=system(blind),
             tools=tuple(specs(known.values(), hidden)),

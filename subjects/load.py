@@ -20,20 +20,18 @@ class OperationFailed(Exception):
 
     `timed_out`: there was no answer before the deadline. `indeterminate`: it was a write, it went out,
     and nobody knows whether it happened. `unsent`: it never reached the database, so that it may be sent
-    elsewhere. `endpoint`: whose fault it was, where that can be told.
+    elsewhere.
     """
 
     def __init__(
         self,
         text: str,
         *,
-        endpoint: str | None = None,
         timed_out: bool = False,
         indeterminate: bool = False,
         unsent: bool = False,
     ) -> None:
         super().__init__(text)
-        self.endpoint = endpoint
         self.timed_out = timed_out
         self.indeterminate = indeterminate
         self.unsent = unsent

@@ -66,10 +66,8 @@ class Repl:
             return None
         return task.result()
 
-    async def run(self, first: str = "") -> int:
-        """Chat until the person leaves; `first` is asked before the first prompt."""
-        if first:
-            self._queued.append(first)
+    async def run(self) -> int:
+        """Chat until the person leaves."""
         # Never on the first line of the screen: there tmux takes the prompt's erasing for `clear`, and
         # keeps what was erased in its scrollback.
         self._view.show(Notice(GREETING))

@@ -31,9 +31,8 @@ class ModelFacts:
     cache_read_share: float = 0.1
     """What a token read from the cache costs, as a share of a fresh one."""
     long_prompt_factor: float = 1.0
-    effort: str | None = "medium"
+    effort: str = "medium"
     """What the service takes by itself; sent, so that it does not change under us."""
-    thinking: bool = True
     system_messages: bool = False
     """Whether `role: system` messages are taken inside the conversation."""
 

@@ -33,7 +33,6 @@ class ClaudeModel:
     """The model's id, as `agent.models.catalog.choose` returns it."""
     provider: providers.Provider = "api"
     compat: bool = False
-    effort: str | None = None
     cached_for: Literal["5m", "1h"] = "5m"
     """How long the service keeps the prompt. An hour costs more to write, and outlasts a person's pauses."""
     patience: Patience = field(default_factory=Patience)
@@ -138,7 +137,6 @@ class ClaudeModel:
             plain=self._plain,
             first_party=self._first_party,
             cached_for=self.cached_for,
-            effort=self.effort,
         )
 
     def _may_unthink(self, request: Request) -> bool:

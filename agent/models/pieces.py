@@ -7,8 +7,8 @@ MANY = 512
 class Pieces:
     """A text that grows."""
 
-    def __init__(self, text: str = "") -> None:
-        self._pieces = [text]
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
 
     def add(self, piece: str) -> None:
         """Append `piece`."""

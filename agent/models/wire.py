@@ -32,8 +32,6 @@ class Dialect:
     first_party: bool = False
     """Anthropic's own API, which lets another model answer where one declines work on faults as `cyber`."""
     cached_for: Literal["5m", "1h"] = "5m"
-    effort: str | None = None
-    """None is the model's own default of the catalogue."""
 
 
 def body(request: Request, dialect: Dialect, *, unthink_before: int = 0) -> dict[str, Any]:
@@ -56,11 +54,9 @@ def body(request: Request, dialect: Dialect, *, unthink_before: int = 0) -> dict
     betas = []
     if not dialect.plain:
         sent["cache_control"] = cached
-        if effort := dialect.effort or facts.effort:
-            sent["output_config"] = {"effort": effort}
-        if facts.thinking:
-            sent["thinking"] = {"type": "adaptive", "display": "updates"}
-            betas.append(UPDATES_BETA)
+        sent["output_config"] = {"effort": facts.effort}
+        sent["thinking"] = {"type": "adaptive", "display": "updates"}
+        betas.append(UPDATES_BETA)
     if request.compact is not None:
         sent["compaction"] = {"type": "summarize", "instructions": request.compact}
     elif dialect.first_party and not dialect.plain:

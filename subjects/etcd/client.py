@@ -97,13 +97,6 @@ class EtcdClient:
         except (KeyError, TypeError, ValueError) as error:
             raise Unreachable(f"{url} does not answer as etcd does.") from error
 
-    async def alarms(self, url: str, timeout_s: float) -> list[tuple[str, str]]:
-        """List (member id, alarm): NOSPACE or CORRUPT."""
-        body = await self._call(url, "/v3/maintenance/alarm", {"action": "GET"}, timeout_s)
-        return [
-            (f"{int(raw.get('memberID', 0)):x}", raw.get("alarm", "NONE")) for raw in body.get("alarms", ())
-        ]
-
     async def health(self, url: str, timeout_s: float) -> Probe:
         """Ask `/health`: a linearizable read, so a member without a leader can't say that it is healthy."""
         return await self._probe(f"{url}/health", timeout_s, _read_health)

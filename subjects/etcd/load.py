@@ -153,7 +153,7 @@ class EtcdDriver:
             return self._failed(url, text, indeterminate=writes)
         self._rotation.answered(url)
         self._failures[url] += 1
-        return OperationFailed(f"{url}: {text}", endpoint=url)
+        return OperationFailed(f"{url}: {text}")
 
     def _failed(
         self,
@@ -167,7 +167,7 @@ class EtcdDriver:
         self._rotation.failed(url)
         self._failures[url] += 1
         return OperationFailed(
-            f"{url}: {text}", endpoint=url, timed_out=timed_out, indeterminate=indeterminate, unsent=unsent
+            f"{url}: {text}", timed_out=timed_out, indeterminate=indeterminate, unsent=unsent
         )
 
 

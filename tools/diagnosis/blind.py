@@ -16,7 +16,7 @@ from tools.diagnosis.check import check
 from tools.diagnosis.readonly import read_only
 from tools.diagnosis.schema import Findings
 from tools.evidence.ledger import Evidence, Ledger
-from tools.incidents.record import Incident, State
+from tools.incidents.record import Incident
 from tools.incidents.store import IncidentStore
 from tools.workbench import Workbench
 
@@ -70,10 +70,6 @@ class BlindLedger(Ledger):
         self._catch_up()
         return super().__iter__()
 
-    def session_id(self, evidence_id: str) -> str:
-        """Return the id that the same evidence has in the session's ledger."""
-        return self._session_ids.get(evidence_id, evidence_id)
-
     @property
     def session_ids(self) -> Mapping[str, str]:
         """From the ids here to those of the session's ledger."""
@@ -102,9 +98,9 @@ class ObservedIncidents(IncidentStore):
         """Return what was observed of one incident."""
         return _observed(self._store.get(incident))
 
-    def list(self, limit: int = 20, state: State | None = None) -> list[Incident]:
+    def list(self, limit: int = 20) -> list[Incident]:
         """Return what was observed of the latest."""
-        return [_observed(incident) for incident in self._store.list(limit, state)]
+        return [_observed(incident) for incident in self._store.list(limit)]
 
 
 def _observed(incident: Incident) -> Incident:

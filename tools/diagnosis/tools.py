@@ -63,12 +63,8 @@ def keep(incidents: IncidentStore, incident: str, found: Diagnosis, ledger: Ledg
         incidents.set_figures(incident, {"evidence": raw})
 
 
-class SubmitParams(Findings):
-    """A diagnosis."""
-
-
 @tool(Effect.READ, diagnostician_only=True)
-async def submit_diagnosis(params: SubmitParams, bench: Workbench) -> Result:
+async def submit_diagnosis(params: Findings, bench: Workbench) -> Result:
     """Check the findings; the first submission with problems may be repaired once."""
     if not isinstance(bench, BlindBench):
         return failure(

@@ -234,13 +234,11 @@ class IncidentStore:
             ).fetchall()
         return _incident(row, entries, knowers)
 
-    def list(self, limit: int = 20, state: State | None = None) -> list[Incident]:
+    def list(self, limit: int = 20) -> list[Incident]:
         """Return the latest incidents, newest first, without timelines and tables."""
-        where, values = ("WHERE state = ?", (state,)) if state else ("", ())
         with self._lock:
             rows = self._db.execute(
-                f"SELECT * FROM incidents {where} ORDER BY opened DESC LIMIT ?",  # noqa: S608 - no value is in it
-                (*values, limit),
+                "SELECT * FROM incidents ORDER BY opened DESC LIMIT ?", (limit,)
             ).fetchall()
         return [_incident(row, (), ()) for row in rows]
 

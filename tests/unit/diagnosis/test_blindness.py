@@ -164,7 +164,7 @@ def test_a_blind_ledger_shows_what_was_observed_and_nothing_that_was_done() -> N
     later = session.add("signal:self", "etcd-2 restarted", wall=12.0)
 
     assert [(item.id, item.text) for item in blind] == [("D1", seen.text), ("D2", later.text)]
-    assert [blind.session_id(name) for name in ("D1", "D2")] == [seen.id, later.id]
+    assert blind.session_ids == {"D1": seen.id, "D2": later.id}
     assert blind.get(before.id) is None
 
 
@@ -173,7 +173,7 @@ def test_what_the_diagnostician_reads_can_be_shown_under_the_sessions_ids() -> N
     blind = _ledger_of(session, opened=0.0)
     mine = blind.add("read_logs", "a line", node="etcd-1")
 
-    shown = session.get(blind.session_id(mine.id))
+    shown = session.get(blind.session_ids[mine.id])
     assert shown is not None
     assert shown.text == "a line"
 

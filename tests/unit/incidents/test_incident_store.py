@@ -102,8 +102,6 @@ class TestMany:
         ids = [opened(store, wall=1000.0 + n) for n in range(5)]
 
         assert [one.id for one in store.list(3)] == ids[:1:-1]
-        store.recover(ids[0])
-        assert [one.id for one in store.list(state=State.RECOVERED)] == ids[:1]
 
     def test_an_unknown_id_is_told_with_a_next_step(self, path: Path) -> None:
         store = IncidentStore(path)

@@ -91,7 +91,8 @@ async def test_a_write_without_an_answer_is_in_doubt_and_is_sent_once() -> None:
 
         assert failed.value.timed_out
         assert failed.value.indeterminate
-        assert (failed.value.endpoint, silent.puts, well.puts) == (silent.url, 1, 0)
+        assert str(failed.value).startswith(silent.url)
+        assert (silent.puts, well.puts) == (1, 0)
 
 
 async def test_a_read_without_an_answer_is_asked_elsewhere_within_its_deadline() -> None:
