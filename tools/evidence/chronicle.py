@@ -106,8 +106,8 @@ def load_windows(windows: Iterable[Window], span: Span) -> list[dict[str, Any]]:
             "ops": window.operations,
             "errors": window.errors,
             "timeouts": window.timeouts,
-            "p50_ms": window.by_kind["all"].p50_ms if "all" in window.by_kind else None,
-            "p99_ms": window.by_kind["all"].p99_ms if "all" in window.by_kind else None,
+            "p50_ms": window.overall.p50_ms if window.overall else None,
+            "p99_ms": window.overall.p99_ms if window.overall else None,
         }
         for window in windows
         if window.wall in span
@@ -118,7 +118,7 @@ def client_effect(windows: Iterable[Window], span: Span) -> dict[str, Any]:
     """Return for how long clients were affected: the windows with errors or time-outs in the span."""
     inside = [window for window in windows if window.wall in span]
     hurt = [window for window in inside if window.errors or window.timeouts]
-    p99s = [w.by_kind["all"].p99_ms for w in inside if "all" in w.by_kind]
+    p99s = [window.overall.p99_ms for window in inside if window.overall]
     return {
         "seconds_measured": len(inside),
         "seconds_with_errors": len(hurt),

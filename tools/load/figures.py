@@ -52,6 +52,11 @@ class Window:
     """All latencies of the window in microseconds, an encoded HdrHistogram (V2, base64): percentiles over
     several windows are made of these. Empty where the source keeps none."""
 
+    @property
+    def overall(self) -> OperationFigures | None:
+        """The figures of all kinds together; None where the source measures each kind alone."""
+        return self.by_kind.get("all")
+
 
 @dataclass(frozen=True, slots=True)
 class LoadTotals:

@@ -49,7 +49,7 @@ def seconds(windows: Iterable[Window], now_wall: float) -> list[dict[str, Any]]:
             "operations": window.operations,
             "errors": window.errors,
             "timeouts": window.timeouts,
-            "p99_ms": window.by_kind["all"].p99_ms if "all" in window.by_kind else None,
+            "p99_ms": window.overall.p99_ms if window.overall else None,
         }
         if window.last_error:
             row["last_error"] = window.last_error[:200]
