@@ -35,14 +35,6 @@ class Runner(Protocol):
         ...
 
 
-class Recorder(Protocol):
-    """Where a session is written down (`agent.transcript.file`)."""
-
-    def record(self, entry: dict[str, Any]) -> object:
-        """Append one entry durably."""
-        ...
-
-
 @dataclass(slots=True)
 class Running:
     """One call that has begun."""
@@ -64,7 +56,7 @@ class Calls:
     runner: Runner
     gate: Gate
     emit: Emit
-    transcript: Recorder
+    transcript: entries.Recorder
     budget: Budget
     late: Callable[[Outcome], None] = field(default=lambda _outcome: None)
     """Told when a call ends that was left behind, after its outcome was called unknown."""

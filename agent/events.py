@@ -93,6 +93,10 @@ class Stage(Event):
 NodeState = Literal["up", "down", "paused", "unwell", "unknown"]
 
 
+RATES = 20
+"""Looks whose rates a NodeRow tells: as many as its sparkline draws."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeRow(Event):
     """One node as `operator watch` shows it, within NodesSeen. None is `not known`."""
@@ -104,7 +108,7 @@ class NodeRow(Event):
     lag: int | None
     heartbeat_age_s: float | None
     entries_per_s: tuple[float, ...] = ()
-    """Entries that its log grew by, a second, over the last looks; empty where that is not known."""
+    """Entries that its log grew by, a second, over the last RATES looks; empty where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)

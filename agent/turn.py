@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from agent import ending
 from agent.budget import Budget, host_summary
-from agent.calls import Calls, Recorder, Runner
+from agent.calls import Calls, Runner
 from agent.compaction import Compactor
 from agent.drawing import Listener
 from agent.ending import TurnEnd
@@ -38,7 +38,7 @@ class Conversation:
     runner: Runner
     gate: Gate
     emit: Emit
-    transcript: Recorder
+    transcript: entries.Recorder
     budget: Budget
     system: str
     tools: tuple[ToolSpec, ...]

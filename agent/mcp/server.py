@@ -10,7 +10,7 @@ import importlib.util
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agent.calls import Recorder, not_run
+from agent.calls import not_run
 from agent.mcp.input_lines import InputLines, divert_input
 from agent.models.base import ToolCall
 from agent.remarks import remark
@@ -63,7 +63,7 @@ class Offered:
     """The tools as an MCP client may call them; each call is written down before and after."""
 
     dispatcher: Dispatcher
-    transcript: Recorder
+    transcript: entries.Recorder
     allow_faults: bool = False
     calls: int = 0
     _one_act: asyncio.Lock = field(default_factory=asyncio.Lock)

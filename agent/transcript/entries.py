@@ -6,12 +6,20 @@ Types: `user`, `assistant` (a reply as received, before anything in it is run), 
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from agent.models.base import Message, Model, Reply, ToolCall
 from tools.registry import Effect, Outcome
 
 Entry = dict[str, Any]
+
+
+class Recorder(Protocol):
+    """Where entries go: a transcript (`agent.transcript.file`)."""
+
+    def record(self, entry: Entry) -> object:
+        """Append one entry durably."""
+        ...
 
 
 def user(text: str, remark: str, by: str) -> Entry:

@@ -6,11 +6,12 @@ Kept is what a replay draws and no other entry holds: text, calls and outcomes h
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from agent.events import Finished, Stage
+from agent.transcript.entries import Recorder
 from tools.events import Detected, Diagnosed, Emit, Event, Failed, Notice, Progress, SignalSeen, Table
 
 KEPT: Mapping[str, type[Event]] = {
@@ -18,16 +19,7 @@ KEPT: Mapping[str, type[Event]] = {
     for kind in (Stage, Progress, Notice, Failed, SignalSeen, Detected, Diagnosed, Table, Finished)
 }
 
-
 _ADAPTERS: Mapping[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for name, kind in KEPT.items()}
-
-
-class Recorder(Protocol):
-    """Where entries go: a transcript."""
-
-    def record(self, entry: dict[str, Any]) -> object:
-        """Append one entry."""
-        ...
 
 
 def recording(transcript: Recorder, emit: Emit) -> Emit:

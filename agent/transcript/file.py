@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from agent.errors import BadTranscript
 from agent.transcript.scrub import scrub
+from subjects.runtimes.filelock import try_lock
 
 FORMAT = "operator-transcript"
 VERSION = 1
@@ -141,15 +142,11 @@ class Transcript:
             os.fsync(self._file.fileno())
 
     def _hold(self) -> None:
-        import fcntl
-
-        try:
-            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not try_lock(self._file.fileno()):
             self._file.close()
             raise BadTranscript(
                 f"Session {self.header.id} is open in another operator. Close it there, or start a new one."
-            ) from error
+            )
 
 
 def read_header(path: Path) -> Header:

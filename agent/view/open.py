@@ -3,11 +3,10 @@
 import os
 import sys
 from collections.abc import Mapping
-from typing import Literal, TextIO
+from typing import TextIO
 
+from agent.setup import Output
 from agent.view.base import View
-
-Output = Literal["text", "json", "stream-json"]
 
 
 def open_view(

@@ -4,14 +4,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from agent.events import NodeRow, NodesSeen
+from agent.events import RATES, NodeRow, NodesSeen
 from agent.view.words import one_line
 
 STATES = {"up": "ok", "down": "bad", "paused": "warn", "unwell": "warn", "unknown": "quiet"}
 CLUSTER_STATES = {"healthy": "ok", "degraded": "warn", "down": "bad"}
 BARS = "▁▂▃▄▅▆▇█"
-SPARKS = 20
-"""Looks that a sparkline shows."""
 
 MAX_ROWS = 30
 """Nodes that are drawn; those that are not well come first."""
@@ -43,7 +41,7 @@ def draw(event: NodesSeen, width: int) -> RenderableType:
 
 def sparkline(values: tuple[float, ...]) -> str:
     """Return the values as bars, the highest as a whole one; empty for none."""
-    shown = values[-SPARKS:]
+    shown = values[-RATES:]
     top = max(shown, default=0.0)
     if top <= 0:
         return BARS[0] * len(shown)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.bench import close_bench, make_bench
-from agent.events import NodeRow, NodesSeen, NodeState
+from agent.events import RATES, NodeRow, NodesSeen, NodeState
 from agent.setup import Setup
 from agent.view.base import View
 from agent.watch.examiner import Examiner
@@ -34,8 +34,6 @@ EVIDENCE = 5000
 
 MAX_INCIDENTS = 100
 """Incidents that the summary names; more are only counted."""
-
-SPARKS = 20
 
 
 async def watch_command(
@@ -195,7 +193,7 @@ class Rates:
             known = indices.get(node.name)
             if node.raft_index is not None and known is not None:
                 rate = max(0.0, (node.raft_index - known) / (picture.at - before.at))
-                self._rates.setdefault(node.name, deque(maxlen=SPARKS)).append(rate)
+                self._rates.setdefault(node.name, deque(maxlen=RATES)).append(rate)
         for name in self._rates.keys() - {node.name for node in picture.nodes}:
             del self._rates[name]
 

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from subjects.runtimes.cgroup import PERIOD_US
 from subjects.runtimes.engine import TIMEOUT_S, Engine
 
 _NANO = 1_000_000_000
-_PERIOD_US = 100_000
-"""The kernel's default period of CPU bandwidth control."""
 
 
 def cpu_share(container: Mapping[str, Any]) -> float | None:
@@ -16,7 +15,7 @@ def cpu_share(container: Mapping[str, Any]) -> float | None:
     if host.get("NanoCpus"):
         return float(host["NanoCpus"]) / _NANO
     quota = int(host.get("CpuQuota") or 0)
-    return quota / int(host.get("CpuPeriod") or _PERIOD_US) if quota > 0 else None
+    return quota / int(host.get("CpuPeriod") or PERIOD_US) if quota > 0 else None
 
 
 async def set_cpu_share(engine: Engine, container: Mapping[str, Any], cores: float | None) -> None:
@@ -33,6 +32,6 @@ async def set_cpu_share(engine: Engine, container: Mapping[str, Any], cores: flo
         await engine.ask(response.raise_for_status)
         return
     # The kernel takes no quota under 1 ms; -1 is its word for unlimited.
-    quota = -1 if cores is None else max(1000, int(cores * _PERIOD_US))
-    period = _PERIOD_US if cores is not None else 0
+    quota = -1 if cores is None else max(1000, int(cores * PERIOD_US))
+    period = PERIOD_US if cores is not None else 0
     await engine.ask(api.update_container, container["Id"], cpu_quota=quota, cpu_period=period or None)
