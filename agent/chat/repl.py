@@ -17,7 +17,7 @@ from prompt_toolkit.application import get_app_or_none, in_terminal
 from agent.chat import asking, slash_commands
 from agent.chat.keyboard import Handlers, Keyboard
 from agent.chat.prompt import Prompt, status_words, terminal
-from agent.chat.talk import Opening, Status, Talk
+from agent.chat.talk import Opening, Talk
 from agent.errors import AgentError
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
@@ -36,8 +36,6 @@ HINT_AFTER_S = 0.4
 
 HARD_AFTER = 3
 """The Ctrl-C that cancels the turn's task itself, should all else hang."""
-
-__all__ = ["Opening", "Repl", "Status", "Talk"]
 
 
 class Repl:

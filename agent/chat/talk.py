@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from agent.ending import TurnEnd
     from agent.mode import Mode
     from agent.models.base import Message
     from agent.permissions import Ask
-    from agent.turn import TurnEnd
     from tools.evidence.ledger import Ledger
     from tools.registry import Outcome, Tool
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from agent.bench import close_bench
 from agent.chat.talk import Status
+from agent.ending import TurnEnd
 from agent.events import Finished
 from agent.mode import Mode
 from agent.models.base import Message, ToolCall
@@ -21,7 +22,7 @@ from agent.remarks import remark
 from agent.setup import Setup
 from agent.transcript.event_entries import to_entry
 from agent.transcript.file import Transcript
-from agent.turn import Conversation, TurnEnd
+from agent.turn import Conversation
 from agent.view.base import View
 from subjects.errors import SubjectError
 from tools.cluster import lifecycle

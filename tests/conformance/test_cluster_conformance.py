@@ -29,7 +29,8 @@ from tools.detection.monitor import Monitor
 from tools.evidence.ledger import Ledger
 from tools.faults.catalogue import CATALOGUE, Settings, capability
 from tools.incidents.store import IncidentStore
-from tools.load.run import LoadRun, LoadSettings
+from tools.load.run import LoadRun
+from tools.load.settings import LoadSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -23,12 +23,12 @@ from typing import Any
 
 from agent.chat.repl import Repl
 from agent.chat.talk import Status
+from agent.ending import TurnEnd
 from agent.errors import ModelUnavailable
 from agent.events import CallEnded, CallStarted, SessionOpened, Text
 from agent.mode import Mode
 from agent.models.base import Message, ToolCall
 from agent.permissions import Ask, PermissionGate
-from agent.turn import TurnEnd
 from agent.view.open import open_view
 from agent.view.terminal import TerminalView
 from tools.errors import NoCluster

@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections import Counter
 
+from subjects.load import OperationFailed
 from tools.load.choosers import key_name
-from tools.load.driver import Driver, OperationFailed
+from tools.load.driver import Driver
 from tools.load.figures import WriteCheck
 from tools.load.recorder import Recorder
 from tools.load.workloads import Kind, Operation

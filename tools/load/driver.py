@@ -2,9 +2,7 @@
 
 from typing import Protocol
 
-from subjects.load import OperationFailed, Record
-
-__all__ = ["Driver", "OperationFailed", "Record"]
+from subjects.load import Record
 
 
 class Driver(Protocol):

@@ -12,8 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from subjects.load import OperationFailed
 from tools.load.client import Client
-from tools.load.driver import Driver, OperationFailed
+from tools.load.driver import Driver
 from tools.load.figures import WINDOW_S
 from tools.load.openloop import OpenLoop
 from tools.load.pipes import Pipes

@@ -14,8 +14,6 @@ from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed, LoadSource
 from tools.load.spans import between, summed
 
-__all__ = ["LoadFailed", "LoadRun", "LoadSettings"]
-
 KEPT_WINDOWS = 3600
 """The windows kept in memory, an hour; all are in the run's folder."""
 

@@ -11,7 +11,9 @@ from tools.events import Notice, Progress
 from tools.load import results
 from tools.load.figures import LoadFigures, Window, WriteCheck
 from tools.load.folders import new_folder
-from tools.load.run import LoadFailed, LoadRun, LoadSettings
+from tools.load.run import LoadRun
+from tools.load.settings import LoadSettings
+from tools.load.source import LoadFailed
 from tools.registry import Effect, Params, Result, tool
 from tools.workbench import Workbench
 

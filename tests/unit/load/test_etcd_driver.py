@@ -8,10 +8,11 @@ import pytest
 from aiohttp import web
 
 from subjects.etcd.load import EtcdDriver
+from subjects.load import OperationFailed
 from subjects.runtimes.ports import free_ports
 from tests.standins.etcd_gateway_standin import gateway
 from tests.standins.etcd_members import Members
-from tools.load.driver import Driver, OperationFailed
+from tools.load.driver import Driver
 
 PROOF: type[Driver] = EtcdDriver
 """mypy holds that the driver fits the protocol."""

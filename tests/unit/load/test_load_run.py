@@ -21,7 +21,9 @@ from tools.errors import ToolError
 from tools.load.choosers import key_name
 from tools.load.figures import Window
 from tools.load.process import GeneratorProcess
-from tools.load.run import LoadFailed, LoadRun, LoadSettings
+from tools.load.run import LoadRun
+from tools.load.settings import LoadSettings
+from tools.load.source import LoadFailed
 from tools.load.wire import parse, read_window
 
 DRIVER = "subjects.etcd.load:EtcdDriver"
@@ -275,7 +277,8 @@ OWNER = """
 import asyncio, sys
 from pathlib import Path
 from subjects.base import LoadTarget
-from tools.load.run import LoadRun, LoadSettings
+from tools.load.run import LoadRun
+from tools.load.settings import LoadSettings
 
 async def main():
     target = LoadTarget(sys.argv[1], (sys.argv[2],))
