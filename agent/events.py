@@ -136,7 +136,7 @@ class Spent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Finished(Event):
-    """The last line of every run: the `result` of CONTRACT.md, as it is printed."""
+    """The last line of every run: the command's `result`, as it is printed."""
 
     type: ClassVar[str] = "result"
     result: dict[str, Any] = field(default_factory=dict)

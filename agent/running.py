@@ -12,7 +12,7 @@ from agent.view.base import View
 from tools.events import Failed, Notice
 
 DONE, FAILED, WRONG_USAGE, TRY_LATER = 0, 1, 2, 75
-"""CONTRACT.md's exit codes."""
+"""The exit codes."""
 
 Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""

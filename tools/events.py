@@ -72,7 +72,7 @@ class Detected(Event):
 
 @dataclass(frozen=True, slots=True)
 class Diagnosed(Event):
-    """A diagnosis was made and checked; `diagnosis` is in the form of CONTRACT.md."""
+    """A diagnosis was made and checked; `diagnosis` is as a `result` tells it."""
 
     type: ClassVar[str] = "diagnosis"
     diagnosis: dict[str, Any] = field(default_factory=dict)

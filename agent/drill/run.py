@@ -24,7 +24,7 @@ class Billed(Protocol):
 
 
 async def run_drill(bench: Workbench, settings: DrillSettings) -> dict[str, Any]:
-    """Run all trials on the bench's cluster, started if need be; returns the `result` of CONTRACT.md.
+    """Run all trials on the bench's cluster, started if need be; returns the command's `result`.
 
     Raises ToolError for faults that there are not. A trial that cannot begin ends the drill: `ok` is false.
     """

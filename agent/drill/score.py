@@ -36,7 +36,7 @@ class Scored:
     tokens: int | None = None
     cost_usd: float | None = None
     diagnosis: dict[str, Any] | None = None
-    """The whole of it, in the form of CONTRACT.md."""
+    """The whole of it, as the `result` tells it."""
     problem: str = ""
     """What went wrong with the trial itself."""
 
@@ -66,7 +66,7 @@ def judge(truth: Trial, nodes: Sequence[str], found: Diagnosis | None) -> tuple[
 
 
 def summary(trials: Sequence[Scored], settings: DrillSettings, by: str) -> dict[str, Any]:
-    """Return the result in the form of CONTRACT.md."""
+    """Return the drill's `result`."""
     valid = [t for t in trials if not t.invalid]
     times = sorted(t.detect_s for t in trials if t.detect_s is not None and not t.control)
     tokens = [t.tokens for t in trials if t.tokens is not None]

@@ -177,7 +177,7 @@ class Run:
             by=self.found.by if self.found else None,
             node_right=node_right,
             kind_right=kind_right,
-            diagnosis=self.found.to_contract() if self.found else None,
+            diagnosis=self.found.as_result() if self.found else None,
             problem=self.problem,
         )
 

@@ -124,7 +124,7 @@ class Reply:
 
     content: tuple[Block, ...]
     stop_reason: str
-    """tool_use, end_turn, max_tokens, refusal, pause_turn, compaction, …: facts §2 of the API's table."""
+    """tool_use, end_turn, max_tokens, refusal, pause_turn, compaction, …: as the API names it."""
     usage: Usage = field(default_factory=Usage)
     detail: str = ""
     """For a refusal: its category."""

@@ -20,7 +20,7 @@ CONFIDENCE = {"high": "ok", "medium": "warn", "low": "bad"}
 
 
 def diagnosis(found: Mapping[str, Any], width: int) -> RenderableType:
-    """Draw a diagnosis in the form of CONTRACT.md."""
+    """Draw a diagnosis (`Diagnosis.as_result`)."""
     sections = list(_sections(found))
     body: RenderableType
     if width >= SIDE_BY_SIDE_FROM:

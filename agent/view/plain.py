@@ -150,7 +150,7 @@ def _detected(event: Detected) -> str:
 
 
 def diagnosis_text(diagnosis: Mapping[str, Any]) -> str:
-    """Return a diagnosis (CONTRACT.md's form) as lines."""
+    """Return a diagnosis (`Diagnosis.as_result`) as lines."""
     said = [f"Diagnosis by {one_line(diagnosis.get('by', '?'))}"]
     said += [
         f"  {name.replace('_', ' ')}: {one_line(diagnosis[name])}"

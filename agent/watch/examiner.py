@@ -56,4 +56,4 @@ class Examiner:
         except (SubjectError, ToolError) as error:
             self._view.show(Notice(f"Incident {made.incident} could not be looked into: {error}"))
             return
-        self._view.show(Diagnosed(found.to_contract()))
+        self._view.show(Diagnosed(found.as_result()))

@@ -35,7 +35,7 @@ class LoadTarget:
     """How the load generator reaches a database."""
 
     driver: str
-    """`package.module:Class` of a `tools.load.driver.Driver`, or `go-ycsb` (run by the runtime)."""
+    """`package.module:Class` of a `tools.load.driver.Driver`, or `go-ycsb` (run by `tools.load.go_ycsb`)."""
     endpoints: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict)
 

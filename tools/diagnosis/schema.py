@@ -96,8 +96,8 @@ class Diagnosis(Findings):
     problems: tuple[str, ...] = ()
     """What the check found wrong and the diagnostician did not repair."""
 
-    def to_contract(self) -> dict[str, Any]:
-        """Return it in the form of CONTRACT.md, as JSON."""
+    def as_result(self) -> dict[str, Any]:
+        """Return it as a `result` tells it, in JSON."""
         return {
             "by": self.by,
             "observation": self.observation,

@@ -30,17 +30,17 @@ async def diagnose(params: DiagnoseParams, bench: Workbench) -> Result:
     case = open_case(bench, params.incident)
     bench.emit(Progress(f"Diagnosing ({bench.diagnostician.by}), from evidence alone"))
     found = await bench.diagnostician.diagnose(case, bench)
-    contract = found.to_contract()
+    result = found.as_result()
     if case.incident is not None:
         if bench.monitor is not None:
             await bench.monitor.recorded()
         keep(bench.incidents, case.incident, found, bench.ledger)
-    bench.emit(Diagnosed(contract))
+    bench.emit(Diagnosed(result))
     advice = "Tell the person the conclusion, its confidence, and the evidence ids it rests on."
     if not found.verified:
         advice += " It was not verified: say so, and name the problems."
     return Result(
-        {"diagnosis": contract, "incident": case.incident},
+        {"diagnosis": result, "incident": case.incident},
         next=advice,
         summary=f"{found.kind} of {', '.join(found.nodes) or 'no node'}, confidence {found.confidence}",
     )
@@ -59,7 +59,7 @@ def keep(incidents: IncidentStore, incident: str, found: Diagnosis, ledger: Ledg
                 "text": item.text[:RAW_CHARS],
             }
     with incidents.transaction():
-        incidents.set_diagnosis(incident, found.to_contract())
+        incidents.set_diagnosis(incident, found.as_result())
         incidents.set_figures(incident, {"evidence": raw})
 
 

@@ -66,7 +66,7 @@ class Incident:
     recovered: float | None = None
     """Wall time from which all views were well."""
     diagnosis: Mapping[str, Any] | None = None
-    """In the form of CONTRACT.md."""
+    """As a `result` tells it."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """What reports draw: load before, during and after, prediction and outcome, per-second windows."""
     entries: tuple[Entry, ...] = ()

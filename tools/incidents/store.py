@@ -160,7 +160,7 @@ class IncidentStore:
             )
 
     def set_diagnosis(self, incident: str, diagnosis: Mapping[str, Any]) -> None:
-        """Keep a diagnosis in the form of CONTRACT.md; a later one takes its place."""
+        """Keep a diagnosis as a `result` tells it; a later one takes its place."""
         with self.transaction():
             self._require(incident)
             self._db.execute(

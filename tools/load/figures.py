@@ -72,7 +72,7 @@ class LoadTotals:
 
 @dataclass(frozen=True, slots=True)
 class LoadFigures:
-    """A span of windows in sum, in the form of CONTRACT.md. None is `not measured`."""
+    """A span of windows in sum, as a `result` tells it. None is `not measured`."""
 
     ops_per_s: float | None
     p50_ms: float | None

@@ -8,7 +8,7 @@ from tools.load.figures import LoadFigures, LoadTotals, OperationFigures, Window
 
 
 def figures(measured: LoadFigures) -> dict[str, Any]:
-    """Return the figures of a span in the form of CONTRACT.md."""
+    """Return the figures of a span as a `result` tells them."""
     return _rounded(asdict(measured))
 
 

@@ -23,7 +23,7 @@ class Facts:
 
     @property
     def diagnosis(self) -> tuple[Mapping[str, Any], str | None]:
-        """The latest diagnosis in the form of CONTRACT.md and its evidence id; empty if there is none."""
+        """The latest diagnosis, as `diagnose` returned it, and its evidence id; empty if there is none."""
         seen = self.record.last("diagnose")
         found = seen.data.get("diagnosis") if seen else None
         if seen and isinstance(found, Mapping):

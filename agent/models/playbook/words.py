@@ -14,7 +14,7 @@ def seconds(value: Any) -> str:
 
 
 def load(figures: Any) -> str:
-    """Return the figures of a load in the form of CONTRACT.md in words: `300 operations/s, p99 6.1 ms`."""
+    """Return the figures of a load, as a tool returned them, in words: `300 operations/s, p99 6.1 ms`."""
     if not isinstance(figures, Mapping):
         return ""
     parts = []

@@ -149,7 +149,7 @@ class TestWhatBecomesOfIt:
     def test_the_contracts_form_names_the_node(self, ledger: Ledger) -> None:
         made = self.settled(ledger, findings(("E1", "process 41 has ended")))
 
-        assert made.to_contract()["node"] == "etcd-2"
+        assert made.as_result()["node"] == "etcd-2"
 
     def test_fewer_than_two_alternatives_are_refused(self) -> None:
         with pytest.raises(ValueError, match="at least 2 items"):

@@ -1,4 +1,4 @@
-"""PD's answers, constructed after the field names, types and formats of v8.5.5 (facts §2)."""
+"""PD's answers, constructed after the field names, types and formats of v8.5.5."""
 
 import json
 from datetime import UTC, datetime
