@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -45,7 +45,7 @@ def cli(
     more: dict[str, Any] = {"keep": keep, "allow_quorum_loss": allow_quorum_loss}
     if prompt is None:
         _chat(context, resume, more)
-    text = sys.stdin.read() if prompt == "-" else prompt or ""
+    text = sys.stdin.read() if prompt == "-" else prompt
     if not text.strip():
         raise click.UsageError("The prompt is empty.")
 
@@ -57,7 +57,7 @@ def cli(
     run_command(context, "prompt", work, **more)
 
 
-def _chat(context: click.Context, resume: str | None, more: dict[str, Any]) -> None:
+def _chat(context: click.Context, resume: str | None, more: dict[str, Any]) -> NoReturn:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError(
             "This is no terminal. Give a prompt with -p, or see `operator demo chaos --help`."

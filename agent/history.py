@@ -37,19 +37,19 @@ class History:
             self._messages.append(Message("assistant", (text_block(remark("unanswered")),)))
         before, self._remark = self._remark, ""
         blocks = [text_block(part) for part in (before, text) if part.strip()]
-        self._append(Message("user", tuple(blocks) or (text_block("(empty)"),)))
+        self._messages.append(Message("user", tuple(blocks) or (text_block("(empty)"),)))
         return before
 
     def assistant(self, content: Sequence[Block], stop_reason: str) -> tuple[Block, ...]:
         """Append what may be kept of a reply, and return that; appends nothing if it is nothing."""
         kept = keepable(content, stop_reason)
         if kept:
-            self._append(Message("assistant", kept))
+            self._messages.append(Message("assistant", kept))
         return kept
 
     def results(self, blocks: Sequence[Block]) -> None:
         """Append the results of all calls of the last reply, in one message."""
-        self._append(Message("user", tuple(blocks)))
+        self._messages.append(Message("user", tuple(blocks)))
 
     def note(self, text: str) -> None:
         """Keep `text` for the next place where a system message is allowed."""
@@ -77,15 +77,12 @@ class History:
         if not text:
             return ""
         self._notes.clear()
-        self._append(Message("system", (text_block(text),)))
+        self._messages.append(Message("system", (text_block(text),)))
         return text
 
     def replace(self, messages: Iterable[Message]) -> None:
         """Begin anew from a summary: the one exception to `only appended`."""
         self._messages = list(messages)
-
-    def _append(self, message: Message) -> None:
-        self._messages.append(message)
 
 
 def rebuild(entries: Iterable[Mapping[str, Any]]) -> History:

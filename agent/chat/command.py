@@ -1,6 +1,7 @@
 """`operator`: the chat at a terminal."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from agent.chat.repl import Repl
 from agent.chat.talk import Talk
@@ -10,6 +11,9 @@ from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
 from subjects.state import open_state
 from tools.events import Failed, Notice
+
+if TYPE_CHECKING:
+    from agent.sessions.session import Session
 
 
 def chat(setup: Setup, resume: str | None) -> int:
@@ -30,7 +34,7 @@ async def _chat(setup: Setup, resume: str | None) -> int:
         await view.aclose()
         return 1
 
-    opened: list[Talk] = []
+    opened: list[Session] = []
 
     async def opening(ask: Ask) -> Talk:
         from agent.sessions.opening import open_session
@@ -49,10 +53,8 @@ async def _chat(setup: Setup, resume: str | None) -> int:
         await _close(opened, view)
 
 
-async def _close(opened: list[Talk], view: TerminalView) -> None:
-    from agent.sessions.session import Session
-
-    for talk in opened:
-        if isinstance(talk, Session) and (told := await talk.aclose()):
+async def _close(opened: "list[Session]", view: TerminalView) -> None:
+    for session in opened:
+        if told := await session.aclose():
             view.show(Notice(told))
     await view.aclose()

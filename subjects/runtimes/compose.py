@@ -116,7 +116,7 @@ def explained(text: str, file: Path) -> SubjectError:
     for pattern, say in _COMPLAINTS:
         match = re.search(pattern, text, re.IGNORECASE)
         if match:
-            return say(match.group(1) if match.groups() and match.group(1) else "", _last_line(text), file)
+            return say(match.group(1) or "", _last_line(text), file)
     return SubjectError(f"Compose failed with {file.name}: {_last_line(text)}")
 
 
