@@ -27,8 +27,6 @@ from agent.transcript import entries
 from tools.events import Emit
 from tools.registry import Outcome
 
-__all__ = ["Conversation", "TurnEnd"]
-
 
 @dataclass(slots=True)
 class Conversation:

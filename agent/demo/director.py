@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from agent.demo.facts import Facts
 from agent.demo.result import STAGES, demo_result
 from agent.demo.tables import tables
+from agent.ending import TurnEnd
 from agent.events import Stage
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
-from agent.turn import TurnEnd
 from subjects.errors import SubjectError
 from tools.errors import ToolError
 from tools.events import Detected, Event, Notice, Progress
@@ -98,7 +98,7 @@ class Demo:
     _began: dict[int, float] = field(default_factory=dict)
 
     async def run(self) -> dict[str, Any]:
-        """Run it from the first stage to the last; returns the `result` of CONTRACT.md.
+        """Run it from the first stage to the last; returns the command's `result`.
 
         A cancellation ends the conversation, not the healing: it is raised again once all is restored.
         """

@@ -14,13 +14,12 @@ from tools.faults.healing import HealReport
 from tools.faults.recovery import Recovery
 from tools.faults.service import Injection
 from tools.load.figures import WINDOW_S, LoadFigures, Window, WriteCheck
+from tools.load.spans import NOT_MEASURED
 
 if TYPE_CHECKING:
     from tools.detection.monitor import Monitor
     from tools.load.run import LoadRun
     from tools.workbench import Workbench
-
-NOT_MEASURED = LoadFigures(None, None, None, None)
 
 
 @dataclass(slots=True)
@@ -210,7 +209,7 @@ def _longest_stall(windows: Sequence[Window], since: float, until: float) -> flo
 
 
 def _window(window: Window) -> dict[str, Any]:
-    all_kinds = window.by_kind.get("all")
+    all_kinds = window.overall
     return {
         "wall": window.wall,
         "operations": window.operations,

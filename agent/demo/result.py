@@ -1,4 +1,4 @@
-"""The `result` of `demo chaos`, in the form of CONTRACT.md."""
+"""The `result` of `demo chaos`: what scripts read of it."""
 
 from typing import TYPE_CHECKING, Any
 

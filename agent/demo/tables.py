@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from agent.demo.facts import NOT_MEASURED, Facts, prediction_held
+from agent.demo.facts import Facts, prediction_held
 from tools.events import Table
 from tools.load.figures import LoadFigures, WriteCheck
+from tools.load.spans import NOT_MEASURED
 
 _DASH = "–"
 

@@ -40,7 +40,7 @@ class ClientView:
             yield _seen("errors", raw.strip(), window)
         else:
             yield Well(Source.CLIENT, None, ("errors",))
-        overall = window.by_kind.get("all")
+        overall = window.overall
         if overall and overall.p99_ms is not None and overall.p99_ms > self._latency_ms:
             yield _seen("slow", f"p99 {overall.p99_ms:.0f} ms over {window.seconds:.1f} s", window)
         else:

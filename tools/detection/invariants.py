@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from subjects.base import Invariant
 
 DEFAULTS: Sequence[Invariant] = (
-    Invariant("store_up", "every node runs and answers", 0.5, "s", "two missed answers at 250 ms (facts §1)"),
+    Invariant("store_up", "every node runs and answers", 0.5, "s", "two missed answers at 250 ms"),
     Invariant("quorum", "a majority of the voters is up", 0.5, "share", "raft: more than half"),
     Invariant("has_leader", "there is a leader", 0.0, "s", "seen absent in two looks in a row"),
     Invariant(

@@ -16,7 +16,7 @@ from tools.detection.policy import Weight, rule
 from tools.detection.signals import Source
 
 TAIL_S = 3.0
-"""An election takes 1.2 to 1.8 s (facts §1), client windows one second more."""
+"""An election takes 1.2 to 1.8 s, client windows one second more."""
 
 DOWN_S = 60.0
 """How long a node may take to be well after a planned act: TiKV on containers takes half a minute."""

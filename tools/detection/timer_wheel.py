@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tools.detection.probe import HeldProbe, Line, Reports
 
 PERIOD_S = 0.25
-"""How often a node is asked: two misses in a row are half a second of silence (facts §1)."""
+"""How often a node is asked: two misses in a row are half a second of silence."""
 
 MAX_SLOTS = 50
 """At most so many turns in a period."""

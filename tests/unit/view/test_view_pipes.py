@@ -305,4 +305,4 @@ class TestOutlet:
         )
 
         assert run.returncode == 0
-        assert run.stdout == b"fine \\u2013 \\ud800 \\u65e5\\u672c\n"
+        assert run.stdout == b"fine \\u2013  \\u65e5\\u672c\n"  # half a character is none: it is left out
