@@ -18,7 +18,7 @@ import yaml
 from subjects.errors import BadSetup, NewerState
 from subjects.runtimes.compose import Compose, variables
 from subjects.runtimes.engine import Engine
-from subjects.runtimes.layout import write_json
+from subjects.runtimes.json_file import write_json
 from subjects.runtimes.ports import HOST, for_containers, free_ports
 
 VERSION = 1

@@ -15,7 +15,7 @@ from docker.errors import APIError
 from subjects.base import Direction, LinkRule, Scope
 from subjects.errors import NotReady, Unsupported
 from subjects.runtimes.engine import Engine
-from subjects.runtimes.layout import write_json
+from subjects.runtimes.json_file import write_json
 
 SCOPE_LABEL = "chaos-operator.scope"
 """On a network of a Compose file: `peers` or `clients`. One without it carries both."""

@@ -5,6 +5,7 @@ On Linux a pidfd holds the process while it is checked and signalled; on macOS k
 
 import asyncio
 import contextlib
+import json
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from subjects.base import Identity, ProcessState
 from subjects.errors import NotReady, StaleTarget
+from subjects.runtimes.json_file import write_json
 
 LINUX = sys.platform == "linux"
 
@@ -30,6 +32,26 @@ def own() -> Identity:
     if known is None:
         raise NotReady("This process cannot see itself in the process table: is /proc mounted?")
     return known
+
+
+def write(path: Path, known: Identity) -> None:
+    """Write down a process, for whoever comes next; readers see the old file or the new one."""
+    write_json(path, {"pid": int(known.id), "started": known.started})
+
+
+def read(path: Path) -> Identity | None:
+    """Return the process that was written down there; None where none was."""
+    try:
+        raw = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return Identity("process", str(raw["pid"]), raw["started"])
+
+
+def running(path: Path) -> Identity | None:
+    """Return the process that was written down there if it still runs."""
+    known = read(path)
+    return None if known is None or state(known) is ProcessState.EXITED else known
 
 
 def state(identity: Identity) -> ProcessState:

@@ -1,14 +1,13 @@
 """What an embedded cluster is made of, as it is written in its folder (`cluster.json`)."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from subjects.base import Scope
 from subjects.errors import NewerState
+from subjects.runtimes.json_file import write_json
 
 VERSION = 1
 
@@ -62,13 +61,6 @@ class Layout:
             if link.node == name and link.scope == scope:
                 return link
         raise KeyError((name, scope))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace the file in one step: a reader sees the old or the new text, never half of one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value), encoding="utf-8")
-    temporary.replace(path)
 
 
 def save(layout: Layout, folder: Path) -> None:

@@ -5,11 +5,10 @@ found by its exact command line.
 """
 
 import asyncio
-import json
 import time
 from pathlib import Path
 
-from subjects.base import Identity, ProcessState
+from subjects.base import Identity
 from subjects.errors import StaleTarget
 from subjects.runtimes import identity, layout
 from subjects.runtimes.filelock import locked
@@ -37,22 +36,20 @@ class NodeProcesses:
         """Return the node's folder: its data, its log and what is written down of its process."""
         return self._folder / "nodes" / self._layout.spec(node).name
 
+    def _file(self, node: str) -> Path:
+        return self.home(node) / "process.json"
+
     def recorded(self, node: str) -> Identity | None:
         """Return the process that was written down last, running or not."""
-        try:
-            raw = json.loads((self.home(node) / "process.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
-        return Identity("process", str(raw["pid"]), raw["started"])
+        return identity.read(self._file(node))
 
     def running(self, node: str) -> Identity | None:
         """Return the process that was written down if it still runs."""
-        known = self.recorded(node)
-        return None if known is None or identity.state(known) is ProcessState.EXITED else known
+        return identity.running(self._file(node))
 
     def record(self, node: str, known: Identity) -> None:
         """Write down which process the node is from now on."""
-        layout.write_json(self.home(node) / "process.json", {"pid": int(known.id), "started": known.started})
+        identity.write(self._file(node), known)
 
     def require(self, node: str, target: Identity) -> None:
         """Raise StaleTarget unless the node's process is `target`."""

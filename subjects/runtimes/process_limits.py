@@ -10,7 +10,7 @@ from pathlib import Path
 from subjects.base import Capability, Identity
 from subjects.errors import Unsupported
 from subjects.runtimes import cgroup
-from subjects.runtimes.layout import write_json
+from subjects.runtimes.json_file import write_json
 
 
 class ProcessLimits:

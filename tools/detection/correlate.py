@@ -235,6 +235,7 @@ class Correlator:
             wall=wall - (now - observation.at),
             raw="",
             exit_code=observation.exit_code,
+            via=observation.via,
         )
         where = f" ({observation.via})" if observation.via not in ("", observation.raw) else ""
         code = "" if observation.exit_code is None else f", exit code {observation.exit_code}"

@@ -16,6 +16,7 @@ from subjects.base import (
     ProcessState,
 )
 from tools.detection.board import Observation
+from tools.detection.lines import CLIENT
 from tools.detection.signals import Source
 
 VIA = "look"
@@ -275,7 +276,7 @@ class Looks:
 
 
 def _client_port(node: NodeView, at: float) -> "Iterator[Observation | Well]":
-    via = "client port"
+    via = CLIENT
     match node.client.connection:
         case Connection.REFUSED | Connection.RESET | Connection.SILENT:
             kind = node.client.connection.value

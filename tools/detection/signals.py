@@ -39,6 +39,8 @@ class Signal:
     evidence: str | None = None
     """Its id in the ledger."""
     exit_code: int | None = None
+    via: str = ""
+    """Which of several lines to the node it came over (`tools.detection.lines`)."""
 
 
 @dataclass(frozen=True, slots=True)

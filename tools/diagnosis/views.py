@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from subjects.base import Cluster, LogLine, Picture
 from subjects.errors import SubjectError
+from tools.detection.lines import HEALTH
 from tools.detection.signals import Signal, Source
 from tools.diagnosis.base import Case
 from tools.diagnosis.facts import SIDES, Fact, Side
@@ -40,9 +41,6 @@ _SIDES: dict[Source, Side] = {
     Source.CONTROL: "control",
     Source.CLIENT: "client",
 }
-
-HEALTH_PORT = "(health port)"
-"""How the monitor marks what it saw on the line to a node's health port (`tools.detection.lines`)."""
 
 _ANSWERS = frozenset({"silent", "unreachable"})
 
@@ -106,7 +104,7 @@ def _word(signal: Signal) -> tuple[Side, str]:
         return side, ended_word(signal.exit_code)
     if signal.kind == "alarm":
         return "disk", "full" if "NOSPACE" in signal.raw.upper() else "unknown"
-    if signal.kind in _ANSWERS and HEALTH_PORT in signal.raw:
+    if signal.kind in _ANSWERS and signal.via == HEALTH:
         # What is missing there is its word on itself, for which etcd must ask a majority.
         return "self", "silent"
     if signal.kind in _WORDS:

@@ -6,7 +6,6 @@ fault's time to live; when either ends it heals. With nothing left to heal it en
 
 import asyncio
 import contextlib
-import json
 import signal
 import sqlite3
 import sys
@@ -15,15 +14,18 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
-from subjects.base import Cluster, Identity, ProcessState
+from subjects.base import Cluster, Identity
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
-from subjects.runtimes import identity, layout
+from subjects.runtimes import identity
 from subjects.runtimes.filelock import locked
 from subjects.runtimes.identity import ExitWatch
 from subjects.state import StateFolder
 from tools.faults.healing import heal_all
 from tools.faults.journal import Journal, Record
+
+FILE = "healer.json"
+"""Which process the healer of a state folder is."""
 
 LOOK_S = 0.05
 """How often the journal is looked at for new and expired faults; the look costs 30 µs."""
@@ -67,9 +69,7 @@ class Healer:
 
     async def run(self) -> None:
         """Watch until there is nothing to heal for LINGER_S."""
-        layout.write_json(
-            self._state.root / "healer.json", {"pid": int(self._me.id), "started": self._me.started}
-        )
+        identity.write(self._state.root / FILE, self._me)
         idle_since = time.monotonic()
         faults: list[Record] = []
         while self._state.database.exists():  # without its folder there is nothing left to heal
@@ -148,12 +148,7 @@ class Healer:
 
 def running(state: StateFolder) -> Identity | None:
     """Return the healer of this state folder if it runs."""
-    try:
-        raw = json.loads((state.root / "healer.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    known = Identity("process", str(raw["pid"]), raw["started"])
-    return None if identity.state(known) is ProcessState.EXITED else known
+    return identity.running(state.root / FILE)
 
 
 if __name__ == "__main__":

@@ -276,7 +276,7 @@ class FaultService:
             if healer.running(self._state) is None and now - started_at > 1.0:
                 started_at = now
                 with contextlib.suppress(FileNotFoundError):
-                    (self._state.root / "healer.json").unlink()
+                    (self._state.root / healer.FILE).unlink()
                 await spawn(
                     [sys.executable, "-P", "-m", "tools.faults.healer", str(self._state.root)],
                     self._state.root / "healer",

@@ -70,7 +70,7 @@ async def _work(folder: Path, sockets: list[socket.socket]) -> None:
     for link, listening in zip(cluster.links, sockets, strict=True):
         listening.setblocking(False)
         await proxy.serve(link, listening)
-    layout.write_json(folder / "network.worker", {"pid": int(me.id), "started": me.started})
+    identity.write(folder / "network.worker", me)
     rules.write_applied(folder, in_force)
     while (folder / "cluster.json").exists():
         with contextlib.suppress(TimeoutError):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import signal
 import socket
 import sys
@@ -10,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from subjects.base import Identity, LinkRule, ProcessState
+from subjects.base import Identity, LinkRule
 from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout
 from subjects.runtimes.filelock import locked
@@ -54,12 +53,12 @@ async def apply(folder: Path, cluster: layout.Layout, wanted: Sequence[LinkRule]
 
 def supervisor(folder: Path) -> Identity | None:
     """Return the supervisor if it runs."""
-    return _running(folder / "network.pid")
+    return identity.running(folder / "network.pid")
 
 
 def worker(folder: Path) -> Identity | None:
     """Return the worker if it runs."""
-    return _running(folder / "network.worker")
+    return identity.running(folder / "network.worker")
 
 
 async def stop(folder: Path) -> None:
@@ -93,16 +92,7 @@ async def _start(folder: Path, cluster: layout.Layout) -> None:
     started = identity.identify(pid)
     if started is None:
         raise NotReady(f"The network process ended at once; {folder / 'network' / 'log'} says why.")
-    layout.write_json(folder / "network.pid", {"pid": pid, "started": started.started})
-
-
-def _running(file: Path) -> Identity | None:
-    try:
-        raw = json.loads(file.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    known = Identity("process", str(raw["pid"]), raw["started"])
-    return None if identity.state(known) is ProcessState.EXITED else known
+    identity.write(folder / "network.pid", started)
 
 
 def _all(folder: Path) -> list[Identity]:

@@ -4,12 +4,12 @@ Asked for every new connection while a rule is in force, and nodes that are cut 
 """
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from subjects.runtimes import identity
 from subjects.runtimes.network import sockdiag
 from subjects.runtimes.network.sockdiag import Address, Ends
 
@@ -55,8 +55,8 @@ def _by_psutil(folder: Path, names: Sequence[str], connections: Sequence[Ends]) 
 
 def _processes(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, int]]:
     for name in names:
-        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-            yield name, int(json.loads((folder / "nodes" / name / "process.json").read_text())["pid"])
+        if (known := identity.read(folder / "nodes" / name / "process.json")) is not None:
+            yield name, int(known.id)
 
 
 def _sockets(pid: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from subjects.base import Direction, LinkRule, Scope
-from subjects.runtimes.layout import write_json
+from subjects.runtimes.json_file import write_json
 
 
 def read_rules(folder: Path) -> tuple[int, tuple[LinkRule, ...]]:

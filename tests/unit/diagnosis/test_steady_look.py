@@ -8,6 +8,7 @@ import pytest
 
 from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
+from tools.detection.lines import HEALTH
 from tools.detection.signals import Detection, Signal, Source
 from tools.diagnosis.base import Case
 from tools.diagnosis.looks import facts_of
@@ -116,7 +117,7 @@ async def test_one_answer_missed_in_passing_counts_only_where_something_was_dete
     subject: Timed, *, detected: bool
 ) -> None:
     missed = Signal(
-        Source.CONNECTION, "silent", "n2", 1.0, 1.0, "n2 silent (health port): no answer for 300 ms"
+        Source.CONNECTION, "silent", "n2", 1.0, 1.0, "n2 silent: no answer for 300 ms", via=HEALTH
     )
     detection = Detection("D1", 1.0, 1.0, ("n2",), ("store_up",), "n2 does not answer", (missed,), "I1")
     case = Case("I1", detection, 1.0) if detected else Case(None, None, 1.0)

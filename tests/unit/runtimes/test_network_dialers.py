@@ -1,7 +1,5 @@
 """Who dialled a connection that passes the network process, and what becomes of one nobody owns up to."""
 
-import json
-import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -10,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from subjects.base import LinkRule, Scope
+from subjects.runtimes import identity
 from subjects.runtimes.layout import Link
 from subjects.runtimes.network.connection import Connection
 from subjects.runtimes.network.dialers import GONE, who_dials
@@ -31,7 +30,7 @@ def dial(server: socket.socket) -> tuple[socket.socket, Ends]:
 
 def test_a_nodes_own_connection_is_known_as_its(tmp_path: Path, listening: socket.socket) -> None:
     (tmp_path / "nodes" / "n1").mkdir(parents=True)
-    (tmp_path / "nodes" / "n1" / "process.json").write_text(json.dumps({"pid": os.getpid()}))
+    identity.write(tmp_path / "nodes" / "n1" / "process.json", identity.own())
     near, ends = dial(listening)
 
     with near:

@@ -56,7 +56,7 @@ class TestAPidFileThatIsStale:
         made = runtime_of(tmp_path)
         home = tmp_path / "nodes" / "n1"
         home.mkdir(parents=True)
-        layout.write_json(home / "process.json", {"pid": stranger.pid, "started": "1"})
+        identity.write(home / "process.json", Identity("process", str(stranger.pid), "1"))
         return made
 
     async def test_reads_as_ended(self, runtime: ProcessRuntime) -> None:
