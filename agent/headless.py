@@ -63,6 +63,9 @@ async def one_request(setup: Setup, view: View, prompt: str, resume: str | None)
             "cost_usd": usage.cost_usd,
             "session": session.id,
         }
+        if session.demo is not None:
+            result["demo"] = demo_result(session, session.demo.facts)
+            result["ok"] = result["ok"] and result["demo"]["ok"]
         if refusals:
             text = f"{refusals} call(s) that act were refused: nobody could be asked. --yes allows them."
             view.show(Notice(text, level="warning"))

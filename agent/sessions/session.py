@@ -8,7 +8,7 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.bench import close_bench
 from agent.chat.talk import Status
@@ -31,6 +31,9 @@ from tools.events import Event
 from tools.evidence.ledger import Ledger
 from tools.registry import Dispatcher, Effect, Outcome, Tool
 from tools.workbench import Workbench
+
+if TYPE_CHECKING:
+    from agent.demo.director import Demo
 
 _ASKS_FOR_DEMO = re.compile(r"\b(run|start|begin|show|play|do|give)\b[^.?!]{0,40}\bdemo\b", re.IGNORECASE)
 """A wish for the demo, not a question about one: it is consent for what the demo does."""
@@ -65,6 +68,8 @@ class Session:
     transcript: Transcript
     door: Door
     dispatcher: Dispatcher
+    demo: "Demo | None" = None
+    """The chaos demo that the person asked for last."""
     _warming: asyncio.Task[None] | None = None
     _waiting: list[str] = field(default_factory=list)
 
@@ -109,7 +114,8 @@ class Session:
         if wished and self.door.director is None and self.mode is not Mode.READ_ONLY:
             from agent.demo.director import Demo, Wish
 
-            return await Demo(self, Wish()).within_chat(text)
+            self.demo = Demo(self, Wish())
+            return await self.demo.within_chat(text)
         return await self.conversation.ask(text)
 
     def interrupt(self) -> None:

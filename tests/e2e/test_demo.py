@@ -70,6 +70,30 @@ class TestHeadless:
         assert ran.result["diagnosis"]["kind"] in ran.result["fault"]["diagnoses_that_are_right"]
 
 
+class TestAskedFor:
+    """`-p "run the chaos demo"`: the result of the demo decides what the exit code is."""
+
+    async def test_a_demo_that_is_done_is_in_the_result(self, tmp_path: Path) -> None:
+        ran = await operator(
+            tmp_path, "-p", "run the chaos demo", "--offline", "--subject", "etcd", "--output", "json"
+        )
+
+        assert ran.code == 0, ran.err
+        assert ran.result["demo"]["restored"] is True
+
+    async def test_a_load_that_no_machine_carries_breaks_nothing_and_exits_with_1(
+        self, tmp_path: Path
+    ) -> None:
+        asked = "run the chaos demo with 20000 operations/s"
+        ran = await operator(tmp_path, "-p", asked, "--offline", "--subject", "etcd", "--output", "json")
+
+        assert ran.code == 1
+        assert "I break nothing" in ran.result["text"]
+        assert ran.result["demo"]["fault"] is None
+        assert ran.result["demo"]["restored"] is False
+        assert await until_gone(tmp_path) == []
+
+
 class TestInterrupted:
     """Ctrl-C: one line, exit code 1, all restored, nothing left running."""
 
