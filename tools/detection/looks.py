@@ -44,6 +44,10 @@ LEADERLESS = "no leader"
 """etcd's status has this among its errors. It is no alarm: the invariant has_leader judges it."""
 
 
+FOLLOWED = "leader_it_sees"
+"""Under this name etcd's members say in `NodeView.details` whom they follow."""
+
+
 @dataclass(frozen=True, slots=True)
 class Well:
     """One side has nothing against a node in some respect."""
@@ -217,6 +221,9 @@ class Looks:
                 return
 
     def _cluster(self, picture: Picture, at: float, *, calm: bool) -> "Iterator[Observation | Well]":
+        if not any(map(_answers, picture.nodes)):
+            yield Observation(Source.CONTROL, "unseen", None, "no node answers for itself", as_of=at)
+            return  # who does not answer does not say either that there is no leader
         yield Well(Source.CONTROL, None, ("unseen",))
         if picture.quorum.held:
             yield Well(Source.CONTROL, None, ("quorum_lost",))
@@ -224,7 +231,10 @@ class Looks:
             raw = f"{picture.quorum.up} of {picture.quorum.voters} up, {picture.quorum.needed} needed"
             yield Observation(Source.CONTROL, "quorum_lost", None, raw, as_of=at)
         if picture.leader is None:
-            yield Observation(Source.CONTROL, "no_leader", None, f"no leader, term {picture.term}", as_of=at)
+            # A leader that only answers late is still followed: those who follow it know better.
+            if not any(node.details.get(FOLLOWED) for node in picture.nodes):
+                raw = f"no leader, term {picture.term}"
+                yield Observation(Source.CONTROL, "no_leader", None, raw, as_of=at)
         else:
             yield Well(Source.CONTROL, None, ("no_leader",))
             yield from self._leadership(picture, picture.leader, at, calm=calm)
@@ -273,6 +283,11 @@ class Looks:
         if now is None or before is None or now.raft_index is None or before.raft_index is None:
             return None
         return now.raft_index - before.raft_index
+
+
+def _answers(node: NodeView) -> bool:
+    """Whether the node said anything of itself: how it is, or how far its log has come."""
+    return node.term is not None or node.itself.health is not Health.UNKNOWN
 
 
 def _client_port(node: NodeView, at: float) -> "Iterator[Observation | Well]":

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import tools.detection
-from subjects.base import ProcessState
+from subjects.base import Connection, Probe, ProcessState
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
 from tests.unit.detection.test_monitor_detects import window
@@ -207,3 +207,25 @@ async def test_a_paused_node_that_goes_on_is_well_again(watched: Watched) -> Non
     await watched.until(lambda: not watched.monitor.open_incidents)
 
     assert time.monotonic() - began < 5.0
+
+
+async def test_a_leader_that_only_answers_late_is_missed_by_nobody(
+    watched: Watched,
+) -> None:
+    """On a machine whose cores all burn its status took over a second, twice: nobody was without a leader."""
+    watched.subject.leader = None
+    for node in ("n2", "n3"):
+        watched.subject.change(node, details={"leader_it_sees": "n1"})
+    await watched.calm(1.0)
+
+    assert watched.monitor.signals == ()
+
+
+async def test_when_nobody_answers_nobody_says_that_there_is_no_leader(watched: Watched) -> None:
+    watched.subject.leader, watched.subject.held = None, False
+    for node in watched.subject.nodes:
+        watched.subject.change(node, term=None, itself=Probe(Connection.SILENT, raw="no answer in time"))
+    detection = await watched.detection()
+
+    assert detection.text == "nobody can say how the cluster is"
+    assert {"no_leader", "quorum_lost"}.isdisjoint(watched.kinds())
