@@ -1,7 +1,8 @@
 """`make soak`: does the detector cry wolf? JSON on standard output; exit code 1 if it did.
 
 Load for most of the time, every core burning for a part, then planned restarts, leader moves, and the load
-stopped and started. `--minutes N` (default 41: 30 under load, 10 burning); CI runs 2.
+stopped and started. `--minutes N` (default 41: 30 under load, 10 burning); CI runs 2. `--burning N`: only so
+many minutes with every core burning.
 """
 
 import argparse
@@ -109,19 +110,28 @@ async def load_stops(bench: Watched, count: int) -> None:
         await asyncio.sleep(2.0)
 
 
+async def everything(soak: Soak, minutes: float, acts: int) -> None:
+    """One phase after the other."""
+    await soak.phase("load", asyncio.sleep(minutes * 60 * LOAD_SHARE))
+    await soak.phase("every core burning", burn(minutes * 60 * BURN_SHARE))
+    await soak.phase("planned restarts", restarts(soak.bench, acts), count=acts)
+    await soak.phase("leader moves", leader_moves(soak.bench, acts), count=acts)
+    await soak.phase("load stopped and started", load_stops(soak.bench, acts), count=acts)
+
+
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--minutes", type=float, default=41.0)
-    minutes = parser.parse_args().minutes
-    acts = 20 if minutes >= 10 else 3
+    parser.add_argument("--burning", type=float)
+    given = parser.parse_args()
+    minutes, acts = given.minutes, 20 if given.minutes >= 10 else 3
     with tempfile.TemporaryDirectory() as folder:
         async with watched(Path(folder), rate=RATE) as bench:
             soak = Soak(bench)
-            await soak.phase("load", asyncio.sleep(minutes * 60 * LOAD_SHARE))
-            await soak.phase("every core burning", burn(minutes * 60 * BURN_SHARE))
-            await soak.phase("planned restarts", restarts(bench, acts), count=acts)
-            await soak.phase("leader moves", leader_moves(bench, acts), count=acts)
-            await soak.phase("load stopped and started", load_stops(bench, acts), count=acts)
+            if given.burning is not None:
+                await soak.phase("every core burning", burn(given.burning * 60))
+            else:
+                await everything(soak, minutes, acts)
             memory_mb = round(psutil.Process().memory_info().rss / 1e6, 1)
     alarms = sum(phase["false_alarms"] for phase in soak.phases)
     print(

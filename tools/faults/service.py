@@ -98,6 +98,7 @@ class FaultService:
         targets = [await _target(cluster, node) for node in nodes]
         value = fault.default if settings.value is None else settings.value
         steps = [step for target in targets for step in fault.steps(target, settings, value)]
+        await self._start_healer()  # beforehand: there is no moment in which a plan is nobody's
         async with self.journal.acting():
             self._check_alone(several=several)  # another operator may have been quicker
             number = self._plan(cluster, fault, settings, steps, before, prediction)
@@ -258,10 +259,21 @@ class FaultService:
             return "Nothing of it was left to undo."
         return " ".join(f"Of what was begun: {report.state}, {report.text}." for report in reports)
 
+    async def _start_healer(self) -> None:
+        """Start a healer unless one runs."""
+        if healer.running(self._state) is not None:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            (self._state.root / healer.FILE).unlink()
+        await spawn(
+            [sys.executable, "-P", "-m", "tools.faults.healer", str(self._state.root)],
+            self._state.root / "healer",
+        )
+
     async def _ensure_healer(self, number: int) -> None:
         """Wait until a healer says in the journal that it watches over this fault; start one if need be."""
         deadline = time.monotonic() + HEALER_TIMEOUT_S
-        started_at = 0.0
+        started_at = time.monotonic()
         while True:
             record = self.journal.get(number)
             if record is not None and record.watched_by is not None:
@@ -273,14 +285,9 @@ class FaultService:
                     f"The healer did not start within {HEALER_TIMEOUT_S:g} s, so nothing was injected; "
                     f"{self._state.root / 'healer' / 'log'} may say why."
                 )
-            if healer.running(self._state) is None and now - started_at > 1.0:
+            if now - started_at > 1.0:
                 started_at = now
-                with contextlib.suppress(FileNotFoundError):
-                    (self._state.root / healer.FILE).unlink()
-                await spawn(
-                    [sys.executable, "-P", "-m", "tools.faults.healer", str(self._state.root)],
-                    self._state.root / "healer",
-                )
+                await self._start_healer()
             await asyncio.sleep(0.01)
 
 
