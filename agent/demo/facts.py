@@ -30,6 +30,8 @@ class Facts:
     injection: Injection | None = None
     before: LoadFigures | None = None
     during: LoadFigures | None = None
+    under: LoadFigures | None = None
+    """The whole seconds under the fault alone: whether anybody was served in them."""
     after: LoadFigures | None = None
     longest_stall_s: float | None = None
     detection: Detection | None = None
@@ -129,6 +131,7 @@ class Facts:
         healed = self.heal_began or time.time()
         # From the second in which it was injected: most of what fails does so right then.
         self.during = load.figures(injected - WINDOW_S, healed)
+        self.under = load.figures(injected, healed)
         if self.recovered_wall is not None:
             self.after = load.figures(self.recovered_wall, time.time())
         self.longest_stall_s = _longest_stall(load.windows, injected, healed)
@@ -187,7 +190,7 @@ def prediction_held(facts: Facts) -> bool | None:
 
 def _quorum_held(facts: Facts) -> bool:
     """Whether clients were served at all after the first seconds of the fault."""
-    return facts.during is not None and bool(facts.during.ops_per_s and facts.during.ops_per_s > 1)
+    return facts.under is not None and bool(facts.under.ops_per_s and facts.under.ops_per_s > 1)
 
 
 def since(began: float | None, at: float | None) -> float | None:

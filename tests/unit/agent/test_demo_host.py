@@ -131,4 +131,5 @@ def test_what_clients_felt_begins_with_the_second_in_which_it_was_broken() -> No
     facts.take_load(cast(Any, load))
 
     assert facts.during is not None
-    assert facts.during.errors == 4
+    assert facts.under is not None
+    assert (facts.during.errors, facts.under.errors) == (4, 0)
