@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from agent.bench import close_bench, make_bench
 from agent.setup import Setup
 from agent.view.base import View
+from agent.workbench import close_workbench, make_workbench
 from subjects.base import ClusterState
 from subjects.state import open_state
 from tools.cluster import lifecycle
@@ -14,30 +14,30 @@ from tools.faults.results import heals
 
 async def up(setup: Setup, view: View) -> dict[str, Any]:
     """Bring the cluster up and leave it running."""
-    bench = make_bench(open_state(setup.state_dir), setup, view.show)
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
     try:
-        await lifecycle.find(bench)
-        picture, seconds = await lifecycle.start(bench)
-        cluster = bench.require_cluster()
-        view.show(_table(lifecycle.describe(cluster, picture)))
+        await lifecycle.find(workbench)
+        snapshot, seconds = await lifecycle.start(workbench)
+        cluster = workbench.require_cluster()
+        view.show(_table(lifecycle.describe(cluster, snapshot)))
         view.show(Notice(f"{cluster.label} runs. `operator deploy down` stops it and deletes its data."))
-        return {**_result(lifecycle.describe(cluster, picture), "deploy up"), "seconds": round(seconds, 2)}
+        return {**_result(lifecycle.describe(cluster, snapshot), "deploy up"), "seconds": round(seconds, 2)}
     finally:
-        await lifecycle.release(bench)
-        await close_bench(bench)
+        await lifecycle.release(workbench)
+        await close_workbench(workbench)
 
 
 async def status(setup: Setup, view: View) -> dict[str, Any]:
     """Show the cluster of the state folder."""
-    bench = make_bench(open_state(setup.state_dir), setup, view.show)
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
     try:
-        cluster = await lifecycle.chosen(bench)
+        cluster = await lifecycle.chosen(workbench)
         if cluster is None:
             view.show(Notice("No cluster is running. `operator deploy up` starts one."))
             return {"ok": True, "command": "deploy status", "cluster": str(ClusterState.DOWN), "nodes": []}
         body = lifecycle.describe(cluster, await cluster.subject.observe())
         view.show(_table(body))
-        for fault in bench.faults.journal.open_faults():
+        for fault in workbench.faults.journal.open_faults():
             view.show(
                 Notice(
                     f"Fault {fault.id} ({fault.kind} on {', '.join(fault.nodes)}) is open: "
@@ -47,31 +47,31 @@ async def status(setup: Setup, view: View) -> dict[str, Any]:
             )
         return _result(body, "deploy status")
     finally:
-        await close_bench(bench)
+        await close_workbench(workbench)
 
 
 async def down(setup: Setup, view: View) -> dict[str, Any]:
     """Stop the cluster and delete its data; open faults end with it."""
-    bench = make_bench(open_state(setup.state_dir), setup, view.show)
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
     try:
-        cluster = await lifecycle.chosen(bench)
+        cluster = await lifecycle.chosen(workbench)
         if cluster is None:
             view.show(Notice("No cluster is running."))
             return {"ok": True, "command": "deploy down", "cluster": str(ClusterState.DOWN), "nodes": []}
         await cluster.runtime.down()
-        await bench.faults.restore()
+        await workbench.faults.restore()
         view.show(Notice(f"{cluster.label} was stopped and its data deleted."))
         return {"ok": True, "command": "deploy down", "cluster": str(ClusterState.DOWN), "nodes": []}
     finally:
-        await close_bench(bench)
+        await close_workbench(workbench)
 
 
 async def restore(setup: Setup, view: View) -> dict[str, Any]:
     """Heal every open fault of the journal."""
-    bench = make_bench(open_state(setup.state_dir), setup, view.show)
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
     try:
         view.show(Progress("Healing every open fault"))
-        reports = await bench.faults.restore()
+        reports = await workbench.faults.restore()
         for report in reports:
             where = ", ".join(report.nodes)
             text = f"Fault {report.fault}, {report.kind} on {where}: {report.state}: {report.text}."
@@ -84,7 +84,7 @@ async def restore(setup: Setup, view: View) -> dict[str, Any]:
             "faults": heals(reports),
         }
     finally:
-        await close_bench(bench)
+        await close_workbench(workbench)
 
 
 def _result(body: dict[str, Any], command: str) -> dict[str, Any]:

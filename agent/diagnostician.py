@@ -20,7 +20,7 @@ from agent.permissions import PermissionGate
 from agent.turn import Conversation
 from prompts import read
 from tools.diagnosis.base import Case
-from tools.diagnosis.blind import BlindBench, BlindLedger
+from tools.diagnosis.blind import BlindLedger, BlindWorkbench
 from tools.diagnosis.check import settle
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.diagnosis.schema import Diagnosis
@@ -79,9 +79,9 @@ class ClaudeDiagnostician:
     cost_usd: float | None = None
     by: Literal["claude", "rules"] = "claude"
 
-    async def diagnose(self, case: Case, bench: Workbench) -> Diagnosis:
+    async def diagnose(self, case: Case, workbench: Workbench) -> Diagnosis:
         """Let the model read and submit; where it can't or won't, the rules answer and say that they do."""
-        blind = BlindBench.of(bench, case)
+        blind = BlindWorkbench.of(workbench, case)
         blind.emit = self._progress
         conversation = self._conversation(blind)
         try:
@@ -93,13 +93,13 @@ class ClaudeDiagnostician:
             await conversation.aclose()
         if blind.findings is None:
             self.emit(Notice("No diagnosis came from the model: this one is by the rules.", level="warning"))
-            return await RulesDiagnostician().diagnose(case, bench)
+            return await RulesDiagnostician().diagnose(case, workbench)
         found = settle(
             blind.findings, self.by, blind.problems, ledger=blind.ledger, opened_wall=case.opened_wall
         )
         return in_session_ids(found, blind.ledger)
 
-    def _conversation(self, blind: BlindBench) -> Conversation:
+    def _conversation(self, blind: BlindWorkbench) -> Conversation:
         tools = load_tools()
         hidden = tuple(name for name in tools if name not in TOOLS)
         known = {name: tools[name] for name in TOOLS if name in tools}
@@ -133,7 +133,7 @@ class ClaudeDiagnostician:
             self.session.charge(budget.usage, budget.cost_usd)
 
 
-def system(blind: BlindBench) -> str:
+def system(blind: BlindWorkbench) -> str:
     """Return the system prompt: how to work, and what this database's failures look like."""
     return f"{read('diagnostician')}\n\n{blind.require_cluster().subject.knowledge.strip()}"
 
@@ -155,7 +155,7 @@ def without(names: Iterable[str], text: str) -> str:
     return "\n".join(kept)
 
 
-def opening(case: Case, blind: BlindBench) -> str:
+def opening(case: Case, blind: BlindWorkbench) -> str:
     """Return the first message: the case, in the monitor's words and in nobody else's."""
     cluster = blind.require_cluster()
     lines = [f"The cluster is {cluster.label}; its nodes are {', '.join(cluster.subject.nodes)}."]

@@ -28,11 +28,11 @@ class TurnEnd:
     detail: str = ""
     """Why, where it did not end by an answer: fit to be shown."""
     calls: int = 0
-    unheard: bool = False
+    nothing_shown: bool = False
     """Interrupted before anything came of it: the prompt may offer the person's text again."""
 
 
-def lacking(reply: Reply, unfinished: Callable[[], str]) -> str:
+def continuation_prompt(reply: Reply, unfinished: Callable[[], str]) -> str:
     """Return what the model is told when its reply does not end the turn; empty if it does.
 
     An `end_turn` proves neither that something was said nor that all was done.

@@ -71,7 +71,9 @@ class Conversation:
             self.history.remark(remark("interrupted"))
             if not self._interrupts or ending.cancelled_from_outside():
                 raise
-            end = TurnEnd("interrupted", detail="interrupted", unheard=not (self._kept or self._outcomes))
+            end = TurnEnd(
+                "interrupted", detail="interrupted", nothing_shown=not (self._kept or self._outcomes)
+            )
         except ModelError as error:
             end = TurnEnd("failed", detail=str(error))
             raise
@@ -142,7 +144,7 @@ class Conversation:
             if reply.stop_reason == "refusal":
                 return ending.refused(reply, self.emit)
             paused = reply.stop_reason == "pause_turn"  # then it is sent back as it is
-            wanting = "" if paused else ending.lacking(reply, self.unfinished)
+            wanting = "" if paused else ending.continuation_prompt(reply, self.unfinished)
             if not paused and (not wanting or (last and reply.text.strip())):
                 return TurnEnd("budget" if last else "answered", reply.text, last)
             if continues == ending.MAX_CONTINUES:

@@ -153,7 +153,7 @@ def load_tools() -> dict[str, Tool]:
 class Dispatcher:
     """Validates, runs, times, bounds and files every call. The one broad `except` of the tools is here."""
 
-    bench: "Workbench"
+    workbench: "Workbench"
     tools: Mapping[str, Tool] = field(default_factory=load_tools)
 
     def effect(self, name: str) -> Effect:
@@ -176,7 +176,7 @@ class Dispatcher:
         except ValidationError as error:
             return failure(_explain(error), f"Call {name} again with valid arguments.")
         try:
-            return await known.run(params, self.bench)
+            return await known.run(params, self.workbench)
         except ToolError as error:
             return failure(str(error), error.next)
         except SubjectError as error:
@@ -196,7 +196,7 @@ class Dispatcher:
         if result.pasted:
             pasted = clean(result.pasted).replace("</pasted_content", "<\\/pasted_content")
             text += f"\n<pasted_content>\n{pasted}\n</pasted_content>"
-        evidence = self.bench.ledger.add(name, text, node=result.node, ok=result.ok)
+        evidence = self.workbench.ledger.add(name, text, node=result.node, ok=result.ok)
         return Outcome(
             call_id,
             name,

@@ -31,7 +31,7 @@ class Choice:
 
 @dataclass(slots=True)
 class Workbench:
-    """One session's tools. `agent.bench` makes and closes it."""
+    """One session's tools. `agent.workbench` makes and closes it."""
 
     state: StateFolder
     emit: Emit

@@ -168,7 +168,7 @@ class Repl:
         end = await talk.ask(text)
         if end.reason == "interrupted":
             self._view.show(Notice("Interrupted."))
-        return text if end.unheard else ""
+        return text if end.nothing_shown else ""
 
     async def _run(self, work: Coroutine[Any, Any, str]) -> str | None:
         """Run one turn or command; whatever goes wrong in it, the chat goes on."""

@@ -116,7 +116,7 @@ class Demo:
         self.facts.interrupted = end.reason == "interrupted"
         await self._finish()
         for table in tables(self.facts):
-            self.session.bench.emit(table)
+            self.session.workbench.emit(table)
         return end
 
     async def within(self, text: str) -> TurnEnd:
@@ -133,7 +133,9 @@ class Demo:
 
     def _unfinished(self) -> str:
         """Say what a model that calls the demo done has left out; the host heals what it still leaves."""
-        return "" if self.stopped else self.facts.left_out(self.session.bench.faults.journal.open_faults())
+        return (
+            "" if self.stopped else self.facts.left_out(self.session.workbench.faults.journal.open_faults())
+        )
 
     async def before(self, call: ToolCall, effect: Effect) -> Verdict:
         """Announce the stage and wait for the person; refuse what does not belong to a demo."""
@@ -154,7 +156,7 @@ class Demo:
             return Verdict(allowed=False, reason="the person stopped the demo")
         if n == 7:
             await self._let_it_be()
-            self.facts.take_leader(self.session.bench.monitor)
+            self.facts.take_leader(self.session.workbench.monitor)
             self.facts.heal_began = time.time()
         return ALLOWED
 
@@ -164,7 +166,7 @@ class Demo:
         if n is None:
             return
         data = outcome.data
-        if call.name in _ONCE and self.session.bench.faults.injections:
+        if call.name in _ONCE and self.session.workbench.faults.injections:
             self._injected(outcome)
         elif call.name == "wait_for_detection":
             self._detected(data)
@@ -190,25 +192,27 @@ class Demo:
         return not (isinstance(event, Detected) and event.seconds is None and self._stage < 5)
 
     def _injected(self, outcome: Outcome) -> None:
-        self.facts.injection = self.session.bench.faults.injections[-1]
-        self.facts.before = self.session.bench.baseline
+        self.facts.injection = self.session.workbench.faults.injections[-1]
+        self.facts.before = self.session.workbench.baseline
         if not outcome.ok:
-            self.session.bench.emit(Notice("The fault's effect was not seen in time.", level="warning"))
+            self.session.workbench.emit(Notice("The fault's effect was not seen in time.", level="warning"))
 
     def _detected(self, data: Mapping[str, Any]) -> None:
-        self.facts.take_detection(self.session.bench.monitor, data)
+        self.facts.take_detection(self.session.workbench.monitor, data)
         found = self.facts.detection is not None
         due = self.facts.injection is None or self.facts.injection.alarms
         title = TITLES[4] if found else NOT_DETECTED if due else RIGHTLY_SILENT
         self._end(4, ok=True)
         self._announce(5, title)
         if (told := self.facts.told_detection()) is not None:
-            self.session.bench.emit(told)
+            self.session.workbench.emit(told)
         if found and not due:
-            self.session.bench.emit(Notice("That is a false alarm: nothing was to be detected.", "warning"))
+            self.session.workbench.emit(
+                Notice("That is a false alarm: nothing was to be detected.", "warning")
+            )
         if due and not found:
             text = f"Nothing was detected within {self.wish.timeout_s:g} s; the demo goes on."
-            self.session.bench.emit(Notice(text, level="warning"))
+            self.session.workbench.emit(Notice(text, level="warning"))
         self._end(5, ok=found is due, text=title)
 
     def _foreign(self, call: ToolCall) -> Verdict:
@@ -228,12 +232,12 @@ class Demo:
     def _announce(self, n: int, text: str) -> None:
         self._stage = n
         self._began[n] = time.monotonic()
-        self.session.bench.emit(Stage(n, len(STAGES), STAGES[n - 1], text))
+        self.session.workbench.emit(Stage(n, len(STAGES), STAGES[n - 1], text))
 
     def _end(self, n: int, *, ok: bool, text: str | None = None) -> None:
         seconds = time.monotonic() - self._began.get(n, time.monotonic())
         self.facts.stages[n] = {"n": n, "name": STAGES[n - 1], "ok": ok, "seconds": round(seconds, 3)}
-        self.session.bench.emit(
+        self.session.workbench.emit(
             Stage(n, len(STAGES), STAGES[n - 1], text or TITLES[n - 1], ok, round(seconds, 3))
         )
 
@@ -242,12 +246,12 @@ class Demo:
 
     async def _let_it_be(self) -> None:
         """Wait until there are whole seconds of load under the fault, or it is clear that there won't be."""
-        injection, load = self.facts.injection, self.session.bench.load
+        injection, load = self.facts.injection, self.session.workbench.load
         if injection is None or injection.record.injected is None or load is None or not load.running:
             return
         until = injection.record.injected + DURING_S + 1.0
         while (left_s := until - time.time()) > 0 and load.running:
-            self.session.bench.emit(Progress("Measuring what clients feel meanwhile"))
+            self.session.workbench.emit(Progress("Measuring what clients feel meanwhile"))
             await asyncio.sleep(min(left_s, 1.0))
 
     async def _finish(self) -> None:
@@ -259,55 +263,55 @@ class Demo:
             raise
 
     async def _restore(self) -> None:
-        bench = self.session.bench
-        if self.facts.injection is None and bench.faults.injections:
-            self.facts.injection = bench.faults.injections[-1]
+        workbench = self.session.workbench
+        if self.facts.injection is None and workbench.faults.injections:
+            self.facts.injection = workbench.faults.injections[-1]
         await self._heal_leftovers()
         if self.facts.injection is not None and 7 not in self._began:
             self._announce(7, TITLES[6])
         await self._look()
         await self._verify_writes()
         await self._look()
-        self.facts.take_load(bench.load)
-        if bench.load is not None:
-            await bench.load.stop()
+        self.facts.take_load(workbench.load)
+        if workbench.load is not None:
+            await workbench.load.stop()
         if 7 in self._began:
             self._end(7, ok=self.facts.restored)
-        self.facts.keep(bench)
+        self.facts.keep(workbench)
 
     async def _heal_leftovers(self) -> None:
-        bench = self.session.bench
-        if bench.cluster is None or not bench.faults.own_open():
+        workbench = self.session.workbench
+        if workbench.cluster is None or not workbench.faults.own_open():
             return
-        bench.emit(Notice("Restoring: a fault is still open."))
+        workbench.emit(Notice("Restoring: a fault is still open."))
         self.facts.heal_began = time.time()
-        reports = await bench.faults.heal_own()
+        reports = await workbench.faults.heal_own()
         healed_wall = time.time()
-        load = bench.load if bench.load is not None and bench.load.running else None
+        load = workbench.load if workbench.load is not None and workbench.load.running else None
         members = self.facts.injection.record.members if self.facts.injection else {}
-        found = await recovery.confirm(bench.cluster, members, load, bench.baseline)
+        found = await recovery.confirm(workbench.cluster, members, load, workbench.baseline)
         self.facts.healed_by_host(reports, healed_wall, found)
 
     async def _look(self) -> None:
         with contextlib.suppress(SubjectError, ToolError):
-            if self.session.bench.cluster is not None:
-                self.facts.picture = await self.session.bench.cluster.subject.observe()
+            if self.session.workbench.cluster is not None:
+                self.facts.snapshot = await self.session.workbench.cluster.subject.observe()
 
     async def _verify_writes(self) -> None:
-        bench = self.session.bench
-        if bench.load is None or not bench.load.running or self.facts.interrupted:
+        workbench = self.session.workbench
+        if workbench.load is None or not workbench.load.running or self.facts.interrupted:
             return
-        if bench.load.unrecorded:
-            bench.emit(Notice(f"Acknowledged writes are not read back: {bench.load.unrecorded}."))
+        if workbench.load.unrecorded:
+            workbench.emit(Notice(f"Acknowledged writes are not read back: {workbench.load.unrecorded}."))
             return
-        if self.facts.picture is not None and not self.facts.picture.quorum.held:
+        if self.facts.snapshot is not None and not self.facts.snapshot.quorum.held:
             self.facts.writes_unread = True
             text = "Acknowledged writes could not be read back: no majority is up to read them from."
-            bench.emit(Notice(text, level="warning"))
+            workbench.emit(Notice(text, level="warning"))
             return
-        bench.emit(Progress("Reading back every acknowledged write"))
+        workbench.emit(Progress("Reading back every acknowledged write"))
         try:
-            self.facts.writes = await bench.load.verify(resume=False)
+            self.facts.writes = await workbench.load.verify(resume=False)
         except ToolError as error:
             self.facts.writes_unread = True
-            bench.emit(Notice(f"Acknowledged writes could not be read back: {error}", level="warning"))
+            workbench.emit(Notice(f"Acknowledged writes could not be read back: {error}", level="warning"))

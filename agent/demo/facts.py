@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agent.remarks import remark
-from subjects.base import Picture
+from subjects.base import ClusterSnapshot
 from tools.detection.signals import Detection, Signal
 from tools.events import Detected, SignalSeen
 from tools.faults import guard
@@ -51,7 +51,7 @@ class Facts:
     writes: WriteCheck | None = None
     writes_unread: bool = False
     """There was a load whose acknowledged writes could not be read back: nothing is proven of them."""
-    picture: Picture | None = None
+    snapshot: ClusterSnapshot | None = None
     interrupted: bool = False
 
     @property
@@ -105,8 +105,8 @@ class Facts:
 
     def take_leader(self, monitor: "Monitor | None") -> None:
         """Keep whether another node leads than before the fault."""
-        if monitor is not None and monitor.picture is not None and self.injection is not None:
-            self.leader_changed = monitor.picture.leader != self.injection.before.leader
+        if monitor is not None and monitor.snapshot is not None and self.injection is not None:
+            self.leader_changed = monitor.snapshot.leader != self.injection.before.leader
 
     def take_recovery(self, data: Mapping[str, Any], *, ok: bool) -> None:
         """Keep what the healing tool found."""
@@ -136,16 +136,16 @@ class Facts:
             self.after = load.figures(self.recovered_wall, time.time())
         self.longest_stall_s = _longest_stall(load.windows, injected, healed)
 
-    def keep(self, bench: "Workbench") -> None:
+    def keep(self, workbench: "Workbench") -> None:
         """Write figures and outcome into the incident, for its report."""
         if self.incident is None or self.injection is None:
             return
         record = self.injection.record
-        bench.incidents.set_figures(
+        workbench.incidents.set_figures(
             self.incident,
             {
                 "load": load_figures(self),
-                "windows": [_window(window) for window in bench.load.windows] if bench.load else [],
+                "windows": [_window(window) for window in workbench.load.windows] if workbench.load else [],
                 "marks": {
                     "injected": record.injected,
                     "detected": self.detection.wall if self.detection else None,

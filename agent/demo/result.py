@@ -18,7 +18,7 @@ def demo_result(session: "Session", facts: Facts) -> dict[str, Any]:
         facts.stages.get(n, {"n": n, "name": name, "ok": False, "seconds": None})
         for n, name in enumerate(STAGES, start=1)
     ]
-    model, cluster = session.conversation.model, session.bench.cluster
+    model, cluster = session.conversation.model, session.workbench.cluster
     return {
         "ok": facts.restored
         and not facts.interrupted
@@ -36,7 +36,7 @@ def demo_result(session: "Session", facts: Facts) -> dict[str, Any]:
         "diagnosis": facts.diagnosis,
         "restored": facts.restored,
         "interrupted": facts.interrupted,
-        "cluster": str(facts.picture.state) if facts.picture else str(ClusterState.DOWN),
+        "cluster": str(facts.snapshot.state) if facts.snapshot else str(ClusterState.DOWN),
         "incident": facts.incident,
         "session": session.id,
     }

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from agent.bench import close_bench, make_bench
 from agent.drill.compare import compare
 from agent.drill.plan import DEFAULT_FAULTS, DrillSettings, checked
 from agent.drill.run import run_drill
 from agent.setup import Setup
 from agent.view.base import View
+from agent.workbench import close_workbench, make_workbench
 from subjects.state import open_state
 from tools.cluster import lifecycle
 from tools.events import Notice, Table
@@ -18,22 +18,22 @@ async def drill(
 ) -> dict[str, Any]:
     """Run a drill; returns its result. ToolError names the faults there are for one that there is not."""
     names = checked(faults.split(",")) if faults else DEFAULT_FAULTS
-    bench = make_bench(open_state(setup.state_dir), setup, view.show)
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
     if diagnostician == "claude":
         from agent.diagnostician import ClaudeDiagnostician
         from agent.sessions.opening import choose_claude
 
-        bench.diagnostician = ClaudeDiagnostician(choose_claude(setup), view.show)
+        workbench.diagnostician = ClaudeDiagnostician(choose_claude(setup), view.show)
     try:
-        await bench.faults.restore(orphans_only=True)
-        await lifecycle.find(bench)
-        await lifecycle.start(bench)
-        return await run_drill(bench, DrillSettings(trials, names, setup.seed or 0))
+        await workbench.faults.restore(orphans_only=True)
+        await lifecycle.find(workbench)
+        await lifecycle.start(workbench)
+        return await run_drill(workbench, DrillSettings(trials, names, setup.seed or 0))
     finally:
-        await bench.faults.heal_own()
-        if told := await lifecycle.leave(bench, keep=setup.keep):
+        await workbench.faults.heal_own()
+        if told := await lifecycle.leave(workbench, keep=setup.keep):
             view.show(Notice(told))
-        await close_bench(bench)
+        await close_workbench(workbench)
 
 
 def compare_files(view: View, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:

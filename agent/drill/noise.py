@@ -9,7 +9,7 @@ CONNECTIONS_PER_S = 40
 _GARBAGE = b"GET /nothing-here HTTP/1.1\r\nHost: noise\r\nConnection: close\r\n\r\n"
 
 
-async def pester(subject: Subject, node: str, seconds: float) -> None:
+async def generate_noise(subject: Subject, node: str, seconds: float) -> None:
     """Open connections to the node's watched port, ask for what is not there, and hang up."""
     host, port = subject.watch_address(node)
     until = asyncio.get_running_loop().time() + seconds

@@ -23,35 +23,35 @@ class Billed(Protocol):
     cost_usd: float | None
 
 
-async def run_drill(bench: Workbench, settings: DrillSettings) -> dict[str, Any]:
-    """Run all trials on the bench's cluster, started if need be; returns the command's `result`.
+async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, Any]:
+    """Run all trials on the workbench's cluster, started if need be; returns the command's `result`.
 
     Raises ToolError for faults that there are not. A trial that cannot begin ends the drill: `ok` is false.
     """
-    stores = bench.require_cluster().subject.stores
+    stores = workbench.require_cluster().subject.stores
     trials = plan(settings, stores)
-    folder = bench.state.root / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-    load = await _load(bench, settings)
+    folder = workbench.state.root / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    load = await _load(workbench, settings)
     done: list[Scored] = []
     began = time.monotonic()
     try:
         for trial in trials:
-            bench.emit(Progress(f"Trial {trial.n} of {len(trials)}", time.monotonic() - began))
-            tokens, cost = _bill(bench)
-            scored = await Run(trial, settings, bench, folder).go()
-            done.append(_billed(scored, tokens, cost, bench))
-            bench.emit(Progress(_line(done[-1], len(trials)), time.monotonic() - began, done=True))
+            workbench.emit(Progress(f"Trial {trial.n} of {len(trials)}", time.monotonic() - began))
+            tokens, cost = _bill(workbench)
+            scored = await Run(trial, settings, workbench, folder).go()
+            done.append(_billed(scored, tokens, cost, workbench))
+            workbench.emit(Progress(_line(done[-1], len(trials)), time.monotonic() - began, done=True))
     except NotCalm as error:
-        bench.emit(Failed(f"The drill ends here: {error}"))
+        workbench.emit(Failed(f"The drill ends here: {error}"))
     finally:
         if load is not None:
             await load.aclose()
-            bench.load = None
-    result = summary(done, settings, bench.diagnostician.by)
+            workbench.load = None
+    result = summary(done, settings, workbench.diagnostician.by)
     result["seconds"] = round(time.monotonic() - began, 1)
-    result["cluster"] = bench.require_cluster().label
+    result["cluster"] = workbench.require_cluster().label
     for table in tables(result):
-        bench.emit(table)
+        workbench.emit(table)
     return result
 
 
@@ -83,31 +83,31 @@ def tables(result: dict[str, Any]) -> tuple[Table, ...]:
     )
 
 
-async def _load(bench: Workbench, settings: DrillSettings) -> LoadRun | None:
+async def _load(workbench: Workbench, settings: DrillSettings) -> LoadRun | None:
     """Put a steady load on, so that faults that need writes show; None if one runs or none is wanted."""
-    if settings.rate <= 0 or (bench.load is not None and bench.load.running):
+    if settings.rate <= 0 or (workbench.load is not None and workbench.load.running):
         return None
-    run = await Dispatcher(bench).run(
+    run = await Dispatcher(workbench).run(
         "drill-load", "load_start", {"rate": settings.rate, "seed": settings.seed}
     )
     if not run.ok:
-        bench.emit(Failed(f"The drill runs without load: {run.data.get('error')}"))
+        workbench.emit(Failed(f"The drill runs without load: {run.data.get('error')}"))
         return None
-    return bench.load
+    return workbench.load
 
 
-def _bill(bench: Workbench) -> tuple[int, float]:
-    who = bench.diagnostician
+def _bill(workbench: Workbench) -> tuple[int, float]:
+    who = workbench.diagnostician
     if not isinstance(who, Billed):
         return 0, 0.0
     return who.usage.prompt_tokens + who.usage.output_tokens, who.cost_usd or 0.0
 
 
-def _billed(scored: Scored, tokens: int, cost: float, bench: Workbench) -> Scored:
-    if not isinstance(bench.diagnostician, Billed):
+def _billed(scored: Scored, tokens: int, cost: float, workbench: Workbench) -> Scored:
+    if not isinstance(workbench.diagnostician, Billed):
         return scored
-    tokens_now, cost_now = _bill(bench)
-    known = bench.diagnostician.cost_usd is not None
+    tokens_now, cost_now = _bill(workbench)
+    known = workbench.diagnostician.cost_usd is not None
     return replace(scored, tokens=tokens_now - tokens, cost_usd=round(cost_now - cost, 6) if known else None)
 
 

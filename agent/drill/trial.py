@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.drill.noise import pester
+from agent.drill.noise import generate_noise
 from agent.drill.plan import HEALED, NOISY, DrillSettings, Trial
 from agent.drill.score import Scored, judge
 from agent.drill.truth import Seal, seal, unseal
@@ -41,7 +41,7 @@ class Run:
 
     trial: Trial
     settings: DrillSettings
-    bench: Workbench
+    workbench: Workbench
     folder: Path
     began: float = 0.0
     began_wall: float = 0.0
@@ -57,9 +57,9 @@ class Run:
     @property
     def monitor(self) -> Monitor:
         """The monitor; there is one wherever there is a cluster that runs."""
-        if self.bench.monitor is None:
+        if self.workbench.monitor is None:
             raise NotCalm("Nothing is being watched.")
-        return self.bench.monitor
+        return self.workbench.monitor
 
     async def go(self) -> Scored:
         """Run it to its end; whatever fails in it is in the score, and the fault is healed."""
@@ -81,30 +81,30 @@ class Run:
         deadline = time.monotonic() + CALM_S
         since: float | None = None
         while True:
-            picture = await self.bench.require_cluster().subject.observe()
-            calm = picture.state is ClusterState.HEALTHY and not self.monitor.open_incidents
+            snapshot = await self.workbench.require_cluster().subject.observe()
+            calm = snapshot.state is ClusterState.HEALTHY and not self.monitor.open_incidents
             now = time.monotonic()
             since = (since or now) if calm else None
             if since is not None and now - since >= CALM_HOLD_S:
                 break
             if now > deadline:
                 raise NotCalm(
-                    f"before trial {self.trial.n}: {'; '.join(picture.problems) or 'an open incident'}"
+                    f"before trial {self.trial.n}: {'; '.join(snapshot.problems) or 'an open incident'}"
                 )
             await asyncio.sleep(0.1)
         self.began, self.began_wall = now, time.time()
-        self.members = {node.name: node.member_id for node in picture.nodes}
+        self.members = {node.name: node.member_id for node in snapshot.nodes}
 
     async def _inject(self) -> None:
         if self.trial.kind == "none":
             return
-        self.injection = await self.bench.faults.inject(
-            self.bench.require_cluster(),
+        self.injection = await self.workbench.faults.inject(
+            self.workbench.require_cluster(),
             self.trial.kind,
             self.trial.target,
             # A drill is asked for by a person, by name, on a cluster of ours; no model can start one.
-            allow_quorum_loss=self.trial.kind == "quorum_loss" or self.bench.allow_quorum_loss,
-            monitor=self.bench.monitor,
+            allow_quorum_loss=self.trial.kind == "quorum_loss" or self.workbench.allow_quorum_loss,
+            monitor=self.workbench.monitor,
         )
         if self.trial.name == HEALED:
             await asyncio.sleep(BRIEF_S)
@@ -114,7 +114,7 @@ class Run:
         """Wait for a detection of this trial; on a control, watch for a while that there is none."""
         bound_s = self.settings.quiet_s if self.trial.control else self.settings.detect_s
         if self.trial.name == NOISY:
-            await pester(self.bench.require_cluster().subject, self.trial.target, bound_s)
+            await generate_noise(self.workbench.require_cluster().subject, self.trial.target, bound_s)
             bound_s = 0.1
         self.detection = await self.monitor.wait(self.began, bound_s)
         if self.detection is not None:
@@ -123,29 +123,29 @@ class Run:
     async def _diagnose(self) -> None:
         """Let the diagnostician look: it is given what was detected, or that nothing was."""
         if self.detection is not None:
-            case = open_case(self.bench, self.detection.incident)
+            case = open_case(self.workbench, self.detection.incident)
         else:
             case = Case(None, None, self.began_wall)
         began = time.monotonic()
-        self.found = await self.bench.diagnostician.diagnose(case, self.bench)
+        self.found = await self.workbench.diagnostician.diagnose(case, self.workbench)
         self.diagnose_s = time.monotonic() - began
         if case.incident is not None:
             await self.monitor.recorded()
-            keep(self.bench.incidents, case.incident, self.found, self.bench.ledger)
+            keep(self.workbench.incidents, case.incident, self.found, self.workbench.ledger)
 
     async def _heal(self) -> None:
         """Undo what is open and see that all is as it was; nothing to do when that was done already."""
         if self.recovery is not None and self.recovery.ok:
             return
-        cluster = self.bench.require_cluster()
+        cluster = self.workbench.require_cluster()
         began, healed_wall = time.monotonic(), time.time()
         try:
-            reports = await self.bench.faults.heal(cluster)
+            reports = await self.workbench.faults.heal(cluster)
             self.problem = self.problem or "; ".join(r.text for r in reports if not r.ok)
         except NothingToDo:
             pass
         for incident in self.monitor.open_incidents:
-            self.bench.incidents.heal(incident, "undone at the end of a trial", healed_wall)
+            self.workbench.incidents.heal(incident, "undone at the end of a trial", healed_wall)
         self.recovery = await confirm(cluster, self.members, None, None)
         if self.injection is not None and self.recovery.healthy_wall is not None:
             self.heal_s = time.monotonic() - began - (time.time() - self.recovery.healthy_wall)

@@ -15,14 +15,14 @@ from agent.models import providers, wire
 from agent.models.assembly import Assembly
 from agent.models.base import Block, ModelEvent, Reply, Request, Restarted, Waiting
 from agent.models.catalog import facts_of
-from agent.models.retry import Passing, Patience, Tries
+from agent.models.retry import Patience, TransientFailure, Tries
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 STALLED_S = 300.0
 """How long pings alone may come before the reply is asked for anew; long thinking shows as pings."""
-CUT_SHORT = Passing("The reply ended before it was whole")
+CUT_SHORT = TransientFailure("The reply ended before it was whole")
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class ClaudeModel:
                     self._plain = True
                     continue
                 meaning = explain(error, self.name, self.provider)
-                if not isinstance(meaning, Passing):
+                if not isinstance(meaning, TransientFailure):
                     raise meaning from error
                 failure = meaning
             wait = tries.next_wait(failure)

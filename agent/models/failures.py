@@ -11,7 +11,7 @@ import httpx2
 from agent.errors import BadCredentials, BudgetSpent, ContextOverflow, ModelError, ModelRefused
 from agent.models.assembly import Malformed
 from agent.models.providers import Provider, setup_help
-from agent.models.retry import Passing, retry_after
+from agent.models.retry import TransientFailure, retry_after
 
 FAILURES = (
     anthropic.AnthropicError,
@@ -56,21 +56,21 @@ _TOO_NEW = (
 _TOO_LONG = ("prompt is too long", "exceed context limit", "context window", "maximum context length")
 
 
-def explain(error: Exception, model: str, provider: Provider) -> ModelError | Passing:
-    """Return what `error` means: a ModelError is final, a Passing is worth another try."""
+def explain(error: Exception, model: str, provider: Provider) -> ModelError | TransientFailure:
+    """Return what `error` means: a ModelError is final, a TransientFailure is worth another try."""
     match error:
         case anthropic.APIStatusError():
             return _status(error, model, provider)
         case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
-            return Passing("The service went silent")
+            return TransientFailure("The service went silent")
         case anthropic.APIConnectionError():
             cause = error.__cause__ or error
-            return Passing(f"The service cannot be reached ({cause or type(cause).__name__})")
+            return TransientFailure(f"The service cannot be reached ({cause or type(cause).__name__})")
         case httpx2.HTTPError() | httpx2.StreamError() | json.JSONDecodeError() | UnicodeDecodeError():
             # A stream that ends within a line reaches the SDK's parser as half an event.
-            return Passing("The connection broke in the middle of the reply")
+            return TransientFailure("The connection broke in the middle of the reply")
         case Malformed():
-            return Passing(f"The reply was malformed ({error})", tries=MALFORMED_TRIES)
+            return TransientFailure(f"The reply was malformed ({error})", tries=MALFORMED_TRIES)
         case ImportError():
             return _extra(provider)
         case anthropic.AnthropicError() if "missing required dependency" in str(error):
@@ -101,7 +101,7 @@ def is_too_new(error: Exception) -> bool:
     return any(sign in text for sign in _TOO_NEW)
 
 
-def _status(error: anthropic.APIStatusError, model: str, provider: Provider) -> ModelError | Passing:
+def _status(error: anthropic.APIStatusError, model: str, provider: Provider) -> ModelError | TransientFailure:
     told = error.api_message or error.message
     where = f" (request {error.request_id})" if error.request_id else ""
     kind = error.type or _BY_STATUS.get(error.status_code) or _by_class(error.status_code)
@@ -119,7 +119,7 @@ def _status(error: anthropic.APIStatusError, model: str, provider: Provider) -> 
         return ContextOverflow(f"The conversation is too long: {told}{where} /compact makes it shorter.")
     if kind in _REASONS and error.response.headers.get("x-should-retry") != "false":
         status = f" (HTTP {error.status_code})" if error.status_code >= 400 else ""
-        return Passing(f"{_REASONS[kind]}{status}", retry_after(dict(error.response.headers)))
+        return TransientFailure(f"{_REASONS[kind]}{status}", retry_after(dict(error.response.headers)))
     return ModelRefused(f"The service refused the request: {told}{where}")
 
 

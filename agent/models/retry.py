@@ -19,7 +19,7 @@ LONGEST_WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Passing:
+class TransientFailure:
     """A failure that may pass by itself."""
 
     reason: str
@@ -48,7 +48,7 @@ class Tries:
         self._began = patience.clock()
         self._failed = 0
 
-    def next_wait(self, failure: Passing) -> float:
+    def next_wait(self, failure: TransientFailure) -> float:
         """Return the seconds to wait before the next try; ModelUnavailable when patience is out."""
         self._failed += 1
         left = self._patience.total_s - (self._patience.clock() - self._began)

@@ -24,7 +24,7 @@ class Earlier:
     evidence: Sequence[Evidence]
     """Under the ids that it had; texts as far as they were sent to the model."""
     cluster: Mapping[str, Any]
-    """The last picture of the cluster that it saw; empty if it saw none."""
+    """The last snapshot of the cluster that it saw; empty if it saw none."""
     asked: str
     """What the person asked last."""
     ended: float
@@ -39,7 +39,7 @@ def earlier(path: Path) -> Earlier:
         header,
         rebuild(entry.data for entry in entries).messages,
         tuple(_evidence(header, entries)),
-        _last_picture(entries),
+        _last_snapshot(entries),
         next(
             (e.data["text"] for e in reversed(entries) if e.type == "user" and e.data.get("by") == "person"),
             "",
@@ -72,7 +72,7 @@ def _evidence(header: Header, entries: Sequence[Entry]) -> Iterator[Evidence]:
             yield Evidence(event.evidence, source, event.raw, wall + offset, wall, event.node)
 
 
-def _last_picture(entries: Sequence[Entry]) -> Mapping[str, Any]:
+def _last_snapshot(entries: Sequence[Entry]) -> Mapping[str, Any]:
     for entry in reversed(entries):
         if entry.type == "outcome" and entry.data.get("tool") in {"cluster_status", "cluster_start"}:
             data = entry.data.get("data")

@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from agent.bench import make_bench
 from agent.budget import Budget, Limits
 from agent.compaction import Compactor
 from agent.errors import BadCredentials
@@ -20,6 +19,7 @@ from agent.transcript.event_entries import recording
 from agent.transcript.file import Header, Transcript, new_id
 from agent.turn import Conversation
 from agent.view.base import View
+from agent.workbench import make_workbench
 from prompts import read as read_prompt
 from subjects.state import open_state
 from tools.diagnosis.base import Diagnostician
@@ -54,9 +54,9 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         if door.screen is None or door.screen(event):
             shown(event)
 
-    bench = make_bench(state, setup, emit)
+    workbench = make_workbench(state, setup, emit)
     tools = await asyncio.to_thread(load_tools)
-    dispatcher = Dispatcher(bench, {name: t for name, t in tools.items() if not t.diagnostician_only})
+    dispatcher = Dispatcher(workbench, {name: t for name, t in tools.items() if not t.diagnostician_only})
     conversation = Conversation(
         model=model,
         runner=dispatcher,
@@ -66,12 +66,12 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         budget=Budget(facts_of(model.name), Limits(cost_usd=setup.max_cost_usd)),
         system=read_prompt("system"),
         tools=tuple(ToolSpec(t.name, t.description, t.schema) for t in dispatcher.tools.values()),
-        compactor=Compactor(lambda: facts_to_keep(bench)),
+        compactor=Compactor(lambda: facts_to_keep(workbench)),
     )
-    session = Session(setup, view, bench, conversation, transcript, door, dispatcher)
-    bench.diagnostician = choose_diagnostician(model, emit, conversation.budget)
+    session = Session(setup, view, workbench, conversation, transcript, door, dispatcher)
+    workbench.diagnostician = choose_diagnostician(model, emit, conversation.budget)
     emit(SessionOpened(header.id, model.driver, model.name, header.operator))
-    await _heal_orphans(bench)
+    await _heal_orphans(workbench)
     return session
 
 
@@ -110,25 +110,25 @@ def choose_claude(setup: Setup) -> "ClaudeModel":
     )
 
 
-def facts_to_keep(bench: Workbench) -> str:
+def facts_to_keep(workbench: Workbench) -> str:
     """What must survive a compaction: open faults, the incident under way, where the evidence ends."""
     lines = [
         f"Open fault {fault.id}: {fault.kind} on {', '.join(fault.nodes)}."
-        for fault in bench.faults.journal.open_faults()
+        for fault in workbench.faults.journal.open_faults()
     ]
-    if bench.monitor is not None:
-        lines += [f"Open incident: {incident}." for incident in bench.monitor.open_incidents]
-    recent = list(bench.ledger)[-30:]
+    if workbench.monitor is not None:
+        lines += [f"Open incident: {incident}." for incident in workbench.monitor.open_incidents]
+    recent = list(workbench.ledger)[-30:]
     lines += [
         f"Evidence {item.id}: {item.source}{f' of {item.node}' if item.node else ''}." for item in recent
     ]
     return "\n".join(lines)
 
 
-async def _heal_orphans(bench: Workbench) -> None:
+async def _heal_orphans(workbench: Workbench) -> None:
     """Read the journal: what a killed run left broken is healed before anything else."""
-    for report in await bench.faults.restore(orphans_only=True):
-        bench.emit(
+    for report in await workbench.faults.restore(orphans_only=True):
+        workbench.emit(
             Notice(
                 f"An earlier run was killed while a fault was open: fault {report.fault} ({report.kind} on "
                 f"{', '.join(report.nodes)}) is now {report.state}: {report.text}.",

@@ -61,12 +61,12 @@ async def resume(session: "Session", session_id: str) -> str:
     The model is told what has changed since, with its next request. Raises BadTranscript, and AgentError
     where this session has seen too much of its own already.
     """
-    ledger = session.bench.ledger
+    ledger = session.workbench.ledger
     if any(item.source.startswith("signal:") for item in ledger):
         raise AgentError(
             "This session has evidence of its own by now. Leave it, and start with `operator --resume`."
         )
-    path = find(session.bench.state.sessions, session_id, but=session.transcript.path)
+    path = find(session.workbench.state.sessions, session_id, but=session.transcript.path)
     found = earlier(path)
     session.transcript.take_over(path)
     ledger.rebase(found.evidence)
@@ -79,7 +79,7 @@ async def resume(session: "Session", session_id: str) -> str:
 
 
 def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
-    """Say what has changed between the last picture of a session and the present one."""
+    """Say what has changed between the last snapshot of a session and the present one."""
     parts = [f"The session is resumed after {_span(wall - found.ended)}."]
     if not found.cluster:
         parts.append(f"It had not looked at a cluster; now {_state(now, 'is')}.")
@@ -90,7 +90,7 @@ def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return how two pictures of a cluster (as cluster_status gives them) differ, a phrase each."""
+    """Return how two snapshots of a cluster (as cluster_status gives them) differ, a phrase each."""
     told = [
         f"{name} {then.get(name)} → {now.get(name)}"
         for name in ("cluster", "state", "leader", "term")
@@ -113,7 +113,7 @@ async def _present(session: "Session") -> Mapping[str, Any]:
     from tools.cluster.lifecycle import describe
 
     await session.open_cluster()
-    cluster = session.bench.cluster
+    cluster = session.workbench.cluster
     if cluster is None:
         return {}
     return describe(cluster, await cluster.subject.observe())
@@ -137,8 +137,8 @@ def _row(path: Path) -> tuple[str, ...]:
     return header.id, began, header.model or header.driver, " ".join(str(asked).split())[:80]
 
 
-def _nodes(picture: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {str(node.get("name")): node for node in picture.get("nodes") or () if isinstance(node, Mapping)}
+def _nodes(snapshot: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    return {str(node.get("name")): node for node in snapshot.get("nodes") or () if isinstance(node, Mapping)}
 
 
 def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
@@ -148,10 +148,10 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     return f"Changed: {'; '.join(changed)}." if changed else "Nothing that it had seen has changed."
 
 
-def _state(picture: Mapping[str, Any], verb: str) -> str:
-    if not picture.get("nodes"):
+def _state(snapshot: Mapping[str, Any], verb: str) -> str:
+    if not snapshot.get("nodes"):
         return f"no cluster {verb} running"
-    return f"{picture.get('cluster') or 'the cluster'} {verb} {picture.get('state')}"
+    return f"{snapshot.get('cluster') or 'the cluster'} {verb} {snapshot.get('state')}"
 
 
 def _span(seconds: float) -> str:

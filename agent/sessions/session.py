@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from agent.bench import close_bench
 from agent.chat.talk import Status
 from agent.ending import TurnEnd
 from agent.events import Finished
@@ -24,6 +23,7 @@ from agent.transcript.event_entries import to_entry
 from agent.transcript.file import Transcript
 from agent.turn import Conversation
 from agent.view.base import View
+from agent.workbench import close_workbench
 from subjects.errors import SubjectError
 from tools.cluster import lifecycle
 from tools.errors import ToolError
@@ -63,7 +63,7 @@ class Session:
 
     setup: Setup
     view: View
-    bench: Workbench
+    workbench: Workbench
     conversation: Conversation
     transcript: Transcript
     door: Door
@@ -91,7 +91,7 @@ class Session:
     @property
     def ledger(self) -> Ledger:
         """The evidence."""
-        return self.bench.ledger
+        return self.workbench.ledger
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -101,7 +101,7 @@ class Session:
     @property
     def nodes(self) -> Sequence[str]:
         """The cluster's nodes."""
-        return self.bench.cluster.subject.nodes if self.bench.cluster else ()
+        return self.workbench.cluster.subject.nodes if self.workbench.cluster else ()
 
     @property
     def models(self) -> Sequence[str]:
@@ -145,8 +145,8 @@ class Session:
             context_limit=budget.facts.context_limit,
             tokens=budget.usage.prompt_tokens + budget.usage.output_tokens,
             cost_usd=budget.cost_usd,
-            open_faults=len(self.bench.faults.journal.open_faults()),
-            cluster=self.bench.cluster.label if self.bench.cluster else None,
+            open_faults=len(self.workbench.faults.journal.open_faults()),
+            cluster=self.workbench.cluster.label if self.workbench.cluster else None,
         )
 
     def set_mode(self, mode: Mode) -> None:
@@ -156,7 +156,7 @@ class Session:
 
     async def run_tool(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
         """Run a tool for the person; the model does not see it."""
-        return await self.dispatcher.run(f"person-{len(self.bench.ledger) + 1}", name, arguments)
+        return await self.dispatcher.run(f"person-{len(self.workbench.ledger) + 1}", name, arguments)
 
     async def use_model(self, name: str) -> str:
         """Let another model answer from the next request on."""
@@ -165,7 +165,9 @@ class Session:
         model = choose_model(replace(self.setup, model=name, offline=name in ("script", "playbook")))
         before = self.conversation.model
         self.conversation.switch(model, facts_of(model.name))
-        self.bench.diagnostician = choose_diagnostician(model, self.bench.emit, self.conversation.budget)
+        self.workbench.diagnostician = choose_diagnostician(
+            model, self.workbench.emit, self.conversation.budget
+        )
         await before.aclose()
         return f"From now on {model.name or 'the script'} answers."
 
@@ -185,7 +187,7 @@ class Session:
 
     async def restore(self) -> str:
         """Heal every open fault of the state folder."""
-        reports = await self.bench.faults.restore()
+        reports = await self.workbench.faults.restore()
         if not reports:
             return "There is no open fault."
         return "\n".join(f"fault {r.fault} ({r.kind}): {r.state}: {r.text}" for r in reports)
@@ -208,13 +210,13 @@ class Session:
     async def open_cluster(self) -> None:
         """Have the cluster of an earlier run, if one still runs, watched again."""
         with contextlib.suppress(SubjectError, ToolError):
-            await lifecycle.find(self.bench)
+            await lifecycle.find(self.workbench)
 
     async def check_wish(self, fault: str, target: str) -> None:
         """Raise ToolError for a demo that cannot be had here, before anything is started for it."""
-        allowed = self.bench.allow_quorum_loss
-        async with lifecycle.laid_out(self.bench) as cluster:
-            self.bench.faults.check(cluster, fault, target, allow_quorum_loss=allowed)
+        allowed = self.workbench.allow_quorum_loss
+        async with lifecycle.open_or_planned(self.workbench) as cluster:
+            self.workbench.faults.check(cluster, fault, target, allow_quorum_loss=allowed)
 
     async def aclose(self) -> str:
         """Heal, end the load, stop what this session started; returns the last line to tell, if any.
@@ -226,7 +228,7 @@ class Session:
             self._warming.cancel()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self.transcript.close)
-            stack.push_async_callback(close_bench, self.bench)
+            stack.push_async_callback(close_workbench, self.workbench)
             stack.push_async_callback(self.conversation.model.aclose)
             stack.push_async_callback(self._close_cluster, told)
             stack.push_async_callback(self._heal_own, told)
@@ -236,9 +238,9 @@ class Session:
     async def _heal_own(self, told: list[str]) -> None:
         told += [
             f"Fault {report.fault} ({report.kind}) was {report.state}: {report.text}."
-            for report in await self.bench.faults.heal_own()
+            for report in await self.workbench.faults.heal_own()
         ]
 
     async def _close_cluster(self, told: list[str]) -> None:
-        if text := await lifecycle.leave(self.bench, keep=self.setup.keep):
+        if text := await lifecycle.leave(self.workbench, keep=self.setup.keep):
             told.append(text)

@@ -56,7 +56,7 @@ class PlainHeading(Heading):
 
 
 class ImageWords(ImageItem):
-    """An image's words and address: a terminal has no pictures."""
+    """An image's words and address: a terminal has no snapshots."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text.assemble("[image] ", self.text or "", f" ({self.destination}) ", end="")

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent.bench import close_bench, make_bench
 from agent.events import RATES, NodeRow, NodesSeen, NodeState
 from agent.setup import Setup
 from agent.view.base import View
 from agent.watch.examiner import Examiner
-from subjects.base import Cluster, Health, NodeView, Picture, ProcessState
+from agent.workbench import close_workbench, make_workbench
+from subjects.base import Cluster, ClusterSnapshot, Health, NodeView, ProcessState
 from subjects.clusters import attach
 from subjects.errors import NotReady
 from subjects.state import open_state
@@ -49,15 +49,15 @@ async def watch_command(
 
     Raises NotReady when there is none, Unreachable when no endpoint is a database's.
     """
-    bench = make_bench(open_state(setup.state_dir), setup, view.show)
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
     try:
-        cluster = await _cluster(bench, endpoints, access)
+        cluster = await _cluster(workbench, endpoints, access)
         if cluster.runtime.owned:
-            bench.use = use.begin(bench.state, cluster)
-        return await watch(cluster, bench.incidents, view, for_s=for_s, webhook=webhook)
+            workbench.use = use.begin(workbench.state, cluster)
+        return await watch(cluster, workbench.incidents, view, for_s=for_s, webhook=webhook)
     finally:
-        await lifecycle.release(bench)
-        await close_bench(bench)
+        await lifecycle.release(workbench)
+        await close_workbench(workbench)
 
 
 async def watch(
@@ -137,7 +137,7 @@ class Tally:
 
     def result(self, monitor: Monitor, seconds: float, *, interrupted: bool) -> dict[str, Any]:
         """Return the summary, and tell it in a sentence."""
-        picture = monitor.picture
+        snapshot = monitor.snapshot
         self._view.show(
             Notice(
                 f"Watched {self._cluster.label} for {seconds:.0f} s. "
@@ -151,7 +151,7 @@ class Tally:
             "command": "watch",
             "cluster": self._cluster.label,
             "seconds": round(seconds, 3),
-            "state": None if picture is None else picture.state.value,
+            "state": None if snapshot is None else snapshot.state.value,
             "nodes": list(self._cluster.subject.nodes),
             "signals": self.signals,
             "detections": self.detections,
@@ -180,21 +180,21 @@ class Rates:
     """How fast each node's log grows, over the last looks."""
 
     def __init__(self) -> None:
-        self._before: Picture | None = None
+        self._before: ClusterSnapshot | None = None
         self._rates: dict[str, deque[float]] = {}
 
-    def read(self, picture: Picture) -> None:
+    def read(self, snapshot: ClusterSnapshot) -> None:
         """Take a look into account; the same one twice counts once."""
-        before, self._before = self._before, picture
-        if before is None or before.at == picture.at:
+        before, self._before = self._before, snapshot
+        if before is None or before.at == snapshot.at:
             return
         indices = {node.name: node.raft_index for node in before.nodes}
-        for node in picture.nodes:
+        for node in snapshot.nodes:
             known = indices.get(node.name)
             if node.raft_index is not None and known is not None:
-                rate = max(0.0, (node.raft_index - known) / (picture.at - before.at))
+                rate = max(0.0, (node.raft_index - known) / (snapshot.at - before.at))
                 self._rates.setdefault(node.name, deque(maxlen=RATES)).append(rate)
-        for name in self._rates.keys() - {node.name for node in picture.nodes}:
+        for name in self._rates.keys() - {node.name for node in snapshot.nodes}:
             del self._rates[name]
 
     def of(self, node: str) -> tuple[float, ...]:
@@ -207,10 +207,10 @@ async def _show(monitor: Monitor, cluster: Cluster, view: View) -> None:
     rates = Rates()
     told: tuple[object, ...] = ()
     while True:
-        picture = monitor.picture
-        if picture is not None:
-            rates.read(picture)
-            event = _seen(picture, cluster, monitor, rates)
+        snapshot = monitor.snapshot
+        if snapshot is not None:
+            rates.read(snapshot)
+            event = _seen(snapshot, cluster, monitor, rates)
             now = (event.state, *((row.name, row.state, row.role) for row in event.nodes))
             if view.interactive or now != told:
                 view.show(event)
@@ -218,7 +218,7 @@ async def _show(monitor: Monitor, cluster: Cluster, view: View) -> None:
         await asyncio.sleep(TERMINAL_LOOK_S)
 
 
-def _seen(picture: Picture, cluster: Cluster, monitor: Monitor, rates: Rates) -> NodesSeen:
+def _seen(snapshot: ClusterSnapshot, cluster: Cluster, monitor: Monitor, rates: Rates) -> NodesSeen:
     rows = tuple(
         NodeRow(
             node.name,
@@ -228,9 +228,9 @@ def _seen(picture: Picture, cluster: Cluster, monitor: Monitor, rates: Rates) ->
             node.heartbeat_age_s,
             rates.of(node.name),
         )
-        for node in picture.nodes
+        for node in snapshot.nodes
     )
-    return NodesSeen(cluster.label, picture.state.value, rows, monitor.open_incidents)
+    return NodesSeen(cluster.label, snapshot.state.value, rows, monitor.open_incidents)
 
 
 def _state(node: NodeView, monitor: Monitor) -> NodeState:
@@ -256,12 +256,12 @@ def _webhook(url: str | None, view: View) -> "Webhook | None":
     return Webhook(url, view.show)
 
 
-async def _cluster(bench: Workbench, endpoints: Sequence[str], access: "Access | None") -> Cluster:
+async def _cluster(workbench: Workbench, endpoints: Sequence[str], access: "Access | None") -> Cluster:
     if endpoints:
-        subject = "etcd" if bench.choice.subject == "auto" else bench.choice.subject
-        bench.cluster = await attach(subject, endpoints, access)
-        return bench.cluster
-    found = await lifecycle.chosen(bench)
+        subject = "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
+        workbench.cluster = await attach(subject, endpoints, access)
+        return workbench.cluster
+    found = await lifecycle.chosen(workbench)
     if found is None:
         raise NotReady("No cluster is running: `operator deploy up` starts one, --endpoints names another's.")
     return found

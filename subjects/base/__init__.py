@@ -1,6 +1,6 @@
 """What operator knows of any database (`Subject`) and of any place where its nodes run (`Runtime`).
 
-    picture.py   what a look at a cluster shows: plain frozen data
+    snapshot.py   what a look at a cluster shows: plain frozen data
     subject.py   the protocol of a database
     runtime.py   the protocol of a place where nodes run, and what faults are made of there
     cluster.py   one subject on one runtime
@@ -9,23 +9,6 @@ Everyone else imports from here.
 """
 
 from subjects.base.cluster import Cluster
-from subjects.base.picture import (
-    NOT_PROBED,
-    SLOW_SCORE,
-    ClusterState,
-    Connection,
-    ControlState,
-    Health,
-    Identity,
-    NodeView,
-    Picture,
-    Probe,
-    ProcessState,
-    ProcessView,
-    Quorum,
-    Role,
-    Scalar,
-)
 from subjects.base.runtime import (
     STOP_TIMEOUT_S,
     Capability,
@@ -37,6 +20,23 @@ from subjects.base.runtime import (
     RuntimeEvent,
     Scope,
 )
+from subjects.base.snapshot import (
+    NOT_PROBED,
+    SLOW_SCORE,
+    ClusterSnapshot,
+    ClusterState,
+    Connection,
+    ControlState,
+    Health,
+    Identity,
+    NodeView,
+    Probe,
+    ProcessState,
+    ProcessView,
+    Quorum,
+    Role,
+    Scalar,
+)
 from subjects.base.subject import Invariant, LoadTarget, Metric, Subject, UsualAlert
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "STOP_TIMEOUT_S",
     "Capability",
     "Cluster",
+    "ClusterSnapshot",
     "ClusterState",
     "Connection",
     "ControlState",
@@ -57,7 +58,6 @@ __all__ = [
     "LogLine",
     "Metric",
     "NodeView",
-    "Picture",
     "Primitive",
     "Probe",
     "ProcessState",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, Protocol
 
-from subjects.base.picture import Identity, ProcessView
+from subjects.base.snapshot import Identity, ProcessView
 
 STOP_TIMEOUT_S = 10.0
 """How long a graceful stop may take before it is done by force; the engine's own default."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from subjects.base.picture import Picture, Probe
+from subjects.base.snapshot import ClusterSnapshot, Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Subject(Protocol):
         """Return the HTTP/1.1 request that the monitor sends on a held connection to `watch_address`."""
         ...
 
-    async def observe(self) -> Picture:
+    async def observe(self) -> ClusterSnapshot:
         """Look at every node from every side at once. Bounded to about 2 s; never raises for a sick node."""
         ...
 

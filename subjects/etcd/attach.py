@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from subjects.access import Access
-from subjects.base import Cluster, Picture
+from subjects.base import Cluster, ClusterSnapshot
 from subjects.errors import Unreachable
 from subjects.etcd.client import EtcdClient, Member
 from subjects.etcd.subject import Endpoint, EtcdSubject
@@ -25,7 +25,7 @@ class AttachedEtcd(EtcdSubject):
         self._asked = time.monotonic()
         super().__init__(_endpoints(members, given), AttachRuntime(), client)
 
-    async def observe(self) -> Picture:
+    async def observe(self) -> ClusterSnapshot:
         """Look, and every few seconds at who the members are, too."""
         if time.monotonic() - self._asked > MEMBERS_S:
             self._asked = time.monotonic()

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from subjects.base import ClusterState, Connection, Health, Invariant, NodeView, Picture, ProcessState
+from subjects.base import ClusterSnapshot, ClusterState, Connection, Health, Invariant, NodeView, ProcessState
 
 MAX_LAG = 500
 """Raft entries. Under 800 writes/s an entry that a follower has yet to apply is younger than a second."""
@@ -58,22 +58,22 @@ INVARIANTS = (
 )
 
 
-def judge(picture: Picture) -> Picture:
-    """Return the picture with its state and its problems filled in."""
-    problems = [problem for node in picture.nodes for problem in _node_problems(node, picture)]
-    if picture.leader is None:
+def judge(snapshot: ClusterSnapshot) -> ClusterSnapshot:
+    """Return the snapshot with its state and its problems filled in."""
+    problems = [problem for node in snapshot.nodes for problem in _node_problems(node, snapshot)]
+    if snapshot.leader is None:
         problems.append("no leader")
-    if not picture.quorum.held:
-        problems.append(f"quorum lost: {picture.quorum.up} of {picture.quorum.voters} members healthy")
-    problems.extend(f"alarm: {alarm}" for alarm in picture.alarms)
-    if not picture.quorum.held or picture.leader is None:
+    if not snapshot.quorum.held:
+        problems.append(f"quorum lost: {snapshot.quorum.up} of {snapshot.quorum.voters} members healthy")
+    problems.extend(f"alarm: {alarm}" for alarm in snapshot.alarms)
+    if not snapshot.quorum.held or snapshot.leader is None:
         state = ClusterState.DOWN
     else:
         state = ClusterState.DEGRADED if problems else ClusterState.HEALTHY
-    return replace(picture, state=state, problems=tuple(problems))
+    return replace(snapshot, state=state, problems=tuple(problems))
 
 
-def _node_problems(node: NodeView, picture: Picture) -> list[str]:
+def _node_problems(node: NodeView, snapshot: ClusterSnapshot) -> list[str]:
     if node.process.state in (ProcessState.EXITED, ProcessState.PAUSED):
         return [f"{node.name}: {node.process.raw}"]
     problems = []
@@ -82,7 +82,7 @@ def _node_problems(node: NodeView, picture: Picture) -> list[str]:
     if node.client.connection is not Connection.ACCEPTED:
         problems.append(f"{node.name}: clients get no answer ({node.client.raw})")
     deaf = sorted(peer for peer, connected in node.peers.items() if not connected)
-    running = {other.name for other in picture.nodes if other.process.state is not ProcessState.EXITED}
+    running = {other.name for other in snapshot.nodes if other.process.state is not ProcessState.EXITED}
     if deaf and set(deaf) <= running:
         problems.append(f"{node.name}: no connection to it from {', '.join(deaf)}")
     if node.lag is not None and node.lag > MAX_LAG:

@@ -10,12 +10,12 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from subjects.base import (
+    ClusterSnapshot,
     ClusterState,
     Health,
     LoadTarget,
     Metric,
     NodeView,
-    Picture,
     Probe,
     Quorum,
     Role,
@@ -110,7 +110,7 @@ class EtcdSubject:
         host, port = parts.hostname or "127.0.0.1", parts.port or 2379
         return host, port, f"GET /version HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
 
-    async def observe(self) -> Picture:
+    async def observe(self) -> ClusterSnapshot:
         """Ask every member everything at once."""
         at, began = time.time(), time.monotonic()
         names = self.nodes
@@ -144,7 +144,7 @@ class EtcdSubject:
         )
         alarms = tuple(error for look in looks if look.status for error in look.status.errors)
         return judge(
-            Picture(
+            ClusterSnapshot(
                 at=at,
                 took_s=round(time.monotonic() - began, 4),
                 nodes=nodes,

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from subjects.base import (
+    ClusterSnapshot,
     ClusterState,
     Connection,
     ControlState,
     Health,
     Invariant,
     NodeView,
-    Picture,
     ProcessState,
     Quorum,
     Role,
@@ -34,24 +34,24 @@ INVARIANTS = (
 _UNWELL = {ControlState.DISCONNECTED, ControlState.DOWN, ControlState.OFFLINE}
 
 
-def judge(picture: Picture, trouble: str) -> Picture:
-    """Return the picture with its state and its problems; `trouble` is why PD could not say all, if so."""
-    problems = [problem for node in picture.nodes for problem in _node_problems(node)]
+def judge(snapshot: ClusterSnapshot, trouble: str) -> ClusterSnapshot:
+    """Return the snapshot with its state and its problems; `trouble` is why PD could not say all, if so."""
+    problems = [problem for node in snapshot.nodes for problem in _node_problems(node)]
     if trouble:
         problems.append(f"PD: {trouble}")
-    elif picture.leader is None:
+    elif snapshot.leader is None:
         problems.append("PD has no leader")
-    if not picture.quorum.held:
+    if not snapshot.quorum.held:
         of_stores = quorum_of(
-            [node for node in picture.nodes if node.role is Role.STORE], picture.quorum.voters
+            [node for node in snapshot.nodes if node.role is Role.STORE], snapshot.quorum.voters
         )
         what = "PDs run" if of_stores.held else "replicas can be up"
-        problems.append(f"quorum lost: {picture.quorum.up} of {picture.quorum.voters} {what}")
-    if not picture.quorum.held or picture.leader is None:
+        problems.append(f"quorum lost: {snapshot.quorum.up} of {snapshot.quorum.voters} {what}")
+    if not snapshot.quorum.held or snapshot.leader is None:
         state = ClusterState.DOWN
     else:
         state = ClusterState.DEGRADED if problems else ClusterState.HEALTHY
-    return replace(picture, state=state, problems=tuple(problems))
+    return replace(snapshot, state=state, problems=tuple(problems))
 
 
 def quorum_of(nodes: Sequence[NodeView], replicas: int) -> Quorum:

@@ -36,7 +36,7 @@ async def look(
     return Probe(Connection.ACCEPTED, health, _ms_since(began), raw)
 
 
-async def greet(host: str, port: int, timeout_s: float) -> Probe:
+async def probe_grpc_port(host: str, port: int, timeout_s: float) -> Probe:
     """Greet the gRPC port as a client does, and wait for the server's greeting.
 
     A connection that is accepted proves nothing: Docker's forwarder accepts for a paused container.

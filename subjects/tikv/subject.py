@@ -8,10 +8,10 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from subjects.base import (
+    ClusterSnapshot,
     ClusterState,
     LoadTarget,
     Metric,
-    Picture,
     Probe,
     Runtime,
     Subject,
@@ -24,7 +24,7 @@ from subjects.tikv.load import DRIVER
 from subjects.tikv.members import Member, discovered
 from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
-from subjects.tikv.trap import LeaderTrap
+from subjects.tikv.trap import StaleHeartbeatFilter
 from subjects.tikv.views import pd_view, store_view
 
 LOOK_TIMEOUT_S = 1.0
@@ -58,7 +58,7 @@ class TikvSubject:
         self._pd = pd
         self._load = load
         self._peers = PeerViews()
-        self._trap = LeaderTrap()
+        self._trap = StaleHeartbeatFilter()
         self._metrics_at: dict[str, float] = {}
         self._started: dict[str, float] = {}
         self._replicas: int | None = None
@@ -91,7 +91,7 @@ class TikvSubject:
         lines += [f"{name}: {value}" for name, value in _headers(member).items()]
         return "\r\n".join((*lines, "", "")).encode()
 
-    async def observe(self) -> Picture:
+    async def observe(self) -> ClusterSnapshot:
         """Ask PD and every node everything at once."""
         at, began = time.time(), time.monotonic()
         group, stores, trouble = await self._control()
@@ -122,7 +122,7 @@ class TikvSubject:
             nodes.append(self._trap.judged(view, began))
         views = tuple(nodes)
         replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores), 1))
-        picture = Picture(
+        snapshot = ClusterSnapshot(
             at=at,
             took_s=round(time.monotonic() - began, 4),
             nodes=views,
@@ -131,7 +131,7 @@ class TikvSubject:
             quorum=quorum_of(views, replicas),
             state=ClusterState.DOWN,
         )
-        return judge(picture, trouble)
+        return judge(snapshot, trouble)
 
     async def probe(self, node: str, timeout_s: float) -> Probe:
         """Greet a store's gRPC port as clients do; ask a PD's client port."""
@@ -186,7 +186,7 @@ class TikvSubject:
     async def _greet(self, member: Member, timeout_s: float) -> Probe:
         if member.data is None:
             return await self._health(member, timeout_s)
-        return await store_port.greet(*member.data, timeout_s)
+        return await store_port.probe_grpc_port(*member.data, timeout_s)
 
     async def _pd_started(self, member: Member) -> float | None:
         if member.kind != "pd":

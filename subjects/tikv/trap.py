@@ -12,7 +12,7 @@ DOUBT_S = 30.0
 """The default store heartbeat (10 s), three times."""
 
 
-class LeaderTrap:
+class StaleHeartbeatFilter:
     """Knows since when the present PD leader has led, as far as that was seen."""
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ def main() -> None:
     given = parser.parse_args()
     helps = [timed("--help")[0] for _ in range(6)][1:]
     found = {
-        "bench": "commands",
+        "workbench": "commands",
         "machine": describe(),
         "help_wall_s": {"median": round(statistics.median(helps), 4), "runs": len(helps)},
         "demo": demos(given.demos) if given.demos else None,

@@ -62,24 +62,24 @@ async def container(folder: Path, trials: int, rate: float) -> dict[str, Any]:
 
 
 async def _kills(folder: Path, trials: int, rate: float, runtime: str) -> dict[str, Any]:
-    async with watched(folder, rate=rate, runtime=runtime) as bench:
+    async with watched(folder, rate=rate, runtime=runtime) as workbench:
 
         async def inject(node: str) -> float:
-            identity = (await bench.cluster.runtime.inspect(node)).identity
+            identity = (await workbench.cluster.runtime.inspect(node)).identity
             assert identity is not None
             at = time.monotonic()
-            await bench.cluster.runtime.kill(node, identity)
+            await workbench.cluster.runtime.kill(node, identity)
             return at
 
-        return await _trials(bench, trials, inject, bench.cluster.runtime.start)
+        return await _trials(workbench, trials, inject, workbench.cluster.runtime.start)
 
 
 async def pause(folder: Path, trials: int, rate: float) -> dict[str, Any]:
     """SIGSTOP a random member, as a stranger would."""
-    async with watched(folder, rate=rate) as bench:
+    async with watched(folder, rate=rate) as workbench:
 
         async def pid(node: str) -> int:
-            identity = (await bench.cluster.runtime.inspect(node)).identity
+            identity = (await workbench.cluster.runtime.inspect(node)).identity
             assert identity is not None
             return int(identity.id)
 
@@ -92,26 +92,26 @@ async def pause(folder: Path, trials: int, rate: float) -> dict[str, Any]:
         async def undo(node: str) -> None:
             os.kill(await pid(node), signal.SIGCONT)
 
-        return await _trials(bench, min(trials, 20), inject, undo)
+        return await _trials(workbench, min(trials, 20), inject, undo)
 
 
 async def partition(folder: Path, trials: int, rate: float) -> dict[str, Any]:
     """Cut a random member off from its peers and its clients."""
-    async with watched(folder, rate=rate) as bench:
+    async with watched(folder, rate=rate) as workbench:
 
         async def inject(node: str) -> float:
             at = time.monotonic()
-            await bench.cluster.runtime.set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
+            await workbench.cluster.runtime.set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
             return at
 
         async def undo(_node: str) -> None:
-            await bench.cluster.runtime.set_network([])
+            await workbench.cluster.runtime.set_network([])
 
-        return await _trials(bench, min(trials, 20), inject, undo)
+        return await _trials(workbench, min(trials, 20), inject, undo)
 
 
 async def _trials(
-    bench: Watched,
+    workbench: Watched,
     trials: int,
     inject: Callable[[str], Awaitable[float]],
     undo: Callable[[str], Awaitable[None]],
@@ -122,16 +122,16 @@ async def _trials(
     right = missed = 0
     for _ in range(trials):
         await asyncio.sleep(drawn.random())
-        node = drawn.choice(bench.cluster.subject.nodes)
+        node = drawn.choice(workbench.cluster.subject.nodes)
         at = await inject(node)
-        detection = await bench.detection(at)
+        detection = await workbench.detection(at)
         if detection is None:
             missed += 1
         else:
             took.append(detection.at - at)
             right += node in detection.nodes
         await undo(node)
-        await bench.recovered()
+        await workbench.recovered()
     return {"trials": trials, "missed": missed, "node_right": right, **_spread(took)}
 
 
@@ -182,9 +182,9 @@ async def scale(folder: Path, trials: int, _rate: float) -> dict[str, Any]:
 
 async def cost(folder: Path, _trials: int, _rate: float) -> dict[str, Any]:
     """The monitor alone, on three members that are well."""
-    async with watched(folder) as bench:
+    async with watched(folder) as workbench:
         await asyncio.sleep(3.0)
-        return await _cost(bench.monitor, COST_S)
+        return await _cost(workbench.monitor, COST_S)
 
 
 async def _cost(monitor: Monitor, seconds: float) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def tell(event: Event) -> None:
 
 async def drill(settings: DrillSettings, folder: Path) -> dict[str, object]:
     state = open_state(folder)
-    bench = Workbench(
+    workbench = Workbench(
         state=state,
         emit=tell,
         ledger=Ledger(),
@@ -44,14 +44,14 @@ async def drill(settings: DrillSettings, folder: Path) -> dict[str, object]:
         choice=Choice("etcd", "process"),
     )
     try:
-        await lifecycle.start(bench)
-        return await run_drill(bench, settings)
+        await lifecycle.start(workbench)
+        return await run_drill(workbench, settings)
     finally:
-        await bench.faults.heal_own()
-        if bench.cluster is not None:
-            await lifecycle.stop(bench)
-        bench.faults.close()
-        bench.incidents.close()
+        await workbench.faults.heal_own()
+        if workbench.cluster is not None:
+            await lifecycle.stop(workbench)
+        workbench.faults.close()
+        workbench.incidents.close()
 
 
 def main() -> None:

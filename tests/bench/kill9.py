@@ -59,7 +59,7 @@ def main() -> None:
         finally:
             take_down(state)
     ok = all(each["ok"] == each["trials"] for each in found.values())
-    print(json.dumps({"bench": "kill9", "goal_s": HEALED_S, "faults": found, "ok": ok}, indent=2))
+    print(json.dumps({"workbench": "kill9", "goal_s": HEALED_S, "faults": found, "ok": ok}, indent=2))
     sys.exit(0 if ok else 1)
 
 

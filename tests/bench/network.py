@@ -23,7 +23,9 @@ GOAL_MS = 0.2
 RATE = 300
 LOAD_S = 10.0
 WARM_UP = 100
-_PUT = json.dumps({"key": b64encode(b"bench").decode(), "value": b64encode(b"x" * 1000).decode()}).encode()
+_PUT = json.dumps(
+    {"key": b64encode(b"workbench").decode(), "value": b64encode(b"x" * 1000).decode()}
+).encode()
 REQUESTS = {
     "version": b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n",
     "put_1kb": b"POST /v3/kv/put HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(_PUT), _PUT),
@@ -121,7 +123,7 @@ async def measure(root: Path, count: int) -> dict[str, object]:
         await cluster.aclose()
         await asyncio.to_thread(take_down, state)
     return {
-        "bench": "network",
+        "workbench": "network",
         **figures,
         "worker_cpu_share_at_300_per_s": share,
         "goal_added_p50_ms": GOAL_MS,

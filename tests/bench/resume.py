@@ -44,7 +44,7 @@ def measure() -> dict[str, Any]:
             found = earlier(path)
             walls.append(time.perf_counter() - began)
         return {
-            "bench": "resume",
+            "workbench": "resume",
             "lines": LINES,
             "megabytes": round(path.stat().st_size / 1e6, 1),
             "messages": len(found.messages),

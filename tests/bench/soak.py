@@ -31,20 +31,20 @@ RATE = 300.0
 class Soak:
     """What went on, and what was detected meanwhile."""
 
-    bench: Watched
+    workbench: Watched
     phases: list[dict[str, Any]] = field(default_factory=list)
 
     async def phase(self, name: str, work: Any, **more: Any) -> None:
         """Do `work`, and count the detections that were made while it went on."""
-        began, signals = time.monotonic(), len(self.bench.monitor.signals)
+        began, signals = time.monotonic(), len(self.workbench.monitor.signals)
         await work
-        made = [d for d in self.bench.monitor.detections if d.at >= began]
+        made = [d for d in self.workbench.monitor.detections if d.at >= began]
         self.phases.append(
             {
                 "phase": name,
                 "seconds": round(time.monotonic() - began, 1),
                 **more,
-                "signals": len(self.bench.monitor.signals) - signals,
+                "signals": len(self.workbench.monitor.signals) - signals,
                 "false_alarms": len(made),
                 "texts": [f"{d.text}: {'; '.join(s.raw for s in d.signals)[:400]}" for d in made],
             }
@@ -72,27 +72,27 @@ def _spin(seconds: float) -> None:
         sum(range(10_000))
 
 
-async def restarts(bench: Watched, count: int) -> None:
+async def restarts(workbench: Watched, count: int) -> None:
     """Restart members on request, the leader's turn among them."""
-    nodes = bench.cluster.subject.nodes
+    nodes = workbench.cluster.subject.nodes
     for n in range(count):
         node = nodes[n % len(nodes)]
-        with bench.monitor.maintenance([node], "soak: restart"):
-            await bench.cluster.runtime.stop(node)
-            await bench.cluster.runtime.start(node)
-            await bench.healthy()
+        with workbench.monitor.maintenance([node], "soak: restart"):
+            await workbench.cluster.runtime.stop(node)
+            await workbench.cluster.runtime.start(node)
+            await workbench.healthy()
         await asyncio.sleep(1.0)
 
 
-async def leader_moves(bench: Watched, count: int) -> None:
+async def leader_moves(workbench: Watched, count: int) -> None:
     """Have the leader hand over, half a minute apart from each other where there is time for it."""
     async with httpx2.AsyncClient(trust_env=False, timeout=5) as http:
         for _ in range(count):
-            picture = await bench.cluster.subject.observe()
-            assert picture.leader is not None
-            leader = picture.node(picture.leader)
-            other = next(node for node in picture.nodes if node.name != leader.name)
-            with bench.monitor.maintenance([leader.name], "soak: leader move"):
+            snapshot = await workbench.cluster.subject.observe()
+            assert snapshot.leader is not None
+            leader = snapshot.node(snapshot.leader)
+            other = next(node for node in snapshot.nodes if node.name != leader.name)
+            with workbench.monitor.maintenance([leader.name], "soak: leader move"):
                 response = await http.post(
                     f"{leader.address}/v3/maintenance/transfer-leadership",
                     json={"targetID": str(int(other.member_id or "0", 16))},
@@ -101,12 +101,12 @@ async def leader_moves(bench: Watched, count: int) -> None:
             await asyncio.sleep(2.0)
 
 
-async def load_stops(bench: Watched, count: int) -> None:
+async def load_stops(workbench: Watched, count: int) -> None:
     """Take the load off and put it on again."""
     for _ in range(count):
-        await bench.stop_load()
+        await workbench.stop_load()
         await asyncio.sleep(2.0)
-        await bench.start_load(RATE)
+        await workbench.start_load(RATE)
         await asyncio.sleep(2.0)
 
 
@@ -114,9 +114,9 @@ async def everything(soak: Soak, minutes: float, acts: int) -> None:
     """One phase after the other."""
     await soak.phase("load", asyncio.sleep(minutes * 60 * LOAD_SHARE))
     await soak.phase("every core burning", burn(minutes * 60 * BURN_SHARE))
-    await soak.phase("planned restarts", restarts(soak.bench, acts), count=acts)
-    await soak.phase("leader moves", leader_moves(soak.bench, acts), count=acts)
-    await soak.phase("load stopped and started", load_stops(soak.bench, acts), count=acts)
+    await soak.phase("planned restarts", restarts(soak.workbench, acts), count=acts)
+    await soak.phase("leader moves", leader_moves(soak.workbench, acts), count=acts)
+    await soak.phase("load stopped and started", load_stops(soak.workbench, acts), count=acts)
 
 
 async def main() -> int:
@@ -126,8 +126,8 @@ async def main() -> int:
     given = parser.parse_args()
     minutes, acts = given.minutes, 20 if given.minutes >= 10 else 3
     with tempfile.TemporaryDirectory() as folder:
-        async with watched(Path(folder), rate=RATE) as bench:
-            soak = Soak(bench)
+        async with watched(Path(folder), rate=RATE) as workbench:
+            soak = Soak(workbench)
             if given.burning is not None:
                 await soak.phase("every core burning", burn(given.burning * 60))
             else:

@@ -142,7 +142,7 @@ async def measure() -> dict[str, Any]:
     raw = [await raw_turn() for _ in range(TURNS)]
     mine, theirs, least = (statistics.median(times) * 500 for times in (ours, bare, raw))
     return {
-        "bench": "turn",
+        "workbench": "turn",
         "turns": TURNS,
         "cpu_ms_per_model_turn": round(mine, 2),
         "bare_sdk_ms": round(theirs, 2),
@@ -156,7 +156,7 @@ async def measure() -> dict[str, Any]:
 
 
 def main() -> None:
-    os.environ.setdefault("ANTHROPIC_API_KEY", "bench")
+    os.environ.setdefault("ANTHROPIC_API_KEY", "workbench")
     print(json.dumps(asyncio.run(measure()), indent=2))
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 
-from subjects.base import Cluster, ClusterState, Picture
+from subjects.base import Cluster, ClusterSnapshot, ClusterState
 from subjects.clusters import decide, open_cluster
 from subjects.state import open_state
 from tests.conformance.clusters import KINDS, Kind, engine_trouble, in_ci
@@ -58,15 +58,19 @@ async def shared(prepared: Kind, tmp_path_factory: pytest.TempPathFactory) -> As
 @pytest_asyncio.fixture(loop_scope="module")
 async def cluster(shared: Cluster) -> AsyncIterator[Cluster]:
     """The cluster, healthy; a test that leaves it otherwise fails the next one."""
-    await until(shared, lambda picture: picture.state is ClusterState.HEALTHY, 40)
+    await until(shared, lambda snapshot: snapshot.state is ClusterState.HEALTHY, 40)
     yield shared
     await shared.runtime.set_network([])
 
 
-async def until(cluster: Cluster, holds: Callable[[Picture], bool], timeout_s: float) -> Picture:
-    """Look until `holds`; fails, showing the last picture, when it does not in time."""
+async def until(
+    cluster: Cluster, holds: Callable[[ClusterSnapshot], bool], timeout_s: float
+) -> ClusterSnapshot:
+    """Look until `holds`; fails, showing the last snapshot, when it does not in time."""
     deadline = time.monotonic() + timeout_s
-    while not holds(picture := await cluster.subject.observe()):
+    while not holds(snapshot := await cluster.subject.observe()):
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {timeout_s} s; last: {picture.state} {picture.problems}", pytrace=False)
-    return picture
+            pytest.fail(
+                f"not within {timeout_s} s; last: {snapshot.state} {snapshot.problems}", pytrace=False
+            )
+    return snapshot

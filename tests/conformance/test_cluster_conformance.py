@@ -10,13 +10,13 @@ import pytest
 
 from subjects.base import (
     Cluster,
+    ClusterSnapshot,
     ClusterState,
     Connection,
     Health,
     Identity,
     LinkRule,
     NodeView,
-    Picture,
     Primitive,
     ProcessState,
     Role,
@@ -44,13 +44,13 @@ BOUNDS_S = {"kill": 2.0, "pause": 2.0, "partition": SILENCE_S}
 """An end and a freeze are the kernel's or the engine's word; a cut is told by silence."""
 
 
-def is_healthy(picture: Picture) -> bool:
-    return picture.state is ClusterState.HEALTHY
+def is_healthy(snapshot: ClusterSnapshot) -> bool:
+    return snapshot.state is ClusterState.HEALTHY
 
 
-def victim_of(picture: Picture, cluster: Cluster) -> NodeView:
+def victim_of(snapshot: ClusterSnapshot, cluster: Cluster) -> NodeView:
     """A store that does not lead, where stores lead at all."""
-    return next(picture.node(name) for name in cluster.subject.stores if name != picture.leader)
+    return next(snapshot.node(name) for name in cluster.subject.stores if name != snapshot.leader)
 
 
 def identity_of(view: NodeView) -> Identity:
@@ -89,16 +89,16 @@ async def next_event(queue: "asyncio.Queue[RuntimeEvent]", node: str, kind: str)
 
 
 async def test_a_healthy_cluster_is_seen_from_every_side(cluster: Cluster) -> None:
-    picture = await until(cluster, is_healthy, 20)
+    snapshot = await until(cluster, is_healthy, 20)
 
-    assert tuple(node.name for node in picture.nodes) == cluster.subject.nodes
+    assert tuple(node.name for node in snapshot.nodes) == cluster.subject.nodes
     assert set(cluster.subject.stores) <= set(cluster.subject.nodes)
     assert len(cluster.subject.stores) == 3
-    assert picture.leader in cluster.subject.nodes
-    assert picture.quorum.held
-    assert picture.problems == ()
-    assert picture.took_s < 2.5
-    for node in picture.nodes:
+    assert snapshot.leader in cluster.subject.nodes
+    assert snapshot.quorum.held
+    assert snapshot.problems == ()
+    assert snapshot.took_s < 2.5
+    for node in snapshot.nodes:
         assert node.process.state is ProcessState.RUNNING
         assert node.process.identity is not None
         assert node.itself.health is Health.HEALTHY, node

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from subjects.base import Cluster, Health, Identity, Picture, ProcessState
+from subjects.base import Cluster, ClusterSnapshot, Health, Identity, ProcessState
 from subjects.clusters import attach
 from subjects.runtimes.process import ProcessRuntime
 from subjects.tikv.pd import NoLeader, NotBootstrapped, PdClient
@@ -59,14 +59,14 @@ def urls(cluster: Cluster) -> list[str]:
     return ["http://{}:{}".format(*cluster.subject.watch_address(node)) for node in cluster.subject.nodes]
 
 
-def led(picture: Picture) -> bool:
+def led(snapshot: ClusterSnapshot) -> bool:
     """All PDs run and say that they are well, and one of them leads."""
-    well = all(node.itself.health is Health.HEALTHY for node in picture.nodes)
-    return well and picture.leader is not None
+    well = all(node.itself.health is Health.HEALTHY for node in snapshot.nodes)
+    return well and snapshot.leader is not None
 
 
-def led_by_another(than: str) -> Callable[[Picture], bool]:
-    return lambda picture: picture.leader not in (None, than)
+def led_by_another(than: str) -> Callable[[ClusterSnapshot], bool]:
+    return lambda snapshot: snapshot.leader not in (None, than)
 
 
 async def kill(cluster: Cluster, name: str) -> None:
@@ -76,10 +76,10 @@ async def kill(cluster: Cluster, name: str) -> None:
 
 
 async def test_pds_without_a_store_are_well_and_say_that_nothing_was_bootstrapped(pds: Cluster) -> None:
-    picture = await until(pds, led, ELECTED_S)
+    snapshot = await until(pds, led, ELECTED_S)
 
-    assert all(node.member_id and node.version and node.started_at for node in picture.nodes)
-    assert [problem for problem in picture.problems if "not bootstrapped" not in problem] == []
+    assert all(node.member_id and node.version and node.started_at for node in snapshot.nodes)
+    assert [problem for problem in snapshot.problems if "not bootstrapped" not in problem] == []
     client = PdClient(urls(pds))
     try:
         with pytest.raises(NotBootstrapped):
@@ -92,10 +92,10 @@ async def test_an_attached_look_finds_them_by_what_they_say_of_each_other(pds: C
     await until(pds, led, ELECTED_S)
     theirs = await attach("tikv", urls(pds)[:1])
     try:
-        picture = await theirs.subject.observe()
+        snapshot = await theirs.subject.observe()
 
         assert theirs.subject.nodes == pds.subject.nodes
-        assert led(picture)
+        assert led(snapshot)
         assert not theirs.runtime.owned
     finally:
         await theirs.aclose()
@@ -110,7 +110,7 @@ async def test_the_lead_is_handed_over(pds: Cluster) -> None:
     finally:
         await client.aclose()
 
-    await until(pds, lambda picture: picture.leader == heir, ELECTED_S)
+    await until(pds, lambda snapshot: snapshot.leader == heir, ELECTED_S)
 
 
 async def test_a_leader_that_was_killed_takes_nobody_with_it_and_comes_back_as_itself(pds: Cluster) -> None:
@@ -144,11 +144,11 @@ async def test_the_one_that_is_left_of_three_says_that_it_has_no_leader(pds: Clu
     try:
         for name in lost:
             await kill(pds, name)
-        picture = await until(pds, lambda picture: picture.leader is None, ELECTED_S)
+        snapshot = await until(pds, lambda snapshot: snapshot.leader is None, ELECTED_S)
         with pytest.raises(NoLeader):
             await client.group(2.0)
 
-        assert picture.node(left).itself.health is Health.HEALTHY
+        assert snapshot.node(left).itself.health is Health.HEALTHY
     finally:
         for name in lost:
             await pds.runtime.start(name)

@@ -77,7 +77,7 @@ async def watched(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Watched]:
         await made.monitor.stop()
         for node in cluster.subject.nodes:
             await cluster.runtime.start(node)
-        await until(cluster, lambda picture: picture.state is ClusterState.HEALTHY, 40)
+        await until(cluster, lambda snapshot: snapshot.state is ClusterState.HEALTHY, 40)
 
 
 async def suffer(cluster: Cluster, path: str, **values: int) -> None:
@@ -138,11 +138,12 @@ async def test_a_lost_majority_of_pds(watched: Watched) -> None:
     await watched.end("pd0", "pd2")
 
     await watched.diagnosed(Called.QUORUM_LOSS, "pd0", "pd2")
-    picture = await watched.cluster.subject.observe()
+    snapshot = await watched.cluster.subject.observe()
 
-    assert "quorum lost: 1 of 3 PDs run" in picture.problems
+    assert "quorum lost: 1 of 3 PDs run" in snapshot.problems
     assert all(
-        picture.node(name).client.connection is Connection.ACCEPTED for name in watched.cluster.subject.stores
+        snapshot.node(name).client.connection is Connection.ACCEPTED
+        for name in watched.cluster.subject.stores
     )
 
 
@@ -153,7 +154,7 @@ async def test_a_planned_restart_is_no_alarm_afterwards(watched: Watched) -> Non
     with watched.monitor.maintenance([STORE], "a planned restart"):
         await cluster.runtime.stop(STORE)
         await cluster.runtime.start(STORE)
-    after = await until(cluster, lambda picture: picture.state is ClusterState.HEALTHY, 40)
+    after = await until(cluster, lambda snapshot: snapshot.state is ClusterState.HEALTHY, 40)
 
     assert identity_of(after.node(STORE)) != before
     assert await watched.monitor.wait(watched.began, 5.0) is None

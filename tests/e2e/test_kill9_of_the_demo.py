@@ -13,7 +13,7 @@ ALWAYS = ("the prediction is told", "it is being healed")
 """The rest, and the twenty trials of every fault (python -m tests.bench.kill9), take minutes."""
 
 WITHIN_S = 6.0
-"""The promise is 2 s, and the bench has the figure; here the machine does other work too."""
+"""The promise is 2 s, and the workbench has the figure; here the machine does other work too."""
 
 
 @pytest.fixture(scope="module")

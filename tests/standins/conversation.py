@@ -160,10 +160,10 @@ def room(
     house, notes, events, ledger = House(), Notes(), list[Event](), Ledger()
     kinds = {Effect.READ: READS, Effect.ACT: ACTS, Effect.DESTROY: DESTROYERS}
     tools = {name: house.tool(name, effect) for effect, names in kinds.items() for name in names}
-    bench = cast("Workbench", SimpleNamespace(ledger=ledger))
+    workbench = cast("Workbench", SimpleNamespace(ledger=ledger))
     talk = Conversation(
         model=model,
-        runner=Dispatcher(bench, tools),
+        runner=Dispatcher(workbench, tools),
         gate=gate or PermissionGate(Mode.AUTO),
         emit=events.append,
         transcript=notes,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from subjects.base import Cluster, ClusterState, Identity, Picture, ProcessState, Scope
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Identity, ProcessState, Scope
 from subjects.clusters import Decision, open_cluster
 from subjects.runtimes import identity
 from subjects.runtimes.process import ProcessRuntime
@@ -43,13 +43,13 @@ def take_down(state: StateFolder) -> None:
     asyncio.run(down())
 
 
-async def healthy(cluster: Cluster, timeout_s: float = 30.0) -> Picture:
+async def healthy(cluster: Cluster, timeout_s: float = 30.0) -> ClusterSnapshot:
     """Wait until the cluster is healthy by every view."""
     deadline = time.monotonic() + timeout_s
-    while (picture := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
-        assert time.monotonic() < deadline, picture.problems
+    while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
+        assert time.monotonic() < deadline, snapshot.problems
         await asyncio.sleep(0.03)
-    return picture
+    return snapshot
 
 
 async def until(holds: Callable[[], bool], timeout_s: float = 10.0, what: str = "") -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tools.incidents.record import Incident, Knower
+from tools.incidents.record import FirstSeen, Incident
 from tools.incidents.store import IncidentStore
 
 OPENED = 1_800_000_000.0
@@ -30,8 +30,8 @@ def full_incident(path: Path, *, verified: bool = True) -> Incident:
             wall=OPENED,
         )
         store.add(name, HOSTILE, source="client", kind="errors", wall=OPENED + 1)
-        store.knew(name, Knower("kernel", 0.0, OPENED, "exit: process 41 has ended"))
-        store.knew(name, Knower("etcdMembersDown", 1200.0, None, "etcd-mixin: for 20m", measured=False))
+        store.knew(name, FirstSeen("kernel", 0.0, OPENED, "exit: process 41 has ended"))
+        store.knew(name, FirstSeen("etcdMembersDown", 1200.0, None, "etcd-mixin: for 20m", measured=False))
         store.set_diagnosis(name, _diagnosis(verified=verified))
         store.set_figures(name, _figures())
         store.heal(name, "etcd-2 was started again", wall=OPENED + 5)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from subjects.base import ClusterState, Picture
+from subjects.base import ClusterSnapshot, ClusterState
 from subjects.clusters import open_cluster
 from subjects.state import StateFolder
 from tests.standins.embedded import ETCD, processes_of
@@ -119,7 +119,7 @@ async def _healthy(state: StateFolder, at: float) -> float:
     One begins every LOOK_S: without a leader a look waits for its answer so long that the next would be late.
     """
     cluster = await open_cluster(state, ETCD)
-    looks: set[asyncio.Task[Picture]] = set()
+    looks: set[asyncio.Task[ClusterSnapshot]] = set()
     try:
         while time.monotonic() - at < HEALTHY_S:
             looks.add(asyncio.ensure_future(cluster.subject.observe()))

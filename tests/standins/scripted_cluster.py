@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from subjects.base import (
     Cluster,
+    ClusterSnapshot,
     ClusterState,
     Connection,
     Health,
@@ -14,7 +15,6 @@ from subjects.base import (
     LoadTarget,
     Metric,
     NodeView,
-    Picture,
     Probe,
     ProcessState,
     ProcessView,
@@ -95,14 +95,14 @@ class ScriptedSubject:
         """Have the next look show `fields` of `node`."""
         self.views[node] = replace(self.views[node], **fields)  # type: ignore[arg-type]
 
-    async def observe(self) -> Picture:
+    async def observe(self) -> ClusterSnapshot:
         self.looks += 1
         views = []
         for name in self.nodes:
             process = await self.runtime.inspect(name)
             views.append(replace(self.views[name], process=process))
         up = len(views) if self.held else 0
-        return Picture(
+        return ClusterSnapshot(
             at=time.time(),
             took_s=0.0,
             nodes=tuple(views),

@@ -43,7 +43,7 @@ class KillParams(Params):
     node: str
 
 
-async def no_kill(params: KillParams, bench: object) -> Result:
+async def no_kill(params: KillParams, workbench: object) -> Result:
     return Result({})
 
 
@@ -156,7 +156,7 @@ class ScriptedTalk:
             if self._stop.is_set():
                 said, self._interjected = self._interjected, []
                 self._emit(Text(f"\n\nheard {said}", done=True))
-                return TurnEnd("interrupted", unheard=not said)
+                return TurnEnd("interrupted", nothing_shown=not said)
             self._emit(Text(f"word{n} " + ("\n\n" if n % 20 == 19 else "")))
             await asyncio.sleep(0.02)
         return TurnEnd("answered")

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-from subjects.base import Cluster, ClusterState, Picture, ProcessState
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, ProcessState
 from subjects.clusters import decide, find_cluster, open_cluster
 from subjects.errors import NotReady
 from tools.cluster import use as use_of
@@ -23,57 +23,59 @@ _LOG_LINES = 200
 """A panic of Go tells of every goroutine after the reason."""
 
 
-async def find(bench: Workbench) -> Cluster | None:
+async def find(workbench: Workbench) -> Cluster | None:
     """Return the session's cluster: the one it has, or one that an earlier run left. Watched if it runs."""
-    if bench.cluster is None:
-        found = await find_cluster(bench.state, bench.choice.subject, bench.choice.runtime)
+    if workbench.cluster is None:
+        found = await find_cluster(workbench.state, workbench.choice.subject, workbench.choice.runtime)
         if found is not None:
-            await use(bench, found)
-    return bench.cluster
+            await use(workbench, found)
+    return workbench.cluster
 
 
-async def chosen(bench: Workbench) -> Cluster | None:
+async def chosen(workbench: Workbench) -> Cluster | None:
     """Return the cluster that was asked for, if it is there; nothing is started or watched."""
-    bench.cluster = await find_cluster(bench.state, bench.choice.subject, bench.choice.runtime)
-    return bench.cluster
+    workbench.cluster = await find_cluster(
+        workbench.state, workbench.choice.subject, workbench.choice.runtime
+    )
+    return workbench.cluster
 
 
 @contextlib.asynccontextmanager
-async def laid_out(bench: Workbench) -> AsyncIterator[Cluster]:
+async def open_or_planned(workbench: Workbench) -> AsyncIterator[Cluster]:
     """Hold open the session's cluster, or the one that would be started; nothing is started."""
-    if bench.cluster is not None:
-        yield bench.cluster
+    if workbench.cluster is not None:
+        yield workbench.cluster
         return
-    decision = await decide(bench.choice.subject, bench.choice.runtime)
-    cluster = await open_cluster(bench.state, decision, bench.choice.compose_file)
+    decision = await decide(workbench.choice.subject, workbench.choice.runtime)
+    cluster = await open_cluster(workbench.state, decision, workbench.choice.compose_file)
     try:
         yield cluster
     finally:
         await cluster.aclose()
 
 
-async def start(bench: Workbench) -> tuple[Picture, float]:
+async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
     """Bring the chosen cluster up, wait until it is healthy, watch it. Returns the last look and the seconds.
 
     NotReady when it does not become healthy; what runs is left as it is, to be looked at.
     """
     began = time.monotonic()
-    if bench.cluster is None:
-        choice = bench.choice
+    if workbench.cluster is None:
+        choice = workbench.choice
         decision = await decide(choice.subject, choice.runtime)
-        bench.emit(Notice(f"Cluster: {decision.reason}."))
-        bench.cluster = await open_cluster(bench.state, decision, choice.compose_file)
-    cluster = bench.cluster
-    if bench.monitor is None:
-        bench.started_here = bench.started_here or not await _anything_runs(cluster)
+        workbench.emit(Notice(f"Cluster: {decision.reason}."))
+        workbench.cluster = await open_cluster(workbench.state, decision, choice.compose_file)
+    cluster = workbench.cluster
+    if workbench.monitor is None:
+        workbench.started_here = workbench.started_here or not await _anything_runs(cluster)
         await cluster.runtime.up()
     else:
-        with bench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
+        with workbench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
             await cluster.runtime.up()
-    picture = await wait_healthy(bench, cluster, began)
-    _tell_of_standins(bench, cluster, picture)
-    await watch(bench)
-    return picture, time.monotonic() - began
+    snapshot = await wait_healthy(workbench, cluster, began)
+    _tell_of_standins(workbench, cluster, snapshot)
+    await watch(workbench)
+    return snapshot, time.monotonic() - began
 
 
 async def _anything_runs(cluster: Cluster) -> bool:
@@ -81,34 +83,34 @@ async def _anything_runs(cluster: Cluster) -> bool:
     return any(view.state is not ProcessState.EXITED for view in views)
 
 
-async def wait_healthy(bench: Workbench, cluster: Cluster, began: float) -> Picture:
+async def wait_healthy(workbench: Workbench, cluster: Cluster, began: float) -> ClusterSnapshot:
     """Look until the cluster is healthy; NotReady with what is wrong when it doesn't become so."""
     bound_s = HEALTHY_TIMEOUT_S.get(cluster.runtime.name, 60.0)
     told = 0.0
     while True:
-        picture = await cluster.subject.observe()
+        snapshot = await cluster.subject.observe()
         elapsed_s = time.monotonic() - began
-        if picture.state is ClusterState.HEALTHY:
-            bench.emit(Progress(f"{cluster.label} is healthy", elapsed_s, done=True))
-            return picture
-        if (told_why := await _ended(cluster, picture)) and elapsed_s > ENDED_S:
+        if snapshot.state is ClusterState.HEALTHY:
+            workbench.emit(Progress(f"{cluster.label} is healthy", elapsed_s, done=True))
+            return snapshot
+        if (told_why := await _ended(cluster, snapshot)) and elapsed_s > ENDED_S:
             raise NotReady(told_why)
         if elapsed_s > bound_s:
             raise NotReady(
-                f"{cluster.label} is not healthy after {bound_s:g} s: {'; '.join(picture.problems)}. "
+                f"{cluster.label} is not healthy after {bound_s:g} s: {'; '.join(snapshot.problems)}. "
                 "read_logs shows what the nodes say; `operator deploy down` removes it."
             )
         if elapsed_s - told >= 0.5:
             told = elapsed_s
-            bench.emit(Progress(f"Waiting until {cluster.label} is healthy", elapsed_s))
+            workbench.emit(Progress(f"Waiting until {cluster.label} is healthy", elapsed_s))
         await asyncio.sleep(_LOOK_S)
 
 
-async def _ended(cluster: Cluster, picture: Picture) -> str:
+async def _ended(cluster: Cluster, snapshot: ClusterSnapshot) -> str:
     """Say which node has ended right after it was started, and its last words; empty when none has."""
     if cluster.runtime.name != "process":
         return ""  # containers may wait for each other by ending and being started again
-    for node in picture.nodes:
+    for node in snapshot.nodes:
         if node.process.state is ProcessState.EXITED:
             said = last_words([line.text for line in await cluster.runtime.logs(node.name, limit=_LOG_LINES)])
             words = f" Its last words: {said}" if said else ""
@@ -116,20 +118,20 @@ async def _ended(cluster: Cluster, picture: Picture) -> str:
     return ""
 
 
-async def use(bench: Workbench, cluster: Cluster) -> None:
+async def use(workbench: Workbench, cluster: Cluster) -> None:
     """Make this the session's cluster; watch it if anything of it runs."""
-    bench.cluster = cluster
-    picture = await cluster.subject.observe()
-    _tell_of_standins(bench, cluster, picture)
-    if picture.state is not ClusterState.DOWN:
-        await watch(bench)
+    workbench.cluster = cluster
+    snapshot = await cluster.subject.observe()
+    _tell_of_standins(workbench, cluster, snapshot)
+    if snapshot.state is not ClusterState.DOWN:
+        await watch(workbench)
 
 
-def _tell_of_standins(bench: Workbench, cluster: Cluster, picture: Picture) -> None:
+def _tell_of_standins(workbench: Workbench, cluster: Cluster, snapshot: ClusterSnapshot) -> None:
     """Warn where nodes say by their version that they only stand in for the database, as in tests."""
-    if any(node.version and node.version.endswith("standin") for node in picture.nodes):
+    if any(node.version and node.version.endswith("standin") for node in snapshot.nodes):
         name = cluster.subject.name
-        bench.emit(
+        workbench.emit(
             Notice(
                 f"Stand-ins answer here in the place of {name}: nothing seen says how {name} behaves.",
                 level="warning",
@@ -137,87 +139,94 @@ def _tell_of_standins(bench: Workbench, cluster: Cluster, picture: Picture) -> N
         )
 
 
-async def watch(bench: Workbench) -> None:
+async def watch(workbench: Workbench) -> None:
     """Have a monitor on the cluster from now on."""
-    if bench.monitor is None and bench.cluster is not None:
-        bench.use = use_of.begin(bench.state, bench.cluster)
-        bench.monitor = Monitor(bench.cluster, bench.ledger, bench.incidents, bench.emit)
-        await bench.monitor.start()
+    if workbench.monitor is None and workbench.cluster is not None:
+        workbench.use = use_of.begin(workbench.state, workbench.cluster)
+        workbench.monitor = Monitor(workbench.cluster, workbench.ledger, workbench.incidents, workbench.emit)
+        await workbench.monitor.start()
 
 
-async def stop(bench: Workbench) -> bool:
+async def stop(workbench: Workbench) -> bool:
     """End the load, the watching and the cluster, in this order; its data is deleted.
 
     Returns whether any node of it ran: a start that failed may have left a folder and no more.
     """
-    cluster = bench.require_cluster()
-    await release(bench)
+    cluster = workbench.require_cluster()
+    await release(workbench)
     ran = await _anything_runs(cluster)
     await cluster.runtime.down()
     await cluster.aclose()
-    bench.cluster = None
+    workbench.cluster = None
     return ran
 
 
-async def release(bench: Workbench) -> None:
+async def release(workbench: Workbench) -> None:
     """End the load and the watching; the cluster goes on."""
-    if bench.load is not None:
-        await bench.load.aclose()
-        bench.load = None
-    if bench.monitor is not None:
-        await bench.monitor.stop()
-        bench.monitor = None
-    if bench.use is not None:
-        bench.use.close()
-        bench.use = None
+    if workbench.load is not None:
+        await workbench.load.aclose()
+        workbench.load = None
+    if workbench.monitor is not None:
+        await workbench.monitor.stop()
+        workbench.monitor = None
+    if workbench.use is not None:
+        workbench.use.close()
+        workbench.use = None
 
 
-async def leave(bench: Workbench, *, keep: bool) -> str:
+async def leave(workbench: Workbench, *, keep: bool) -> str:
     """Leave the world as it was found: stop what this session started, unless `keep` or others use it.
 
     Returns what there is to tell of it; empty if nothing runs.
     """
-    cluster = bench.cluster
+    cluster = workbench.cluster
     if cluster is None:
         return ""
-    mine, bench.use = bench.use, None  # held until the end: nobody begins to use what is being taken down
+    mine, workbench.use = (
+        workbench.use,
+        None,
+    )  # held until the end: nobody begins to use what is being taken down
     with contextlib.closing(mine) if mine else contextlib.nullcontext():
-        ours = bench.started_here and not keep
+        ours = workbench.started_here and not keep
         if ours and (mine is None or use_of.alone(mine)):
             stopped = f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
-            return stopped if await stop(bench) else ""
-        await release(bench)
-        picture = await cluster.subject.observe()
+            return stopped if await stop(workbench) else ""
+        await release(workbench)
+        snapshot = await cluster.subject.observe()
         await cluster.aclose()
-        bench.cluster = None
-    if picture.state is ClusterState.DOWN:
+        workbench.cluster = None
+    if snapshot.state is ClusterState.DOWN:
         return ""
     why = "another operator uses it; " if ours else ""
     return (
-        f"The cluster {cluster.label} is left running ({picture.state}): {why}"
+        f"The cluster {cluster.label} is left running ({snapshot.state}): {why}"
         "`operator deploy status` shows it, `operator deploy down` stops it."
     )
 
 
-def describe(cluster: Cluster, picture: Picture) -> dict[str, object]:
-    """Return the picture as tools and `deploy status` give it."""
+def describe(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, object]:
+    """Return the snapshot as tools and `deploy status` give it."""
     return {
         "cluster": cluster.label,
-        "state": str(picture.state),
-        "problems": list(picture.problems),
-        "leader": picture.leader,
-        "term": picture.term,
-        "revision": picture.revision,
-        "quorum": {"voters": picture.quorum.voters, "up": picture.quorum.up, "needed": picture.quorum.needed},
-        "alarms": list(picture.alarms),
-        "nodes": [_node(picture, name) for name in [node.name for node in picture.nodes]],
-        "looked_in_s": picture.took_s,
+        "state": str(snapshot.state),
+        "problems": list(snapshot.problems),
+        "leader": snapshot.leader,
+        "term": snapshot.term,
+        "revision": snapshot.revision,
+        "quorum": {
+            "voters": snapshot.quorum.voters,
+            "up": snapshot.quorum.up,
+            "needed": snapshot.quorum.needed,
+        },
+        "alarms": list(snapshot.alarms),
+        "nodes": [_node(snapshot, name) for name in [node.name for node in snapshot.nodes]],
+        "looked_in_s": snapshot.took_s,
     }
 
 
-def _node(picture: Picture, name: str) -> dict[str, object]:
+def _node(snapshot: ClusterSnapshot, name: str) -> dict[str, object]:
     """One node, each view beside the others."""
-    node = picture.node(name)
+    node = snapshot.node(name)
     fields: dict[str, object] = {
         "name": node.name,
         "role": str(node.role),
@@ -241,8 +250,8 @@ def _node(picture: Picture, name: str) -> dict[str, object]:
     return {key: value for key, value in fields.items() if value is not None and value != "unknown"}
 
 
-def in_a_line(picture: Picture) -> str:
-    """Return the picture in a line for a person."""
-    if picture.problems:
-        return f"{picture.state}: {picture.problems[0]}"
-    return f"{picture.state}: {len(picture.nodes)} nodes, {picture.leader} leads"
+def in_a_line(snapshot: ClusterSnapshot) -> str:
+    """Return the snapshot in a line for a person."""
+    if snapshot.problems:
+        return f"{snapshot.state}: {snapshot.problems[0]}"
+    return f"{snapshot.state}: {len(snapshot.nodes)} nodes, {snapshot.leader} leads"

@@ -12,43 +12,43 @@ class NoParams(Params):
 
 
 @tool(Effect.READ)
-async def cluster_status(params: NoParams, bench: Workbench) -> Result:  # noqa: ARG001
+async def cluster_status(params: NoParams, workbench: Workbench) -> Result:  # noqa: ARG001
     """Look at the cluster from every side."""
-    cluster = await lifecycle.find(bench)
+    cluster = await lifecycle.find(workbench)
     if cluster is None:
         return Result(
             {"state": str(ClusterState.DOWN), "nodes": [], "problems": ["no cluster is running"]},
             next="Start one with cluster_start.",
         )
-    picture = await cluster.subject.observe()
+    snapshot = await cluster.subject.observe()
     return Result(
-        lifecycle.describe(cluster, picture),
-        next=_next(picture.state),
-        summary=lifecycle.in_a_line(picture),
+        lifecycle.describe(cluster, snapshot),
+        next=_next(snapshot.state),
+        summary=lifecycle.in_a_line(snapshot),
     )
 
 
 @tool(Effect.ACT)
-async def cluster_start(params: NoParams, bench: Workbench) -> Result:  # noqa: ARG001
+async def cluster_start(params: NoParams, workbench: Workbench) -> Result:  # noqa: ARG001
     """Bring the cluster up and wait until it is healthy."""
-    await lifecycle.find(bench)
-    picture, seconds = await lifecycle.start(bench)
-    body = lifecycle.describe(bench.require_cluster(), picture)
+    await lifecycle.find(workbench)
+    snapshot, seconds = await lifecycle.start(workbench)
+    body = lifecycle.describe(workbench.require_cluster(), snapshot)
     return Result(
         {**body, "seconds": round(seconds, 2)},
         next="Put load on it with load_start.",
-        summary=lifecycle.in_a_line(picture),
+        summary=lifecycle.in_a_line(snapshot),
     )
 
 
 @tool(Effect.DESTROY)
-async def cluster_stop(params: NoParams, bench: Workbench) -> Result:  # noqa: ARG001
+async def cluster_stop(params: NoParams, workbench: Workbench) -> Result:  # noqa: ARG001
     """Stop the cluster and delete its data."""
-    cluster = bench.require_cluster()
+    cluster = workbench.require_cluster()
     if not cluster.runtime.owned:
         raise Refused("This cluster is somebody else's: it is only watched.")
     label = cluster.label
-    await lifecycle.stop(bench)
+    await lifecycle.stop(workbench)
     return Result({"stopped": label, "data_deleted": True}, summary=f"{label} stopped, its data deleted")
 
 

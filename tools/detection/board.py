@@ -26,7 +26,7 @@ class Observation:
 
     @property
     def told(self) -> float:
-        """The time that it is a picture of."""
+        """The time that it is a snapshot of."""
         return self.at if self.as_of is None else self.as_of
 
     @property
@@ -47,7 +47,7 @@ class Condition:
     rule: Rule
     count: int = 1
     last: float = 0.0
-    """Monotonic time of the last picture that showed it."""
+    """Monotonic time of the last snapshot that showed it."""
     case: str | None = None
     """The incident that it belongs to."""
     follows: bool = False

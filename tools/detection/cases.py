@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from subjects.base import UsualAlert
 from tools.detection.recorder import Recorder
 from tools.detection.signals import Signal, Source
-from tools.incidents.record import Knower
+from tools.incidents.record import FirstSeen
 from tools.incidents.store import IncidentStore, new_id
 
 GROUP_S = 5.0
@@ -139,7 +139,7 @@ class Cases:
         if who in case.knew:
             return
         case.knew.add(who)
-        knower = Knower(who, signal.at - case.opened, signal.wall, f"{signal.kind}: {signal.raw}")
+        knower = FirstSeen(who, signal.at - case.opened, signal.wall, f"{signal.kind}: {signal.raw}")
         self._recorder.do(lambda store: store.knew(case.id, knower))
 
     def call(self, case: Case, node: str, text: str) -> None:
@@ -230,7 +230,7 @@ class Cases:
                 incident=case.id,
             )
         )
-        usual = Knower(alert.name, alert.after_s, None, alert.source, measured=False)
+        usual = FirstSeen(alert.name, alert.after_s, None, alert.source, measured=False)
         self._recorder.do(lambda store: store.knew(case.id, usual))
         return case
 

@@ -44,7 +44,7 @@ CLEAN_BURSTS = 3
 1 in 4,096."""
 
 
-async def ask_anew(line: Line) -> str | None:
+async def probe_new_connection(line: Line) -> str | None:
     """Ask over a new connection; return None if anything was answered, else what became of it."""
     writer: asyncio.StreamWriter | None = None
     try:
@@ -127,7 +127,7 @@ class FreshConnections:
             self._take(Well(Source.CONNECTION, line.node, ("lossy",), VIA), at)
 
     async def _lost(self, line: Line, tries: int) -> list[str]:
-        told = await asyncio.gather(*(ask_anew(line) for _ in range(tries)))
+        told = await asyncio.gather(*(probe_new_connection(line) for _ in range(tries)))
         return [how for how in told if how is not None]
 
     def _compared(self, line: Line, before: tuple[int, int] | None) -> int | None:

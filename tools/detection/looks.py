@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from subjects.base import (
     SLOW_SCORE,
+    ClusterSnapshot,
     Connection,
     ControlState,
     Health,
     Invariant,
     NodeView,
-    Picture,
     ProcessState,
 )
 from tools.detection.board import Observation
@@ -67,11 +67,11 @@ class Found:
 
 
 class Looks:
-    """Compares each picture with the one before."""
+    """Compares each snapshot with the one before."""
 
     def __init__(self, invariants: Mapping[str, Invariant]) -> None:
         self._limits = invariants
-        self._before: Picture | None = None
+        self._before: ClusterSnapshot | None = None
         self._before_by_name: dict[str, NodeView] = {}
         self._now: dict[str, NodeView] = {}
         self._leader: str | None = None
@@ -87,26 +87,26 @@ class Looks:
         self._started.pop(node, None)
         self._first_looked.pop(node, None)
 
-    def compare(self, picture: Picture, at: float, *, calm: bool, client_port: bool) -> Found:
-        """Read a picture whose look began at monotonic `at`.
+    def compare(self, snapshot: ClusterSnapshot, at: float, *, calm: bool, client_port: bool) -> Found:
+        """Read a snapshot whose look began at monotonic `at`.
 
         `calm`: no incident and no planned act is under way, so that a leader change counts.
         `client_port`: whether the look's own word on client ports is wanted (no held connection has it).
         """
         found = Found()
-        self._now = {node.name: node for node in picture.nodes}
-        if self._leader is not None and picture.leader not in {None, self._leader}:
+        self._now = {node.name: node for node in snapshot.nodes}
+        if self._leader is not None and snapshot.leader not in {None, self._leader}:
             self._leader_moved = at  # before the nodes are read: what a new leader says of them is doubtful
-        for node in picture.nodes:
+        for node in snapshot.nodes:
             for part in (self._process(node, at), self._itself(node, at), self._peers(node, at)):
                 _sort(found, part)
-            _sort(found, self._progress(picture, node, at))
+            _sort(found, self._progress(snapshot, node, at))
             _sort(found, self._control(node, at))
             if client_port:
                 _sort(found, _client_port(node, at))
-        _sort(found, self._cluster(picture, at, calm=calm))
+        _sort(found, self._cluster(snapshot, at, calm=calm))
         _sort(found, self._members(at))
-        self._before, self._before_by_name = picture, self._now
+        self._before, self._before_by_name = snapshot, self._now
         return found
 
     def _process(self, node: NodeView, at: float) -> "Iterator[Observation | Well]":
@@ -192,15 +192,17 @@ class Looks:
         else:
             yield Well(Source.PEERS, node.name, ("peer_lost", "edge_lost"))
 
-    def _progress(self, picture: Picture, node: NodeView, at: float) -> "Iterator[Observation | Well]":
+    def _progress(
+        self, snapshot: ClusterSnapshot, node: NodeView, at: float
+    ) -> "Iterator[Observation | Well]":
         limit = self._limits["replication_caught_up"].threshold
         if node.lag is not None and node.lag > limit:
             raw = f"{node.lag} entries behind the leader"
             yield Observation(Source.PEERS, "lagging", node.name, raw, as_of=at)
         elif node.lag is not None:
             yield Well(Source.PEERS, node.name, ("lagging",))
-        went, leader_went = self._went(node.name), self._went(picture.leader)
-        if went is None or leader_went is None or node.name == picture.leader:
+        went, leader_went = self._went(node.name), self._went(snapshot.leader)
+        if went is None or leader_went is None or node.name == snapshot.leader:
             return
         if went == 0 and leader_went >= STALLED_ENTRIES:
             raw = f"at entry {node.raft_index} still, while the leader went {leader_went} further"
@@ -220,42 +222,42 @@ class Looks:
             case ControlState.UNKNOWN:
                 return
 
-    def _cluster(self, picture: Picture, at: float, *, calm: bool) -> "Iterator[Observation | Well]":
-        if not any(map(_answers, picture.nodes)):
+    def _cluster(self, snapshot: ClusterSnapshot, at: float, *, calm: bool) -> "Iterator[Observation | Well]":
+        if not any(map(_answers, snapshot.nodes)):
             yield Observation(Source.CONTROL, "unseen", None, "no node answers for itself", as_of=at)
             return  # who does not answer does not say either that there is no leader
         yield Well(Source.CONTROL, None, ("unseen",))
-        if picture.quorum.held:
+        if snapshot.quorum.held:
             yield Well(Source.CONTROL, None, ("quorum_lost",))
         else:
-            raw = f"{picture.quorum.up} of {picture.quorum.voters} up, {picture.quorum.needed} needed"
+            raw = f"{snapshot.quorum.up} of {snapshot.quorum.voters} up, {snapshot.quorum.needed} needed"
             yield Observation(Source.CONTROL, "quorum_lost", None, raw, as_of=at)
-        if picture.leader is None:
+        if snapshot.leader is None:
             # A leader that only answers late is still followed: those who follow it know better.
-            if not any(node.details.get(FOLLOWED) for node in picture.nodes):
-                raw = f"no leader, term {picture.term}"
+            if not any(node.details.get(FOLLOWED) for node in snapshot.nodes):
+                raw = f"no leader, term {snapshot.term}"
                 yield Observation(Source.CONTROL, "no_leader", None, raw, as_of=at)
         else:
             yield Well(Source.CONTROL, None, ("no_leader",))
-            yield from self._leadership(picture, picture.leader, at, calm=calm)
+            yield from self._leadership(snapshot, snapshot.leader, at, calm=calm)
         before = self._before
-        if before and before.term and picture.term and picture.term - before.term >= TERM_JUMP:
-            raw = f"term {before.term} became {picture.term}"
+        if before and before.term and snapshot.term and snapshot.term - before.term >= TERM_JUMP:
+            raw = f"term {before.term} became {snapshot.term}"
             yield Observation(Source.CONTROL, "term_jumped", None, raw, as_of=at)
-        alarms = [alarm for alarm in picture.alarms if LEADERLESS not in alarm]
+        alarms = [alarm for alarm in snapshot.alarms if LEADERLESS not in alarm]
         for alarm in alarms:
             yield Observation(Source.CONTROL, "alarm", None, alarm, via=alarm, as_of=at)
         if not alarms:
             yield Well(Source.CONTROL, None, ("alarm",))
 
     def _leadership(
-        self, picture: Picture, leader: str, at: float, *, calm: bool
+        self, snapshot: ClusterSnapshot, leader: str, at: float, *, calm: bool
     ) -> "Iterator[Observation | Well]":
         known, self._leader = self._leader, leader
         if known is not None and known != leader:
             if calm:
                 self._leader_changes.append(at)
-            raw = f"{known} handed over to {leader} in term {picture.term}"
+            raw = f"{known} handed over to {leader} in term {snapshot.term}"
             yield Observation(Source.CONTROL, "leader_changed", None, raw, as_of=at)
         limit = self._limits["leader_stable"]
         while self._leader_changes and at - self._leader_changes[0] > LEADER_SPANS_S.get(limit.unit, 900.0):

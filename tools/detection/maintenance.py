@@ -33,7 +33,7 @@ class _Open:
     ended: float | None = None
 
     def covers(self, observation: Observation, late: float) -> bool:
-        """Tell whether any of the time that `observation` is a picture of lies in the window."""
+        """Tell whether any of the time that `observation` is a snapshot of lies in the window."""
         over = self.ended is not None and observation.told > self.ended + late
         return self.began <= observation.at and not over
 

@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from subjects.base import Cluster, Picture
+from subjects.base import Cluster, ClusterSnapshot
 from subjects.errors import SubjectError
 from tools.detection.board import Observation
 from tools.detection.cases import Cases
@@ -63,7 +63,7 @@ class Monitor:
         period_s: float = PERIOD_S,
         look_s: float = LOOK_S,
     ) -> None:
-        self.picture: Picture | None = None
+        self.snapshot: ClusterSnapshot | None = None
         """The last look at the cluster; None before the first."""
         self.reported: float = 0.0
         """Monotonic time up to which detections were reported by `wait_for_detection`."""
@@ -223,7 +223,7 @@ class Monitor:
             await self._look()
 
     def _look_pause_s(self) -> float:
-        took = self.picture.took_s if self.picture else 0.0
+        took = self.snapshot.took_s if self.snapshot else 0.0
         if not len(self._correlator.board) and not len(self._cases):
             return max(self._look_s, 2 * took)
         new = time.monotonic() - self._last_new < QUICK_FOR_S
@@ -233,33 +233,33 @@ class Monitor:
         began = time.monotonic()
         try:
             async with asyncio.timeout(LOOK_BOUND_S):
-                picture = await self._cluster.subject.observe()
+                snapshot = await self._cluster.subject.observe()
         except (SubjectError, TimeoutError) as error:
-            raw = str(error) or f"no picture within {LOOK_BOUND_S:.0f} s"
+            raw = str(error) or f"no snapshot within {LOOK_BOUND_S:.0f} s"
             self._unseen(raw)
             return
         except Exception as error:  # noqa: BLE001 - whatever a stranger's server answers, the watching goes on
             self._unseen(f"an answer that could not be read: {type(error).__name__}: {error}")
             return
-        self._read(picture, began)
+        self._read(snapshot, began)
 
     def _unseen(self, raw: str) -> None:
         self._correlator.bad(Observation(Source.CONTROL, "unseen", None, raw))
 
-    def _read(self, picture: Picture, began: float) -> None:
-        nodes = [node.name for node in picture.nodes]
+    def _read(self, snapshot: ClusterSnapshot, began: float) -> None:
+        nodes = [node.name for node in snapshot.nodes]
         calm = not len(self._cases) and not self._maintenance.recently(nodes, 10.0)
-        before = {node.name for node in self.picture.nodes} if self.picture else set(nodes)
-        self.picture = picture
+        before = {node.name for node in self.snapshot.nodes} if self.snapshot else set(nodes)
+        self.snapshot = snapshot
         found = self._looks.compare(
-            picture, began, calm=calm, client_port=not asks_client_port(self._cluster.subject)
+            snapshot, began, calm=calm, client_port=not asks_client_port(self._cluster.subject)
         )
         for observation in found.bad:
             self._correlator.bad(observation)
         for well in found.well:
             self._correlator.well(well, began)
-        if picture.leader is not None:
-            self._correlator.led_by(picture.leader)
+        if snapshot.leader is not None:
+            self._correlator.led_by(snapshot.leader)
         self._wheel.set_lines(lines_of(self._cluster.subject))  # a member may come back under another address
         for node in before - set(nodes):
             self._looks.forget(node)

@@ -28,6 +28,6 @@ class Diagnostician(Protocol):
         """Who it is, as the result says it."""
         ...
 
-    async def diagnose(self, case: Case, bench: "Workbench") -> "Diagnosis":
+    async def diagnose(self, case: Case, workbench: "Workbench") -> "Diagnosis":
         """Return a diagnosis that the check has passed or lowered; never raises for weak evidence."""
         ...

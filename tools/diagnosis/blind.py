@@ -121,7 +121,7 @@ class NoFaults:
 
 
 @dataclass(slots=True)
-class BlindBench(Workbench):
+class BlindWorkbench(Workbench):
     """The workbench of one diagnosis."""
 
     case: Case = field(default_factory=lambda: Case(None, None, 0.0))
@@ -130,20 +130,20 @@ class BlindBench(Workbench):
     submissions: int = 0
 
     @classmethod
-    def of(cls, bench: Workbench, case: Case) -> Self:
+    def of(cls, workbench: Workbench, case: Case) -> Self:
         """Return the blind workbench for `case`, beside the session's."""
-        cluster = bench.require_cluster()
+        cluster = workbench.require_cluster()
         return cls(
-            state=bench.state,
-            emit=bench.emit,
-            ledger=BlindLedger(bench.ledger, case.opened_wall),
-            incidents=ObservedIncidents(bench.incidents),
+            state=workbench.state,
+            emit=workbench.emit,
+            ledger=BlindLedger(workbench.ledger, case.opened_wall),
+            incidents=ObservedIncidents(workbench.incidents),
             faults=cast("FaultService", NoFaults()),
-            diagnostician=bench.diagnostician,
-            choice=bench.choice,
+            diagnostician=workbench.diagnostician,
+            choice=workbench.choice,
             cluster=Cluster("cluster", cluster.subject, read_only(cluster.runtime)),
-            monitor=bench.monitor,
-            load=bench.load,
+            monitor=workbench.monitor,
+            load=workbench.load,
             case=case,
         )
 

@@ -10,16 +10,16 @@ LOOKBACK_S = 60.0
 """With no detection, how far back evidence may lie: as long as a returning incident counts as the same."""
 
 
-def open_case(bench: Workbench, incident: str | None = None) -> Case:
+def open_case(workbench: Workbench, incident: str | None = None) -> Case:
     """Return the case of `incident`, else of the latest detection, else of the last minute.
 
     Raises UnknownIncident when there is none of that id.
     """
-    detection = _detection(bench, incident)
+    detection = _detection(workbench, incident)
     if detection is not None:
         return case_of(detection)
     if incident is not None:
-        return Case(incident, None, bench.incidents.get(incident).opened)
+        return Case(incident, None, workbench.incidents.get(incident).opened)
     return Case(None, None, time.time() - LOOKBACK_S)
 
 
@@ -29,10 +29,10 @@ def case_of(detection: Detection) -> Case:
     return Case(detection.incident, detection, min(first, detection.wall))
 
 
-def _detection(bench: Workbench, incident: str | None) -> Detection | None:
-    if bench.monitor is None:
+def _detection(workbench: Workbench, incident: str | None) -> Detection | None:
+    if workbench.monitor is None:
         return None
-    made = [d for d in bench.monitor.detections if incident in {None, d.incident}]
+    made = [d for d in workbench.monitor.detections if incident in {None, d.incident}]
     if not made:
         return None
     latest = made[-1].incident

@@ -1,15 +1,15 @@
-"""From a picture to facts: one look, filed as evidence side by side, and what it says in words."""
+"""From a snapshot to facts: one look, filed as evidence side by side, and what it says in words."""
 
 from collections.abc import Callable
 
 from subjects.base import (
     SLOW_SCORE,
+    ClusterSnapshot,
     ClusterState,
     Connection,
     ControlState,
     Health,
     NodeView,
-    Picture,
     ProcessState,
     ProcessView,
     Role,
@@ -50,24 +50,24 @@ def ended_word(exit_code: int | None) -> str:
 def facts_of(looked: Looked, ledger: Ledger) -> list[Fact]:
     """File one look in the ledger, one piece of evidence for each side, and return what it says."""
     facts: list[Fact] = []
-    picture = looked.picture
+    snapshot = looked.snapshot
     sides: tuple[tuple[Side, Callable[[NodeView], tuple[str, str]]], ...] = (
         ("process", lambda node: _process(node.process)),
         ("connection", lambda node: _connection(node, looked.slow_ms)),
         ("self", lambda node: _itself(node, looked.slow_ms)),
         ("peers", _peers),
-        ("control", lambda node: _control(node, picture)),
-        ("disk", lambda node: _disk(node, picture)),
+        ("control", lambda node: _control(node, snapshot)),
+        ("disk", lambda node: _disk(node, snapshot)),
     )
     for side, say in sides:
-        said = [(node.name, *say(node)) for node in picture.nodes]
+        said = [(node.name, *say(node)) for node in snapshot.nodes]
         lines = [f"{name}: {word} ({detail})" for name, word, detail in said]
         item = ledger.add(f"view:{side}", "\n".join(lines))
         facts += [
             Fact(side, word, name, item.id, f"{name}: {word} ({detail})"[:200], item.wall, now=True)
             for name, word, detail in said
         ]
-    return facts + _hosts(looked, ledger) + _new_connections(looked, ledger) + _whole(picture, ledger)
+    return facts + _hosts(looked, ledger) + _new_connections(looked, ledger) + _whole(snapshot, ledger)
 
 
 def _hosts(looked: Looked, ledger: Ledger) -> list[Fact]:
@@ -128,10 +128,10 @@ def _peers(node: NodeView) -> tuple[str, str]:
     return ("lost_by_all" if len(lost) == len(node.peers) else "lost_by_some"), told
 
 
-def _control(node: NodeView, picture: Picture) -> tuple[str, str]:
+def _control(node: NodeView, snapshot: ClusterSnapshot) -> tuple[str, str]:
     detail = f"role {node.role.value}, term {node.term}, raft index {node.raft_index}, lag {node.lag}"
-    if picture.leader is not None and node.details.get("leader_it_sees", picture.leader) is None:
-        return "alone", f"{detail}; it knows no leader, the others follow {picture.leader}"
+    if snapshot.leader is not None and node.details.get("leader_it_sees", snapshot.leader) is None:
+        return "alone", f"{detail}; it knows no leader, the others follow {snapshot.leader}"
     if (node.lag or 0) > LAG_ENTRIES:
         return "lagging", detail
     if node.role is Role.LEADER:
@@ -139,10 +139,10 @@ def _control(node: NodeView, picture: Picture) -> tuple[str, str]:
     return ("down" if node.control is ControlState.OFFLINE else node.control.value), detail
 
 
-def _disk(node: NodeView, picture: Picture) -> tuple[str, str]:
+def _disk(node: NodeView, snapshot: ClusterSnapshot) -> tuple[str, str]:
     alarmed = [
         a
-        for a in picture.alarms
+        for a in snapshot.alarms
         if "NOSPACE" in a.upper() and (node.name in a or (node.member_id or node.name) in a)
     ]
     if alarmed:
@@ -157,19 +157,19 @@ def _disk(node: NodeView, picture: Picture) -> tuple[str, str]:
     return "fine", f"{node.disk_free_bytes} bytes free"
 
 
-def _whole(picture: Picture, ledger: Ledger) -> list[Fact]:
+def _whole(snapshot: ClusterSnapshot, ledger: Ledger) -> list[Fact]:
     """Return what the look says of the cluster as a whole."""
-    quorum = picture.quorum
+    quorum = snapshot.quorum
     text = (
-        f"cluster {picture.state.value}: leader {picture.leader}, term {picture.term}, "
+        f"cluster {snapshot.state.value}: leader {snapshot.leader}, term {snapshot.term}, "
         f"{quorum.up} of {quorum.voters} voters up, {quorum.needed} needed; "
-        f"problems: {'; '.join(picture.problems) or 'none'}; alarms: {'; '.join(picture.alarms) or 'none'}"
+        f"problems: {'; '.join(snapshot.problems) or 'none'}; alarms: {'; '.join(snapshot.alarms) or 'none'}"
     )
     item = ledger.add("view:control", text)
     quote = text.split(";")[0]
     if not quorum.held:
         return [Fact("control", "quorum_lost", None, item.id, quote, item.wall, now=True)]
-    if picture.leader is None:
+    if snapshot.leader is None:
         return [Fact("control", "no_leader", None, item.id, quote, item.wall, now=True)]
-    word = "up" if picture.state is ClusterState.HEALTHY else "unknown"
+    word = "up" if snapshot.state is ClusterState.HEALTHY else "unknown"
     return [Fact("control", word, None, item.id, quote, item.wall, now=True)]

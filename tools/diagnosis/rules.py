@@ -33,10 +33,10 @@ class RulesDiagnostician:
         """`rules`."""
         return "rules"
 
-    async def diagnose(self, case: Case, bench: "Workbench") -> Diagnosis:
+    async def diagnose(self, case: Case, workbench: "Workbench") -> Diagnosis:
         """Diagnose with what a session has."""
-        recorded = bench.monitor.signals if bench.monitor else ()
-        return await self.examine(case, bench.require_cluster(), recorded, bench.ledger)
+        recorded = workbench.monitor.signals if workbench.monitor else ()
+        return await self.examine(case, workbench.require_cluster(), recorded, workbench.ledger)
 
     async def examine(
         self, case: Case, cluster: Cluster, recorded: Iterable[Signal], ledger: Ledger

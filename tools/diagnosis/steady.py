@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from subjects.base import ClusterState, NodeView, Picture, Probe, ProcessState, Subject
+from subjects.base import ClusterSnapshot, ClusterState, NodeView, Probe, ProcessState, Subject
 from subjects.errors import SubjectError
-from tools.detection.fresh import LOST, ask_anew
+from tools.detection.fresh import LOST, probe_new_connection
 from tools.detection.lines import lines_of
 from tools.diagnosis.waits import Waited, between, read_syncs
 
@@ -38,7 +38,7 @@ _CHEAP = "process_start_time_seconds"
 class Looked:
     """Several looks as one."""
 
-    picture: Picture
+    snapshot: ClusterSnapshot
     """The last look, with each node's fastest answers and its own leader if any look found one."""
     host_ms: Mapping[str, float | None] = field(default_factory=dict)
     """Of nodes that run and were late or silent: how fast each answers on its own host for what it knows
@@ -54,32 +54,32 @@ class Looked:
 async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
     """Look once at a cluster that is well, several times at one that is not, or where `thorough` is asked."""
     syncs = await read_syncs(subject)
-    first = picture = await subject.observe()
+    first = snapshot = await subject.observe()
     hosts: dict[str, list[float | None]] = {}
     looks = 1
-    while looks < _wanted(picture, thorough=thorough):
+    while looks < _wanted(snapshot, thorough=thorough):
         await asyncio.sleep(PAUSE_S)
-        now, _ = await asyncio.gather(subject.observe(), _ask_hosts(subject, picture, hosts))
-        picture = _merged(picture, now)
+        now, _ = await asyncio.gather(subject.observe(), _ask_hosts(subject, snapshot, hosts))
+        snapshot = _merged(snapshot, now)
         looks += 1
     slow_ms = _slow_ms(hosts)
-    suspects = [node.name for node in picture.nodes if troubled(node, slow_ms) and _runs(node)]
+    suspects = [node.name for node in snapshot.nodes if troubled(node, slow_ms) and _runs(node)]
     if suspects and not hosts:
-        await _ask_hosts(subject, picture, hosts)
-    let_in = [node.name for node in picture.nodes if not troubled(node) and _runs(node)]
+        await _ask_hosts(subject, snapshot, hosts)
+    let_in = [node.name for node in snapshot.nodes if not troubled(node) and _runs(node)]
     return Looked(
-        picture,
+        snapshot,
         {name: _fastest(hosts.get(name, ())) for name in suspects},
         slow_ms,
         await _lost(subject, let_in),
-        between(first, picture, syncs, await read_syncs(subject) if looks > 1 else {}),
+        between(first, snapshot, syncs, await read_syncs(subject) if looks > 1 else {}),
     )
 
 
-def _wanted(picture: Picture, *, thorough: bool) -> int:
+def _wanted(snapshot: ClusterSnapshot, *, thorough: bool) -> int:
     """Return how many looks it takes, by what they show so far."""
-    if picture.state is ClusterState.HEALTHY:
-        return SLOW_LOOKS if any(map(troubled, picture.nodes)) else LOOKS if thorough else 1
+    if snapshot.state is ClusterState.HEALTHY:
+        return SLOW_LOOKS if any(map(troubled, snapshot.nodes)) else LOOKS if thorough else 1
     return LOOKS
 
 
@@ -93,9 +93,11 @@ def _fastest(times: Sequence[float | None]) -> float | None:
     return min((ms for ms in times if ms is not None), default=None)
 
 
-async def _ask_hosts(subject: Subject, picture: Picture, hosts: dict[str, list[float | None]]) -> None:
+async def _ask_hosts(
+    subject: Subject, snapshot: ClusterSnapshot, hosts: dict[str, list[float | None]]
+) -> None:
     """Ask every node that runs for something cheap on its own host, and note what that took."""
-    names = [node.name for node in picture.nodes if _runs(node)]
+    names = [node.name for node in snapshot.nodes if _runs(node)]
     for name, ms in zip(names, await asyncio.gather(*(_host_ms(subject, n) for n in names)), strict=True):
         hosts.setdefault(name, []).append(ms)
 
@@ -117,7 +119,9 @@ def _runs(node: NodeView) -> bool:
 async def _lost(subject: Subject, nodes: Sequence[str]) -> dict[str, str]:
     """Knock at doors that are open to those inside; return where not all were let in."""
     lines = {line.node: line for line in lines_of(subject) if line.node in nodes}
-    told = await asyncio.gather(*(ask_anew(line) for line in lines.values() for _ in range(KNOCKS)))
+    told = await asyncio.gather(
+        *(probe_new_connection(line) for line in lines.values() for _ in range(KNOCKS))
+    )
     found = {}
     for number, (node, line) in enumerate(lines.items()):
         refused = [how for how in told[number * KNOCKS : (number + 1) * KNOCKS] if how is not None]
@@ -137,7 +141,7 @@ async def _host_ms(subject: Subject, node: str) -> float | None:
     return (time.monotonic() - began) * 1000
 
 
-def _merged(before: Picture, now: Picture) -> Picture:
+def _merged(before: ClusterSnapshot, now: ClusterSnapshot) -> ClusterSnapshot:
     earlier = {node.name: node for node in before.nodes}
     return replace(now, nodes=tuple(_node(earlier.get(node.name, node), node) for node in now.nodes))
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tools.diagnosis.blind import BlindBench
+from tools.diagnosis.blind import BlindWorkbench
 from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis, Findings
 from tools.events import Diagnosed, Progress
@@ -24,18 +24,18 @@ class DiagnoseParams(Params):
 
 
 @tool(Effect.READ)
-async def diagnose(params: DiagnoseParams, bench: Workbench) -> Result:
+async def diagnose(params: DiagnoseParams, workbench: Workbench) -> Result:
     """Let the diagnostician look, and keep what it found with the incident."""
-    bench.require_cluster()
-    case = open_case(bench, params.incident)
-    bench.emit(Progress(f"Diagnosing ({bench.diagnostician.by}), from evidence alone"))
-    found = await bench.diagnostician.diagnose(case, bench)
+    workbench.require_cluster()
+    case = open_case(workbench, params.incident)
+    workbench.emit(Progress(f"Diagnosing ({workbench.diagnostician.by}), from evidence alone"))
+    found = await workbench.diagnostician.diagnose(case, workbench)
     result = found.as_result()
     if case.incident is not None:
-        if bench.monitor is not None:
-            await bench.monitor.recorded()
-        keep(bench.incidents, case.incident, found, bench.ledger)
-    bench.emit(Diagnosed(result))
+        if workbench.monitor is not None:
+            await workbench.monitor.recorded()
+        keep(workbench.incidents, case.incident, found, workbench.ledger)
+    workbench.emit(Diagnosed(result))
     advice = "Tell the person the conclusion, its confidence, and the evidence ids it rests on."
     if not found.verified:
         advice += " It was not verified: say so, and name the problems."
@@ -64,16 +64,16 @@ def keep(incidents: IncidentStore, incident: str, found: Diagnosis, ledger: Ledg
 
 
 @tool(Effect.READ, diagnostician_only=True)
-async def submit_diagnosis(params: Findings, bench: Workbench) -> Result:
+async def submit_diagnosis(params: Findings, workbench: Workbench) -> Result:
     """Check the findings; the first submission with problems may be repaired once."""
-    if not isinstance(bench, BlindBench):
+    if not isinstance(workbench, BlindWorkbench):
         return failure(
             "submit_diagnosis is for the diagnostician's own conversation.", "Call diagnose instead."
         )
-    problems = bench.submit(params)
+    problems = workbench.submit(params)
     if not problems:
         return Result({"accepted": True}, next="You are done: answer with one short sentence.")
-    if bench.may_repair:
+    if workbench.may_repair:
         return Result(
             {"accepted": False, "problems": list(problems)},
             ok=False,

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 
-from subjects.base import Cluster, LogLine, Picture
+from subjects.base import Cluster, ClusterSnapshot, LogLine
 from subjects.errors import SubjectError
 from tools.detection.lines import HEALTH
 from tools.detection.signals import Signal, Source
@@ -122,12 +122,12 @@ async def _look(cluster: Cluster, ledger: Ledger, case: Case) -> list[Fact]:
         )
         return []
     facts = facts_of(looked, ledger) + facts_of_waits(looked.waits, ledger)
-    return facts + _restarts(looked.picture, ledger, case.opened_wall)
+    return facts + _restarts(looked.snapshot, ledger, case.opened_wall)
 
 
-def _restarts(picture: Picture, ledger: Ledger, opened_wall: float) -> list[Fact]:
+def _restarts(snapshot: ClusterSnapshot, ledger: Ledger, opened_wall: float) -> list[Fact]:
     """Return which nodes run only since the incident; all of them at once is a cluster that was started."""
-    starts = [(node.name, node.started_at) for node in picture.nodes if node.started_at is not None]
+    starts = [(node.name, node.started_at) for node in snapshot.nodes if node.started_at is not None]
     later = [(name, started) for name, started in starts if started > opened_wall]
     if len(later) == len(starts):
         return []

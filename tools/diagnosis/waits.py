@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol, runtime_checkable
 
-from subjects.base import Picture, Subject
+from subjects.base import ClusterSnapshot, Subject
 from subjects.errors import SubjectError
 from tools.diagnosis.facts import Fact
 from tools.evidence.ledger import Ledger
@@ -68,7 +68,7 @@ async def read_syncs(subject: Subject) -> Syncs:
     return {node: each for node, each in zip(subject.nodes, told, strict=True) if each is not None}
 
 
-def between(first: Picture, last: Picture, before: Syncs, after: Syncs) -> dict[str, Waited]:
+def between(first: ClusterSnapshot, last: ClusterSnapshot, before: Syncs, after: Syncs) -> dict[str, Waited]:
     """Return what each node waited for between two looks; nodes that were restarted meanwhile left out."""
     span_s = last.at - first.at
     if span_s <= 0:

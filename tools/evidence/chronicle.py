@@ -62,10 +62,10 @@ class Line:
 
 
 def entries(
-    bench: Workbench, incident: Incident | None, span: Span, *, sources: Sequence[str], node: str | None
+    workbench: Workbench, incident: Incident | None, span: Span, *, sources: Sequence[str], node: str | None
 ) -> list[Line]:
     """Return everything in the span, oldest first."""
-    lines = [*_of_ledger(bench), *_of_incident(bench, incident), *_of_detections(bench)]
+    lines = [*_of_ledger(workbench), *_of_incident(workbench, incident), *_of_detections(workbench)]
     chosen = (
         line
         for line in lines
@@ -76,24 +76,24 @@ def entries(
     return sorted(chosen, key=lambda line: line.wall)
 
 
-def _of_ledger(bench: Workbench) -> Iterator[Line]:
-    for item in bench.ledger:
+def _of_ledger(workbench: Workbench) -> Iterator[Line]:
+    for item in workbench.ledger:
         if item.source != _OWN:
             yield Line(item.wall, item.source.removeprefix(_SIGNAL), item.text, item.node, item.id, item.ok)
 
 
-def _of_incident(bench: Workbench, incident: Incident | None) -> Iterator[Line]:
+def _of_incident(workbench: Workbench, incident: Incident | None) -> Iterator[Line]:
     """Yield what only the incident's record has: signals of this session are in the ledger already."""
     if incident is None:
         return
-    known = {(round(item.wall, 3), item.node) for item in bench.ledger if item.source.startswith(_SIGNAL)}
+    known = {(round(item.wall, 3), item.node) for item in workbench.ledger if item.source.startswith(_SIGNAL)}
     for entry in incident.entries:
         if (round(entry.wall, 3), entry.node) not in known:
             yield Line(entry.wall, entry.source, entry.text, entry.node)
 
 
-def _of_detections(bench: Workbench) -> Iterator[Line]:
-    for made in bench.monitor.detections if bench.monitor else ():
+def _of_detections(workbench: Workbench) -> Iterator[Line]:
+    for made in workbench.monitor.detections if workbench.monitor else ():
         node = made.nodes[0] if len(made.nodes) == 1 else None
         yield Line(made.wall, "monitor", f"detection: {made.text}", node)
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
-from subjects.base import Cluster, Connection, Health, NodeView, Picture, ProcessState, Scope
+from subjects.base import Cluster, ClusterSnapshot, Connection, Health, NodeView, ProcessState, Scope
 from tools.faults.steps import Limit, Network, Restart, Step
 
 EFFECT_TIMEOUT_S = 8.0
@@ -20,12 +20,12 @@ _TRIES = 12
 """Fresh connections made to see a share of them lost: a loss of one half escapes 1 time in 4,096."""
 _GREETINGS = 3
 
-Check = Callable[[Cluster, Picture, Step], Awaitable[str | None]]
+Check = Callable[[Cluster, ClusterSnapshot, Step], Awaitable[str | None]]
 """Returns what was seen of the effect, or None when nothing was seen yet."""
 
 
 async def wait_for_effect(
-    cluster: Cluster, before: Picture, check: Check, steps: Sequence[Step]
+    cluster: Cluster, before: ClusterSnapshot, check: Check, steps: Sequence[Step]
 ) -> str | None:
     """Return what was seen of every step's effect; None when one was not seen within EFFECT_TIMEOUT_S."""
     if not steps:
@@ -44,7 +44,7 @@ async def wait_for_effect(
     return "; ".join(seen.values())
 
 
-async def gone(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def gone(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
     """The kernel or engine says that it ended, and clients no longer reach it."""
     view = await cluster.runtime.inspect(step.node)
     if view.state is not ProcessState.EXITED:
@@ -55,7 +55,7 @@ async def gone(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     return f"{step.node}: {view.raw}; its client port: {probe.connection}"
 
 
-async def silent(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def silent(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
     """The node or its clients get no answer, or it says itself that it is not well."""
     node = (await cluster.subject.observe()).node(step.node)
     if node.client.connection is not Connection.ACCEPTED:
@@ -65,7 +65,7 @@ async def silent(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     return None
 
 
-async def slow(cluster: Cluster, before: Picture, step: Step) -> str | None:
+async def slow(cluster: Cluster, before: ClusterSnapshot, step: Step) -> str | None:
     """Answers take longer than the fault's delay, or twenty times what they took before."""
     rule = step.rule if isinstance(step, Network) else None
     node = (await cluster.subject.observe()).node(step.node)
@@ -82,7 +82,9 @@ async def slow(cluster: Cluster, before: Picture, step: Step) -> str | None:
     return None
 
 
-async def _throttled(cluster: Cluster, before: Picture, node: NodeView, bytes_per_s: float) -> str | None:
+async def _throttled(
+    cluster: Cluster, before: ClusterSnapshot, node: NodeView, bytes_per_s: float
+) -> str | None:
     """A body of the node's own comes no faster than the rate."""
     if not _speaks_http(node):
         return await _greeted_slowly(cluster, before, node.name)
@@ -100,7 +102,7 @@ async def _throttled(cluster: Cluster, before: Picture, node: NodeView, bytes_pe
     return f"{node.name}: {len(body or b'')} bytes came in {took_s:.1f} s"
 
 
-async def _greeted_slowly(cluster: Cluster, before: Picture, node: str) -> str | None:
+async def _greeted_slowly(cluster: Cluster, before: ClusterSnapshot, node: str) -> str | None:
     """Even the quickest of some greetings takes far longer than the one before the fault did."""
     probes = [await cluster.subject.probe(node, 1.0) for _ in range(_GREETINGS)]
     quickest = min((probe.latency_ms for probe in probes if probe.latency_ms is not None), default=None)
@@ -112,7 +114,7 @@ async def _greeted_slowly(cluster: Cluster, before: Picture, node: str) -> str |
     return f"{node}: the quickest of {_GREETINGS} greetings took {quickest:.1f} ms, {was:.1f} ms before"
 
 
-async def lossy(cluster: Cluster, before: Picture, step: Step) -> str | None:
+async def lossy(cluster: Cluster, before: ClusterSnapshot, step: Step) -> str | None:
     """Of fresh connections some get no answer; where only peers are hit, the node itself is not well."""
     if isinstance(step, Network) and step.rule.scope is Scope.PEERS:
         return await silent(cluster, before, step)
@@ -122,7 +124,7 @@ async def lossy(cluster: Cluster, before: Picture, step: Step) -> str | None:
     return f"{step.node}: {lost} of {_TRIES} fresh connections got no answer" if lost else None
 
 
-async def limited(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def limited(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
     """The kernel or engine says that the limit is in force, or the node has ended of it."""
     view = await cluster.runtime.inspect(step.node)
     if view.state is ProcessState.EXITED:
@@ -135,7 +137,7 @@ async def limited(cluster: Cluster, _before: Picture, step: Step) -> str | None:
     )
 
 
-async def restarted(cluster: Cluster, _before: Picture, step: Step) -> str | None:
+async def restarted(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
     """The node runs as another process than before."""
     view = await cluster.runtime.inspect(step.node)
     if not isinstance(step, Restart) or view.identity is None or view.identity == step.identity:
@@ -143,7 +145,7 @@ async def restarted(cluster: Cluster, _before: Picture, step: Step) -> str | Non
     return f"{step.node}: {view.raw}"
 
 
-async def nothing(_cluster: Cluster, _before: Picture, _step: Step) -> str | None:
+async def nothing(_cluster: Cluster, _before: ClusterSnapshot, _step: Step) -> str | None:
     """For faults that have no step."""
     return "nothing was to be seen"
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from subjects.base import Connection, Health, NodeView, Picture, ProcessState, Quorum, Role
+from subjects.base import ClusterSnapshot, Connection, Health, NodeView, ProcessState, Quorum, Role
 from tools.errors import Refused
 from tools.faults.catalogue import Fault
 
@@ -41,27 +41,27 @@ class Outcome:
 
 def predict(
     stall_s: float,
-    picture: Picture,
+    snapshot: ClusterSnapshot,
     fault: Fault,
     nodes: Sequence[str],
     *,
     votes_lost: bool,
     absent: Collection[str],
 ) -> Prediction:
-    """Say what the fault will do to a cluster that looks like `picture`.
+    """Say what the fault will do to a cluster that looks like `snapshot`.
 
     `stall_s` is what the database takes to replace a leader (`Subject.stall_s`); `absent` are nodes that
     can't vote though that is not to be seen yet: an open fault holds them down.
     """
-    group, quorum = _group(picture, nodes)
+    group, quorum = _group(snapshot, nodes)
     voting = {node.name for node in group if has_vote(node) and node.name not in absent}
     lost = voting.intersection(nodes) if votes_lost else set()
     left, needed = len(voting) - len(lost), quorum.needed
     held = left >= needed
-    leader_lost = picture.leader in lost
+    leader_lost = snapshot.leader in lost
     # Every store of TiKV leads some regions; its PDs are not on the way of reads and writes.
     stores = any(node.role is Role.STORE for node in group)
-    stalls = bool(lost) if stores else leader_lost and not _has_stores(picture)
+    stalls = bool(lost) if stores else leader_lost and not _has_stores(snapshot)
     writes: Writes = "stop" if not held else "stall" if stalls else "go on"
     votes = f"{left} of {quorum.voters} voters stay, {needed} are needed" if votes_lost else ""
     return Prediction(
@@ -71,24 +71,24 @@ def predict(
         held,
         leader_lost,
         writes,
-        _words(stall_s, picture, fault, nodes, votes, writes),
+        _words(stall_s, snapshot, fault, nodes, votes, writes),
         votes_lost,
         stall_s,
     )
 
 
-def _has_stores(picture: Picture) -> bool:
-    return any(node.role is Role.STORE for node in picture.nodes)
+def _has_stores(snapshot: ClusterSnapshot) -> bool:
+    return any(node.role is Role.STORE for node in snapshot.nodes)
 
 
-def _group(picture: Picture, nodes: Sequence[str]) -> tuple[tuple[NodeView, ...], Quorum]:
+def _group(snapshot: ClusterSnapshot, nodes: Sequence[str]) -> tuple[tuple[NodeView, ...], Quorum]:
     """Return those who vote together with `nodes`, and their majority: TiKV's PDs do so apart from stores."""
-    if not _has_stores(picture):
-        return picture.nodes, picture.quorum
-    stores = tuple(node for node in picture.nodes if node.role is Role.STORE)
+    if not _has_stores(snapshot):
+        return snapshot.nodes, snapshot.quorum
+    stores = tuple(node for node in snapshot.nodes if node.role is Role.STORE)
     if not nodes or {node.name for node in stores} & set(nodes):
-        return stores, picture.quorum
-    pds = tuple(node for node in picture.nodes if node.role is not Role.STORE)
+        return stores, snapshot.quorum
+    pds = tuple(node for node in snapshot.nodes if node.role is not Role.STORE)
     return pds, Quorum(len(pds), sum(map(has_vote, pds)))
 
 
@@ -124,14 +124,14 @@ def held(prediction: Prediction, outcome: Outcome) -> bool | None:
 
 
 def _words(
-    stall_s: float, picture: Picture, fault: Fault, nodes: Sequence[str], votes: str, writes: Writes
+    stall_s: float, snapshot: ClusterSnapshot, fault: Fault, nodes: Sequence[str], votes: str, writes: Writes
 ) -> str:
     if not nodes:
         return "Nothing is done, so nothing should change."
-    roles = ", ".join(f"{name} ({picture.node(name).role})" for name in nodes)
+    roles = ", ".join(f"{name} ({snapshot.node(name).role})" for name in nodes)
     until = (
         "reads and writes of what it leads stall until another store leads that"
-        if _has_stores(picture)
+        if _has_stores(snapshot)
         else ("writes stall until a new leader is elected")
     )
     felt = {

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from subjects.base import Cluster, ClusterState, Identity, Picture, ProcessState
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Identity, ProcessState
 from subjects.errors import SubjectError
 from tools.faults.journal import Journal, Record, State
 from tools.faults.steps import Step, Undone, UndoReport
@@ -161,7 +161,7 @@ class _Healing:
         """See, by the database's own word, that the same members are there and well."""
         while True:
             try:
-                picture = await cluster.subject.observe()
+                snapshot = await cluster.subject.observe()
             except (SubjectError, OSError) as error:
                 if time.monotonic() > self._verify_until:
                     return State.FAILED, f"{text}; but after {VERIFY_S:g} s: {error}"
@@ -172,10 +172,10 @@ class _Healing:
                 for other in self._journal.open_faults()
                 if other.cluster == record.cluster and other.id not in self._claimed
             ]
-            problems = _own_problems(picture, record) if others else _problems(picture, record)
+            problems = _own_problems(snapshot, record) if others else _problems(snapshot, record)
             if not problems:
-                return _judged(picture, record, text, others)
-            if _ended(picture, record):
+                return _judged(snapshot, record, text, others)
+            if _ended(snapshot, record):
                 # A member that was dying of the fault when it was lifted has ended since.
                 state, text = await self._undo_again(cluster, record)
                 if state is not State.HEALED:
@@ -185,9 +185,9 @@ class _Healing:
             await asyncio.sleep(_LOOK_S)
 
 
-def _ended(picture: Picture, record: Record) -> bool:
+def _ended(snapshot: ClusterSnapshot, record: Record) -> bool:
     return any(
-        node.process.state is ProcessState.EXITED for node in picture.nodes if node.name in record.nodes
+        node.process.state is ProcessState.EXITED for node in snapshot.nodes if node.name in record.nodes
     )
 
 
@@ -215,27 +215,29 @@ def _sum(reports: Sequence[UndoReport]) -> tuple[State, str]:
     return (State.AMBIGUOUS if Undone.AMBIGUOUS in outcomes else State.HEALED), text
 
 
-def _problems(picture: Picture, record: Record) -> list[str]:
-    if picture.state is not ClusterState.HEALTHY:
-        return list(picture.problems) or [f"the cluster is {picture.state}"]
+def _problems(snapshot: ClusterSnapshot, record: Record) -> list[str]:
+    if snapshot.state is not ClusterState.HEALTHY:
+        return list(snapshot.problems) or [f"the cluster is {snapshot.state}"]
     return [
         f"{node.name}: has not said which member it is"
-        for node in picture.nodes
+        for node in snapshot.nodes
         if record.members.get(node.name) and node.member_id is None
     ]
 
 
-def _own_problems(picture: Picture, record: Record) -> list[str]:
+def _own_problems(snapshot: ClusterSnapshot, record: Record) -> list[str]:
     """What is wrong with the fault's own nodes: all that can be judged while another fault is open."""
     return [
         f"{node.name}: {node.process.raw}"
-        for node in picture.nodes
+        for node in snapshot.nodes
         if node.name in record.nodes and node.process.state in (ProcessState.EXITED, ProcessState.PAUSED)
     ]
 
 
-def _judged(picture: Picture, record: Record, text: str, others: Sequence[Record]) -> tuple[State, str]:
-    present = {node.name: node.member_id for node in picture.nodes}
+def _judged(
+    snapshot: ClusterSnapshot, record: Record, text: str, others: Sequence[Record]
+) -> tuple[State, str]:
+    present = {node.name: node.member_id for node in snapshot.nodes}
     asked = record.nodes if others else record.members
     strangers = [
         name

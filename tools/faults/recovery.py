@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from subjects.base import Cluster, ClusterState, Picture
+from subjects.base import Cluster, ClusterSnapshot, ClusterState
 from tools.load.figures import LoadFigures
 
 HOLD_S = 3.0
@@ -60,13 +60,13 @@ async def confirm(
     leader: str | None = None
     worst: tuple[Check, ...] = ()
     while True:
-        picture = await cluster.subject.observe()
-        checks = _checks(picture, members, leader, _measured(load, since), baseline)
+        snapshot = await cluster.subject.observe()
+        checks = _checks(snapshot, members, leader, _measured(load, since), baseline)
         well = all(check.ok is not False for check in checks)
         if not well:
-            since, leader, worst = None, picture.leader, checks
+            since, leader, worst = None, snapshot.leader, checks
         elif since is None:
-            since, leader, held_from = picture.at, picture.leader, time.monotonic()
+            since, leader, held_from = snapshot.at, snapshot.leader, time.monotonic()
         elif time.monotonic() - held_from >= HOLD_S + (1.0 if load else 0.0):
             return Recovery(ok=True, healthy_wall=since, checks=checks)
         if time.monotonic() > deadline:
@@ -83,29 +83,29 @@ def _measured(load: Figures | None, since: float | None) -> LoadFigures | None:
 
 
 def _checks(
-    picture: Picture,
+    snapshot: ClusterSnapshot,
     members: Mapping[str, str | None],
     leader: str | None,
     now: LoadFigures | None,
     baseline: LoadFigures | None,
 ) -> tuple[Check, ...]:
     return (
-        _same_members(picture, members),
+        _same_members(snapshot, members),
         Check(
             "healthy",
-            picture.state is ClusterState.HEALTHY,
-            "; ".join(picture.problems) or "by their own view and by their peers'",
+            snapshot.state is ClusterState.HEALTHY,
+            "; ".join(snapshot.problems) or "by their own view and by their peers'",
         ),
-        Check("leader stable", leader is None or picture.leader == leader, f"{picture.leader} leads"),
+        Check("leader stable", leader is None or snapshot.leader == leader, f"{snapshot.leader} leads"),
         _throughput(now, baseline),
         _errors(now),
     )
 
 
-def _same_members(picture: Picture, members: Mapping[str, str | None]) -> Check:
+def _same_members(snapshot: ClusterSnapshot, members: Mapping[str, str | None]) -> Check:
     if not any(members.values()):
         return Check("same members", ok=None, text="who they were before is not known")
-    present = {node.name: node.member_id for node in picture.nodes}
+    present = {node.name: node.member_id for node in snapshot.nodes}
     wrong = [name for name, member in members.items() if member and present.get(name) != member]
     if wrong:
         return Check("same members", ok=False, text=f"{', '.join(wrong)}: not the member it was before")

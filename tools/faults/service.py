@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from subjects.base import Cluster, Picture
+from subjects.base import Cluster, ClusterSnapshot
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
@@ -44,7 +44,7 @@ class Injection:
     roles: tuple[str, ...]
     effect: str | None
     """What something other than the injector saw; None when the effect was not seen in time."""
-    before: Picture
+    before: ClusterSnapshot
 
     @property
     def alarms(self) -> bool:
@@ -184,7 +184,7 @@ class FaultService:
                 "Heal it first with fault_heal, or ask for several faults at once.",
             )
 
-    def _choose(self, cluster: Cluster, picture: Picture, fault: Fault, target: str) -> list[str]:
+    def _choose(self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str) -> list[str]:
         stores = list(cluster.subject.stores)
         if fault.choose == "nobody":
             return []
@@ -193,17 +193,17 @@ class FaultService:
         if fault.choose == "leader":
             target = "leader"
         if target in ("leader", "follower"):
-            return [self._by_role(picture, stores, target)]
+            return [self._by_role(snapshot, stores, target)]
         if target == "random":
             return [self._random.choice(stores)]
         return [_known(cluster, target)]
 
-    def _by_role(self, picture: Picture, stores: Sequence[str], role: str) -> str:
-        if picture.leader is None:
+    def _by_role(self, snapshot: ClusterSnapshot, stores: Sequence[str], role: str) -> str:
+        if snapshot.leader is None:
             raise Refused("There is no leader now, so neither a leader nor a follower can be chosen.")
         if role == "leader":
-            return picture.leader
-        return self._random.choice([store for store in stores if store != picture.leader])
+            return snapshot.leader
+        return self._random.choice([store for store in stores if store != snapshot.leader])
 
     def _absent(self, cluster: Cluster) -> set[str]:
         """The nodes that an open fault takes from the majority, whether or not that is to be seen yet."""
@@ -220,7 +220,7 @@ class FaultService:
         fault: Fault,
         settings: Settings,
         steps: Sequence[Step],
-        before: Picture,
+        before: ClusterSnapshot,
         prediction: guard.Prediction,
     ) -> int:
         return self.journal.plan(

@@ -60,58 +60,58 @@ class HealParams(Params):
 
 
 @tool(Effect.DESTROY)
-async def store_kill(params: KillParams, bench: Workbench) -> Result:
+async def store_kill(params: KillParams, workbench: Workbench) -> Result:
     """SIGKILL one store, predicted beforehand and verified afterwards."""
-    return await _inject(bench, InjectParams(kind="kill", target=params.target))
+    return await _inject(workbench, InjectParams(kind="kill", target=params.target))
 
 
 @tool(Effect.DESTROY)
-async def fault_inject(params: InjectParams, bench: Workbench) -> Result:
+async def fault_inject(params: InjectParams, workbench: Workbench) -> Result:
     """Inject one fault of the catalogue."""
-    return await _inject(bench, params)
+    return await _inject(workbench, params)
 
 
 @tool(Effect.ACT)
-async def store_restart(params: RestartParams, bench: Workbench) -> Result:
+async def store_restart(params: RestartParams, workbench: Workbench) -> Result:
     """Bring a store back, or restart a healthy one as planned."""
-    cluster = bench.require_cluster()
+    cluster = workbench.require_cluster()
     if params.node is None:
-        return await _heal(bench, None)
-    node = bench.require_node(params.node)
-    fault = bench.faults.open_on(node)
+        return await _heal(workbench, None)
+    node = workbench.require_node(params.node)
+    fault = workbench.faults.open_on(node)
     if fault is not None:
-        return await _heal(bench, fault.id)
+        return await _heal(workbench, fault.id)
     view = await cluster.runtime.inspect(node)
     if view.state is ProcessState.RUNNING:
-        return await _planned_restart(bench, node)
+        return await _planned_restart(workbench, node)
     if not cluster.runtime.owned:
         raise Refused("This cluster is somebody else's: it is only watched.")
     await cluster.runtime.start(node)
-    return await _recovered(bench, [], time.time(), {"started": node})
+    return await _recovered(workbench, [], time.time(), {"started": node})
 
 
 @tool(Effect.ACT)
-async def fault_heal(params: HealParams, bench: Workbench) -> Result:
+async def fault_heal(params: HealParams, workbench: Workbench) -> Result:
     """Undo a fault and see that the cluster has recovered."""
-    return await _heal(bench, params.fault)
+    return await _heal(workbench, params.fault)
 
 
-async def _inject(bench: Workbench, params: InjectParams) -> Result:
-    cluster = bench.require_cluster()
+async def _inject(workbench: Workbench, params: InjectParams) -> Result:
+    cluster = workbench.require_cluster()
     settings = Settings(Scope(params.scope), Direction(params.direction), params.value, ttl_s=params.ttl_s)
-    baseline = _baseline(bench)
-    done = await bench.faults.inject(
+    baseline = _baseline(workbench)
+    done = await workbench.faults.inject(
         cluster,
         params.kind,
         params.target,
         settings,
-        allow_quorum_loss=bench.allow_quorum_loss,
+        allow_quorum_loss=workbench.allow_quorum_loss,
         several=params.several,
-        monitor=bench.monitor,
-        announce=lambda text: bench.emit(Notice(f"Prediction: {text}")),
+        monitor=workbench.monitor,
+        announce=lambda text: workbench.emit(Notice(f"Prediction: {text}")),
     )
-    if len(bench.faults.journal.open_faults()) == 1:  # with another one open, clients feel that already
-        bench.baseline = baseline
+    if len(workbench.faults.journal.open_faults()) == 1:  # with another one open, clients feel that already
+        workbench.baseline = baseline
     return _injected(done)
 
 
@@ -129,33 +129,33 @@ def _injected(done: Injection) -> Result:
     )
 
 
-def _baseline(bench: Workbench) -> LoadFigures | None:
+def _baseline(workbench: Workbench) -> LoadFigures | None:
     """What clients got just before."""
-    if bench.load is None or not bench.load.running:
+    if workbench.load is None or not workbench.load.running:
         return None
     now = time.time()
-    return bench.load.figures(now - BASELINE_S, now)
+    return workbench.load.figures(now - BASELINE_S, now)
 
 
-async def _heal(bench: Workbench, fault: int | None) -> Result:
-    cluster = bench.require_cluster()
-    reports = await bench.faults.heal(cluster, fault)
-    return await _recovered(bench, reports, time.time(), {})
+async def _heal(workbench: Workbench, fault: int | None) -> Result:
+    cluster = workbench.require_cluster()
+    reports = await workbench.faults.heal(cluster, fault)
+    return await _recovered(workbench, reports, time.time(), {})
 
 
 async def _recovered(
-    bench: Workbench, reports: list[HealReport], healed_wall: float, more: dict[str, object]
+    workbench: Workbench, reports: list[HealReport], healed_wall: float, more: dict[str, object]
 ) -> Result:
     """Watch until all is as before, and say so or not."""
-    cluster = bench.require_cluster()
+    cluster = workbench.require_cluster()
     nodes = ", ".join(dict.fromkeys(node for report in reports for node in report.nodes)) or "the cluster"
-    bench.emit(Progress(f"Healed {nodes}; watching that it stays well for {recovery.HOLD_S:g} s"))
-    load = bench.load if bench.load is not None and bench.load.running else None
-    found = await recovery.confirm(cluster, _members(bench, reports), load, bench.baseline)
+    workbench.emit(Progress(f"Healed {nodes}; watching that it stays well for {recovery.HOLD_S:g} s"))
+    load = workbench.load if workbench.load is not None and workbench.load.running else None
+    found = await recovery.confirm(cluster, _members(workbench, reports), load, workbench.baseline)
     healed = all(report.ok for report in reports)
-    if bench.monitor is not None:
-        for incident in bench.monitor.open_incidents:
-            bench.incidents.heal(incident, "; ".join(r.text for r in reports) or "started", healed_wall)
+    if workbench.monitor is not None:
+        for incident in workbench.monitor.open_incidents:
+            workbench.incidents.heal(incident, "; ".join(r.text for r in reports) or "started", healed_wall)
     return Result(
         {"healed": healed, "faults": results.heals(reports), **more, **results.recovery(found, healed_wall)},
         ok=healed and found.ok,
@@ -173,19 +173,19 @@ def _recovery_line(nodes: str, found: recovery.Recovery) -> str:
     return f"{nodes}: not as before – {'; '.join(wrong)}"
 
 
-def _members(bench: Workbench, reports: list[HealReport]) -> dict[str, str | None]:
+def _members(workbench: Workbench, reports: list[HealReport]) -> dict[str, str | None]:
     """The member ids from before the first of these faults."""
     for report in sorted(reports, key=lambda each: each.fault):
-        record = bench.faults.journal.get(report.fault)
+        record = workbench.faults.journal.get(report.fault)
         if record is not None:
             return dict(record.members)
     return {}
 
 
-async def _planned_restart(bench: Workbench, node: str) -> Result:
-    cluster = bench.require_cluster()
-    baseline = _baseline(bench)
-    done = await bench.faults.inject(cluster, "restart", node, monitor=bench.monitor)
-    bench.baseline = baseline
-    reports = await bench.faults.heal(cluster, done.record.id)
-    return await _recovered(bench, reports, time.time(), {"restarted": node, "planned": True})
+async def _planned_restart(workbench: Workbench, node: str) -> Result:
+    cluster = workbench.require_cluster()
+    baseline = _baseline(workbench)
+    done = await workbench.faults.inject(cluster, "restart", node, monitor=workbench.monitor)
+    workbench.baseline = baseline
+    reports = await workbench.faults.heal(cluster, done.record.id)
+    return await _recovered(workbench, reports, time.time(), {"restarted": node, "planned": True})

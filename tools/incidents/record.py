@@ -33,7 +33,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Knower:
+class FirstSeen:
     """When one of those who could know, knew."""
 
     who: str
@@ -70,7 +70,7 @@ class Incident:
     figures: Mapping[str, Any] = field(default_factory=dict)
     """What reports draw: load before, during and after, prediction and outcome, per-second windows."""
     entries: tuple[Entry, ...] = ()
-    knew: tuple[Knower, ...] = ()
+    knew: tuple[FirstSeen, ...] = ()
 
 
 def utc(wall: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.errors import ToolError
 from tools.incidents.database import connect
-from tools.incidents.record import Entry, Incident, Knower, State
+from tools.incidents.record import Entry, FirstSeen, Incident, State
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS incidents (
@@ -149,7 +149,7 @@ class IncidentStore:
                 ),
             )
 
-    def knew(self, incident: str, knower: Knower) -> None:
+    def knew(self, incident: str, knower: FirstSeen) -> None:
         """Keep when somebody knew; of several words of the same one, the first counts."""
         with self.transaction():
             self._require(incident)
@@ -270,7 +270,7 @@ def _incident(row: sqlite3.Row, entries: Sequence[sqlite3.Row], knowers: Sequenc
             for item in entries
         ),
         knew=tuple(
-            Knower(item["who"], item["seconds"], item["wall"], item["how"], bool(item["measured"]))
+            FirstSeen(item["who"], item["seconds"], item["wall"], item["how"], bool(item["measured"]))
             for item in knowers
         ),
     )

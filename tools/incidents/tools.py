@@ -20,12 +20,12 @@ class ListParams(Params):
 
 
 @tool(Effect.READ)
-async def incident_list(params: ListParams, bench: Workbench) -> Result:
+async def incident_list(params: ListParams, workbench: Workbench) -> Result:
     """List the latest incidents, or tell one whole."""
     if params.incident is not None:
-        found = bench.incidents.get(params.incident)
+        found = workbench.incidents.get(params.incident)
         return Result({"incident": detailed(found)}, node=found.nodes[0] if len(found.nodes) == 1 else None)
-    incidents = bench.incidents.list(params.limit)
+    incidents = workbench.incidents.list(params.limit)
     if not incidents:
         return Result({"incidents": []}, next="No incident was ever seen here.")
     return Result(

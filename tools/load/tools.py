@@ -54,24 +54,24 @@ class StopParams(Params):
 
 
 @tool(Effect.ACT)
-async def load_start(params: StartParams, bench: Workbench) -> Result:
+async def load_start(params: StartParams, workbench: Workbench) -> Result:
     """Start the load and measure the baseline."""
-    cluster = bench.require_cluster()
+    cluster = workbench.require_cluster()
     if not cluster.runtime.owned:
         raise Refused("This cluster is not ours: load would write into somebody else's data.")
-    if bench.load is not None and bench.load.running:
+    if workbench.load is not None and workbench.load.running:
         raise NothingToDo(
-            f"A load already runs: {_named(bench.load)}.",
+            f"A load already runs: {_named(workbench.load)}.",
             "Read it with load_status, or end it with load_stop.",
         )
     settings = LoadSettings(
         params.workload, params.records, params.rate, params.seed, params.deadline_s
     ).checked()
-    if bench.load is not None:
-        await bench.load.aclose()
-        bench.load = None
-    run = await _begin(bench, settings)
-    baseline = await _baseline(bench, run)
+    if workbench.load is not None:
+        await workbench.load.aclose()
+        workbench.load = None
+    run = await _begin(workbench, settings)
+    baseline = await _baseline(workbench, run)
     steady = _steady(run, baseline)
     return Result(
         {
@@ -93,9 +93,9 @@ async def load_start(params: StartParams, bench: Workbench) -> Result:
 
 
 @tool(Effect.READ)
-async def load_status(params: StatusParams, bench: Workbench) -> Result:
+async def load_status(params: StatusParams, workbench: Workbench) -> Result:
     """Tell what the load measures."""
-    run = bench.load
+    run = workbench.load
     if run is None:
         return Result({"running": False, "why": "no load was started"}, next="Start one with load_start.")
     now = time.time()
@@ -122,9 +122,9 @@ async def load_status(params: StatusParams, bench: Workbench) -> Result:
 
 
 @tool(Effect.ACT)
-async def load_stop(params: StopParams, bench: Workbench) -> Result:
+async def load_stop(params: StopParams, workbench: Workbench) -> Result:
     """Stop the load, and read back what was acknowledged."""
-    run = bench.load
+    run = workbench.load
     if run is None:
         raise NothingToDo("No load runs.", "Start one with load_start.")
     body: dict[str, Any] = {"load": _named(run)}
@@ -133,55 +133,55 @@ async def load_stop(params: StopParams, bench: Workbench) -> Result:
         body["writes"], body["writes_not_measured"] = None, run.unrecorded
         advice = f"Nothing was read back: {run.unrecorded}."
     elif params.verify:
-        bench.emit(Progress("Reading back every acknowledged write"))
+        workbench.emit(Progress("Reading back every acknowledged write"))
         try:
             check = await run.verify(resume=False)
             body["writes"], advice = results.writes(check), _advice(check)
         except LoadFailed as error:
             body["writes"], advice = None, f"Nothing was read back: {error}"
-        bench.emit(Progress(advice, done=True))
+        workbench.emit(Progress(advice, done=True))
     totals = await run.stop()
-    bench.load = None
+    workbench.load = None
     body["totals"] = results.totals(totals) if totals else None
     return Result(body, next=advice, summary=advice)
 
 
-async def _begin(bench: Workbench, settings: LoadSettings) -> LoadRun:
+async def _begin(workbench: Workbench, settings: LoadSettings) -> LoadRun:
     def on_window(window: Window) -> None:
-        if bench.monitor is not None:
-            bench.monitor.client_window(window)
+        if workbench.monitor is not None:
+            workbench.monitor.client_window(window)
 
     def on_end(why: str) -> None:
-        bench.emit(Notice(why, level="warning"))
+        workbench.emit(Notice(why, level="warning"))
 
-    cluster = bench.require_cluster()
-    alone = hold(bench.state.root / f"load-{cluster.id}.lock")
+    cluster = workbench.require_cluster()
+    alone = hold(workbench.state.root / f"load-{cluster.id}.lock")
     if alone is None:
         raise Refused(
             "Another operator has a load on this cluster: each would take the other's writes for lost ones.",
             "Wait until it has ended, or have a cluster of your own with another --state-dir.",
         )
-    bench.emit(Progress(f"Writing {settings.records:,} records"))
+    workbench.emit(Progress(f"Writing {settings.records:,} records"))
     try:
         run = await LoadRun.start(
-            cluster.subject.load_target(), settings, new_folder(bench.state.root), on_window, on_end
+            cluster.subject.load_target(), settings, new_folder(workbench.state.root), on_window, on_end
         )
     except BaseException:
         alone.close()
         raise
     run.alone = alone
-    bench.emit(Progress(f"{settings.records:,} records written", done=True))
-    bench.load = run
+    workbench.emit(Progress(f"{settings.records:,} records written", done=True))
+    workbench.load = run
     return run
 
 
-async def _baseline(bench: Workbench, run: LoadRun) -> LoadFigures:
+async def _baseline(workbench: Workbench, run: LoadRun) -> LoadFigures:
     """Measure until it is steady; on a machine that does not carry the load, for SETTLE_WINDOWS."""
     for n in range(SETTLE_WINDOWS):
         settled = n >= BASELINE_WINDOWS
         text = "Waiting for the load to become steady" if settled else "Measuring the baseline"
         of_s = SETTLE_WINDOWS if settled else BASELINE_WINDOWS
-        bench.emit(Progress(text, elapsed_s=float(n), of_s=float(of_s)))
+        workbench.emit(Progress(text, elapsed_s=float(n), of_s=float(of_s)))
         if not await run.wait_windows(n + 1, timeout_s=5.0):
             raise ToolError(
                 run.problem or "The load does not tell what it measures.", "Try load_stop, then load_start."
@@ -189,7 +189,7 @@ async def _baseline(bench: Workbench, run: LoadRun) -> LoadFigures:
         baseline = run.latest(BASELINE_WINDOWS)
         if n + 1 >= BASELINE_WINDOWS and _steady(run, baseline):
             break
-    bench.emit(Progress("The baseline is measured", done=True))
+    workbench.emit(Progress("The baseline is measured", done=True))
     return baseline
 
 

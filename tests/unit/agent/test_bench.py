@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from agent.bench import close_bench, make_bench
 from agent.setup import Setup
+from agent.workbench import close_workbench, make_workbench
 from subjects.base import Cluster
 from subjects.errors import Unreachable
 from subjects.state import open_state
@@ -22,13 +22,13 @@ class Stuck:
 
 
 async def test_a_cluster_that_cannot_be_closed_leaves_no_database_open(tmp_path: Path) -> None:
-    bench = make_bench(open_state(tmp_path), Setup(state_dir=tmp_path), list[Event]().append)
-    bench.cluster = cast("Cluster", Stuck())
+    workbench = make_workbench(open_state(tmp_path), Setup(state_dir=tmp_path), list[Event]().append)
+    workbench.cluster = cast("Cluster", Stuck())
 
     with pytest.raises(Unreachable):
-        await close_bench(bench)
+        await close_workbench(workbench)
 
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        bench.incidents.list()
+        workbench.incidents.list()
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        bench.faults.journal.open_faults()
+        workbench.faults.journal.open_faults()

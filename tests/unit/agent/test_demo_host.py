@@ -28,7 +28,7 @@ def demo_of(here: Room, *, injected: bool = True, open_faults: int = 1) -> Demo:
     session = SimpleNamespace(
         conversation=here.talk,
         door=Door(cast(Any, None)),
-        bench=SimpleNamespace(faults=faults, emit=lambda _event: None),
+        workbench=SimpleNamespace(faults=faults, emit=lambda _event: None),
     )
     demo = Demo(cast(Session, session), Wish())
     if injected:

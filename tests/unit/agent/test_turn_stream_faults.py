@@ -138,7 +138,7 @@ async def test_waiting_for_the_service_can_be_stopped(key: pytest.MonkeyPatch) -
         again = await here.talk.ask("And now?")
         await model.aclose()
 
-    assert (end.reason, end.unheard, again.text) == ("interrupted", True, "Back.")
+    assert (end.reason, end.nothing_shown, again.text) == ("interrupted", True, "Back.")
     assert api.refusals == []
 
 

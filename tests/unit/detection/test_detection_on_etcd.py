@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from subjects.base import Cluster, ClusterState, LinkRule, Picture, Scope
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, LinkRule, Scope
 from subjects.clusters import Decision, open_cluster
 from subjects.state import StateFolder, open_state
 from tools.detection.monitor import Monitor
@@ -71,11 +71,11 @@ async def until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
             await asyncio.sleep(0.01)
 
 
-async def healthy(cluster: Cluster) -> Picture:
+async def healthy(cluster: Cluster) -> ClusterSnapshot:
     async with asyncio.timeout(30):
-        while (picture := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
+        while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
             await asyncio.sleep(0.05)
-    return picture
+    return snapshot
 
 
 async def calm(monitor: Monitor, seconds: float) -> None:
@@ -102,10 +102,10 @@ async def kill_from_outside(pid: str) -> float:
 
 def led_by(monitor: Monitor) -> tuple[str, str]:
     """The leader and a follower."""
-    assert monitor.picture is not None
-    leader = monitor.picture.leader
+    assert monitor.snapshot is not None
+    leader = monitor.snapshot.leader
     assert leader is not None
-    return leader, next(node.name for node in monitor.picture.nodes if node.name != leader)
+    return leader, next(node.name for node in monitor.snapshot.nodes if node.name != leader)
 
 
 async def test_a_kill_through_the_runtime_and_one_from_another_process_are_seen_the_same(
@@ -158,7 +158,7 @@ async def test_a_member_cut_off_from_all_is_named_within_a_second(
     detection = await monitor.wait(at, 5.0)
     assert detection is not None
     assert detection.nodes == (node,), [(round(s.at - at, 3), s.raw) for s in monitor.signals]
-    assert detection.at - at < 1.2  # the bench has the figure; here the machine does other work too
+    assert detection.at - at < 1.2  # the workbench has the figure; here the machine does other work too
     await cluster.runtime.set_network([])
     await until(lambda: not monitor.open_incidents)
 
@@ -191,10 +191,10 @@ async def test_a_planned_restart_is_no_alarm(cluster: Cluster, monitor: Monitor,
 
 async def test_a_leader_that_is_moved_is_no_alarm(cluster: Cluster, monitor: Monitor) -> None:
     leader, follower = led_by(monitor)
-    picture = await cluster.subject.observe()
-    target = int(picture.node(follower).member_id or "0", 16)
+    snapshot = await cluster.subject.observe()
+    target = int(snapshot.node(follower).member_id or "0", 16)
     await _move_leader(cluster, leader, target)
-    await until(lambda: monitor.picture is not None and monitor.picture.leader == follower)
+    await until(lambda: monitor.snapshot is not None and monitor.snapshot.leader == follower)
     await calm(monitor, 1.0)
 
 

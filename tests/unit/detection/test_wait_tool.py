@@ -14,7 +14,7 @@ from tools.registry import Result
 from tools.workbench import Workbench
 
 
-def bench(watched: Watched, **more: Any) -> Workbench:
+def workbench(watched: Watched, **more: Any) -> Workbench:
     """What the tool uses of a workbench."""
     parts = {
         "monitor": watched.monitor,
@@ -34,7 +34,7 @@ def injected(at: float, *, alarms: bool) -> SimpleNamespace:
 
 
 async def call(watched: Watched, timeout_s: float = 5.0) -> Result:
-    return await wait_for_detection(WaitParams(timeout_s=timeout_s), bench(watched))
+    return await wait_for_detection(WaitParams(timeout_s=timeout_s), workbench(watched))
 
 
 async def test_what_was_detected_before_the_call_is_returned_at_once(watched: Watched) -> None:
@@ -53,7 +53,7 @@ async def test_a_detection_tells_how_long_after_this_sessions_fault_it_came(watc
     injected_at = time.monotonic()
     faults = injected(injected_at, alarms=True)
     watched.runtime.happens("n2", "exit", 137)
-    result = await wait_for_detection(WaitParams(timeout_s=5.0), bench(watched, faults=faults))
+    result = await wait_for_detection(WaitParams(timeout_s=5.0), workbench(watched, faults=faults))
 
     assert (made := watched.monitor.detections[0]).at > injected_at
     assert result.data["detected_after_fault_s"] == round(made.at - injected_at, 4)
@@ -82,7 +82,7 @@ async def test_where_no_alarm_is_due_the_wait_is_short_and_silence_is_right(
 ) -> None:
     monkeypatch.setattr("tools.detection.tools.QUIET_S", 0.3)
     faults = injected(time.monotonic(), alarms=False)
-    result = await wait_for_detection(WaitParams(timeout_s=60), bench(watched, faults=faults))
+    result = await wait_for_detection(WaitParams(timeout_s=60), workbench(watched, faults=faults))
 
     assert (result.data["detected"], result.data["alarm_due"]) == (False, False)
     assert "none was due" in result.summary
@@ -91,14 +91,14 @@ async def test_where_no_alarm_is_due_the_wait_is_short_and_silence_is_right(
 async def test_an_alarm_that_is_not_due_is_returned_as_such(watched: Watched) -> None:
     faults = injected(time.monotonic(), alarms=False)
     watched.runtime.happens("n2", "exit", 137)
-    result = await wait_for_detection(WaitParams(timeout_s=60), bench(watched, faults=faults))
+    result = await wait_for_detection(WaitParams(timeout_s=60), workbench(watched, faults=faults))
 
     assert (result.data["detected"], result.data["alarm_due"]) == (True, False)
 
 
 async def test_what_was_planned_long_ago_does_not_shorten_the_wait(watched: Watched) -> None:
     faults = injected(time.monotonic() - 3600, alarms=False)
-    result = await wait_for_detection(WaitParams(timeout_s=0.3), bench(watched, faults=faults))
+    result = await wait_for_detection(WaitParams(timeout_s=0.3), workbench(watched, faults=faults))
 
     assert result.data["alarm_due"] is True
 
@@ -112,4 +112,4 @@ async def test_the_incident_is_written_down_when_the_tool_returns(watched: Watch
 
 async def test_without_a_cluster_that_is_watched_it_says_what_to_do(watched: Watched) -> None:
     with pytest.raises(ToolError, match="Nothing is being watched"):
-        await wait_for_detection(WaitParams(), bench(watched, monitor=None))
+        await wait_for_detection(WaitParams(), workbench(watched, monitor=None))

@@ -22,7 +22,7 @@ from tools.workbench import Choice, Workbench
 class Bench:
     """A session's workbench and its dispatcher; `told` is what was emitted."""
 
-    bench: Workbench
+    workbench: Workbench
     dispatcher: Dispatcher
     told: list[Event] = field(default_factory=list)
     calls: int = 0
@@ -40,7 +40,7 @@ async def on_etcd(tmp_path: Path) -> AsyncIterator[Bench]:
     """Three real members, watched; everything is healed and removed afterwards."""
     state = open_state(tmp_path / "state")
     told: list[Event] = []
-    bench = Workbench(
+    workbench = Workbench(
         state=state,
         emit=told.append,
         ledger=Ledger(),
@@ -49,16 +49,16 @@ async def on_etcd(tmp_path: Path) -> AsyncIterator[Bench]:
         diagnostician=RulesDiagnostician(),
         choice=Choice("etcd", "process"),
     )
-    made = Bench(bench, Dispatcher(bench), told)
+    made = Bench(workbench, Dispatcher(workbench), told)
     try:
         await made.do("cluster_start")
         yield made
     finally:
-        await bench.faults.heal_own()
-        if bench.cluster is not None:
-            await lifecycle.stop(bench)
-        bench.faults.close()
-        bench.incidents.close()
+        await workbench.faults.heal_own()
+        if workbench.cluster is not None:
+            await lifecycle.stop(workbench)
+        workbench.faults.close()
+        workbench.incidents.close()
 
 
 @dataclass

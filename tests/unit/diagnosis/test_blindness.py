@@ -9,7 +9,7 @@ import pytest
 from agent.diagnostician import TOOLS, ClaudeDiagnostician, specs, without
 from agent.models.base import ModelEvent, Reply, Request
 from tests.unit.diagnosis.conftest import Bench
-from tools.diagnosis.blind import BlindBench
+from tools.diagnosis.blind import BlindWorkbench
 from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis
 from tools.evidence.ledger import Ledger
@@ -92,25 +92,25 @@ def _text(request: Request) -> str:
 
 async def sent_to_the_diagnostician(on: Bench) -> tuple[Request, Diagnosis]:
     """Diagnose with a model that reads everything; return its last request, which holds all that it got."""
-    case = open_case(on.bench)
-    model = ReadingModel(on.bench.require_cluster().subject.nodes, case.incident)
-    found = await ClaudeDiagnostician(model, on.told.append).diagnose(case, on.bench)
+    case = open_case(on.workbench)
+    model = ReadingModel(on.workbench.require_cluster().subject.nodes, case.incident)
+    found = await ClaudeDiagnostician(model, on.told.append).diagnose(case, on.workbench)
     return model.requests[-1], found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["kill", "partition", "disk_full", "network_delay"])
 async def test_nothing_that_is_sent_tells_what_was_injected(on_etcd: Bench, kind: str) -> None:
-    bench = on_etcd.bench
+    workbench = on_etcd.workbench
     await on_etcd.do("load_start", rate=50)
     injected = await on_etcd.do("fault_inject", kind=kind)
     await on_etcd.do("wait_for_detection", timeout_s=20)
-    case = open_case(bench)
+    case = open_case(workbench)
     assert case.incident is not None
-    assert bench.monitor is not None
-    await bench.monitor.recorded()
-    bench.incidents.set_figures(case.incident, {"injected": {"kind": kind}, "prediction": injected.data})
-    bench.incidents.heal(case.incident, f"fault {injected.data['fault']} ({kind}) was undone")
+    assert workbench.monitor is not None
+    await workbench.monitor.recorded()
+    workbench.incidents.set_figures(case.incident, {"injected": {"kind": kind}, "prediction": injected.data})
+    workbench.incidents.heal(case.incident, f"fault {injected.data['fault']} ({kind}) was undone")
 
     request, found = await sent_to_the_diagnostician(on_etcd)
 
@@ -118,14 +118,14 @@ async def test_nothing_that_is_sent_tells_what_was_injected(on_etcd: Bench, kind
     told = _text(request)
     assert not ACTS.findall(everything)
     assert not TELLTALE.findall(told)
-    assert str(bench.state.root) not in everything
+    assert str(workbench.state.root) not in everything
     assert injected.data["prediction"] not in everything
     # Words for kinds stand in the prompt, for all kinds alike; what was read must not bring one.
     assert kind not in told or kind == "kill"
     assert not re.search(r"\bE\d+\b", told), "the session's own ids have gaps where acts were"
     assert found.by == "claude"
     assert found.verified
-    cited = bench.ledger.get(found.evidence[0].id)
+    cited = workbench.ledger.get(found.evidence[0].id)
     assert cited is not None, "citations come back under the session's own ids"
     assert found.evidence[0].id in found.observation
 
@@ -134,7 +134,7 @@ async def test_nothing_that_is_sent_tells_what_was_injected(on_etcd: Bench, kind
 async def test_the_same_search_finds_the_truth_where_it_is(on_etcd: Bench) -> None:
     """Else the test above could pass because it looks for nothing."""
     await on_etcd.do("store_kill")
-    session = "\n".join(f"[{item.id}] {item.source} {item.text}" for item in on_etcd.bench.ledger)
+    session = "\n".join(f"[{item.id}] {item.source} {item.text}" for item in on_etcd.workbench.ledger)
 
     assert ACTS.findall(session)
     assert TELLTALE.findall(session)
@@ -143,7 +143,7 @@ async def test_the_same_search_finds_the_truth_where_it_is(on_etcd: Bench) -> No
 async def test_the_diagnostician_can_neither_act_nor_look_at_what_only_the_owner_knows(
     on_etcd: Bench,
 ) -> None:
-    blind = BlindBench.of(on_etcd.bench, open_case(on_etcd.bench))
+    blind = BlindWorkbench.of(on_etcd.workbench, open_case(on_etcd.workbench))
     runtime = blind.require_cluster().runtime
 
     assert not runtime.owned

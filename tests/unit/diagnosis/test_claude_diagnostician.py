@@ -72,8 +72,8 @@ async def diagnosed(
     on: Bench, model: SubmittingModel, session: Budget | None = None
 ) -> tuple[Diagnosis, ClaudeDiagnostician]:
     who = ClaudeDiagnostician(model, on.told.append, session)
-    case: Case = open_case(on.bench)
-    return await who.diagnose(case, on.bench), who
+    case: Case = open_case(on.workbench)
+    return await who.diagnose(case, on.workbench), who
 
 
 async def test_what_holds_is_verified_and_what_it_cost_is_counted(on_etcd: Bench) -> None:

@@ -8,7 +8,7 @@ from tools.events import Diagnosed
 
 @pytest.mark.slow
 async def test_a_killed_store_is_named_now_and_after_it_was_restarted(on_etcd: Bench) -> None:
-    bench = on_etcd.bench
+    workbench = on_etcd.workbench
     await on_etcd.do("store_kill", target="etcd-2")
     detected = await on_etcd.do("wait_for_detection", timeout_s=10)
 
@@ -17,10 +17,10 @@ async def test_a_killed_store_is_named_now_and_after_it_was_restarted(on_etcd: B
     assert (found["kind"], found["nodes"], found["confidence"]) == ("crash", ["etcd-2"], "high")
     assert found["verified"]
     for cited in found["evidence"]:
-        evidence = bench.ledger.get(cited["id"])
+        evidence = workbench.ledger.get(cited["id"])
         assert evidence is not None
         assert cited["quote"] in evidence.text
-    kept = bench.incidents.get(detected.data["incident"])
+    kept = workbench.incidents.get(detected.data["incident"])
     assert kept.diagnosis == found
     assert set(kept.figures["evidence"]) == {cited["id"] for cited in found["evidence"]}
     assert [event.diagnosis for event in on_etcd.told if isinstance(event, Diagnosed)] == [found]

@@ -70,20 +70,23 @@ async def test_a_member_held_to_a_fiftieth_of_a_core_is_overloaded(on_etcd: Benc
     found = (await on_etcd.do("diagnose")).data["diagnosis"]
 
     assert detected.data["detected"]
-    assert (found["kind"], found["node"]) == ("overload", on_etcd.bench.faults.injections[-1].record.nodes[0])
+    assert (found["kind"], found["node"]) == (
+        "overload",
+        on_etcd.workbench.faults.injections[-1].record.nodes[0],
+    )
 
 
 @pytest.mark.slow
 async def test_a_member_whose_disk_is_slow_is_told_from_one_without_a_processor(on_etcd: Bench) -> None:
     if reason := slow_disk.why_not():
         pytest.skip(reason)
-    bench = on_etcd.bench
+    workbench = on_etcd.workbench
     await on_etcd.do("load_start", rate=100)
-    cluster = bench.require_cluster()
-    picture = await cluster.subject.observe()
-    node = next(each for each in picture.nodes if each.name != picture.leader)
+    cluster = workbench.require_cluster()
+    snapshot = await cluster.subject.observe()
+    node = next(each for each in snapshot.nodes if each.name != snapshot.leader)
     assert node.process.identity is not None
-    with slow_disk.slow_disk(int(node.process.identity.id), bench.state.root, 4):
+    with slow_disk.slow_disk(int(node.process.identity.id), workbench.state.root, 4):
         await on_etcd.do("wait_for_detection", timeout_s=30)
         found = (await on_etcd.do("diagnose")).data["diagnosis"]
 

@@ -22,7 +22,7 @@ from tools.workbench import Choice, Workbench
 @pytest.fixture
 async def dispatcher(tmp_path: Path) -> AsyncIterator[Dispatcher]:
     state = open_state(tmp_path / "state")
-    bench = Workbench(
+    workbench = Workbench(
         state=state,
         emit=lambda event: None,
         ledger=Ledger(),
@@ -32,14 +32,14 @@ async def dispatcher(tmp_path: Path) -> AsyncIterator[Dispatcher]:
         choice=Choice("etcd", "process"),
     )
     try:
-        await lifecycle.start(bench)
-        yield Dispatcher(bench)
+        await lifecycle.start(workbench)
+        yield Dispatcher(workbench)
     finally:
-        await bench.faults.heal_own()
-        if bench.cluster is not None:
-            await lifecycle.stop(bench)
-        bench.faults.close()
-        bench.incidents.close()
+        await workbench.faults.heal_own()
+        if workbench.cluster is not None:
+            await lifecycle.stop(workbench)
+        workbench.faults.close()
+        workbench.incidents.close()
 
 
 def pasted(outcome: Outcome) -> list[str]:
@@ -65,7 +65,7 @@ async def test_logs_metrics_and_timeline_of_a_cluster_that_lost_a_store(dispatch
     assert "widen" in nothing.data["next"]
 
     started = await run("4", "read_logs", {"node": "etcd-1", "contains": "data-dir", "limit": 200})
-    assert str(dispatcher.bench.state.root) not in started.text
+    assert str(dispatcher.workbench.state.root) not in started.text
 
     wrong = await run("5", "read_logs", {"node": "etcd-9"})
     assert not wrong.ok
@@ -102,7 +102,7 @@ async def test_logs_metrics_and_timeline_of_a_cluster_that_lost_a_store(dispatch
 
     kernel = await run("13", "timeline", {"incident": incident, "sources": ["process"], "node": "etcd-2"})
     assert {(e["source"], e["node"]) for e in kernel.data["entries"]} == {("process", "etcd-2")}
-    cited = dispatcher.bench.ledger.get(kernel.data["entries"][0]["evidence"])
+    cited = dispatcher.workbench.ledger.get(kernel.data["entries"][0]["evidence"])
     assert cited is not None
     assert cited.text.startswith(kernel.data["entries"][0]["text"].rstrip("…")[:40])
 

@@ -31,7 +31,7 @@ from tools.faults.service import FaultService
 from tools.faults.steps import Kill
 
 WITHIN_S = 6.0
-"""The promise is 2 s, and the bench has the figure; here the machine does other work too."""
+"""The promise is 2 s, and the workbench has the figure; here the machine does other work too."""
 DONE_IN_CI = ("kill", "partition", "quorum_loss")
 """The bench (python -m tests.bench.kill9) does them all, twenty times each."""
 
@@ -276,8 +276,8 @@ class TestTheNetwork:
         os.kill(int(old.id), signal.SIGKILL)
         await until(lambda: not runs(old))
 
-        picture = await cluster.subject.observe()
-        assert picture.node("etcd-2").client.latency_ms is not None
+        snapshot = await cluster.subject.observe()
+        assert snapshot.node("etcd-2").client.latency_ms is not None
         assert [r.state for r in await service.heal(cluster)] == [State.HEALED]
         assert runs(control.supervisor(folder))
 

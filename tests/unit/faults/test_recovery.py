@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from subjects.base import Cluster, ClusterState, Picture, Subject
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Subject
 from subjects.clusters import open_cluster
 from subjects.runtimes import layout
 from subjects.state import StateFolder
@@ -57,9 +57,9 @@ async def test_a_member_deleted_and_made_again_is_neither_healed_nor_recovered(
     wipe_and_join(cluster, node)
     await change_members(cluster, other, "add", {"peerURLs": [peer_url]})
     reports = await service.heal(cluster)
-    picture = await healthy(cluster)
+    snapshot = await healthy(cluster)
 
-    assert picture.node(node).member_id not in (None, members[node])
+    assert snapshot.node(node).member_id not in (None, members[node])
     assert [report.state for report in reports] == [State.AMBIGUOUS]
     assert f"{node} is not the member it was before" in reports[0].text
     found = await recovery.confirm(cluster, members, None, None, timeout_s=1.0)
@@ -86,12 +86,12 @@ class SlowToSay:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._subject, name)
 
-    async def observe(self) -> Picture:
-        picture = await self._subject.observe()
-        if picture.state is not ClusterState.HEALTHY or not self._looks:
-            return picture
+    async def observe(self) -> ClusterSnapshot:
+        snapshot = await self._subject.observe()
+        if snapshot.state is not ClusterState.HEALTHY or not self._looks:
+            return snapshot
         self._looks -= 1
-        return replace(picture, nodes=tuple(replace(node, member_id=None) for node in picture.nodes))
+        return replace(snapshot, nodes=tuple(replace(node, member_id=None) for node in snapshot.nodes))
 
 
 async def test_a_member_that_is_slow_to_say_who_it_is_is_waited_for(

@@ -8,7 +8,7 @@ import pytest
 
 from subjects.errors import NewerState, NotReady
 from tools.incidents.database import VERSION, connect
-from tools.incidents.record import Knower, State
+from tools.incidents.record import FirstSeen, State
 from tools.incidents.store import MAX_ENTRIES, IncidentStore, UnknownIncident
 
 
@@ -35,8 +35,8 @@ class TestOneIncident:
         store = IncidentStore(path)
         incident = opened(store)
         store.add(incident, "exit 137", source="process", kind="exit", node="n2", evidence="E1", wall=1000.0)
-        store.knew(incident, Knower("kernel", 0.0, 1000.0, "exit"))
-        store.knew(incident, Knower("UsualAlert", 1200.0, None, "a rule", measured=False))
+        store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "exit"))
+        store.knew(incident, FirstSeen("UsualAlert", 1200.0, None, "a rule", measured=False))
         store.widen(incident, ["n3", "n2"], ["quorum"])
         store.set_diagnosis(incident, {"root_cause": "n2 was killed", "kind": "crash"})
         store.set_figures(incident, {"before": {"ops_per_s": 300}})
@@ -62,8 +62,8 @@ class TestOneIncident:
     def test_the_first_word_of_each_side_counts(self, path: Path) -> None:
         store = IncidentStore(path)
         incident = opened(store)
-        store.knew(incident, Knower("kernel", 0.0, 1000.0, "first"))
-        store.knew(incident, Knower("kernel", 9.0, 1009.0, "later"))
+        store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "first"))
+        store.knew(incident, FirstSeen("kernel", 9.0, 1009.0, "later"))
 
         assert [knower.how for knower in store.get(incident).knew] == ["first"]
 

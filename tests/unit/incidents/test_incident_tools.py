@@ -7,31 +7,31 @@ from typing import cast
 
 import pytest
 
-from tools.incidents.record import Knower
+from tools.incidents.record import FirstSeen
 from tools.incidents.store import IncidentStore, UnknownIncident
 from tools.incidents.tools import MAX_ENTRIES, ListParams, incident_list
 from tools.workbench import Workbench
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Workbench:
+def workbench(tmp_path: Path) -> Workbench:
     return cast(Workbench, SimpleNamespace(incidents=IncidentStore(tmp_path / "operator.db")))
 
 
-async def test_nothing_ever_seen_is_said(bench: Workbench) -> None:
-    result = await incident_list(ListParams(), bench)
+async def test_nothing_ever_seen_is_said(workbench: Workbench) -> None:
+    result = await incident_list(ListParams(), workbench)
 
     assert result.ok
     assert result.data == {"incidents": []}
 
 
-async def test_one_incident_is_told_whole_in_seconds_after_its_first_signal(bench: Workbench) -> None:
-    store = bench.incidents
+async def test_one_incident_is_told_whole_in_seconds_after_its_first_signal(workbench: Workbench) -> None:
+    store = workbench.incidents
     incident = store.open(cluster="c", text="n2 is dead", nodes=["n2"], wall=1000.0)
     store.add(incident, "exit", source="process", node="n2", evidence="E1", wall=1000.5)
-    store.knew(incident, Knower("kernel", 0.0, 1000.0, "exit"))
+    store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "exit"))
     store.recover(incident, wall=1004.0)
-    result = await incident_list(ListParams(incident=incident), bench)
+    result = await incident_list(ListParams(incident=incident), workbench)
     told = result.data["incident"]
 
     assert told["seconds_open"] == 4.0
@@ -46,16 +46,16 @@ async def test_one_incident_is_told_whole_in_seconds_after_its_first_signal(benc
     json.dumps(result.data)
 
 
-async def test_a_long_timeline_is_cut_and_says_so(bench: Workbench) -> None:
-    incident = bench.incidents.open(cluster="c", text="n2 flaps", nodes=["n2"], wall=1000.0)
-    with bench.incidents.transaction():
+async def test_a_long_timeline_is_cut_and_says_so(workbench: Workbench) -> None:
+    incident = workbench.incidents.open(cluster="c", text="n2 flaps", nodes=["n2"], wall=1000.0)
+    with workbench.incidents.transaction():
         for n in range(MAX_ENTRIES + 7):
-            bench.incidents.add(incident, "x", source="process", wall=1000.0 + n)
-    told = (await incident_list(ListParams(incident=incident), bench)).data["incident"]
+            workbench.incidents.add(incident, "x", source="process", wall=1000.0 + n)
+    told = (await incident_list(ListParams(incident=incident), workbench)).data["incident"]
 
     assert (len(told["timeline"]), told["timeline_cut"]) == (MAX_ENTRIES, 7)
 
 
-async def test_an_unknown_id_is_an_expected_failure(bench: Workbench) -> None:
+async def test_an_unknown_id_is_an_expected_failure(workbench: Workbench) -> None:
     with pytest.raises(UnknownIncident):
-        await incident_list(ListParams(incident="nope"), bench)
+        await incident_list(ListParams(incident="nope"), workbench)

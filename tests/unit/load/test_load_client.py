@@ -73,26 +73,26 @@ class Bench:
 
 
 @pytest.fixture
-async def bench() -> Bench:
+async def workbench() -> Bench:
     made = Bench()
     await made.client.load(10, timeout_s=5)
     return made
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-async def test_each_kind_is_counted_under_its_own_name(bench: Bench, kind: Kind) -> None:
-    await bench.do(kind, 3)
-    window = bench.recorder.close_window(time.monotonic() + 1, {})
+async def test_each_kind_is_counted_under_its_own_name(workbench: Bench, kind: Kind) -> None:
+    await workbench.do(kind, 3)
+    window = workbench.recorder.close_window(time.monotonic() + 1, {})
 
     assert window.by_kind[kind.value].operations == window.operations == 1
 
 
-async def test_read_modify_write_reads_and_then_writes(bench: Bench) -> None:
-    before = bench.driver.rows[key_name(3)].revision
-    await bench.do(Kind.READ_MODIFY_WRITE, 3)
+async def test_read_modify_write_reads_and_then_writes(workbench: Bench) -> None:
+    before = workbench.driver.rows[key_name(3)].revision
+    await workbench.do(Kind.READ_MODIFY_WRITE, 3)
 
-    assert bench.driver.rows[key_name(3)].revision > before
-    assert bench.written.acknowledged == 11
+    assert workbench.driver.rows[key_name(3)].revision > before
+    assert workbench.written.acknowledged == 11
 
 
 @pytest.mark.parametrize(
@@ -104,51 +104,51 @@ async def test_read_modify_write_reads_and_then_writes(bench: Bench) -> None:
     ],
 )
 async def test_errors_timeouts_and_writes_in_doubt_are_counted_apart(
-    bench: Bench, failure: OperationFailed, errors: int, timeouts: int, doubts: int
+    workbench: Bench, failure: OperationFailed, errors: int, timeouts: int, doubts: int
 ) -> None:
-    bench.driver.failure = failure
-    await bench.do(Kind.UPDATE)
-    window = bench.recorder.close_window(time.monotonic() + 1, {})
+    workbench.driver.failure = failure
+    await workbench.do(Kind.UPDATE)
+    window = workbench.recorder.close_window(time.monotonic() + 1, {})
 
     assert (window.operations, window.errors, window.timeouts) == (0, errors, timeouts)
-    assert bench.written.indeterminate == doubts
-    assert bench.written.acknowledged == 10
+    assert workbench.written.indeterminate == doubts
+    assert workbench.written.acknowledged == 10
 
 
-async def test_a_write_that_is_cut_off_is_in_doubt(bench: Bench) -> None:
-    bench.driver.hang = True
-    writing = asyncio.create_task(bench.do(Kind.UPDATE))
+async def test_a_write_that_is_cut_off_is_in_doubt(workbench: Bench) -> None:
+    workbench.driver.hang = True
+    writing = asyncio.create_task(workbench.do(Kind.UPDATE))
     await asyncio.sleep(0)
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
 
-    assert bench.written.indeterminate == 1
+    assert workbench.written.indeterminate == 1
 
 
-async def test_a_read_that_finds_nothing_is_an_error_only_if_it_was_acknowledged(bench: Bench) -> None:
-    del bench.driver.rows[key_name(3)]
-    await bench.do(Kind.READ, 3)
-    await bench.do(Kind.READ, 777)
-    window = bench.recorder.close_window(time.monotonic() + 1, {})
+async def test_a_read_that_finds_nothing_is_an_error_only_if_it_was_acknowledged(workbench: Bench) -> None:
+    del workbench.driver.rows[key_name(3)]
+    await workbench.do(Kind.READ, 3)
+    await workbench.do(Kind.READ, 777)
+    window = workbench.recorder.close_window(time.monotonic() + 1, {})
 
     assert (window.operations, window.errors) == (1, 1)
     assert "is not there" in window.last_error
 
 
 async def test_hours_of_load_take_no_more_memory() -> None:
-    bench, operations = Bench(), Operations(WORKLOADS["A"], 3, seed=1)
-    await bench.client.load(3, timeout_s=5)
+    workbench, operations = Bench(), Operations(WORKLOADS["A"], 3, seed=1)
+    await workbench.client.load(3, timeout_s=5)
     doubt = OperationFailed("late", timed_out=True, indeterminate=True)
 
     async def seconds(count: int) -> int:
         for second in range(count):
-            bench.driver.failure = doubt if second % 2 else None
+            workbench.driver.failure = doubt if second % 2 else None
             for _ in range(300):
                 operation = operations.draw()
                 now = time.monotonic()
-                await bench.client.perform(operation, now, now + 1)
-            bench.recorder.close_window(time.monotonic(), {})
+                await workbench.client.perform(operation, now, now + 1)
+            workbench.recorder.close_window(time.monotonic(), {})
         gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
@@ -160,5 +160,5 @@ async def test_hours_of_load_take_no_more_memory() -> None:
         tracemalloc.stop()
 
     # 6,000 operations, a quarter of them writes in doubt: kept, they would take 200 kB.
-    assert bench.written.indeterminate > 1500
+    assert workbench.written.indeterminate > 1500
     assert grown < 50_000

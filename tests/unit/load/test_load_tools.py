@@ -31,7 +31,7 @@ class Desk:
         self.windows: list[Window] = []
         subject = SimpleNamespace(name="etcd", load_target=lambda: target)
         runtime = SimpleNamespace(name="process", owned=owned)
-        self.bench = Workbench(
+        self.workbench = Workbench(
             state=StateFolder(folder),
             emit=self.events.append,
             ledger=Ledger(),
@@ -42,7 +42,7 @@ class Desk:
             monitor=cast("Any", SimpleNamespace(client_window=self.windows.append)),
         )
         mine = {name: each for name, each in load_tools().items() if name.startswith("load_")}
-        self._dispatcher = Dispatcher(self.bench, mine)
+        self._dispatcher = Dispatcher(self.workbench, mine)
 
     async def call(self, name: str, **arguments: object) -> Outcome:
         return await self._dispatcher.run("call", name, arguments)
@@ -53,8 +53,8 @@ async def desk(tmp_path: Path, target: LoadTarget, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(load_tools_module, "BASELINE_WINDOWS", 1)  # three only where it matters
     made = Desk(tmp_path, target)
     yield made
-    if made.bench.load is not None:
-        await made.bench.load.aclose()
+    if made.workbench.load is not None:
+        await made.workbench.load.aclose()
 
 
 def test_the_effects_are_what_permissions_rely_on() -> None:
@@ -98,7 +98,7 @@ async def test_a_load_is_started_read_and_stopped_with_proof(
     assert stopped.data["writes"]["kept"]
     assert stopped.data["writes"]["keys"] == 100
     assert stopped.data["totals"]["operations"] >= 100
-    assert desk.bench.load is None
+    assert desk.workbench.load is None
 
 
 async def test_windows_reach_the_monitor(desk: Desk) -> None:
@@ -114,8 +114,8 @@ async def test_a_second_load_is_refused_and_the_first_goes_on(desk: Desk) -> Non
     assert not again.ok
     assert "workload A, 100 records, 50 operations/s" in again.data["error"]
     assert "load_stop" in again.data["next"]
-    assert desk.bench.load is not None
-    assert desk.bench.load.running
+    assert desk.workbench.load is not None
+    assert desk.workbench.load.running
 
 
 async def test_an_unknown_workload_is_told_those_there_are(desk: Desk) -> None:
@@ -123,7 +123,7 @@ async def test_an_unknown_workload_is_told_those_there_are(desk: Desk) -> None:
 
     assert not outcome.ok
     assert outcome.data["next"] == "The workloads are: A, B, C, D, E, F."
-    assert desk.bench.load is None
+    assert desk.workbench.load is None
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ async def test_status_and_stop_without_a_load_say_so(desk: Desk) -> None:
 
 async def test_a_load_that_died_is_told_and_can_be_started_again(desk: Desk) -> None:
     await desk.call("load_start", **SMALL)
-    assert desk.bench.load is not None
-    await desk.bench.load._source.aclose()
-    desk.bench.load.problem = "killed"
+    assert desk.workbench.load is not None
+    await desk.workbench.load._source.aclose()
+    desk.workbench.load.problem = "killed"
     status = await desk.call("load_status")
     again = await desk.call("load_start", **SMALL)
 
@@ -184,7 +184,7 @@ async def test_a_load_that_died_is_told_and_can_be_started_again(desk: Desk) -> 
 
 async def test_the_end_of_the_generator_is_a_notice(desk: Desk) -> None:
     await desk.call("load_start", **SMALL)
-    run = desk.bench.load
+    run = desk.workbench.load
     assert run is not None
     process = cast("Any", run._source)._process
     process.kill()

@@ -215,9 +215,9 @@ async def test_a_cluster_half_up_is_completed(cluster: Cluster) -> None:
 async def test_a_later_run_finds_the_cluster_again(cluster: Cluster, state: StateFolder) -> None:
     found = await find_cluster(state)
     assert found is not None
-    picture = await healthy(found)
+    snapshot = await healthy(found)
 
-    assert [node.process.state for node in picture.nodes] == [ProcessState.RUNNING] * 3
+    assert [node.process.state for node in snapshot.nodes] == [ProcessState.RUNNING] * 3
     await found.aclose()
 
 

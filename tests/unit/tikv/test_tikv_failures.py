@@ -9,11 +9,11 @@ from tests.unit.tikv.world import NUMBERS, PDS, World
 
 
 async def test_all_is_well(world: World) -> None:
-    picture = await world.look()
+    snapshot = await world.look()
 
-    assert (picture.state, picture.problems) == (ClusterState.HEALTHY, ())
-    assert picture.leader == "pd0"
-    assert picture.node("tikv1").control is ControlState.UP
+    assert (snapshot.state, snapshot.problems) == (ClusterState.HEALTHY, ())
+    assert snapshot.leader == "pd0"
+    assert snapshot.node("tikv1").control is ControlState.UP
 
 
 async def test_a_killed_store(world: World) -> None:
@@ -27,17 +27,17 @@ async def test_a_killed_store(world: World) -> None:
     for number in (1, 3):
         world.store_answers(number, {2: 5}, heard=6)
 
-    picture = await world.look()
+    snapshot = await world.look()
 
-    dead = picture.node("tikv2")
+    dead = snapshot.node("tikv2")
     assert dead.process.exit_code == 137
     assert dead.itself.connection is Connection.REFUSED
     assert dead.control is ControlState.DISCONNECTED
     assert dead.heartbeat_age_s == pytest.approx(25.0, abs=2)
     assert dead.peers == {"tikv1": False, "tikv3": False}
-    assert picture.node("tikv1").peers == {"tikv3": True}
-    assert picture.state is ClusterState.DEGRADED
-    assert picture.quorum.held
+    assert snapshot.node("tikv1").peers == {"tikv3": True}
+    assert snapshot.state is ClusterState.DEGRADED
+    assert snapshot.quorum.held
 
 
 async def test_a_paused_store_is_silent_and_not_refused(world: World) -> None:
@@ -60,11 +60,11 @@ async def test_what_was_counted_against_a_store_ends_with_its_next_start(world: 
     for number in (1, 3):
         world.store_answers(number, {2: 3})
 
-    picture = await world.look()
+    snapshot = await world.look()
 
     assert lost == {"tikv1": False, "tikv3": False}
-    assert picture.node("tikv2").peers == {}
-    assert picture.problems == ()
+    assert snapshot.node("tikv2").peers == {}
+    assert snapshot.problems == ()
 
 
 async def test_a_partitioned_store_is_healthy_by_itself_and_lost_to_the_others(world: World) -> None:
@@ -76,14 +76,14 @@ async def test_a_partitioned_store_is_healthy_by_itself_and_lost_to_the_others(w
         await world.look()
     world.pd(tikv2={"state": "Disconnected", "age_s": 21.0})
 
-    picture = await world.look()
+    snapshot = await world.look()
 
-    cut = picture.node("tikv2")
+    cut = snapshot.node("tikv2")
     assert cut.process.state is ProcessState.RUNNING
     assert cut.itself.health is Health.HEALTHY
     assert cut.peers == {"tikv1": False, "tikv3": False}
     assert cut.control is ControlState.DISCONNECTED
-    assert picture.state is ClusterState.DEGRADED
+    assert snapshot.state is ClusterState.DEGRADED
 
 
 async def test_after_a_change_of_pd_leader_healthy_stores_are_not_held_for_lost(world: World) -> None:
@@ -91,11 +91,11 @@ async def test_after_a_change_of_pd_leader_healthy_stores_are_not_held_for_lost(
     stale = {"state": "Disconnected", "age_s": 240.0}
     world.pd(leader="pd1", tikv1=stale, tikv2=stale, tikv3=stale)
 
-    picture = await world.look()
+    snapshot = await world.look()
 
-    assert picture.leader == "pd1"
-    assert {node.control for node in picture.nodes} == {ControlState.UNKNOWN}
-    assert picture.quorum.held
+    assert snapshot.leader == "pd1"
+    assert {node.control for node in snapshot.nodes} == {ControlState.UNKNOWN}
+    assert snapshot.quorum.held
 
 
 async def test_the_trap_does_not_hide_a_store_that_is_really_gone(world: World) -> None:
@@ -104,10 +104,10 @@ async def test_the_trap_does_not_hide_a_store_that_is_really_gone(world: World) 
     world.pd(leader="pd1", tikv1=stale, tikv2=stale, tikv3=stale)
     world.store_fails(2, httpx2.ReadTimeout("silent"))
 
-    picture = await world.look()
+    snapshot = await world.look()
 
-    assert picture.node("tikv2").control is ControlState.DISCONNECTED
-    assert picture.node("tikv1").control is ControlState.UNKNOWN
+    assert snapshot.node("tikv2").control is ControlState.DISCONNECTED
+    assert snapshot.node("tikv1").control is ControlState.UNKNOWN
 
 
 async def test_without_a_pd_leader_stores_are_not_blamed(world: World) -> None:
@@ -116,13 +116,13 @@ async def test_without_a_pd_leader_stores_are_not_blamed(world: World) -> None:
         for path in ("members", "stores"):
             world.http.get(f"http://{name}:2379/pd/api/v1/{path}").respond(503, text=pd_answers.NO_LEADER)
 
-    picture = await world.look()
+    snapshot = await world.look()
 
-    assert picture.leader is None
-    assert picture.state is ClusterState.DOWN
-    assert any("finds no leader" in problem for problem in picture.problems)
-    assert all(picture.node(f"tikv{n}").itself.health is Health.HEALTHY for n in NUMBERS)
-    assert picture.quorum.held
+    assert snapshot.leader is None
+    assert snapshot.state is ClusterState.DOWN
+    assert any("finds no leader" in problem for problem in snapshot.problems)
+    assert all(snapshot.node(f"tikv{n}").itself.health is Health.HEALTHY for n in NUMBERS)
+    assert snapshot.quorum.held
 
 
 async def test_two_of_three_stores_lost_is_a_lost_quorum(world: World) -> None:
@@ -130,10 +130,10 @@ async def test_two_of_three_stores_lost_is_a_lost_quorum(world: World) -> None:
         world.engine.views[f"tikv{number}"] = ProcessView(ProcessState.EXITED, exit_code=137, raw="137")
         world.store_fails(number, httpx2.ConnectError("refused"))
 
-    picture = await world.look()
+    snapshot = await world.look()
 
-    assert (picture.quorum.up, picture.quorum.held) == (1, False)
-    assert picture.state is ClusterState.DOWN
+    assert (snapshot.quorum.up, snapshot.quorum.held) == (1, False)
+    assert snapshot.state is ClusterState.DOWN
 
 
 async def test_slow_and_full_stores_are_told_in_figures(world: World) -> None:
@@ -143,10 +143,10 @@ async def test_slow_and_full_stores_are_told_in_figures(world: World) -> None:
         tikv3={"pending_peer_count": 4},
     )
 
-    picture = await world.look()
+    snapshot = await world.look()
 
-    slow = picture.node("tikv1").details
+    slow = snapshot.node("tikv1").details
     assert (slow["slow_score"], slow["busy"], slow["network_slow_score"]) == (90, True, 40)
-    assert picture.node("tikv2").disk_free_bytes == 300 << 20
-    assert picture.node("tikv3").lag == 4
-    assert "tikv3: 4 peers behind" in picture.problems
+    assert snapshot.node("tikv2").disk_free_bytes == 300 << 20
+    assert snapshot.node("tikv3").lag == 4
+    assert "tikv3: 4 peers behind" in snapshot.problems

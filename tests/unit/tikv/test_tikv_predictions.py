@@ -1,14 +1,14 @@
 """What a fault is predicted to do to TiKV: stores and PDs vote apart from each other."""
 
-from subjects.base import Picture, ProcessState, ProcessView
+from subjects.base import ClusterSnapshot, ProcessState, ProcessView
 from subjects.tikv.subject import TikvSubject
 from tests.unit.tikv.world import World
 from tools.faults import catalogue, guard
 
 
-def predicted(picture: Picture, *nodes: str, absent: tuple[str, ...] = ()) -> guard.Prediction:
+def predicted(snapshot: ClusterSnapshot, *nodes: str, absent: tuple[str, ...] = ()) -> guard.Prediction:
     kill = catalogue.find("kill")
-    return guard.predict(TikvSubject.stall_s, picture, kill, nodes, votes_lost=True, absent=absent)
+    return guard.predict(TikvSubject.stall_s, snapshot, kill, nodes, votes_lost=True, absent=absent)
 
 
 async def test_a_killed_store_takes_one_of_three_votes_and_stalls_what_it_leads(world: World) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import respx
 
-from subjects.base import Picture, ProcessState, ProcessView
+from subjects.base import ClusterSnapshot, ProcessState, ProcessView
 from subjects.runtimes.attach import AttachRuntime
 from subjects.tikv.members import Member
 from subjects.tikv.pd import PdClient
@@ -67,6 +67,6 @@ class World:
         for path in ("status", "metrics"):
             self.http.get(f"http://tikv{number}:20180/{path}").mock(side_effect=error)
 
-    async def look(self) -> Picture:
+    async def look(self) -> ClusterSnapshot:
         self.subject._metrics_at.clear()
         return await self.subject.observe()

@@ -167,7 +167,7 @@ class ClusterState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ClusterSnapshot:
     """One consistent look at a cluster: every node, each as everyone sees it."""
 
     at: float

@@ -12,7 +12,7 @@ from tools.incidents.store import IncidentStore
 from tools.workbench import Workbench
 
 
-def make_bench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
+def make_workbench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
     """Return a workbench that tells `emit`; there is no cluster on it yet, and the rules diagnose."""
     return Workbench(
         state=state,
@@ -26,10 +26,10 @@ def make_bench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
     )
 
 
-async def close_bench(bench: Workbench) -> None:
-    """Close what the bench holds open, all of it also when a part fails; the cluster itself goes on."""
+async def close_workbench(workbench: Workbench) -> None:
+    """Close what the workbench holds open, all of it also when a part fails; the cluster itself goes on."""
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(bench.incidents.close)
-        stack.callback(bench.faults.close)
-        if bench.cluster is not None:
-            await bench.cluster.aclose()
+        stack.callback(workbench.incidents.close)
+        stack.callback(workbench.faults.close)
+        if workbench.cluster is not None:
+            await workbench.cluster.aclose()
