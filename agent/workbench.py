@@ -6,9 +6,9 @@ from agent.setup import Setup
 from subjects.state import StateFolder
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Emit
-from tools.evidence.ledger import Ledger
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 from tools.workbench import Workbench
 
 

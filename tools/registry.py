@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from subjects.errors import SubjectError
 from tools.errors import ToolError
-from tools.evidence.ledger import clean
+from tools.observe.foreign_text import clean
 
 if TYPE_CHECKING:
     from tools.workbench import Workbench

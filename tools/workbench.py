@@ -8,7 +8,7 @@ from subjects.base import Cluster
 from subjects.state import StateFolder
 from tools.errors import NoCluster, UnknownNode
 from tools.events import Emit
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 if TYPE_CHECKING:
     from tools.detection.monitor import Monitor

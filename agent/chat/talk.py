@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from agent.mode import Mode
     from agent.models.base import Message
     from agent.permissions import Ask
-    from tools.evidence.ledger import Ledger
+    from tools.observe.ledger import Ledger
     from tools.registry import Outcome, Tool
 
 

@@ -11,7 +11,7 @@ from agent.models.base import Message
 from agent.transcript.event_entries import from_entry
 from agent.transcript.file import Entry, Header, read, read_header
 from tools.events import SignalSeen
-from tools.evidence.ledger import Evidence
+from tools.observe.ledger import Evidence
 
 
 @dataclass(frozen=True, slots=True)

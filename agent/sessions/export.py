@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.models.base import Message
-from tools.evidence.ledger import Evidence, clean
+from tools.observe.foreign_text import clean
+from tools.observe.ledger import Evidence
 
 MAX_RESULT = 2_000
 """Characters of one tool result that are written; the whole is in the transcript."""

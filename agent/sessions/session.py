@@ -28,7 +28,7 @@ from subjects.errors import SubjectError
 from tools.cluster import lifecycle
 from tools.errors import ToolError
 from tools.events import Event
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher, Effect, Outcome, Tool
 from tools.workbench import Workbench
 

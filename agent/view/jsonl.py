@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from agent.events import Finished
 from agent.view.outlet import Outlet, tolerant
 from tools.events import Event, Failed, Notice, Table
-from tools.evidence.ledger import clean
+from tools.observe.foreign_text import clean
 
 LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
 """What JSON allows unescaped, but some readers take for the end of a line."""

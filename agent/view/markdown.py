@@ -11,7 +11,7 @@ from typing import Any
 from markdown_it.token import Token
 
 from agent.view.prose import Prose, parse
-from tools.evidence.ledger import clean
+from tools.observe.foreign_text import clean
 
 LARGE = 6_000
 """Characters of one open block beyond which it is finished in pieces, to bound memory and time."""

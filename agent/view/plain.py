@@ -9,7 +9,7 @@ from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid
 from agent.view.outlet import Outlet, tolerant
 from agent.view.words import lines, one_line, seconds
 from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, Table
-from tools.evidence.ledger import clean
+from tools.observe.foreign_text import clean
 
 MAX_HELD = 64_000
 """Characters of one text that are held back until it is certain to be kept."""

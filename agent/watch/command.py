@@ -18,8 +18,8 @@ from subjects.state import open_state
 from tools.cluster import lifecycle, use
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Detected, Event, Notice, SignalSeen
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 from tools.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from tools.diagnosis.rules import RulesDiagnostician
 from tools.diagnosis.tools import keep
 from tools.errors import ToolError
 from tools.events import Diagnosed, Notice
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 
 WAIT_S = 2.0
 """Other witnesses speak within this time: peers lose a member in 1 s, an election takes 1.8 s."""

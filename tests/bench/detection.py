@@ -34,8 +34,8 @@ from tests.bench.machine import describe
 from tests.bench.watched import Watched, watched
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
 from tools.detection.monitor import Monitor
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 
 COST_S = 30.0
 NODES = 1000

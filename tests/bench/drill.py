@@ -16,9 +16,9 @@ from subjects.state import open_state
 from tools.cluster import lifecycle
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Event, Failed, Notice, Progress, Table
-from tools.evidence.ledger import Ledger
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 from tools.workbench import Choice, Workbench
 
 

@@ -26,11 +26,11 @@ from subjects.base import (
 from subjects.errors import StaleTarget
 from tests.conformance.conftest import until
 from tools.detection.monitor import Monitor
-from tools.evidence.ledger import Ledger
 from tools.faults.catalogue import CATALOGUE, Settings, capability
 from tools.incidents.store import IncidentStore
 from tools.load.run import LoadRun
 from tools.load.settings import LoadSettings
+from tools.observe.ledger import Ledger
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,8 +18,8 @@ from tools.diagnosis.case import case_of
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.diagnosis.schema import Diagnosis
 from tools.diagnosis.schema import Kind as Called
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

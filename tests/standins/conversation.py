@@ -18,7 +18,7 @@ from agent.models.catalog import ModelFacts, facts_of
 from agent.permissions import Gate, PermissionGate
 from agent.turn import Conversation
 from tools.events import Event
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher, Effect, Params, Result, Tool, failure
 from tools.workbench import Workbench
 

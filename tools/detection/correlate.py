@@ -14,7 +14,8 @@ from tools.detection.maintenance import Maintenance
 from tools.detection.policy import Weight, rule
 from tools.detection.signals import Detection, Signal, Source
 from tools.events import Detected, Emit, SignalSeen
-from tools.evidence.ledger import Ledger, clean
+from tools.observe.foreign_text import clean
+from tools.observe.ledger import Ledger
 
 MAX_ALARM = 100
 """Characters of an alarm that a detection is called by."""

@@ -29,9 +29,9 @@ from tools.detection.recorder import Recorder
 from tools.detection.signals import Detection, Signal, Source
 from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.events import Emit, Failed
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
 from tools.load.figures import Window
+from tools.observe.ledger import Ledger
 
 LOOK_S = 3.0
 """Between two looks at a cluster that is well. What is urgent comes by events and held connections, and

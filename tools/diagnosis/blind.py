@@ -15,9 +15,9 @@ from tools.diagnosis.base import Case
 from tools.diagnosis.check import check
 from tools.diagnosis.readonly import read_only
 from tools.diagnosis.schema import Findings
-from tools.evidence.ledger import Evidence, Ledger
 from tools.incidents.record import Incident
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Evidence, Ledger
 from tools.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from tools.diagnosis.schema import Cited, Confidence, Diagnosis, Findings, Kind
-from tools.evidence.ledger import Evidence, Ledger
+from tools.observe.ledger import Evidence, Ledger
 
 MIN_QUOTE_CHARS = 8
 """A shorter quotation occurs by chance and proves nothing."""

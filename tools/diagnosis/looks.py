@@ -16,7 +16,7 @@ from subjects.base import (
 )
 from tools.diagnosis.facts import Fact, Side
 from tools.diagnosis.steady import Looked, late
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 LOW_DISK_BYTES = 64 * 1024 * 1024
 """etcd writes its log in segments of 64 MiB (`wal.SegmentSizeBytes`): with less left the next one fails."""

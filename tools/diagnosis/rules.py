@@ -16,7 +16,7 @@ from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Fi
 from tools.diagnosis.table import TABLE, Row
 from tools.diagnosis.verdict import Verdict, verdict
 from tools.diagnosis.views import gather
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 if TYPE_CHECKING:
     from tools.workbench import Workbench

@@ -6,8 +6,8 @@ from tools.diagnosis.blind import BlindWorkbench
 from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis, Findings
 from tools.events import Diagnosed, Progress
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 from tools.registry import Effect, Params, Result, failure, tool
 from tools.workbench import Workbench
 

@@ -17,7 +17,7 @@ from tools.diagnosis.looks import ended_word, facts_of
 from tools.diagnosis.signatures import Signature, gives_reason, signatures_in
 from tools.diagnosis.steady import steady_look
 from tools.diagnosis.waits import facts_of_waits
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 LOOK_TIMEOUT_S = 12.0
 LOG_LINES = 400

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 from subjects.base import ClusterSnapshot, Subject
 from subjects.errors import SubjectError
 from tools.diagnosis.facts import Fact
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 STARVED_SHARE = 0.5
 """Of the time looked at, so much was waited for a processor, over all threads. Measured: 0.1 to 0.3 of a

@@ -1,1 +1,1 @@
-"""The ledger of what was seen; logs, metrics and the timeline as bounded reads."""
+"""Logs, metrics and the timeline as bounded reads."""

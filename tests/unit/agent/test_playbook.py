@@ -9,7 +9,7 @@ import pytest
 from agent.models.base import Message, Reply, Request
 from agent.models.playbook import PlaybookModel
 from agent.remarks import remark
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 DIAGNOSIS = {
     "by": "rules",

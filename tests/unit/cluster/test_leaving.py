@@ -9,8 +9,8 @@ import pytest
 from subjects.state import StateFolder, open_state
 from tests.standins.embedded import process_runtime, processes_of
 from tools.cluster import lifecycle
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 from tools.workbench import Choice, Workbench
 
 

@@ -13,8 +13,8 @@ from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, sc
 from tools.detection.monitor import Monitor
 from tools.detection.signals import Detection
 from tools.events import Detected, Event
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 
 
 @dataclass

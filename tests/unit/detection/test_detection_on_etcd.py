@@ -14,8 +14,8 @@ from subjects.base import Cluster, ClusterSnapshot, ClusterState, LinkRule, Scop
 from subjects.clusters import Decision, open_cluster
 from subjects.state import StateFolder, open_state
 from tools.detection.monitor import Monitor
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 
 ETCD = Decision("etcd", "process", "")
 

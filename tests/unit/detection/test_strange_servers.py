@@ -14,8 +14,8 @@ from tests.standins.many_nodes import HealthServer, Manner
 from tests.unit.detection.conftest import Watched
 from tests.unit.detection.tls_etcd import TlsEtcd
 from tools.detection.monitor import Monitor
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 
 
 class TestANodeThatTurnsStrange:

@@ -24,8 +24,8 @@ from tests.standins.many_nodes import HealthServer, Manner
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
 from tests.standins.standin_http import serve
 from tools.events import Detected, Event, Notice
-from tools.evidence.ledger import Ledger
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 
 
 @dataclass

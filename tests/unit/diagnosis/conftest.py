@@ -11,9 +11,9 @@ from tools.cluster import lifecycle
 from tools.diagnosis.facts import Fact, Side
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Event
-from tools.evidence.ledger import Ledger
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
+from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher, Outcome
 from tools.workbench import Choice, Workbench
 

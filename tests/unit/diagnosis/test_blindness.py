@@ -12,7 +12,7 @@ from tests.unit.diagnosis.conftest import Bench
 from tools.diagnosis.blind import BlindWorkbench
 from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 from tools.registry import load_tools
 
 ACTS = re.compile(r"store_kill|store_restart|fault_inject|fault_heal|cluster_stop|load_stop", re.IGNORECASE)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, occurs, settle
 from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 NODES = ("etcd-1", "etcd-2", "etcd-3")
 OPENED = 1_000.0

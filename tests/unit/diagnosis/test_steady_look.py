@@ -16,7 +16,7 @@ from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Kind
 from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, steady_look
 from tools.diagnosis.views import gather
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 
 class Logged(ScriptedRuntime):

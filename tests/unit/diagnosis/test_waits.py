@@ -8,7 +8,7 @@ from tests.standins import slow_disk
 from tests.standins.scripted_cluster import scripted_cluster
 from tests.unit.diagnosis.conftest import Bench
 from tools.diagnosis.waits import Waited, between, facts_of_waits
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 # As measured on etcd, two cores, a load average of ten: each for about 2 s.
 WELL = Waited(2.0, ran_s=0.06, waited_s=0.30, syncs=6, synced_s=0.005)

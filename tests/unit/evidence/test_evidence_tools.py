@@ -11,10 +11,10 @@ from subjects.state import open_state
 from tools.cluster import lifecycle
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.evidence.chronicle import Span, client_effect
-from tools.evidence.ledger import Ledger
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
 from tools.load.figures import OperationFigures, Window
+from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher, Outcome
 from tools.workbench import Choice, Workbench
 

@@ -11,12 +11,12 @@ from subjects.base import Cluster, LoadTarget
 from subjects.state import StateFolder
 from tests.standins.etcd_members import Members
 from tools.events import Event, Notice
-from tools.evidence.ledger import Ledger
 from tools.load import folders
 from tools.load import tools as load_tools_module
 from tools.load.choosers import key_name
 from tools.load.figures import Window
 from tools.load.folders import KEPT_RUNS, new_folder
+from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher, Effect, Outcome, load_tools
 from tools.workbench import Workbench
 

@@ -24,7 +24,7 @@ from agent.view.records import tables
 from tests.standins.scripted_talk import ScriptedTalk
 from tools.errors import NoCluster, ToolError
 from tools.events import Event, Failed, Notice, Table
-from tools.evidence.ledger import Ledger
+from tools.observe.ledger import Ledger
 
 
 class Kept:

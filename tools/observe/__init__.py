@@ -1,0 +1,1 @@
+"""What was seen: the ledger of evidence, and the cleaning of text that others wrote."""
