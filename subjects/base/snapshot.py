@@ -109,6 +109,102 @@ class Probe:
 NOT_PROBED = Probe(Connection.UNKNOWN)
 
 
+class Membership(StrEnum):
+    """What a node is to the group that decides, by the database's own list of members."""
+
+    VOTER = "voter"
+    LEARNER = "learner"
+    """Receives the log, has no vote."""
+    WITNESS = "witness"
+    """Votes, and holds no data."""
+    UNKNOWN = "unknown"
+
+
+class UnseenReason(StrEnum):
+    """Why a node could not be looked at. Only the first two say anything about the node itself."""
+
+    REFUSED = "refused"
+    """Nothing listens at its address, or what listens hangs up."""
+    SILENT = "silent"
+    """No answer in time: dead, frozen, cut off or overloaded."""
+    NEVER_STARTED = "never_started"
+    """It was added to the members and has not joined yet, so it has no address."""
+    DENIED = "denied"
+    """It wants another user, password, token or client certificate than ours."""
+    UNTRUSTED = "untrusted"
+    """Its certificate does not verify with the authorities that we were given."""
+    NOT_SPOKEN = "not_spoken"
+    """It answers in a protocol that we do not speak: gRPC only, no JSON gateway, TLS where we said http."""
+    BAD_ADDRESS = "bad_address"
+    """It advertises an address that is none, or whose name does not resolve here."""
+    OTHER = "other"
+    """Somebody else answers there: another member, another cluster, another service."""
+
+
+OUR_SIDE = frozenset(
+    {
+        UnseenReason.DENIED,
+        UnseenReason.UNTRUSTED,
+        UnseenReason.NOT_SPOKEN,
+        UnseenReason.BAD_ADDRESS,
+        UnseenReason.OTHER,
+    }
+)
+"""What is wrong with our way of looking, and says nothing of the node's health."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """That a node could not be looked at, and why."""
+
+    reason: UnseenReason
+    text: str
+    """What was tried and what came back, in a sentence without its full stop."""
+    remedy: str = ""
+    """What to give or change instead; empty where that is unknown."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether our way of looking is at fault, rather than the node."""
+        return self.reason in OUR_SIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm that the database raised itself. It may be in force for the whole cluster."""
+
+    kind: str
+    """As the database writes it: NOSPACE, CORRUPT."""
+    node: str | None
+    """The node that raised it; None where the database does not say."""
+    raw: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.node}" if self.node else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class FormerMember:
+    """A node that was a member and is no more: removed, or replaced under the same name."""
+
+    name: str
+    member_id: str
+    at: float
+    """Wall time when that was noticed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What clients can do, each None where that is not known."""
+
+    writes: bool | None = None
+    """A put."""
+    reads: bool | None = None
+    """A linearizable read."""
+    local_reads: bool | None = None
+    """A serializable read: one member's own data, which may be old."""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """One node as everyone sees it, at one time."""
@@ -128,6 +224,15 @@ class NodeView:
     heartbeat_age_s: float | None = None
     member_id: str | None = None
     """The identity that the database itself gave the node; it survives restarts, not re-creation."""
+    membership: Membership = Membership.UNKNOWN
+    votes: bool | None = None
+    """Whether it is a voter that follows a leader, or leads; None where that could not be found out."""
+    unseen: Unseen | None = None
+    """Why the node could not be looked at; None when it could."""
+    seen_at: float | None = None
+    """Wall time when the node last spoke for itself; None before the first time."""
+    certificate_until: float | None = None
+    """Wall time when the certificate that it shows ends; None for a plain port."""
     started_at: float | None = None
     """Wall time, seconds since the epoch, as the node reports it: moves when it was restarted."""
     version: str | None = None
@@ -146,6 +251,10 @@ class Quorum:
 
     voters: int
     up: int
+    unknown: int = 0
+    """Voters of which it could not be found out whether they are up."""
+    proven: bool = False
+    """Whether the database itself just did what takes a majority, whatever we can see of its members."""
 
     @property
     def needed(self) -> int:
@@ -154,8 +263,13 @@ class Quorum:
 
     @property
     def held(self) -> bool:
-        """Whether a majority is up."""
-        return self.up >= self.needed
+        """Whether a majority is known to be up."""
+        return self.proven or self.up >= self.needed
+
+    @property
+    def lost(self) -> bool:
+        """Whether a majority is known not to be up; neither this nor `held` is that nobody can tell."""
+        return not self.held and self.up + self.unknown < self.needed
 
 
 class ClusterState(StrEnum):
@@ -164,6 +278,8 @@ class ClusterState(StrEnum):
     HEALTHY = "healthy"
     DEGRADED = "degraded"
     DOWN = "down"
+    UNKNOWN = "unknown"
+    """Nothing could be found out, for reasons on our side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +296,12 @@ class ClusterSnapshot:
     state: ClusterState
     problems: tuple[str, ...] = ()
     """Why it is not healthy, a short phrase each; empty when it is."""
-    alarms: tuple[str, ...] = ()
+    alarms: tuple[Alarm, ...] = ()
+    serving: Serving = Serving()
+    left: tuple[FormerMember, ...] = ()
+    """Who stopped being a member while we watched, latest last."""
+    cluster_id: str | None = None
+    """The identity that the database gave the cluster."""
     revision: int | None = None
 
     def node(self, name: str) -> NodeView:

@@ -1,6 +1,7 @@
 """etcd as operator sees it: every member by itself, by its peers, by raft and by its clients."""
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from importlib.resources import files
 from urllib.parse import urlsplit
 
 from subjects.base import (
+    Alarm,
     ClusterSnapshot,
     ClusterState,
     Health,
@@ -29,6 +31,7 @@ from subjects.etcd.client import EtcdClient, Status
 from subjects.etcd.judge import INVARIANTS, judge
 
 LOOK_TIMEOUT_S = 1.0
+_ALARM = re.compile(r"(?:memberID:(?P<member>\d{1,20})\s+)?alarm:(?P<kind>[A-Z]+)")
 _PEER_METRICS = ("etcd_network_active_peers", "process_start_time_seconds")
 
 
@@ -142,7 +145,13 @@ class EtcdSubject:
             )
             for name, look, process in zip(names, looks, processes, strict=True)
         )
-        alarms = tuple(error for look in looks if look.status for error in look.status.errors)
+        alarms = [
+            alarm
+            for look in looks
+            if look.status
+            for error in look.status.errors
+            if (alarm := read_alarm(error, self._names)) is not None
+        ]
         return judge(
             ClusterSnapshot(
                 at=at,
@@ -218,6 +227,19 @@ def _leader(looks: Mapping[str, _Look], names: Mapping[str, str]) -> tuple[str |
     leader = names.get(latest.leader) if latest.leader else None
     # A leader that is gone may still be believed in until the election times out.
     return (leader if leader and looks[leader].status else None), latest.term
+
+
+def read_alarm(error: str, names: Mapping[str, str]) -> Alarm | None:
+    """Return the alarm that one of a status's `errors` tells of; None where it tells of something else.
+
+    etcd writes `memberID:10501334649042878790 alarm:NOSPACE `, the id in decimal
+    (api/etcdserverpb, AlarmMember.String), beside sentences such as `etcdserver: no leader`.
+    """
+    found = _ALARM.search(error)
+    if found is None:
+        return None
+    member = f"{int(found['member']):x}" if found["member"] else ""
+    return Alarm(found["kind"], names.get(member, member or None), error.strip())
 
 
 def _role(name: str, leader: str | None, status: Status | None) -> Role:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 
 from subjects.base import (
+    Alarm,
     Cluster,
     ClusterSnapshot,
     ClusterState,
@@ -71,7 +72,7 @@ class ScriptedSubject:
         self.servers = {name: HealthServer() for name in names}
         self.leader: str | None = names[0]
         self.term = 2
-        self.alarms: tuple[str, ...] = ()
+        self.alarms: tuple[Alarm, ...] = ()
         self.held: bool = True
         self.invariants: tuple[Invariant, ...] = ()
         self.views: dict[str, NodeView] = {name: _well(name, names) for name in names}

@@ -216,9 +216,10 @@ def describe(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, object]:
         "quorum": {
             "voters": snapshot.quorum.voters,
             "up": snapshot.quorum.up,
+            "unknown": snapshot.quorum.unknown,
             "needed": snapshot.quorum.needed,
         },
-        "alarms": list(snapshot.alarms),
+        "alarms": [str(alarm) for alarm in snapshot.alarms],
         "nodes": [_node(snapshot, name) for name in [node.name for node in snapshot.nodes]],
         "looked_in_s": snapshot.took_s,
     }

@@ -40,10 +40,6 @@ STALLED_ENTRIES = 5
 """A leader that went so far while a follower stood still: more than a heartbeat's worth of writes."""
 
 
-LEADERLESS = "no leader"
-"""etcd's status has this among its errors. It is no alarm: the invariant has_leader judges it."""
-
-
 FOLLOWED = "leader_it_sees"
 """Under this name etcd's members say in `NodeView.details` whom they follow."""
 
@@ -229,7 +225,7 @@ class Looks:
         yield Well(Source.CONTROL, None, ("unseen",))
         if snapshot.quorum.held:
             yield Well(Source.CONTROL, None, ("quorum_lost",))
-        else:
+        elif snapshot.quorum.lost:
             raw = f"{snapshot.quorum.up} of {snapshot.quorum.voters} up, {snapshot.quorum.needed} needed"
             yield Observation(Source.CONTROL, "quorum_lost", None, raw, as_of=at)
         if snapshot.leader is None:
@@ -244,10 +240,9 @@ class Looks:
         if before and before.term and snapshot.term and snapshot.term - before.term >= TERM_JUMP:
             raw = f"term {before.term} became {snapshot.term}"
             yield Observation(Source.CONTROL, "term_jumped", None, raw, as_of=at)
-        alarms = [alarm for alarm in snapshot.alarms if LEADERLESS not in alarm]
-        for alarm in alarms:
+        for alarm in map(str, snapshot.alarms):
             yield Observation(Source.CONTROL, "alarm", None, alarm, via=alarm, as_of=at)
-        if not alarms:
+        if not snapshot.alarms:
             yield Well(Source.CONTROL, None, ("alarm",))
 
     def _leadership(

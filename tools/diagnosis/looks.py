@@ -140,11 +140,7 @@ def _control(node: NodeView, snapshot: ClusterSnapshot) -> tuple[str, str]:
 
 
 def _disk(node: NodeView, snapshot: ClusterSnapshot) -> tuple[str, str]:
-    alarmed = [
-        a
-        for a in snapshot.alarms
-        if "NOSPACE" in a.upper() and (node.name in a or (node.member_id or node.name) in a)
-    ]
+    alarmed = [alarm for alarm in snapshot.alarms if alarm.kind == "NOSPACE" and alarm.node == node.name]
     if alarmed:
         return "full", f"alarm {alarmed[0]}"
     if node.disk_free_bytes is None:
@@ -159,15 +155,15 @@ def _disk(node: NodeView, snapshot: ClusterSnapshot) -> tuple[str, str]:
 
 def _whole(snapshot: ClusterSnapshot, ledger: Ledger) -> list[Fact]:
     """Return what the look says of the cluster as a whole."""
-    quorum = snapshot.quorum
+    quorum, alarms = snapshot.quorum, "; ".join(map(str, snapshot.alarms))
     text = (
         f"cluster {snapshot.state.value}: leader {snapshot.leader}, term {snapshot.term}, "
         f"{quorum.up} of {quorum.voters} voters up, {quorum.needed} needed; "
-        f"problems: {'; '.join(snapshot.problems) or 'none'}; alarms: {'; '.join(snapshot.alarms) or 'none'}"
+        f"problems: {'; '.join(snapshot.problems) or 'none'}; alarms: {alarms or 'none'}"
     )
     item = ledger.add("view:control", text)
     quote = text.split(";")[0]
-    if not quorum.held:
+    if quorum.lost:
         return [Fact("control", "quorum_lost", None, item.id, quote, item.wall, now=True)]
     if snapshot.leader is None:
         return [Fact("control", "no_leader", None, item.id, quote, item.wall, now=True)]

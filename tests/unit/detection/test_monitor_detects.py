@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from subjects.base import ControlState, Health, Probe, ProcessState
+from subjects.base import Alarm, ControlState, Health, Probe, ProcessState
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
 from tools.detection.signals import Source
@@ -169,12 +169,8 @@ class TestTheOtherViews:
         assert set(watched.monitor.broken) >= {"quorum"}
 
     async def test_an_alarm_of_the_database_counts_at_once(self, watched: Watched) -> None:
-        watched.subject.alarms = ("NOSPACE on n1",)
+        watched.subject.alarms = (Alarm("NOSPACE", "n1"),)
         assert (await watched.detection()).invariants == ("disk_space",)
-
-    async def test_no_leader_for_a_moment_is_no_alarm_of_the_database(self, watched: Watched) -> None:
-        watched.subject.alarms = ("etcdserver: no leader",)
-        await watched.calm()
 
     async def test_clients_that_see_errors_for_three_windows(self, watched: Watched) -> None:
         for n in range(3):

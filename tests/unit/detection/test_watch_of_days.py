@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from subjects.base import Alarm
 from tests.standins.many_nodes import HealthServer
 from tests.unit.detection.conftest import Watched
 from tools.detection import correlate, maintenance
@@ -40,11 +41,11 @@ class TestWorseThatComesLate:
         await watched.detection()
         await watched.calm(0.4)
         at = time.monotonic()
-        watched.subject.alarms = ("NOSPACE on n1",)
+        watched.subject.alarms = (Alarm("NOSPACE", "n1"),)
         second = await watched.detection(at)
         await watched.calm(0.4)
         at = time.monotonic()
-        watched.subject.alarms = ("NOSPACE on n1", "CORRUPT on n3")
+        watched.subject.alarms = (Alarm("NOSPACE", "n1"), Alarm("CORRUPT", "n3"))
         third = await watched.detection(at)
 
         assert second.text == "raised an alarm: NOSPACE on n1"
