@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import needs
+
 _reached: list[str] = []
 """Addresses beyond loopback that the running test tried to reach."""
 
@@ -46,6 +48,25 @@ def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
 # An audit hook sees every connection that Python makes, whichever library asks for it. It cannot be
 # removed, so there is one for the whole run.
 sys.addaudithook(_refuse_the_network)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Know a marker for each thing that not every machine has."""
+    needs.register(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what can't run here, before anything is prepared for it."""
+    needs.check(item)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one place what was left out, and how to have it run."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if lines := needs.left_out(report.longrepr[2].removeprefix("Skipped: ") for report in skipped):
+        terminalreporter.section("not run on this machine")
+        terminalreporter.write_line("\n".join(lines))
 
 
 @pytest.hookimpl(tryfirst=True)

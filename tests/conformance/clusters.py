@@ -1,12 +1,9 @@
 """The clusters that the suite runs over, and what it takes to have each."""
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from tests.standins.images import build
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,29 +55,3 @@ KINDS = (
         stands_in=True,
     ),
 )
-
-
-def engine_trouble() -> str:
-    """Return why no Docker cluster can be had here; empty when one can. Images that are missing are made."""
-    import docker
-    from docker.errors import DockerException, ImageNotFound
-
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        return f"no Docker engine answers ({error}); .ci/docker installs and starts one"
-    wanted = {image for kind in KINDS for name, image in kind.environment.items() if name.endswith("_IMAGE")}
-    try:
-        for image in sorted(wanted):
-            client.images.get(image)
-    except ImageNotFound:
-        build.build_etcd()
-        build.build_standins()
-    finally:
-        client.close()
-    return ""
-
-
-def in_ci() -> bool:
-    """Whether a missing engine is a failure."""
-    return os.environ.get("CI", "").lower() in ("1", "true", "yes")

@@ -9,17 +9,7 @@ import pytest_asyncio
 from subjects.base import Cluster, ClusterSnapshot, ClusterState
 from subjects.clusters import decide, open_cluster
 from subjects.state import open_state
-from tests.conformance.clusters import KINDS, Kind, engine_trouble, in_ci
-
-
-@pytest.fixture(scope="session")
-def engine() -> None:
-    """Fail in CI, and skip aloud elsewhere, where Docker clusters cannot be had."""
-    trouble = engine_trouble()
-    if trouble and in_ci():
-        pytest.fail(f"in CI every cluster is tested: {trouble}", pytrace=False)
-    if trouble:
-        pytest.skip(trouble)
+from tests.conformance.clusters import KINDS, Kind
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -32,10 +22,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(kind: Kind, request: pytest.FixtureRequest) -> Iterator[Kind]:
+def prepared(kind: Kind) -> Iterator[Kind]:
     """The kind, its environment set."""
-    if kind.runtime == "docker":
-        request.getfixturevalue("engine")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in kind.environment.items():
             patch.setenv(name, value)

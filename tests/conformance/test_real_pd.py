@@ -27,7 +27,7 @@ ELECTED_S = 40.0
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(PROGRAM is None, reason="there is no pd-server on PATH to try TiKV's subject against"),
+    pytest.mark.pd_server,
 ]
 
 

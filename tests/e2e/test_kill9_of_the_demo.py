@@ -34,7 +34,14 @@ async def test_killed_at(point: str, state: StateFolder) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [kind for kind in CATALOGUE if kind not in ("kill", "clock_skew")])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(kind, marks=pytest.mark.control_groups if kind == "cpu_starvation" else [])
+        for kind in CATALOGUE
+        if kind not in ("kill", "clock_skew")
+    ],
+)
 async def test_killed_while_in_force(fault: str, state: StateFolder) -> None:
     left = await kill_at(state, IN_FORCE, fault)
 

@@ -1,11 +1,10 @@
 """The report in a real Chromium: two widths, light, dark and print; a quiet console; nothing loaded."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.standins.browser import CHROMIUM, Tab, browser
+from tests.standins.browser import Tab, browser
 from tests.standins.incident import full_incident
 from tools.incidents.record import Incident
 from tools.incidents.report import render, report
@@ -13,10 +12,7 @@ from tools.incidents.report_words import IMPACT, figure
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"),
-        reason="no chromium, chromium-browser or google-chrome here",
-    ),
+    pytest.mark.browser,
 ]
 
 CONTRAST = """

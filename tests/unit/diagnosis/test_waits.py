@@ -63,6 +63,7 @@ async def test_a_node_that_was_restarted_between_the_readings_is_left_out() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.control_groups
 async def test_a_member_held_to_a_fiftieth_of_a_core_is_overloaded(on_etcd: Bench) -> None:
     await on_etcd.do("load_start", rate=100)
     await on_etcd.do("fault_inject", kind="cpu_starvation", target="follower")
@@ -77,9 +78,8 @@ async def test_a_member_held_to_a_fiftieth_of_a_core_is_overloaded(on_etcd: Benc
 
 
 @pytest.mark.slow
+@pytest.mark.blkio
 async def test_a_member_whose_disk_is_slow_is_told_from_one_without_a_processor(on_etcd: Bench) -> None:
-    if reason := slow_disk.why_not():
-        pytest.skip(reason)
     workbench = on_etcd.workbench
     await on_etcd.do("load_start", rate=100)
     cluster = workbench.require_cluster()

@@ -108,24 +108,28 @@ async def test_a_socket_that_hangs_up_is_not_ready(tmp_path: Path) -> None:
             await engine.connect(f"unix://{path}")
 
 
-def _compose_that_prints(folder: Path, version: str) -> None:
-    script = folder / "docker-compose"
-    script.write_text(f"#!/bin/sh\necho {version}\n")
+def _program(folder: Path, name: str, does: str) -> None:
+    script = folder / name
+    script.write_text(f"#!/bin/sh\n{does}\n")
     script.chmod(0o755)
 
 
-async def test_no_compose_and_an_old_one_are_told_apart(
+async def test_no_docker_no_compose_and_an_old_one_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NotReady, match="no Compose"):
+    with pytest.raises(NotReady, match="no `docker` command on PATH"):
         await find_compose()
 
-    _compose_that_prints(tmp_path, "1.25.0")
+    _program(tmp_path, "docker", "exit 1")
+    with pytest.raises(NotReady, match="`docker` command has no Compose"):
+        await find_compose()
+
+    _program(tmp_path, "docker-compose", "echo 1.25.0")
     with pytest.raises(NotReady, match="too old"):
         await find_compose()
 
-    _compose_that_prints(tmp_path, "1.29.2")
+    _program(tmp_path, "docker-compose", "echo 1.29.2")
     assert await find_compose() == ("docker-compose",)
 
 

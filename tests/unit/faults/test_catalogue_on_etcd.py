@@ -166,7 +166,13 @@ def test_no_fault_that_can_be_done_here_goes_unseen() -> None:
     assert set(SEEN) == set(CATALOGUE) - {"clock_skew"}
 
 
-@pytest.mark.parametrize("kind", SEEN)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.control_groups if kind == "cpu_starvation" else [])
+        for kind in SEEN
+    ],
+)
 async def test_effect_and_undo_are_seen_by_others(kind: str, cluster: Cluster, service: FaultService) -> None:
     groups = {
         node: Path(f"/proc/{pid_of(cluster, node)}/cgroup").read_text() for node in cluster.subject.nodes
@@ -228,6 +234,7 @@ async def test_cut_from_its_clients_a_member_is_well_and_keeps_its_vote(
     assert await states(service.heal(cluster)) == [State.HEALED]
 
 
+@pytest.mark.control_groups
 async def test_several_faults_are_healed_together_and_one_alone_while_the_others_stay(
     cluster: Cluster, service: FaultService
 ) -> None:

@@ -180,7 +180,9 @@ async def test_start_up_heals_orphans_only_and_restore_heals_everybodys(
     assert await service.restore() == []
 
 
-@pytest.mark.parametrize("kind", ["kill", "pause", "cpu_starvation"])
+@pytest.mark.parametrize(
+    "kind", ["kill", "pause", pytest.param("cpu_starvation", marks=pytest.mark.control_groups)]
+)
 async def test_a_target_that_somebody_else_restarted_is_ambiguous_and_left_alone(
     kind: str, cluster: Cluster, service: FaultService
 ) -> None:

@@ -145,7 +145,7 @@ class TestTheFile:
     """Durable, versioned, and never guessed at."""
 
     def test_it_is_durable_and_knows_its_version(self, path: Path) -> None:
-        connection = connect(path)
+        connection = connect(path, "")
 
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -317,6 +317,7 @@ class TestLimits:
         await cluster.runtime.set_limit("etcd-1", known, "disk_bytes", None)
         assert (await cluster.runtime.limits("etcd-1"))["disk_bytes"] is None
 
+    @pytest.mark.control_groups
     async def test_a_starved_process_goes_back_to_its_own_group_and_no_group_is_left(
         self, cluster: Cluster
     ) -> None:
@@ -332,6 +333,7 @@ class TestLimits:
         assert (await cluster.runtime.limits("etcd-1"))["cpu_share"] is None
         assert leftover_groups(cluster) == []
 
+    @pytest.mark.control_groups
     async def test_a_starved_process_that_was_killed_leaves_no_group_once_it_runs_again(
         self, cluster: Cluster
     ) -> None:
