@@ -62,9 +62,11 @@ class Compose:
 async def find_compose() -> tuple[str, ...]:
     """Return the command of the Compose that is here; NotReady when there is none, or too old a one."""
     found: list[str] = []
+    missing = True
     for command in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(command[0]) is None:
             continue
+        missing = False
         code, out, _ = await run((*command, "version", "--short"), dict(os.environ), QUICK_TIMEOUT_S)
         version = _version(out)
         if code != 0 or version is None:
@@ -75,7 +77,9 @@ async def find_compose() -> tuple[str, ...]:
     if found:
         oldest = ".".join(map(str, OLDEST))
         raise NotReady(f"{found[0]} is too old: {oldest} or newer is needed. {_INSTALL}")
-    raise NotReady(f"Docker is here, but no Compose. {_INSTALL}")
+    if missing:
+        raise NotReady(f"There is no `docker` command on PATH, and so no Compose. {_INSTALL}")
+    raise NotReady(f"The `docker` command has no Compose. {_INSTALL}")
 
 
 def variables(file: Path) -> tuple[str, ...]:
