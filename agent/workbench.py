@@ -14,12 +14,16 @@ from tools.workbench import Workbench
 
 def make_workbench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
     """Return a workbench that tells `emit`; there is no cluster on it yet, and the rules diagnose."""
+    with contextlib.ExitStack() as on_failure:
+        incidents = on_failure.enter_context(contextlib.closing(IncidentStore(state.database)))
+        faults = FaultService(state, setup.seed)
+        on_failure.pop_all()
     return Workbench(
         state=state,
         emit=emit,
         ledger=Ledger(),
-        incidents=IncidentStore(state.database),
-        faults=FaultService(state, setup.seed),
+        incidents=incidents,
+        faults=faults,
         diagnostician=RulesDiagnostician(),
         choice=setup.choice,
         allow_quorum_loss=setup.allow_quorum_loss,

@@ -19,12 +19,12 @@ async def drill(
     """Run a drill; returns its result. ToolError names the faults there are for one that there is not."""
     names = checked(faults.split(",")) if faults else DEFAULT_FAULTS
     workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
-    if diagnostician == "claude":
-        from agent.diagnostician import ClaudeDiagnostician
-        from agent.sessions.opening import choose_claude
-
-        workbench.diagnostician = ClaudeDiagnostician(choose_claude(setup), view.show)
     try:
+        if diagnostician == "claude":
+            from agent.diagnostician import ClaudeDiagnostician
+            from agent.sessions.opening import choose_claude
+
+            workbench.diagnostician = ClaudeDiagnostician(choose_claude(setup), view.show)
         await workbench.faults.restore(orphans_only=True)
         await lifecycle.find(workbench)
         await lifecycle.start(workbench)

@@ -19,7 +19,7 @@ from agent.transcript.event_entries import recording
 from agent.transcript.file import Header, Transcript, new_id
 from agent.turn import Conversation
 from agent.view.base import View
-from agent.workbench import make_workbench
+from agent.workbench import close_workbench, make_workbench
 from prompts import read as read_prompt
 from subjects.state import open_state
 from tools.diagnosis.base import Diagnostician
@@ -54,7 +54,11 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         if door.screen is None or door.screen(event):
             shown(event)
 
-    workbench = make_workbench(state, setup, emit)
+    try:
+        workbench = make_workbench(state, setup, emit)
+    except BaseException:
+        transcript.close()
+        raise
     tools = await asyncio.to_thread(load_tools)
     dispatcher = Dispatcher(workbench, {name: t for name, t in tools.items() if not t.diagnostician_only})
     conversation = Conversation(
@@ -71,7 +75,12 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
     session = Session(setup, view, workbench, conversation, transcript, door, dispatcher)
     workbench.diagnostician = choose_diagnostician(model, emit, conversation.budget)
     emit(SessionOpened(header.id, model.driver, model.name, header.operator))
-    await _heal_orphans(workbench)
+    try:
+        await _heal_orphans(workbench)
+    except BaseException:
+        await close_workbench(workbench)
+        transcript.close()
+        raise
     return session
 
 

@@ -119,9 +119,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._path = path
-        self._db = connect(path)
-        self._db.row_factory = sqlite3.Row
-        self._db.executescript(_TABLES)
+        self._db = connect(path, _TABLES)
 
     def close(self) -> None:
         """Close the file."""

@@ -15,8 +15,10 @@ BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's write; ours take milliseconds."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, tables: str) -> sqlite3.Connection:
     """Open the database in autocommit, durable (WAL, synchronous=FULL), for one thread at a time.
+
+    `tables` is the script that makes the caller's tables where they are missing. Rows come as `sqlite3.Row`.
 
     Raises NewerState for a file of a newer version, NotReady for one that is no database or can't be used.
     """
@@ -28,6 +30,7 @@ def connect(path: Path) -> sqlite3.Connection:
         raise NotReady(f"{path} cannot be opened: {error}. Give another folder with --state-dir.") from error
     try:
         _prepare(connection, path)
+        connection.executescript(tables)
     except sqlite3.Error as error:
         connection.close()
         raise NotReady(
@@ -47,6 +50,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} has version {version}, this operator knows up to {VERSION}. "
             "Upgrade operator, or give another folder with --state-dir."
         )
+    connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")

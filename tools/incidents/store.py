@@ -56,9 +56,7 @@ class IncidentStore:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._depth = 0
-        self._db = connect(path)
-        self._db.row_factory = sqlite3.Row
-        self._db.executescript(_TABLES)
+        self._db = connect(path, _TABLES)
 
     def close(self) -> None:
         """Close the file."""
