@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 
+from agent.exit_codes import ExitCode
+
 
 def main() -> None:
     """Run the command line. A Ctrl-C while it is still being loaded is answered in a line, too."""
     signal.signal(signal.SIGINT, _interrupted)
-    from agent.cli import main as command_line
+    from agent.commands.root import main as command_line
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     command_line()
@@ -17,7 +19,7 @@ def main() -> None:
 def _interrupted(_number: int, _frame: object) -> None:
     sys.stderr.write("Interrupted\n")
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(ExitCode.FAILED if "demo" in sys.argv else ExitCode.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+import click
+
+from agent.exit_codes import ExitCode
 from agent.setup import Setup
 from agent.view.base import View
 from tools.events import Failed, Notice
-
-DONE, FAILED, WRONG_USAGE, TRY_LATER = 0, 1, 2, 75
-"""The exit codes."""
 
 Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""
@@ -23,11 +23,13 @@ def run(
     body: Body,
     *,
     interrupted: str = "Interrupted",
+    interrupted_code: int | None = None,
     stream: TextIO | None = None,
     listing: bool = False,
 ) -> int:
     """Run `body` in an event loop of its own, whatever comes; returns the exit code.
 
+    After a signal that is `interrupted_code`, else 128 and the signal's number, as shells have it.
     `stream` is drawn on instead of standard output, where that is not ours to write to. With `listing` the
     tables that are shown are the command's answer.
     """
@@ -37,19 +39,21 @@ def run(
     async def running() -> int:
         view = open_view(setup.output, stream=stream, signals=setup.command == "watch", listing=listing)
         try:
-            code = await _guarded(setup, view, body, interrupted)
+            code = await _guarded(setup, view, body, interrupted, interrupted_code)
         finally:
             try:
                 await view.aclose()
             except NotWritten as error:
                 sys.stderr.write(f"{error}\n")
-                code = FAILED
+                code = ExitCode.FAILED
         return code
 
     return asyncio.run(running())
 
 
-async def _guarded(setup: Setup, view: View, body: Body, interrupted: str) -> int:
+async def _guarded(
+    setup: Setup, view: View, body: Body, interrupted: str, interrupted_code: int | None
+) -> int:
     from agent.errors import AgentError, ModelUnavailable
     from agent.events import Finished
     from subjects.errors import SubjectError
@@ -61,44 +65,52 @@ async def _guarded(setup: Setup, view: View, body: Body, interrupted: str) -> in
         return code
 
     work = asyncio.ensure_future(body(view))
+    received: list[int] = []
+
+    def after_signal() -> int:
+        return interrupted_code if interrupted_code is not None else 128 + received[0]
+
     try:
-        with _signals(view, work, interrupted):
+        with _signals(view, work, interrupted, received):
             result = await work
     except asyncio.CancelledError:
-        return failed(interrupted, FAILED)
+        return failed(interrupted, after_signal() if received else ExitCode.FAILED)
     except ModelUnavailable as error:
-        return failed(str(error), TRY_LATER)
+        return failed(str(error), ExitCode.TRY_LATER)
+    except click.UsageError as error:
+        return failed(error.format_message(), ExitCode.WRONG_USAGE)
     except UnknownNode as error:
-        return failed(f"{error} {error.next}".strip(), WRONG_USAGE)
+        return failed(f"{error} {error.next}".strip(), ExitCode.WRONG_USAGE)
     except ToolError as error:
-        return failed(f"{error} {error.next}".strip(), FAILED)
+        return failed(f"{error} {error.next}".strip(), ExitCode.FAILED)
     except (AgentError, SubjectError) as error:
-        return failed(str(error), FAILED)
-    code = int(result.pop("exit_code", DONE if result.get("ok") else FAILED))
+        return failed(str(error), ExitCode.FAILED)
+    code = int(result.pop("exit_code", ExitCode.DONE if result.get("ok") else ExitCode.FAILED))
     view.show(Finished(result))
-    return code
+    return after_signal() if received and code else code
 
 
 @contextmanager
-def _signals(view: View, work: "asyncio.Future[Any]", interrupted: str) -> Iterator[None]:
-    """Make Ctrl-C, a hang-up and SIGTERM end the work in order; asked again, say that it is being ended."""
-    loop = asyncio.get_running_loop()
-    asked = False
+def _signals(
+    view: View, work: "asyncio.Future[Any]", interrupted: str, received: list[int]
+) -> Iterator[None]:
+    """Make Ctrl-C, a hang-up and SIGTERM end the work in order; asked again, say that it is being ended.
 
-    def end() -> None:
-        nonlocal asked
-        if asked:
-            view.show(
-                Notice("Restoring; this takes a few seconds. The healer would do it if this were killed.")
-            )
+    Each signal's number is put into `received`.
+    """
+    loop = asyncio.get_running_loop()
+
+    def end(number: int) -> None:
+        received.append(number)
+        if len(received) > 1:
+            view.show(Notice("Restoring; this takes a few seconds. If killed, the healer finishes."))
             return
-        asked = True
         view.show(Notice(f"{interrupted}.", level="warning"))
         work.cancel()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
-        loop.add_signal_handler(number, end)
+        loop.add_signal_handler(number, end, number)
     try:
         yield
     finally:

@@ -1,9 +1,11 @@
 """The workbench of a run: made from what the person asked for, and closed at its end."""
 
 import contextlib
+from collections.abc import AsyncIterator
 
 from agent.setup import Setup
-from subjects.state import StateFolder
+from agent.view.base import View
+from subjects.state import StateFolder, open_state
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Emit
 from tools.faults.service import FaultService
@@ -28,6 +30,16 @@ def make_workbench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
         choice=setup.choice,
         allow_quorum_loss=setup.allow_quorum_loss,
     )
+
+
+@contextlib.asynccontextmanager
+async def opened_workbench(setup: Setup, view: View) -> AsyncIterator[Workbench]:
+    """Hold a workbench of the setup's state folder open; there is no cluster on it yet."""
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
+    try:
+        yield workbench
+    finally:
+        await close_workbench(workbench)
 
 
 async def close_workbench(workbench: Workbench) -> None:

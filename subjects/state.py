@@ -34,7 +34,7 @@ def open_state(given: Path | None = None) -> StateFolder:
 
     Raises NotReady when it can't be made or written to.
     """
-    root = given or _from_environment() or _platform_default()
+    root = given or state_root()
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.chmod(0o700)
@@ -53,12 +53,10 @@ def open_state(given: Path | None = None) -> StateFolder:
     return folder
 
 
-def _from_environment() -> Path | None:
-    value = os.environ.get("OPERATOR_STATE_DIR")
-    return Path(value) if value else None
-
-
-def _platform_default() -> Path:
+def state_root() -> Path:
+    """Return where the state folder is, or would be made: `OPERATOR_STATE_DIR`, else the platform's."""
+    if value := os.environ.get("OPERATOR_STATE_DIR"):
+        return Path(value)
     from platformdirs import user_state_path
 
     return user_state_path("chaos-operator")

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agent.budget import Budget, Limits
@@ -26,6 +28,7 @@ from tools.diagnosis.base import Diagnostician
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Emit, Event, Notice
 from tools.registry import Dispatcher, load_tools
+from tools.uncancelled import uncancelled
 from tools.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -82,6 +85,26 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         transcript.close()
         raise
     return session
+
+
+@asynccontextmanager
+async def headless_session(setup: Setup, view: View) -> AsyncIterator[Session]:
+    """Hold a session open on its cluster, with nobody to ask; closed whatever happens, which is shown."""
+    session = await open_session(setup, view)
+    try:
+        await session.open_cluster()
+        yield session
+    finally:
+        closed: list[str] = []
+
+        async def closing() -> None:
+            closed.append(await session.aclose())
+
+        try:
+            await uncancelled(closing())
+        finally:
+            for text in filter(None, closed):
+                view.show(Notice(text))
 
 
 def choose_model(setup: Setup) -> Model:

@@ -94,7 +94,7 @@ async def test_ctrl_c_before_the_command_line_is_loaded_is_answered_in_a_line() 
     out, err = await asyncio.wait_for(program.communicate(), 60)
 
     assert (out, err) == (b"", b"Interrupted\n")
-    assert program.returncode == 1
+    assert program.returncode == 130
 
 
 async def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.commands.demo import demo_chaos
 from agent.demo.director import Wish
-from agent.headless import demo_chaos
 from agent.sessions.opening import open_session
 from agent.setup import Setup
 from agent.view.plain import PlainView

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agent.cli import cli
+from agent.commands.root import cli
 from agent.events import NodesSeen
 from agent.view.watch_table import draw, sparkline
 from agent.watch.access import access_from
-from agent.watch.command import watch
+from agent.watch.watching import watch
 from agent.watch.webhook import MAX_WAITING, Webhook
 from subjects.base import Cluster
 from subjects.errors import BadSetup

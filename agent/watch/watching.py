@@ -1,30 +1,21 @@
-"""`operator watch`: the detector alone, in the foreground, for minutes or for days."""
+"""Watching a cluster with the detector alone, in the foreground, for minutes or for days."""
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent.events import RATES, NodeRow, NodesSeen, NodeState
-from agent.setup import Setup
 from agent.view.base import View
 from agent.watch.examiner import Examiner
-from agent.workbench import close_workbench, make_workbench
 from subjects.base import Cluster, ClusterSnapshot, Health, NodeView, ProcessState
-from subjects.clusters import attach
-from subjects.errors import NotReady
-from subjects.state import open_state
-from tools.cluster import lifecycle, use
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Detected, Event, Notice, SignalSeen
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-from tools.workbench import Workbench
 
 if TYPE_CHECKING:
     from agent.watch.webhook import Webhook
-    from subjects.access import Access
 
 TERMINAL_LOOK_S = 1.0
 """Between two looks where a person watches a table."""
@@ -34,30 +25,6 @@ EVIDENCE = 5000
 
 MAX_INCIDENTS = 100
 """Incidents that the summary names; more are only counted."""
-
-
-async def watch_command(
-    setup: Setup,
-    view: View,
-    *,
-    endpoints: Sequence[str],
-    access: "Access | None",
-    for_s: float | None,
-    webhook: str | None,
-) -> dict[str, Any]:
-    """Watch the cluster of the state folder, or somebody else's at `endpoints`; returns the result.
-
-    Raises NotReady when there is none, Unreachable when no endpoint is a database's.
-    """
-    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
-    try:
-        cluster = await _cluster(workbench, endpoints, access)
-        if cluster.runtime.owned:
-            workbench.use = use.begin(workbench.state, cluster)
-        return await watch(cluster, workbench.incidents, view, for_s=for_s, webhook=webhook)
-    finally:
-        await lifecycle.release(workbench)
-        await close_workbench(workbench)
 
 
 async def watch(
@@ -254,14 +221,3 @@ def _webhook(url: str | None, view: View) -> "Webhook | None":
     from agent.watch.webhook import Webhook
 
     return Webhook(url, view.show)
-
-
-async def _cluster(workbench: Workbench, endpoints: Sequence[str], access: "Access | None") -> Cluster:
-    if endpoints:
-        subject = "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
-        workbench.cluster = await attach(subject, endpoints, access)
-        return workbench.cluster
-    found = await lifecycle.chosen(workbench)
-    if found is None:
-        raise NotReady("No cluster is running: `operator deploy up` starts one, --endpoints names another's.")
-    return found

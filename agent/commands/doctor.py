@@ -2,23 +2,28 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-from agent.models.providers import credentials_found, setup_help
-from agent.setup import Setup, version
-from agent.view.base import View
-from subjects.clusters import Decision, open_cluster
-from subjects.errors import SubjectError
-from subjects.etcd.binary import find_binary
-from subjects.state import open_state
-from tools.events import Table
-from tools.faults.catalogue import CATALOGUE, capability
+import click
+
+from agent.commands.command import command
+
+if TYPE_CHECKING:
+    from agent.commands.command import Result
+    from agent.setup import Setup
+    from agent.view.base import View
 
 Row = tuple[str, str, str]
 
 
-async def doctor(setup: Setup, view: View) -> dict[str, Any]:
-    """Check everything and show it; `ok` tells whether the demo can run here."""
+@click.command()
+@command(listing=True)
+async def doctor(setup: "Setup", view: "View") -> "Result":
+    """Show what works here and what doesn't, with the remedy."""
+    from agent.setup import version
+    from subjects.state import open_state
+    from tools.events import Table
+
     state = open_state(setup.state_dir)
     rows: list[Row] = [
         ("operator", "ok", f"{version()}, Python {sys.version.split()[0]} on {sys.platform}"),
@@ -33,13 +38,15 @@ async def doctor(setup: Setup, view: View) -> dict[str, Any]:
     view.show(Table("Faults on etcd × process", ("fault", "works", "how, or why not"), tuple(faults)))
     return {
         "ok": rows[2][1] == "ok",
-        "command": "doctor",
         "checks": [dict(zip(("name", "state", "text"), row, strict=True)) for row in rows],
         "faults": [dict(zip(("fault", "state", "text"), row, strict=True)) for row in faults],
     }
 
 
 async def _etcd() -> Row:
+    from subjects.errors import SubjectError
+    from subjects.etcd.binary import find_binary
+
     try:
         found = await find_binary()
     except SubjectError as error:
@@ -48,6 +55,7 @@ async def _etcd() -> Row:
 
 
 async def _docker() -> Row:
+    from subjects.errors import SubjectError
     from subjects.runtimes.engine import connect
 
     try:
@@ -59,6 +67,8 @@ async def _docker() -> Row:
 
 
 def _claude() -> Row:
+    from agent.models.providers import credentials_found, setup_help
+
     if credentials_found():
         return "Claude", "ok", "credentials were found; they are tried with the first request"
     return "Claude", "absent", setup_help()
@@ -70,7 +80,12 @@ def _terminal() -> Row:
     return "terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, {os.get_terminal_size().columns} columns"
 
 
-async def _faults(setup: Setup) -> list[Row]:
+async def _faults(setup: "Setup") -> list[Row]:
+    from subjects.clusters import Decision, open_cluster
+    from subjects.errors import SubjectError
+    from subjects.state import open_state
+    from tools.faults.catalogue import CATALOGUE, capability
+
     try:
         cluster = await open_cluster(open_state(setup.state_dir), Decision("etcd", "process", ""))
     except SubjectError as error:

@@ -1,83 +1,78 @@
-"""The command line of `operator`, and where its commands are."""
+"""`operator` itself: the chat, one prompt, and every command."""
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 import click
 
-from agent.command_line import cluster, demo, drill, mcp, records, watch
-from agent.command_line.options import everywhere, make_setup, placed, run_command
-
-if TYPE_CHECKING:
-    from agent.setup import Setup
-    from agent.view.base import View
+from agent.commands import (
+    demo,
+    deploy,
+    doctor,
+    drill,
+    incidents,
+    mcp,
+    replay,
+    restore,
+    sessions,
+    watch,
+)
+from agent.commands.command import CLUSTER, CONSENT, MODEL, make_setup, run_work, shared
+from agent.commands.parameters import SESSION
+from agent.commands.prompt import one_request
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@everywhere
-@placed
 @click.option(
     "-p", "prompt", metavar="PROMPT", help="One request, then exit; - reads it from standard input."
 )
 @click.option(
-    "--resume", is_flag=False, flag_value="", metavar="[ID]", help="Go on with an earlier conversation."
+    "--resume",
+    type=SESSION,
+    is_flag=False,
+    flag_value="",
+    metavar="[ID]",
+    help="Go on with an earlier conversation.",
 )
 @click.option("--keep", is_flag=True, help="Leave a cluster up that the session started.")
 @click.option("--allow-quorum-loss", is_flag=True, help="Let faults take the majority.")
 @click.version_option(package_name="chaos-operator", prog_name="operator")
 @click.pass_context
-def cli(
-    context: click.Context,
-    /,
-    prompt: str | None,
-    resume: str | None,
-    keep: bool,
-    allow_quorum_loss: bool,
-    **_: Any,
-) -> None:
+def cli(context: click.Context, /, **given: Any) -> None:
     """An on-call engineer for a distributed database, in a terminal.
 
     Without a command it opens the chat: type "run the chaos demo".
     """
     if context.invoked_subcommand is not None:
         return
-    more: dict[str, Any] = {"keep": keep, "allow_quorum_loss": allow_quorum_loss}
-    if prompt is None:
-        _chat(context, resume, more)
-    text = sys.stdin.read() if prompt == "-" else prompt
-    if not text.strip():
-        raise click.UsageError("The prompt is empty.")
-
-    async def work(setup: "Setup", view: "View") -> dict[str, Any]:
-        from agent.headless import one_request
-
-        return await one_request(setup, view, text, resume)
-
-    run_command(context, "prompt", work, **more)
-
-
-def _chat(context: click.Context, resume: str | None, more: dict[str, Any]) -> NoReturn:
+    if given["prompt"] is not None:
+        if given["prompt"] == "-":
+            given["prompt"] = sys.stdin.read()
+        if not given["prompt"].strip():
+            raise click.UsageError("The prompt is empty.")
+        run_work(context, given, one_request)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError(
             "This is no terminal. Give a prompt with -p, or see `operator demo chaos --help`."
         )
-    setup = make_setup(context, "chat", **more)
+    setup, own = make_setup(context, given)
     if setup.output != "text":
         raise click.UsageError("--output goes with -p and with commands; the chat is for people.")
     from agent.chat.command import chat
 
-    sys.exit(chat(setup, resume))
+    sys.exit(chat(setup, own["resume"]))
 
 
+cli.params[-1:-1] = shared(*MODEL, *CONSENT, *CLUSTER)
 for command in (
     demo.demo,
-    cluster.deploy,
-    cluster.restore,
-    cluster.doctor,
-    records.incidents,
-    records.sessions,
-    records.replay,
+    deploy.deploy,
+    restore.restore,
+    doctor.doctor,
+    incidents.incidents,
+    sessions.sessions,
+    replay.replay,
     drill.drill,
     mcp.mcp,
     watch.watch,
@@ -86,7 +81,7 @@ for command in (
 
 
 def _fill_standard_streams() -> None:
-    """Have those that the caller closed lead nowhere.
+    """Point the streams that the caller closed at nothing.
 
     A file opened later must not become standard output: what is printed would be written into it.
     """

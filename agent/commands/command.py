@@ -1,0 +1,174 @@
+"""What every command shares: options, state folder, output, signals, errors, result line and exit code."""
+
+import functools
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+
+import click
+
+from subjects import databases
+
+if TYPE_CHECKING:
+    from typing import Concatenate
+
+    from agent.setup import Setup
+    from agent.view.base import View
+    from tools.workbench import Choice
+
+P = ParamSpec("P")
+Result = dict[str, Any]
+"""The last line of a command, as `--output json` prints it; `ok` and `command` are added where missing.
+
+`exit_code` in it, which is not printed, is the exit code in place of 0 or 1 by `ok`.
+"""
+
+_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "model": ("--model", {"metavar": "NAME", "help": "Claude model; opus, sonnet, haiku, fable for short."}),
+    "provider": (
+        "--provider",
+        {"type": click.Choice(["api", "bedrock", "vertex"]), "help": "Where Claude is reached."},
+    ),
+    "compat": ("--compat", {"is_flag": True, "help": "Plain Messages API only, for compatible servers."}),
+    "offline": ("--offline", {"is_flag": True, "help": "Offline mode: a script in place of Claude."}),
+    "max_cost": (
+        "--max-cost",
+        {"type": click.FloatRange(min=0, min_open=True), "metavar": "USD", "help": "The session's budget."},
+    ),
+    "yes": ("--yes", {"is_flag": True, "help": "Run what acts without asking."}),
+    "subject": ("--subject", {"type": click.Choice(["auto", *databases()]), "help": "The database."}),
+    "runtime": (
+        "--runtime",
+        {"type": click.Choice(["auto", "process", "docker"]), "help": "Where its nodes run."},
+    ),
+    "compose_file": (
+        "--compose-file",
+        {"type": click.Path(path_type=Path), "help": "Use this Compose file; default: the one that ships."},
+    ),
+    "output": (
+        "--output",
+        {"type": click.Choice(["text", "json", "stream-json"]), "help": "How results are printed."},
+    ),
+    "state_dir": (
+        "--state-dir",
+        {"type": click.Path(path_type=Path, file_okay=False), "help": "Where state is kept."},
+    ),
+}
+
+MODEL = ("model", "provider", "compat", "offline", "max_cost")
+"""Options of commands that a model may answer."""
+CONSENT = ("yes",)
+"""Options of commands that ask before they act."""
+CLUSTER = ("subject", "runtime", "compose_file")
+"""Options of commands that work on a cluster: which one."""
+_COMMON = ("output", "state_dir")
+_ACCEPTED = (*MODEL, *CONSENT, *_COMMON)
+"""Taken by every command, so that scripts can give the same to all; shown where they mean something."""
+
+
+def command(
+    *options: str,
+    listing: bool = False,
+    interrupted: str = "Interrupted",
+    interrupted_code: int | None = None,
+    to_stderr: bool = False,
+) -> "Callable[[Callable[Concatenate[Setup, View, P], Awaitable[Result]]], Callable[..., None]]":
+    """Make a click callback of an async function that does a command's work and returns its `result`.
+
+    `options` names the shared options that are shown (MODEL, CONSENT, CLUSTER). The function gets the Setup,
+    the View and its own options, without those that are fields of Setup. With `listing` the tables that it
+    shows are the answer. `interrupted` is what Ctrl-C prints, `interrupted_code` the exit code after any
+    signal in place of 128 and its number. `to_stderr` keeps standard output free.
+    """
+
+    def decorate(
+        work: "Callable[Concatenate[Setup, View, P], Awaitable[Result]]",
+    ) -> Callable[..., None]:
+        @click.pass_context
+        def callback(context: click.Context, /, **given: Any) -> None:
+            if context.invoked_subcommand is None:
+                run_work(
+                    context,
+                    given,
+                    work,
+                    listing=listing,
+                    interrupted=interrupted,
+                    interrupted_code=interrupted_code,
+                    stream=sys.stderr if to_stderr else None,
+                )
+
+        wrapped = functools.update_wrapper(callback, work)
+        own = list(getattr(work, "__click_params__", ()))
+        wrapped.__click_params__ = [*reversed(shared(*options)), *own]  # type: ignore[attr-defined]
+        return wrapped
+
+    return decorate
+
+
+def run_work(
+    context: click.Context, given: dict[str, Any], work: Callable[..., Awaitable[Result]], **how: Any
+) -> NoReturn:
+    """Do a command's work with the options given and exit with its code; `how` goes to agent.running."""
+    from agent.running import run
+
+    setup, own = make_setup(context, given)
+
+    async def body(view: "View") -> Result:
+        return {"ok": True, "command": setup.command, **await work(setup, view, **own)}
+
+    sys.exit(run(setup, body, **how))
+
+
+def shared(*shown: str) -> list[click.Option]:
+    """Return the options that all commands take and those of `shown`; the others are hidden."""
+    names = [name for name in _OPTIONS if name in (*shown, *_ACCEPTED)]
+    options = []
+    for name in names:
+        declared, attributes = _OPTIONS[name]
+        hidden = name not in (*shown, *_COMMON)
+        options.append(click.Option([declared], hidden=hidden, **attributes))
+    return options
+
+
+def make_setup(context: click.Context, given: dict[str, Any]) -> "tuple[Setup, dict[str, Any]]":
+    """Merge the options given before and after the command's name, the nearest wins; return the rest apart.
+
+    Raises click's errors for a compose file that isn't there.
+    """
+    from dataclasses import fields
+
+    from agent.setup import Setup
+
+    merged = {name: value for name in _OPTIONS if (value := _nearest(context, name))}
+    choice = _choice(*(merged.pop(name, None) for name in CLUSTER))
+    settings = {field.name for field in fields(Setup)}
+    own = {name: value for name, value in given.items() if name not in _OPTIONS}
+    more = {name: own.pop(name) for name in settings & own.keys()}
+    command_name = context.command_path.partition(" ")[2] or "prompt"
+    setup = Setup(
+        command=command_name, max_cost_usd=merged.pop("max_cost", None), choice=choice, **merged, **more
+    )
+    return setup, own
+
+
+def _nearest(context: click.Context, name: str) -> Any:
+    at: click.Context | None = context
+    while at is not None:
+        if at.params.get(name):
+            return at.params[name]
+        at = at.parent
+    return None
+
+
+def _choice(subject: str | None, runtime: Any, compose_file: Path | None) -> "Choice":
+    from subjects.compose_file import check_compose_file
+    from subjects.errors import BadSetup
+    from tools.workbench import Choice
+
+    if compose_file is not None:
+        try:
+            check_compose_file(compose_file)
+        except BadSetup as error:
+            raise click.ClickException(str(error)) from error
+    return Choice(subject or "auto", runtime or "auto", compose_file)

@@ -1,0 +1,77 @@
+"""`operator demo chaos`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agent.commands.command import CLUSTER, MODEL, command
+from agent.commands.parameters import DURATION, FAULT, TARGET
+from agent.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from agent.commands.command import Result
+    from agent.demo.director import Wish
+    from agent.setup import Setup
+    from agent.view.base import View
+
+
+@click.group()
+def demo() -> None:
+    """Show what operator does, on a real cluster."""
+
+
+@demo.command("chaos")
+@command(*MODEL, *CLUSTER, interrupted="Demo interrupted", interrupted_code=ExitCode.FAILED)
+@click.option(
+    "--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for the detection."
+)
+@click.option(
+    "--fault", type=FAULT, default="kill", show_default=True, help="A fault that `fault list` lists."
+)
+@click.option(
+    "--target",
+    type=TARGET,
+    default="random",
+    show_default=True,
+    help="random, leader, follower or a node.",
+)
+@click.option("--seed", type=int, help="Repeats the random choices.")
+@click.option("--pause/--no-pause", default=None, help="Enter between stages (default: on a terminal).")
+@click.option("--keep", is_flag=True, help="Leave the cluster up.")
+@click.option("--allow-quorum-loss", is_flag=True, help="Let the fault take the majority.")
+async def chaos(
+    setup: "Setup", view: "View", *, timeout: float, fault: str, target: str, pause: bool | None
+) -> "Result":
+    """Bring up a cluster, load it, break a store, detect, diagnose and heal it."""
+    from agent.chat.asking import press_enter
+    from agent.demo.director import Wish
+
+    if not 0 < timeout <= 300:
+        raise click.UsageError("--timeout must be above 0 and at most 5m.")
+    pausing = view.interactive if pause is None else pause and view.interactive
+    ask = (lambda text: press_enter(text, view.aside)) if pausing else None
+    return await demo_chaos(setup, view, Wish(fault, target, timeout, ask))
+
+
+async def demo_chaos(setup: "Setup", view: "View", wish: "Wish") -> "Result":
+    """Run the chaos demo; returns its result, of an interrupted one as well."""
+    import asyncio
+
+    from agent.demo.director import Demo
+    from agent.demo.result import demo_result
+    from agent.sessions.opening import headless_session
+    from tools.events import Notice
+
+    async with headless_session(setup, view) as session:
+        await session.check_wish(wish.fault, wish.target)
+        demo = Demo(session, wish)
+        try:
+            result = await demo.run()
+        except asyncio.CancelledError:
+            # By now all is restored: an interrupted demo's result tells that, too.
+            result = {**demo_result(session, demo.facts), "error": "Demo interrupted"}
+        session.keep_result(result)
+    view.show(Notice(f"Ask on: operator --resume {session.id}"))
+    if found := result["incident"]:
+        view.show(Notice(f"Report: operator incidents report {found} --format html --to report.html"))
+    return result

@@ -1,0 +1,133 @@
+"""`operator deploy up|status|down`: the cluster itself, without a model."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.commands.command import CLUSTER, command
+from agent.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from agent.commands.command import Result
+    from agent.setup import Setup
+    from agent.view.base import View
+    from tools.events import Table
+
+NO_CLUSTER: "Result" = {"cluster": "down", "nodes": []}
+
+
+@click.group()
+def deploy() -> None:
+    """The cluster itself: up, status, down."""
+
+
+@deploy.command("up")
+@command(*CLUSTER)
+async def up(setup: "Setup", view: "View") -> "Result":
+    """Start the cluster and leave it running."""
+    from agent.workbench import opened_workbench
+    from tools.cluster import lifecycle
+    from tools.events import Notice
+
+    async with opened_workbench(setup, view) as workbench:
+        try:
+            await lifecycle.find(workbench)
+            snapshot, seconds = await lifecycle.start(workbench)
+            cluster = workbench.require_cluster()
+            body = lifecycle.describe(cluster, snapshot)
+            view.show(_table(body))
+            view.show(Notice(f"{cluster.label} runs. `operator deploy down` stops it and deletes its data."))
+            return {**_result(body), "seconds": round(seconds, 2)}
+        finally:
+            await lifecycle.release(workbench)
+
+
+@deploy.command("status")
+@command(*CLUSTER, listing=True)
+async def status(setup: "Setup", view: "View") -> "Result":
+    """Show the cluster. The exit code is 0 only if it is healthy, 3 if it is degraded or down."""
+    from agent.workbench import opened_workbench
+    from tools.cluster import lifecycle
+    from tools.events import Notice
+
+    async with opened_workbench(setup, view) as workbench:
+        cluster = await lifecycle.chosen(workbench)
+        if cluster is None:
+            view.show(Notice("No cluster is running. `operator deploy up` starts one."))
+            return {**NO_CLUSTER, "ok": False, "exit_code": ExitCode.NOT_HEALTHY}
+        body = lifecycle.describe(cluster, await cluster.subject.observe())
+        view.show(_table(body))
+        for fault in workbench.faults.journal.open_faults():
+            text = (
+                f"Fault {fault.id} ({fault.kind} on {', '.join(fault.nodes)}) is open: "
+                "`operator restore` heals it."
+            )
+            view.show(Notice(text, level="warning"))
+    healthy = body["state"] == "healthy"
+    code = ExitCode.DONE if healthy else ExitCode.NOT_HEALTHY
+    return {**_result(body), "ok": healthy, "exit_code": code}
+
+
+@deploy.command("down")
+@command(*CLUSTER)
+async def down(setup: "Setup", view: "View") -> "Result":
+    """Stop the cluster and delete its data; open faults end with it."""
+    from agent.workbench import opened_workbench
+    from tools.cluster import lifecycle
+    from tools.events import Notice
+
+    async with opened_workbench(setup, view) as workbench:
+        cluster = await lifecycle.chosen(workbench)
+        if cluster is None:
+            view.show(Notice("No cluster is running."))
+            return NO_CLUSTER
+        await cluster.runtime.down()
+        await workbench.faults.restore()
+        view.show(Notice(f"{cluster.label} was stopped and its data deleted."))
+        return NO_CLUSTER
+
+
+def _result(body: dict[str, Any]) -> "Result":
+    nodes = [
+        {
+            "name": node["name"],
+            "role": node.get("role"),
+            "state": _state(node),
+            "address": node["address"],
+        }
+        for node in body["nodes"]
+    ]
+    return {
+        "cluster": body["state"],
+        "label": body["cluster"],
+        "leader": body["leader"],
+        "problems": body["problems"],
+        "nodes": nodes,
+    }
+
+
+def _state(node: dict[str, Any]) -> str:
+    """One node in a word: what the kernel says where it isn't running, else what it says of itself."""
+    process = node.get("process", "unknown")
+    return (
+        str(process) if process not in ("running", "unknown") else str(node.get("says_of_itself", "silent"))
+    )
+
+
+def _table(body: dict[str, Any]) -> "Table":
+    from tools.events import Table
+
+    return Table(
+        f"{body['cluster']}: {body['state']}",
+        ("node", "role", "state", "lag", "address"),
+        tuple(
+            (
+                str(node["name"]),
+                str(node.get("role", "–")),
+                _state(node),
+                str(node.get("lag", "–")),
+                str(node["address"]),
+            )
+            for node in body["nodes"]
+        ),
+    )

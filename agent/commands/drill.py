@@ -1,0 +1,97 @@
+"""`operator drill`: many blind faults in a row, scored; and two runs compared."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent.commands.command import CLUSTER, MODEL, command
+
+if TYPE_CHECKING:
+    from agent.commands.command import Result
+    from agent.setup import Setup
+    from agent.view.base import View
+
+_RESULT = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@click.group(invoke_without_command=True)
+@command(*MODEL, *CLUSTER, interrupted="Drill interrupted", listing=True)
+@click.option("--trials", type=click.IntRange(1, 1000), default=10, show_default=True)
+@click.option("--faults", metavar="A,B,…", help="Default: all that the drill knows, with its controls.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same faults.")
+@click.option("--diagnostician", type=click.Choice(["rules", "claude"]), default="rules", show_default=True)
+async def drill(
+    setup: "Setup", view: "View", *, trials: int, faults: str | None, diagnostician: str
+) -> "Result":
+    """Inject blind faults in random order, and score detection, diagnosis and healing."""
+    from agent.drill.plan import DEFAULT_FAULTS, DrillSettings, checked
+    from agent.drill.run import run_drill
+    from agent.workbench import opened_workbench
+    from tools.cluster import lifecycle
+    from tools.errors import ToolError
+    from tools.events import Notice
+
+    try:
+        names = checked([name.strip() for name in faults.split(",")]) if faults else DEFAULT_FAULTS
+    except ToolError as error:
+        raise click.UsageError(f"{error} {error.next}") from error
+    async with opened_workbench(setup, view) as workbench:
+        workbench.allow_quorum_loss = True  # a drill is asked for by a person, by name; no model starts one
+        if diagnostician == "claude":
+            from agent.diagnostician import ClaudeDiagnostician
+            from agent.sessions.opening import choose_claude
+
+            workbench.diagnostician = ClaudeDiagnostician(choose_claude(setup), view.show)
+        try:
+            await workbench.faults.restore(orphans_only=True)
+            await lifecycle.find(workbench)
+            await lifecycle.start(workbench)
+            return await run_drill(workbench, DrillSettings(trials, names, setup.seed or 0))
+        finally:
+            await workbench.faults.heal_own()
+            if left := await lifecycle.leave(workbench, keep=setup.keep):
+                view.show(Notice(left))
+
+
+@drill.command("compare")
+@command(listing=True)
+@click.argument("a", type=_RESULT)
+@click.argument("b", type=_RESULT)
+async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path) -> "Result":
+    """Say whether two drills (their JSON results) differ by more than chance."""
+    from agent.drill.compare import compare as compare_results
+    from tools.events import Table
+
+    result = compare_results(_last_line(a), _last_line(b))
+    rows = tuple(
+        (
+            str(each["measure"]),
+            _shown(each["a"]),
+            _shown(each["b"]),
+            "–" if each["p"] is None else f"{each['p']:.3f}",
+            str(each["verdict"]),
+        )
+        for each in result["differences"]
+    )
+    view.show(Table("Two drills", ("", "A", "B", "p", "verdict"), rows))
+    return result
+
+
+def _last_line(path: Path) -> dict[str, Any]:
+    """The result of a drill's output: the last line of `--output json` or `stream-json`."""
+    lines = path.read_text(encoding="utf-8").strip().splitlines()
+    try:
+        found = json.loads(lines[-1]) if lines else None
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict) or "trials" not in found:
+        from subjects.errors import BadSetup
+
+        raise BadSetup(f"{path} is no result of a drill: run it with --output json.")
+    return found
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
