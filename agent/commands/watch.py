@@ -29,6 +29,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--key", type=_FILE, help="Its key.")
 @click.option("--for", "for_s", type=DURATION, help="Then end: 30s, 10m, 8h. Default: watch until Ctrl-C.")
 @click.option("--webhook", metavar="URL", help="Gets each detection and recovery as JSON.")
+@click.option("--alertmanager", metavar="URL", multiple=True, help="Gets incidents as alerts; repeatable.")
+@click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz there.")
 async def watch(
     setup: "Setup",
     view: "View",
@@ -39,6 +41,8 @@ async def watch(
     key: Path | None,
     for_s: float | None,
     webhook: str | None,
+    alertmanager: tuple[str, ...],
+    metrics_listen: str | None,
 ) -> "Result":
     """Watch a cluster and report what goes wrong, until Ctrl-C.
 
@@ -54,17 +58,19 @@ async def watch(
         raise click.UsageError("--cert and --key go together.")
 
     from agent.watch.access import access_from
+    from agent.watch.receivers import Addresses
     from agent.watch.watching import watch as watch_cluster
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle, use
 
+    to = Addresses(webhook, alertmanager, metrics_listen)
     async with opened_workbench(setup, view) as workbench:
         access = access_from(cacert, cert, key) if given else None
         cluster = await _cluster(workbench, given, access)
         try:
             if cluster.runtime.owned:
                 workbench.use = use.begin(workbench.state, cluster)
-            return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, webhook=webhook)
+            return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, to=to)
         finally:
             await lifecycle.release(workbench)
 

@@ -3,19 +3,18 @@
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.events import RATES, NodeRow, NodesSeen, NodeState
 from agent.view.base import View
 from agent.watch.examiner import Examiner
+from agent.watch.receivers import Addresses, Receivers
+from agent.watch.state import WatchState
 from subjects.base import Cluster, ClusterSnapshot, Health, NodeView, ProcessState
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Detected, Event, Notice, SignalSeen
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-
-if TYPE_CHECKING:
-    from agent.watch.webhook import Webhook
 
 TERMINAL_LOOK_S = 1.0
 """Between two looks where a person watches a table."""
@@ -33,22 +32,23 @@ async def watch(
     view: View,
     *,
     for_s: float | None = None,
-    webhook: str | None = None,
+    to: Addresses = Addresses(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
     """Watch until `for_s` is over, or for ever.
 
     An interrupt ends it with a summary, too, which says so: it is no success, as of any other command.
     """
-    hook = _webhook(webhook, view)
+    receivers = Receivers(to, cluster, incidents, view.show)
     ledger = Ledger(keep=EVIDENCE)
     examiner = Examiner(cluster, incidents, ledger, view)
-    tally = Tally(cluster, view, hook, examiner)
+    tally = Tally(cluster, view, receivers, examiner)
     look_s = TERMINAL_LOOK_S if view.interactive else LOOK_S
     monitor = Monitor(cluster, ledger, incidents, tally.take, look_s=look_s)
     examining = asyncio.ensure_future(examiner.run(monitor))
     began = time.monotonic()
     interrupted = False
     try:
+        await receivers.start(monitor, lambda: _state_of(monitor, cluster))
         await monitor.start()
         view.show(Notice(f"Watching {cluster.label}: {', '.join(cluster.subject.nodes)}."))
         async with asyncio.timeout(for_s):
@@ -64,9 +64,8 @@ async def watch(
     finally:
         examining.cancel()
         await asyncio.wait([examining])
+        await receivers.aclose(monitor)
         await monitor.stop()
-        if hook is not None:
-            await hook.aclose()
     return tally.result(monitor, time.monotonic() - began, interrupted=interrupted)
 
 
@@ -74,31 +73,29 @@ class Tally:
     """Counts what the monitor tells, and passes it on."""
 
     def __init__(
-        self, cluster: Cluster, view: View, hook: "Webhook | None", examiner: Examiner | None = None
+        self, cluster: Cluster, view: View, receivers: Receivers, examiner: Examiner | None = None
     ) -> None:
         self.signals = 0
         self.detections = 0
         self.incidents: dict[str, None] = {}
         self._cluster = cluster
         self._view = view
-        self._hook = hook
+        self._receivers = receivers
         self._examiner = examiner
 
     def take(self, event: Event) -> None:
-        """Pass an event on to the view, and to the webhook if it is a detection or a recovery."""
+        """Pass an event on to the view and to the receivers."""
         self._view.show(event)
+        self._receivers.take(event)
         match event:
             case SignalSeen():
                 self.signals += 1
-                if event.kind == "recovered":
-                    self._post("recovered", event.node, text=event.raw)
             case Detected():
                 self.detections += 1
                 if event.incident is not None and len(self.incidents) < MAX_INCIDENTS:
                     if self._examiner is not None and event.incident not in self.incidents:
                         self._examiner.take(event.incident)
                     self.incidents[event.incident] = None
-                self._post("detection", *event.nodes, text=event.text, incident=event.incident)
             case _:
                 pass
 
@@ -111,7 +108,6 @@ class Tally:
                 f"Detections: {self.detections}, incidents: {len(self.incidents)}, signals: {self.signals}."
             )
         )
-        hook = self._hook
         return {
             "ok": not interrupted,
             "interrupted": interrupted,
@@ -123,24 +119,8 @@ class Tally:
             "signals": self.signals,
             "detections": self.detections,
             "incidents": list(self.incidents),
-            "webhook": None
-            if hook is None
-            else {"sent": hook.sent, "failed": hook.failed, "dropped": hook.dropped},
+            **self._receivers.result(),
         }
-
-    def _post(self, kind: str, *nodes: str | None, text: str, incident: str | None = None) -> None:
-        if self._hook is None:
-            return
-        self._hook.send(
-            {
-                "type": kind,
-                "cluster": self._cluster.id,
-                "nodes": [node for node in nodes if node],
-                "text": text,
-                "incident": incident,
-                "at": time.time(),
-            }
-        )
 
 
 class Rates:
@@ -215,9 +195,15 @@ def _state(node: NodeView, monitor: Monitor) -> NodeState:
     return "down" if node.name in monitor.troubled else "unknown"
 
 
-def _webhook(url: str | None, view: View) -> "Webhook | None":
-    if url is None:
-        return None
-    from agent.watch.webhook import Webhook
-
-    return Webhook(url, view.show)
+def _state_of(monitor: Monitor, cluster: Cluster) -> WatchState:
+    """Return what is known now, for a scrape."""
+    snapshot, now = monitor.snapshot, time.monotonic()
+    return WatchState(
+        state="unknown" if snapshot is None else snapshot.state.value,
+        nodes={} if snapshot is None else {node.name: _state(node, monitor) for node in snapshot.nodes},
+        invariants={each.name: each.name in monitor.broken for each in cluster.subject.invariants},
+        open_incidents=len(monitor.open_incidents),
+        probes_answered=monitor.answered,
+        snapshot_age_s=None if monitor.seen_at is None else now - monitor.seen_at,
+        looked_s=None if monitor.looked_at is None else now - monitor.looked_at,
+    )

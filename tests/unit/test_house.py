@@ -15,7 +15,7 @@ ROOMS = ("agent", "tools", "subjects", "prompts")
 MAY_NOT_IMPORT = {
     "subjects": {"agent", "tools", "prompts", "anthropic", "rich", "prompt_toolkit", "mcp", "click"},
     "tools": {"agent", "anthropic", "docker", "httpx2", "httpx", "aiohttp", "rich", "prompt_toolkit", "mcp"},
-    "agent": {"docker", "aiohttp"},
+    "agent": {"docker"},
     "prompts": {"agent", "tools", "subjects"},
 }
 

@@ -65,6 +65,10 @@ class Monitor:
     ) -> None:
         self.snapshot: ClusterSnapshot | None = None
         """The last look at the cluster; None before the first."""
+        self.seen_at: float | None = None
+        """Monotonic time of the snapshot."""
+        self.looked_at: float | None = None
+        """Monotonic time when a look last ended, be it without a snapshot."""
         self.reported: float = 0.0
         """Monotonic time up to which detections were reported by `wait_for_detection`."""
         self._cluster = cluster
@@ -244,13 +248,14 @@ class Monitor:
         self._read(snapshot, began)
 
     def _unseen(self, raw: str) -> None:
+        self.looked_at = time.monotonic()
         self._correlator.bad(Observation(Source.CONTROL, "unseen", None, raw))
 
     def _read(self, snapshot: ClusterSnapshot, began: float) -> None:
         nodes = [node.name for node in snapshot.nodes]
         calm = not len(self._cases) and not self._maintenance.recently(nodes, 10.0)
         before = {node.name for node in self.snapshot.nodes} if self.snapshot else set(nodes)
-        self.snapshot = snapshot
+        self.snapshot, self.seen_at, self.looked_at = snapshot, began, time.monotonic()
         found = self._looks.compare(
             snapshot, began, calm=calm, client_port=not asks_client_port(self._cluster.subject)
         )

@@ -16,6 +16,7 @@ from agent.commands.root import cli
 from agent.events import NodesSeen
 from agent.view.watch_table import draw, sparkline
 from agent.watch.access import access_from
+from agent.watch.receivers import Addresses
 from agent.watch.watching import watch
 from agent.watch.webhook import MAX_WAITING, Webhook
 from subjects.base import Cluster
@@ -119,7 +120,7 @@ class TestWatching:
     ) -> None:
         cluster, _, runtime = scripted
         view = Told()
-        watching = asyncio.create_task(watch(cluster, store, view, for_s=1.5, webhook=hook.url))
+        watching = asyncio.create_task(watch(cluster, store, view, for_s=1.5, to=Addresses(hook.url)))
         await until(lambda: any(isinstance(event, Notice) for event in view.events))
         runtime.happens("n2", "exit", 137)
         result = await watching
@@ -157,7 +158,7 @@ class TestWatching:
             server.die()
         view = Told()
         watching = asyncio.create_task(
-            watch(cluster, store, view, webhook=f"http://127.0.0.1:{port}/", for_s=None)
+            watch(cluster, store, view, to=Addresses(f"http://127.0.0.1:{port}/"), for_s=None)
         )
         await until(lambda: any(isinstance(event, Notice) for event in view.events))
         for node in ("n1", "n2"):
@@ -178,7 +179,7 @@ class TestWatching:
         self, scripted: tuple[Cluster, ScriptedSubject, ScriptedRuntime], store: IncidentStore
     ) -> None:
         with pytest.raises(BadSetup, match="--webhook"):
-            await watch(scripted[0], store, Told(), webhook="nowhere")
+            await watch(scripted[0], store, Told(), to=Addresses("nowhere"))
 
 
 class TestTheWebhook:
