@@ -7,8 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import needs
+
+# A property holds or it doesn't: not by how fast this machine is, nor by what chance finds today. Other
+# examples than those of every run: --hypothesis-profile=default.
+settings.register_profile(
+    "suite", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(
+    "search", parent=settings.get_profile("suite"), derandomize=False, max_examples=2_000
+)
+settings.load_profile("suite")
 
 _reached: list[str] = []
 """Addresses beyond loopback that the running test tried to reach."""

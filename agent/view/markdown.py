@@ -6,7 +6,6 @@ before it. So only the open block is parsed again and again, and only it is ever
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markdown_it.token import Token
 
@@ -34,7 +33,6 @@ class MarkdownStream:
         self._pending = ""
         self._size = 0
         self._fresh_lines = False
-        self._references: dict[str, Any] = {}
         self._spaced = False
 
     @property
@@ -68,13 +66,12 @@ class MarkdownStream:
         yield from self.settled()
         self._gather()
         text, self._pending, self._size = self._pending, "", 0
-        yield from self._piece(parse(text, self._references))
+        yield from self._piece(parse(text))
 
     def tail(self) -> Prose:
         """Return the open block as it would look if the text ended here."""
         self._gather()
-        known = {"references": {**self._references.get("references", {})}}
-        return Prose(parse(self._pending, known), self._style)
+        return Prose(parse(self._pending), self._style)
 
     @property
     def empty(self) -> bool:
@@ -98,7 +95,7 @@ class MarkdownStream:
 
     def _finished_blocks(self) -> Iterator[Piece]:
         text = self._whole_lines()
-        tokens = parse(text, self._references)
+        tokens = parse(text)
         if not tokens:
             return
         lines = text.split("\n")[:-1]
@@ -119,7 +116,7 @@ class MarkdownStream:
     def _cut(self) -> Iterator[Piece]:
         """Finish a part of an open block that has become too large; the rest goes on as the same kind."""
         text = self._whole_lines()
-        tokens = parse(text, self._references)
+        tokens = parse(text)
         kind = tokens[0].type if tokens else ""
         lines = text.split("\n")[:-1]
         # What opens the block is said again, so that the rest is still code, or rows of the same table.
@@ -129,7 +126,7 @@ class MarkdownStream:
             yield from self._cut_line()
             return
         finished = "\n".join(lines[:end]) + "\n"
-        yield from self._piece(parse(finished, self._references))
+        yield from self._piece(parse(finished))
         self._spaced = False
         self._keep("".join(f"{line}\n" for line in lines[:opening]) + self._pending[len(finished) :])
 
@@ -137,7 +134,7 @@ class MarkdownStream:
         """Finish most of a line that does not end, at a space where there is one."""
         at = self._pending.rfind(" ", LARGE // 2, LARGE) + 1 or LARGE
         head, tail = self._pending[:at], self._pending[at:]
-        yield from self._piece(parse(head, self._references))
+        yield from self._piece(parse(head))
         self._spaced = False
         self._keep(tail)
 

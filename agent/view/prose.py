@@ -31,8 +31,11 @@ from tools.observe.foreign_text import clean
 MAX_NESTING = 20
 """Of lists and quotes in each other: no answer needs more, and each level costs a recursion."""
 
-PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING}).enable(
-    ["strikethrough", "table"]
+PARSER = (
+    MarkdownIt("commonmark", {"html": False, "maxNesting": MAX_NESTING})
+    .enable(["strikethrough", "table"])
+    # `[label]: address` may come long after `[label]`, which is on the screen by then: both stay as written.
+    .disable("reference")
 )
 
 
@@ -56,7 +59,7 @@ class PlainHeading(Heading):
 
 
 class ImageWords(ImageItem):
-    """An image's words and address: a terminal has no snapshots."""
+    """An image's words and address: a terminal has no pictures."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text.assemble("[image] ", self.text or "", f" ({self.destination}) ", end="")
@@ -145,6 +148,6 @@ class Prose(Markdown):
             yield token
 
 
-def parse(text: str, references: dict[str, Any] | None = None) -> list[Token]:
-    """Return the tokens of `text`; link definitions are read from and kept in `references`."""
-    return PARSER.parse(text, references if references is not None else {})
+def parse(text: str) -> list[Token]:
+    """Return the tokens of `text`."""
+    return PARSER.parse(text)

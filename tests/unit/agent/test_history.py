@@ -49,7 +49,7 @@ async def _play(turns: list[tuple[list[dict[str, Any]], str]]) -> Room:
     return here
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(TURNS)
 def test_whatever_a_model_says_the_next_request_is_valid_and_the_transcript_tells_the_same(
     turns: list[tuple[list[dict[str, Any]], str]],
@@ -60,7 +60,7 @@ def test_whatever_a_model_says_the_next_request_is_valid_and_the_transcript_tell
     assert rebuild(here.notes.entries).messages == here.talk.history.messages
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TURNS, st.data())
 def test_a_transcript_cut_at_any_entry_gives_a_valid_history(
     turns: list[tuple[list[dict[str, Any]], str]], data: st.DataObject

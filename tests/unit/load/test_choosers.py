@@ -4,7 +4,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.load.choosers import Latest, ScrambledZipfian, Zipfian, fnv64, key_name
@@ -17,7 +17,6 @@ def test_keys_are_those_that_ycsb_writes() -> None:
     assert key_name(0) == "user6284781860667377211"
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**10))
 def test_hashes_fit_a_signed_64_bit_number(number: int) -> None:
     assert 0 <= fnv64(number) <= 1 << 63
@@ -27,7 +26,6 @@ def test_keys_of_many_records_are_all_different() -> None:
     assert len({fnv64(number) for number in range(100_000)}) == 100_000
 
 
-@settings(deadline=None)
 @given(st.integers(1, 300), st.integers())
 def test_every_chooser_stays_within_the_records(items: int, seed: int) -> None:
     random = Random(seed)

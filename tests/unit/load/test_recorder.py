@@ -70,7 +70,7 @@ def test_totals_are_the_sum_of_the_windows() -> None:
     assert totals.by_kind["all"].max_ms == pytest.approx(7, rel=0.01)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.floats(0.01, 9000), min_size=1, max_size=30), min_size=1, max_size=5))
 def test_percentiles_over_a_span_are_those_of_all_its_operations(spans: list[list[float]]) -> None:
     apart = summed([window(latencies, at=n + 1.0) for n, latencies in enumerate(spans)])

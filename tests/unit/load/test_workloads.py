@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import count
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.errors import ToolError
@@ -24,7 +24,6 @@ def test_the_mix_is_the_one_that_ycsb_names(name: str) -> None:
         assert drawn[kind] / 20_000 == pytest.approx(share, abs=0.01)
 
 
-@settings(deadline=None)
 @given(NAMES, st.integers(1, 2000), st.integers())
 def test_a_seed_gives_the_same_sequence_again(name: str, records: int, seed: int) -> None:
     one, two = (Operations(WORKLOADS[name], records, seed) for _ in range(2))
@@ -38,7 +37,6 @@ def test_another_seed_gives_another_sequence() -> None:
     assert [one.draw() for _ in range(100)] != [two.draw() for _ in range(100)]
 
 
-@settings(deadline=None)
 @given(NAMES, st.integers(1, 200), st.integers())
 def test_inserts_are_new_records_and_the_others_exist_by_then(name: str, records: int, seed: int) -> None:
     operations, new = Operations(WORKLOADS[name], records, seed), count(records)

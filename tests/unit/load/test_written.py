@@ -1,6 +1,6 @@
 """What was acknowledged is compared with what is there, and nothing else passes for it."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from subjects.load import Record
@@ -102,7 +102,6 @@ def test_a_record_that_was_never_acknowledged_need_not_be_there() -> None:
     assert state.numbers() == []
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 10**12))
 def test_every_value_has_the_size_of_a_record_and_names_its_write(number: int, write: int) -> None:
     values = Values()
@@ -112,7 +111,6 @@ def test_every_value_has_the_size_of_a_record_and_names_its_write(number: int, w
     assert values.read(value) == (number, write)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_break_the_reading_of_values(value: bytes) -> None:
     assert Values("run").read(value) is None

@@ -4,7 +4,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.events import Text
@@ -71,7 +71,8 @@ def stripped(lines: list[str]) -> list[str]:
 documents = st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=5).map("\n\n".join)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
+@example("see [early] there\n\n[early]: http://early.example 'title'", [3], 40)
 @given(documents, st.lists(st.integers(3, 60), min_size=1, max_size=6), st.sampled_from([40, 79, 200]))
 def test_a_stream_leaves_what_drawing_at_once_would(text: str, cuts: list[int], width: int) -> None:
     expected = stripped([line.rstrip() for line in at_once(text, width)])
@@ -79,7 +80,7 @@ def test_a_stream_leaves_what_drawing_at_once_would(text: str, cuts: list[int], 
     assert streamed(text, width, cuts) == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.text(alphabet="ab `*_#>-+|[](){}<>!&;:\\\n\t1.~=日\u0301🚀", max_size=400), st.sampled_from([20, 40])
 )
@@ -102,6 +103,12 @@ def test_nothing_that_was_written_is_hidden() -> None:
     assert "<unknown>" in seen
     assert "<b>bold</b>" in seen
     assert "<div>" in seen
+
+
+def test_a_definition_of_a_link_is_shown_wherever_it_stands() -> None:
+    seen = streamed("see [a] there\n\n[a]: http://a.example\n", 80, [5])
+
+    assert seen == ["see [a] there", "", "[a]: http://a.example"]
 
 
 def test_a_link_shows_where_it_leads_and_is_no_escape_sequence() -> None:
