@@ -16,9 +16,6 @@ from tests import needs
 settings.register_profile(
     "suite", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.register_profile(
-    "search", parent=settings.get_profile("suite"), derandomize=False, max_examples=2_000
-)
 settings.load_profile("suite")
 
 _reached: list[str] = []
