@@ -46,13 +46,13 @@ async def shared(prepared: Kind, tmp_path_factory: pytest.TempPathFactory) -> As
 @pytest_asyncio.fixture(loop_scope="module")
 async def cluster(shared: Cluster) -> AsyncIterator[Cluster]:
     """The cluster, healthy; a test that leaves it otherwise fails the next one."""
-    await until(shared, lambda snapshot: snapshot.state is ClusterState.HEALTHY, 40)
+    await until(shared, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
     yield shared
     await shared.runtime.set_network([])
 
 
 async def until(
-    cluster: Cluster, holds: Callable[[ClusterSnapshot], bool], timeout_s: float
+    cluster: Cluster, holds: Callable[[ClusterSnapshot], bool], timeout_s: float = 90.0
 ) -> ClusterSnapshot:
     """Look until `holds`; fails, showing the last snapshot, when it does not in time."""
     deadline = time.monotonic() + timeout_s

@@ -22,12 +22,12 @@ async def test_a_later_run_finds_the_cluster_and_down_leaves_nothing(
     first = await open_cluster(state, decision)
     try:
         await first.runtime.up()
-        before = await until(first, lambda snapshot: snapshot.state is ClusterState.HEALTHY, 40)
+        before = await until(first, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
         await first.aclose()
 
         second = await open_cluster(state, decision)
         await second.runtime.up()
-        after = await until(second, lambda snapshot: snapshot.state is ClusterState.HEALTHY, 40)
+        after = await until(second, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
         assert [node.process.identity for node in after.nodes] == [
             node.process.identity for node in before.nodes
         ]

@@ -33,6 +33,6 @@ async def test_what_happens_while_the_stream_is_broken_is_told_when_it_is_back(c
         await next_event(events, "etcd-3", "start")
         assert events.empty(), "something was told twice"
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await runtime.inspect("etcd-3")).state is not ProcessState.RUNNING:
             await asyncio.sleep(0.1)

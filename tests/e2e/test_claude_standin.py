@@ -32,7 +32,7 @@ async def operator(api: MessagesApi, *arguments: str, key: str = "test-key") -> 
         if process.returncode is None:
             process.terminate()  # it takes its cluster down with it
             try:
-                await asyncio.wait_for(process.wait(), 30)
+                await asyncio.wait_for(process.wait(), 60)
             except TimeoutError:
                 process.kill()
                 await process.wait()

@@ -33,7 +33,7 @@ class Tab:
         await self.socket.send_json(
             {"id": self._sent, "method": method, "params": params, "sessionId": self.session}
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 message = json.loads((await self.socket.receive()).data)
                 if message.get("id") == self._sent:
@@ -138,7 +138,7 @@ async def _tab(socket: aiohttp.ClientWebSocketResponse) -> Tab:
 
     async def ask(number: int, method: str, **params: Any) -> dict[str, Any]:
         await socket.send_json({"id": number, "method": method, "params": params})
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (message := json.loads((await socket.receive()).data)).get("id") != number:
                 root.events.append(message)
         result: dict[str, Any] = message["result"]

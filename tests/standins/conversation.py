@@ -59,7 +59,7 @@ class House:
 
     async def until(self, line: str) -> None:
         """Wait until `line` is in the log."""
-        async with asyncio.timeout(10), self.changed:
+        async with asyncio.timeout(60), self.changed:
             await self.changed.wait_for(lambda: line in self.log)
 
     async def _note(self, line: str) -> None:

@@ -43,7 +43,7 @@ def take_down(state: StateFolder) -> None:
     asyncio.run(down())
 
 
-async def healthy(cluster: Cluster, timeout_s: float = 30.0) -> ClusterSnapshot:
+async def healthy(cluster: Cluster, timeout_s: float = 90.0) -> ClusterSnapshot:
     """Wait until the cluster is healthy by every view."""
     deadline = time.monotonic() + timeout_s
     while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
@@ -52,7 +52,7 @@ async def healthy(cluster: Cluster, timeout_s: float = 30.0) -> ClusterSnapshot:
     return snapshot
 
 
-async def until(holds: Callable[[], bool], timeout_s: float = 10.0, what: str = "") -> None:
+async def until(holds: Callable[[], bool], timeout_s: float = 60.0, what: str = "") -> None:
     """Wait for a condition, looking often."""
     deadline = time.monotonic() + timeout_s
     while not holds():

@@ -14,7 +14,7 @@ ENTER, ALT_ENTER, TAB, SHIFT_TAB, CTRL_C, CTRL_D, CTRL_R, BACKSPACE = (
     "\r", "\x1b\r", "\t", "\x1b[Z", "\x03", "\x04", "\x12", "\x7f"
 )  # fmt: skip
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long anything may take on a busy machine."""
 
 

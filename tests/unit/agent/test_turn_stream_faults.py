@@ -95,7 +95,7 @@ async def _drawn_all(api: MessagesApi, seen: Sequence[object], cut: int) -> None
     plain = list(events(says(*LONG_TURN), BODY, Signer(), {}))[:cut]
     texts = [data["delta"]["text"] for _, data in plain if data.get("delta", {}).get("type") == "text_delta"]
     notes = [data["delta"] for _, data in plain if data.get("delta", {}).get("type") == "thinking_delta"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             drawn = [event for event in seen if isinstance(event, Text) and event.text]
             if api.requests and len(drawn) == len(texts) + len(notes):
@@ -131,7 +131,7 @@ async def test_waiting_for_the_service_can_be_stopped(key: pytest.MonkeyPatch) -
         model = ClaudeModel("claude-opus-5-5", patience=Patience(sleep=forever))
         here = room(model)
         asking = asyncio.create_task(here.talk.ask("What is up?"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await waiting.wait()
             here.talk.interrupt()
             end = await asking

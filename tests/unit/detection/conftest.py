@@ -37,13 +37,13 @@ class Watched:
     def detected(self) -> list[Detected]:
         return [event for event in self.told if isinstance(event, Detected)]
 
-    async def detection(self, after: float = 0.0, timeout_s: float = 5.0) -> Detection:
+    async def detection(self, after: float = 0.0, timeout_s: float = 60.0) -> Detection:
         """The first detection, or the test fails."""
         found = await self.monitor.wait(after, timeout_s)
         assert found is not None, f"no detection; signals: {[s.raw for s in self.monitor.signals]}"
         return found
 
-    async def until(self, holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Wait for a condition."""
         async with asyncio.timeout(timeout_s):
             while not holds():

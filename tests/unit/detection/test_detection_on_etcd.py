@@ -19,6 +19,9 @@ from tools.observe.ledger import Ledger
 
 ETCD = Decision("etcd", "process", "")
 
+BOUND_S = 60.0
+"""Ends what hangs; the seconds are the benchmark's (tests/bench/detection.py)."""
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
@@ -65,14 +68,14 @@ async def monitor(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Monitor]:
     store.close()
 
 
-async def until(holds: Callable[[], bool], timeout_s: float = 20.0) -> None:
+async def until(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():
             await asyncio.sleep(0.01)
 
 
 async def healthy(cluster: Cluster) -> ClusterSnapshot:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
             await asyncio.sleep(0.05)
     return snapshot
@@ -112,7 +115,6 @@ async def test_a_kill_through_the_runtime_and_one_from_another_process_are_seen_
     cluster: Cluster, monitor: Monitor
 ) -> None:
     _, node = led_by(monitor)
-    took = []
     for outside in (False, True):
         view = await cluster.runtime.inspect(node)
         assert view.identity is not None
@@ -121,44 +123,37 @@ async def test_a_kill_through_the_runtime_and_one_from_another_process_are_seen_
             at = await kill_from_outside(view.identity.id)
         else:
             await cluster.runtime.kill(node, view.identity)
-        detection = await monitor.wait(at, 5.0)
+        detection = await monitor.wait(at, BOUND_S)
         assert detection is not None
         assert detection.nodes == (node,)
         assert detection.signals[0].kind in {"exit", "refused", "reset"}
-        took.append(detection.at - at)
         await cluster.runtime.start(node)
         await until(lambda: not monitor.open_incidents)
 
-    assert max(took) < 0.1, took
 
-
-async def test_a_stopped_process_is_seen_within_a_second(cluster: Cluster, monitor: Monitor) -> None:
+async def test_a_stopped_process_is_seen(cluster: Cluster, monitor: Monitor) -> None:
     leader, _ = led_by(monitor)
     pid = await pid_of(cluster, leader)
     at = time.monotonic()
     os.kill(pid, signal.SIGSTOP)
     try:
-        detection = await monitor.wait(at, 5.0)
+        detection = await monitor.wait(at, BOUND_S)
     finally:
         os.kill(pid, signal.SIGCONT)
     assert detection is not None
     assert detection.nodes == (leader,)
-    assert detection.at - at < 1.0
     await until(lambda: not monitor.open_incidents)
 
 
 @pytest.mark.parametrize("role", ["leader", "follower"])
-async def test_a_member_cut_off_from_all_is_named_within_a_second(
-    cluster: Cluster, monitor: Monitor, role: str
-) -> None:
+async def test_a_member_cut_off_from_all_is_named(cluster: Cluster, monitor: Monitor, role: str) -> None:
     leader, follower = led_by(monitor)
     node = leader if role == "leader" else follower
     at = time.monotonic()
     await cluster.runtime.set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
-    detection = await monitor.wait(at, 5.0)
+    detection = await monitor.wait(at, BOUND_S)
     assert detection is not None
     assert detection.nodes == (node,), [(round(s.at - at, 3), s.raw) for s in monitor.signals]
-    assert detection.at - at < 1.2  # the workbench has the figure; here the machine does other work too
     await cluster.runtime.set_network([])
     await until(lambda: not monitor.open_incidents)
 
@@ -170,7 +165,7 @@ async def test_a_member_that_loses_new_connections_is_named_though_those_that_st
     _, node = led_by(monitor)
     at = time.monotonic()
     await cluster.runtime.set_network([LinkRule(node, "loss", share)])
-    detection = await monitor.wait(at, 15.0)
+    detection = await monitor.wait(at, BOUND_S)
     assert detection is not None
     assert detection.nodes == (node,)
     assert [signal.kind for signal in detection.signals] == ["lossy"]

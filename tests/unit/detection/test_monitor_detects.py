@@ -274,25 +274,20 @@ class TestOneCause:
         assert (knew["UsualAlert"].seconds, knew["UsualAlert"].measured) == (1200.0, False)
 
 
-async def test_a_detection_that_was_made_before_the_wait_is_returned_at_once(watched: Watched) -> None:
+async def test_a_detection_that_was_made_before_the_wait_is_returned_without_a_wait(watched: Watched) -> None:
     after = time.monotonic()
     watched.runtime.happens("n2", "exit")
     await watched.until(lambda: bool(watched.monitor.detections))
-    began = time.monotonic()
 
-    assert await watched.monitor.wait(after, 5.0) is not None
-    assert time.monotonic() - began < 0.05
+    assert await watched.monitor.wait(after, 0.0) is not None
 
 
-async def test_a_wait_for_nothing_ends_in_time(watched: Watched) -> None:
-    began = time.monotonic()
-
-    assert await watched.monitor.wait(began, 0.2) is None
-    assert time.monotonic() - began < 1.0
+async def test_a_wait_for_nothing_ends(watched: Watched) -> None:
+    assert await watched.monitor.wait(time.monotonic(), 0.2) is None
 
 
 async def test_every_waiter_is_told(watched: Watched) -> None:
-    waiters = [asyncio.create_task(watched.monitor.wait(0.0, 5.0)) for _ in range(3)]
+    waiters = [asyncio.create_task(watched.monitor.wait(0.0, 60.0)) for _ in range(3)]
     await asyncio.sleep(0)
     watched.runtime.happens("n2", "exit")
 

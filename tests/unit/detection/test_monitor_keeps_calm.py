@@ -1,7 +1,6 @@
 """No alarm for what is planned or usual; one incident for what flaps; an end when all is well."""
 
 import ast
-import time
 from pathlib import Path
 
 import tools.detection
@@ -203,10 +202,7 @@ async def test_a_paused_node_that_goes_on_is_well_again(watched: Watched) -> Non
     watched.subject.servers["n2"].manner = Manner.HEALTHY
     watched.subject.servers["n2"].hang_up()
     watched.runtime.states["n2"] = ProcessState.RUNNING
-    began = time.monotonic()
     await watched.until(lambda: not watched.monitor.open_incidents)
-
-    assert time.monotonic() - began < 5.0
 
 
 async def test_a_leader_that_only_answers_late_is_missed_by_nobody(

@@ -66,7 +66,7 @@ async def test_a_node_that_does_not_come_back_from_a_planned_restart_is_detected
         watched.subject.servers["n2"].die()
         watched.runtime.happens("n2", "exit", 1)
         await watched.looks()
-    detection = await watched.detection(timeout_s=10.0)
+    detection = await watched.detection()
 
     assert detection.nodes == ("n2",)
 
@@ -109,7 +109,7 @@ async def test_an_answer_that_cannot_be_read_is_told_and_the_looks_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(watched.subject, "observe", strange)
-        detection = await watched.detection(timeout_s=10.0)
+        detection = await watched.detection()
     await watched.looks()
 
     assert detection.text == "nobody can say how the cluster is"

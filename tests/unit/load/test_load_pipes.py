@@ -43,7 +43,7 @@ async def test_an_owner_that_does_not_read_loses_lines_and_holds_nothing_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = b"x" * 99_999 + b"\n"
-    async with pipes(tmp_path, monkeypatch) as (generator, _), asyncio.timeout(5):
+    async with pipes(tmp_path, monkeypatch) as (generator, _), asyncio.timeout(60):
         for _ in range(50):
             generator.keep(line)
         await generator.flush(timeout_s=0.05)
@@ -66,7 +66,7 @@ async def test_what_was_said_comes_out_whole_and_in_order(
 async def test_a_closed_input_is_an_owner_that_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with pipes(tmp_path, monkeypatch) as (generator, owner), asyncio.timeout(5):
+    async with pipes(tmp_path, monkeypatch) as (generator, owner), asyncio.timeout(60):
         assert not generator.gone.is_set()
         os.close(owner.commands)
         owner.commands = -1
@@ -76,7 +76,7 @@ async def test_a_closed_input_is_an_owner_that_is_gone(
 async def test_an_output_that_nobody_can_read_is_an_owner_that_is_gone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with pipes(tmp_path, monkeypatch) as (generator, owner), asyncio.timeout(5):
+    async with pipes(tmp_path, monkeypatch) as (generator, owner), asyncio.timeout(60):
         os.close(owner.windows)
         owner.windows = -1
         generator.say(b"anybody?\n")

@@ -294,7 +294,7 @@ async def test_a_limited_rate_takes_its_time_and_drips(line: Line) -> None:
     rest = await read(far[0], 10_000 - len(first))
 
     assert first + rest == _pattern(10_000)
-    assert 0.4 < time.monotonic() - began < 3.0
+    assert time.monotonic() - began > 0.4
     assert len(first) < 5_000
 
 

@@ -161,7 +161,7 @@ async def test_a_program_that_is_not_there_is_told_with_what_the_shell_said(tmp_
 
 @pytest.mark.parametrize("piped", [False, True])
 async def test_whoever_starts_a_program_is_not_kept_waiting_by_it(tmp_path: Path, *, piped: bool) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         pid = await spawn(["/bin/sh", "-c", "echo said; sleep 60"], tmp_path, piped=piped)
     await until(lambda: (tmp_path / "log").read_text() == "said\n")
     os.kill(pid, signal.SIGKILL)
@@ -183,7 +183,7 @@ async def test_down_ends_everything_and_leaves_no_file(own_cluster: Cluster, own
     await own_cluster.runtime.down()
 
     assert list(own_state.clusters.iterdir()) == []
-    await until(lambda: not processes_of(own_state.clusters), 3, "something of it still runs")
+    await until(lambda: not processes_of(own_state.clusters), 60, "something of it still runs")
     await own_cluster.runtime.down()
 
 
@@ -198,7 +198,7 @@ async def test_down_when_half_of_it_is_gone(own_cluster: Cluster, own_state: Sta
     await own_cluster.runtime.down()
 
     assert list(own_state.clusters.iterdir()) == []
-    await until(lambda: not processes_of(own_state.clusters), 3, "something of it still runs")
+    await until(lambda: not processes_of(own_state.clusters), 60, "something of it still runs")
 
 
 async def test_a_cluster_half_up_is_completed(cluster: Cluster) -> None:
@@ -227,7 +227,9 @@ async def test_the_network_ends_when_the_clusters_folder_is_deleted(own_cluster:
         os.kill(pid_of(own_cluster, node), signal.SIGKILL)
     (folder / "cluster.json").unlink()
 
-    await until(lambda: not [line for line in processes_of(folder).values() if "runtimes.network" in line], 5)
+    await until(
+        lambda: not [line for line in processes_of(folder).values() if "runtimes.network" in line], 60
+    )
     layout.save(process_runtime(own_cluster).layout, folder)
 
 

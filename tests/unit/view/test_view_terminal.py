@@ -274,7 +274,7 @@ class TestInPlace:
         view = drawn(screen, Text("one "))
         view.show(Text("two"))
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while screen.text != ["one two"]:
                 await asyncio.sleep(0.01)
         await view.aclose()

@@ -73,7 +73,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-async def until(holds: Any, timeout_s: float = 30.0) -> None:
+async def until(holds: Any, timeout_s: float = 60.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():
             await asyncio.sleep(0.01)
@@ -99,7 +99,7 @@ async def running_alertmanager(folder: Path, port: int, pager: Pager) -> AsyncIt
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx2.AsyncClient() as http, asyncio.timeout(30):
+        async with httpx2.AsyncClient() as http, asyncio.timeout(60):
             ready = False
             while not ready:
                 with suppress(httpx2.HTTPError):
