@@ -32,6 +32,14 @@ class Text(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim(Event):
+    """Lines of an answer that are no Markdown: a log. Whoever shows them cleans them."""
+
+    type: ClassVar[str] = "text"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextVoid(Event):
     """What was drawn since the last `done` is void: the reply is asked for anew."""
 

@@ -4,7 +4,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from subjects.errors import BadSetup
 from tools.workbench import Choice
@@ -32,23 +32,26 @@ class Setup:
 
 
 def configured(name: str) -> str | None:
-    """Return a setting of the config file (`config.toml` in the platform's folder), if it says one.
-
-    Raises BadSetup for a file that is not TOML.
-    """
-    path = _config_file()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError:
-        return None
-    try:
-        value = tomllib.loads(text).get(name)
-    except tomllib.TOMLDecodeError as error:
-        raise BadSetup(f"{path} is not valid TOML: {error}.") from error
+    """Return a setting of the config file, if it says one. Raises BadSetup for a file that is not TOML."""
+    value = config_values().get(name)
     return value if isinstance(value, str) else None
 
 
-def _config_file() -> Path:
+def config_values() -> dict[str, Any]:
+    """Return what the config file says; empty where there is none. Raises BadSetup if it is not TOML."""
+    path = config_file()
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetup(f"{path} is not valid TOML: {error}.") from error
+
+
+def config_file() -> Path:
+    """Return where the config file is, or would be: OPERATOR_CONFIG, else in the platform's folder."""
     given = os.environ.get("OPERATOR_CONFIG")
     if given:
         return Path(given)

@@ -24,9 +24,7 @@ async def restore(setup: "Setup", view: "View") -> "Result":
         view.show(Progress("Healing every open fault"))
         reports = await workbench.faults.restore()
     for report in reports:
-        where = ", ".join(report.nodes)
-        text = f"Fault {report.fault}, {report.kind} on {where}: {report.state}: {report.text}."
-        view.show(Notice(text, level="info" if report.ok else "warning"))
+        view.show(Notice(report.sentence, level="info" if report.ok else "warning"))
     if not reports:
         view.show(Notice("There is no open fault."))
     return {"ok": all(report.ok for report in reports), "faults": heals(reports)}

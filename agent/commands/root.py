@@ -7,11 +7,15 @@ from typing import Any
 import click
 
 from agent.commands import (
+    config,
     demo,
     deploy,
+    describe,
     doctor,
     drill,
+    fault,
     incidents,
+    logs,
     mcp,
     replay,
     restore,
@@ -23,7 +27,35 @@ from agent.commands.parameters import SESSION
 from agent.commands.prompt import one_request
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class Operator(click.Group):
+    """The group of all commands: in the order of a first day, and helpful about those there are not."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which they were added."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; for a name that is none, say which one does that."""
+        name = args[0] if args else ""
+        if name and self.get_command(ctx, name) is None and (meant := self._meant(name)):
+            raise click.UsageError(f"No such command {name!r}. Did you mean `operator {meant}`?", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _meant(self, name: str) -> str:
+        """Return the subcommand of that name, or the command that injects the fault of that name."""
+        from tools.faults.catalogue import CATALOGUE
+
+        if name in CATALOGUE:
+            return f"fault inject {name}"
+        groups = [(each, group) for each, group in self.commands.items() if isinstance(group, click.Group)]
+        return next((f"{each} {name}" for each, group in groups if name in group.commands), "")
+
+
+@click.group(
+    cls=Operator, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "-p", "prompt", metavar="PROMPT", help="One request, then exit; - reads it from standard input."
 )
@@ -68,14 +100,18 @@ cli.params[-1:-1] = shared(*MODEL, *CONSENT, *CLUSTER)
 for command in (
     demo.demo,
     deploy.deploy,
+    watch.watch,
+    describe.describe,
+    logs.logs,
+    fault.fault,
     restore.restore,
-    doctor.doctor,
+    drill.drill,
     incidents.incidents,
     sessions.sessions,
     replay.replay,
-    drill.drill,
+    doctor.doctor,
+    config.config,
     mcp.mcp,
-    watch.watch,
 ):
     cli.add_command(command)
 

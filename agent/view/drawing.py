@@ -9,9 +9,9 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from agent.events import CallEnded, CallStarted, SessionOpened, Stage
+from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Verbatim
 from agent.view.style import DONE, FAILED, MAX_WIDTH, RUNNING
-from agent.view.words import call_words, lines, one_line, seconds
+from agent.view.words import MAX_VERBATIM, call_words, lines, one_line, seconds
 from tools.events import Detected, Failed, Notice, Progress, SignalSeen, Table
 
 RAW_FROM = 72
@@ -195,6 +195,11 @@ def _grid(event: Table) -> RenderableType:
     for row in event.rows:
         drawn.add_row(*(Text(one_line(cell, 400)) for cell in row))
     return drawn
+
+
+def verbatim(event: Verbatim) -> Text:
+    """Draw lines as they are: where they are longer than the window, the terminal itself wraps them."""
+    return Text(lines(event.text, MAX_VERBATIM), no_wrap=True, overflow="ignore")
 
 
 def notice(event: Notice) -> Text:

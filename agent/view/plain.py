@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid
+from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid, Verbatim
 from agent.view.outlet import Outlet, tolerant
-from agent.view.words import lines, one_line, seconds
+from agent.view.words import MAX_VERBATIM, lines, one_line, seconds
 from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, Table
 from tools.observe.foreign_text import clean
 
@@ -34,6 +34,9 @@ class PlainView:
         """Write `event` to where it belongs."""
         if isinstance(event, Text):
             (self._note if event.note else self._answer).add(event.text, done=event.done)
+            return
+        if isinstance(event, Verbatim):
+            self._out.write(f"{lines(event.text, MAX_VERBATIM)}\n")
             return
         if isinstance(event, TextVoid):
             self._answer.forget()
@@ -178,8 +181,11 @@ def phrase(item: object) -> str:
 
 def table_text(table: Table) -> str:
     """Return a table as aligned columns."""
-    rows = [tuple(one_line(cell) for cell in row) for row in (table.columns, *table.rows)]
-    widths = [max(len(row[n]) for row in rows if n < len(row)) for n in range(len(table.columns))]
+    header = [table.columns] if any(table.columns) else []
+    rows = [tuple(one_line(cell) for cell in row) for row in (*header, *table.rows)]
+    widths = [
+        max((len(row[n]) for row in rows if n < len(row)), default=0) for n in range(len(table.columns))
+    ]
     said = [one_line(table.title)] if table.title else []
     said += [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()

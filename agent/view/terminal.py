@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import RenderableType
 from rich.text import Text as RichText
 
-from agent.events import CallEnded, CallStarted, NodesSeen, SessionOpened, Stage, Text, TextVoid
+from agent.events import CallEnded, CallStarted, NodesSeen, SessionOpened, Stage, Text, TextVoid, Verbatim
 from agent.view import drawing
 from agent.view.canvas import Canvas, Line, Size
 from agent.view.live import LiveArea
@@ -167,6 +167,9 @@ class TerminalView:
             case NodesSeen():
                 self._nodes = event
                 self._soon()
+            case Verbatim():
+                self._end_text()
+                self._commit("verbatim", drawing.verbatim(event))
             case Table():
                 self._commit("table", drawing.table(event, width))
             case Notice():

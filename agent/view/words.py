@@ -8,6 +8,9 @@ from tools.observe.foreign_text import clean
 MAX_LINE = 4_000
 """The most characters of one foreign line that are looked at: a log line can be a megabyte."""
 
+MAX_VERBATIM = 4_000_000
+"""The most characters of an answer that is shown as it is."""
+
 
 def one_line(text: object, limit: int = MAX_LINE) -> str:
     """Return `text` cleaned and on one line, cut to `limit` characters."""

@@ -59,6 +59,23 @@ class Fault:
     planned: bool = False
     """Declared to the monitor as maintenance beforehand, as an operator's own restart is."""
 
+    @property
+    def undo(self) -> str:
+        """How it is healed, in a few words."""
+        return _UNDO[self.needs[0]] if self.needs else "nothing to undo"
+
+
+_UNDO: Mapping[Primitive, str] = {
+    Primitive.KILL: "start it on its own data",
+    Primitive.PAUSE: "resume the process",
+    Primitive.NETWORK_CUT: "remove the network rule",
+    Primitive.NETWORK_SHAPE: "remove the network rule",
+    Primitive.DISK_LIMIT: "restore the former limit",
+    Primitive.CPU_LIMIT: "restore the former limit",
+    Primitive.RESTART: "nothing to undo: it is started again",
+    Primitive.CLOCK: "set the clock back",
+}
+
 
 def _kill(target: Target, _settings: Settings, _value: float) -> Sequence[Step]:
     return (Kill(target.node, target.identity),)

@@ -42,6 +42,11 @@ class HealReport:
         """Whether it was undone and seen to be."""
         return self.state is State.HEALED
 
+    @property
+    def sentence(self) -> str:
+        """It in a sentence, for a person."""
+        return f"Fault {self.fault}, {self.kind} on {', '.join(self.nodes)}: {self.state}: {self.text}."
+
 
 async def heal_all(
     journal: Journal, records: Sequence[Record], open_cluster: OpenCluster, by: Identity

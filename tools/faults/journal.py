@@ -194,6 +194,11 @@ class Journal:
         self._set(fault, state=state, outcome=text, healed=time.time())
         self.note(fault, f"{state}: {text}")
 
+    def hand_over(self, fault: int, owner: Identity) -> None:
+        """Note that another process answers for it from now on."""
+        self._set(fault, owner=_written(owner))
+        self.note(fault, f"left to process {owner.id}")
+
     def watched(self, fault: int, healer: str) -> None:
         """Note that the healer has seen it and watches over it."""
         self._set(fault, watched_by=healer)

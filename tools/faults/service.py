@@ -150,6 +150,16 @@ class FaultService:
         """Heal what this process injected and nobody has healed yet."""
         return await heal_all(self.journal, self.own_open(), self._open, self._owner)
 
+    async def leave_to_healer(self, fault: int) -> None:
+        """Let an injected fault outlive this process: the healer answers for it until its time is over.
+
+        NotReady, and the fault stays ours, where no healer runs.
+        """
+        keeper = healer.running(self._state)
+        if keeper is None:
+            raise NotReady(f"Fault {fault} cannot be left open: its healer has ended.")
+        await asyncio.to_thread(self.journal.hand_over, fault, keeper)
+
     def own_open(self) -> list[Record]:
         """Return the open faults that this operator answers for; another one's are its own to heal."""
         return [each for each in self.journal.open_faults() if each.owner == self._owner]

@@ -1,0 +1,67 @@
+"""A cluster that somebody else runs, by its endpoints: its options, and which cluster a command works on."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from subjects.base import Cluster
+    from tools.workbench import Workbench
+
+Callback = TypeVar("Callback", bound=Callable[..., object])
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_OPTIONS = (
+    click.option("--endpoints", metavar="URL,…", help="External cluster, read-only."),
+    click.option("--cacert", type=_FILE, help="The authority that signed the endpoints' certificates."),
+    click.option("--cert", type=_FILE, help="Our certificate, where they ask for one."),
+    click.option("--key", type=_FILE, help="Its key."),
+)
+
+
+class Endpoints(TypedDict):
+    """The options as click gives them."""
+
+    endpoints: str | None
+    cacert: Path | None
+    cert: Path | None
+    key: Path | None
+
+
+def endpoint_options(callback: Callback) -> Callback:
+    """Give a command the options that name an external cluster."""
+    for option in reversed(_OPTIONS):
+        callback = option(callback)
+    return callback
+
+
+async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
+    """Put the cluster of the state folder, or the external one that was named, on the workbench.
+
+    Raises click.UsageError for options that don't go together, NotReady when no cluster is running,
+    Unreachable when no endpoint is a database's.
+    """
+    named = [each.strip() for each in (given["endpoints"] or "").split(",") if each.strip()]
+    if given["endpoints"] is not None and not named:
+        raise click.UsageError("--endpoints names none.")
+    if not named and (given["cacert"] or given["cert"] or given["key"]):
+        raise click.UsageError("--cacert, --cert and --key go with --endpoints.")
+    if (given["cert"] is None) != (given["key"] is None):
+        raise click.UsageError("--cert and --key go together.")
+
+    from agent.watch.access import access_from
+    from subjects.clusters import attach
+    from subjects.errors import NotReady
+    from tools.cluster import lifecycle
+
+    if named:
+        subject = "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
+        access = access_from(given["cacert"], given["cert"], given["key"])
+        workbench.cluster = await attach(subject, named, access)
+        return workbench.cluster
+    found = await lifecycle.chosen(workbench)
+    if found is None:
+        raise NotReady("No cluster is running: `operator deploy up` starts one, --endpoints names another's.")
+    return found

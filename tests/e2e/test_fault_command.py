@@ -1,0 +1,64 @@
+"""`operator fault`, `logs` and `describe` on a real cluster of local processes."""
+
+import asyncio
+from pathlib import Path
+
+from tests.e2e.programs import operator
+
+JSON = ("--output", "json")
+
+
+async def test_a_fault_by_hand_is_seen_by_others_and_healed(tmp_path: Path) -> None:
+    up = await operator(tmp_path, "deploy", "up", "--subject", "etcd")
+    try:
+        left = await operator(tmp_path, "fault", "inject", "kill", "etcd-2", *JSON)
+        degraded = await operator(tmp_path, "deploy", "status", *JSON)
+        listed = await operator(tmp_path, "fault", "list", *JSON)
+        described = await operator(tmp_path, "describe", "etcd-2", *JSON)
+        second = await operator(tmp_path, "fault", "inject", "pause", "etcd-1", *JSON)
+        healed = await operator(tmp_path, "fault", "heal", str(left.result["fault"]), *JSON)
+        held = await operator(tmp_path, "fault", "inject", "pause", "etcd-1", "--for", "500ms", *JSON)
+        healthy = await operator(tmp_path, "deploy", "status", *JSON)
+        logs = await operator(tmp_path, "logs", "etcd-2", "-n", "5", "--grep", "raft")
+        nobody = await operator(tmp_path, "logs", "etcd-9")
+    finally:
+        down = await operator(tmp_path, "deploy", "down")
+
+    assert (up.code, down.code) == (0, 0)
+    assert (left.code, left.result["verified"], left.result["nodes"]) == (0, True, ["etcd-2"])
+    # The fault outlives the command that injected it, and one fault at a time is the rule.
+    assert (degraded.code, degraded.result["cluster"]) == (3, "degraded")
+    assert [each["kind"] for each in listed.result["open"]] == ["kill"]
+    assert described.result["node"]["process"] == "exited"
+    assert described.result["faults"] == [
+        {"fault": left.result["fault"], "kind": "kill", "state": "injected"}
+    ]
+    assert (second.code, "still open" in second.result["error"]) == (1, True)
+    assert (healed.code, healed.result["recovered"]) == (0, True)
+    assert (held.code, held.result["recovered"], held.result["kind"]) == (0, True, "pause")
+    assert (healthy.code, healthy.result["cluster"]) == (0, "healthy")
+    assert 1 <= len(logs.out.splitlines()) <= 5
+    assert nobody.code == 2
+
+
+async def test_ctrl_c_heals_at_once_and_exits_130(tmp_path: Path) -> None:
+    await operator(tmp_path, "deploy", "up", "--subject", "etcd")
+    try:
+        hung = await operator(
+            tmp_path,
+            "fault",
+            "inject",
+            "pause",
+            "etcd-1",
+            "--for",
+            "10m",
+            "--output",
+            "stream-json",
+            stop_at={"type": "progress"},
+        )
+        status = await asyncio.wait_for(operator(tmp_path, "deploy", "status", *JSON), 60)
+    finally:
+        await operator(tmp_path, "deploy", "down")
+
+    assert hung.code == 130
+    assert (status.code, status.result["cluster"]) == (0, "healthy")
