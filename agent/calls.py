@@ -151,6 +151,12 @@ class Calls:
             return self._ended(not_run(call, f"Not run: {why}."))
         running = self._running[call.id]
         effect = self.runner.effect(call.name)
+        if call.broken:
+            unread = self._ended(not_run(call, remark("unreadable", reason=call.broken)))
+            if hint := self.budget.learn(call, Effect.READ, unread):
+                self.hints.append(hint)
+            running.outcome = unread
+            return unread
         async with self._one_question:
             verdict = await self.gate.before(call, effect)
         if not verdict.allowed:

@@ -22,8 +22,6 @@ DUE_TOKENS = 150_000
 """What Anthropic's own automatic compaction waits for (its default trigger)."""
 DUE_SHARE = 0.6
 """The share of a small context window at which it is due; the rest must hold a turn of calls."""
-UNKNOWN_LIMIT = 32_000
-"""The window that is assumed where the model's is not known."""
 MESSAGE_CHARS = 2_000
 SHOWN_CHARS = 20_000
 """How much of the newest messages the host's own digest keeps where no model can sum up."""
@@ -38,9 +36,13 @@ class Compactor:
     due_tokens: int = DUE_TOKENS
 
     def due(self, budget: Budget) -> bool:
-        """Return whether the context has grown enough."""
-        limit = budget.facts.context_limit or UNKNOWN_LIMIT
-        return budget.context_tokens > min(self.due_tokens, int(DUE_SHARE * limit))
+        """Return whether the context has grown enough.
+
+        Where the model's window is not known, the service's refusal of a conversation that is too long tells.
+        """
+        limit = budget.facts.context_limit
+        most = self.due_tokens if limit is None else min(self.due_tokens, int(DUE_SHARE * limit))
+        return budget.context_tokens > most
 
     async def compact(self, request: Request, listener: Listener) -> list[Message]:
         """Return the messages that may stand for those of `request`; none if nobody can, or it failed."""

@@ -15,6 +15,7 @@ from agent.models.base import (
     Model,
     ModelEvent,
     NoteDelta,
+    Reduced,
     Reply,
     Request,
     Restarted,
@@ -50,6 +51,9 @@ class Drawing:
                 self.close()
                 why = f" ({category})" if category else ""
                 self._emit(Notice(f"{declined} declined this{why}; {answers} answers instead.", "warning"))
+            case Reduced(parameter, loss):
+                text = f"The service does not take {parameter}: {loss}. Requests go without it from now on."
+                self._emit(Notice(text, "warning"))
             case Restarted(reason):
                 self._open, self._drew_text = None, False
                 self._pieces = Pieces()

@@ -7,11 +7,14 @@ from typing import Literal
 
 from agent.models.base import Reply
 from agent.remarks import remark
+from agent.repair import WHOLE
+from agent.view.words import one_line
 from tools.events import Emit, Notice
 
 Reason = Literal["answered", "refused", "truncated", "budget", "interrupted", "failed"]
 CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 """The stop reasons of a reply that ran out of room."""
+KNOWN = CUT | WHOLE | {"refusal"}
 MAX_CONTINUES = 2
 """How often per turn a reply that was cut, empty or unfinished is asked to go on."""
 LATE_CHARS = 2_000
@@ -47,6 +50,13 @@ def refused(reply: Reply, emit: Emit) -> TurnEnd:
     why = f"The model declined to answer this ({reply.detail or 'no reason given'})."
     emit(Notice(f"{why} Word it differently, or take another model.", level="warning"))
     return TurnEnd("refused", detail=why)
+
+
+def ended_strangely(reply: Reply, emit: Emit) -> TurnEnd:
+    """Tell the person that the reply ended for a reason that operator does not know."""
+    why = f"The reply ended for a reason that operator does not know ({one_line(reply.stop_reason, 60)})"
+    emit(Notice(f"{why}: it may be incomplete, and no call in it was run.", level="warning"))
+    return TurnEnd("truncated", reply.text, f"{why}.")
 
 
 def cancelled_from_outside() -> bool:

@@ -17,8 +17,8 @@ SILENT = frozenset({"thinking", "redacted_thinking", "fallback"})
 
 
 def text_block(text: str) -> Block:
-    """Return a text block; lone surrogates, which JSON cannot carry, become question marks."""
-    return {"type": "text", "text": text.encode("utf-8", "replace").decode("utf-8")}
+    """Return a text block."""
+    return {"type": "text", "text": text}
 
 
 def keepable(content: Sequence[Block], stop_reason: str) -> tuple[Block, ...]:

@@ -24,6 +24,7 @@ from agent.permissions import Gate
 from agent.remarks import remark
 from agent.repair import result_block
 from agent.transcript import entries
+from subjects.untrusted import well_formed
 from tools.events import Emit
 from tools.registry import Outcome
 
@@ -57,6 +58,7 @@ class Conversation:
 
     async def ask(self, text: str) -> TurnEnd:
         """Answer the person. Raises ModelError if the model can't; the history is valid then, too."""
+        text = well_formed(text)
         self._interrupts, self._kept, self._room = 0, False, None
         self._outcomes.clear()
         self._calls.begin()
@@ -90,7 +92,7 @@ class Conversation:
 
     def interject(self, text: str) -> None:
         """Let the model know, as soon as the order of messages allows, what the person said meanwhile."""
-        self.history.interject(text)
+        self.history.interject(well_formed(text))
 
     def unread(self) -> tuple[str, ...]:
         """Take back what was interjected after the last request, so that it can begin the next turn."""
@@ -143,6 +145,8 @@ class Conversation:
                 continue
             if reply.stop_reason == "refusal":
                 return ending.refused(reply, self.emit)
+            if reply.stop_reason not in ending.KNOWN:
+                return ending.ended_strangely(reply, self.emit)
             paused = reply.stop_reason == "pause_turn"  # then it is sent back as it is
             wanting = "" if paused else ending.continuation_prompt(reply, self.unfinished)
             if not paused and (not wanting or (last and reply.text.strip())):

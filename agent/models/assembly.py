@@ -4,22 +4,41 @@ The SDK's own accumulation costs four times as much and copies the whole text at
 megabyte: 5.6 s of CPU against 1.3 s), and it takes a stream that merely ends for a whole one.
 """
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agent.models.base import Block, HandedOver, NoteDelta, Reply, TextDelta, Usage
 from agent.models.pieces import Pieces
+from subjects.untrusted import NotJson, read_object
+
+MANY_TOKENS = 1 << 40
+"""More than that no reply costs: a count beyond it is none."""
 
 Drawn = TextDelta | NoteDelta | HandedOver
 
+_DELTAS = {
+    "text": "text_delta",
+    "thinking": "thinking_delta",
+    "partial_json": "input_json_delta",
+    "signature": "signature_delta",
+}
+"""What each delta carries: by it a delta is known whose type an imitation of the API left out."""
+
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+"""What the API takes in no name of a tool: in the history it would spoil every later request."""
+
 
 class Malformed(Exception):
-    """The stream holds something that cannot be a reply, such as a call whose input is no JSON."""
+    """The stream holds something that cannot be part of a reply."""
 
 
 class Assembly:
-    """One reply while it arrives. Events are plain dicts in the API's own form."""
+    """One reply while it arrives. Events are plain dicts in the API's own form.
+
+    What an imitation of the API leaves out is taken as empty where that is harmless: a text, an index, the
+    type of a delta. Malformed where what came is of another type than it can be.
+    """
 
     def __init__(self) -> None:
         self.began = False
@@ -27,79 +46,101 @@ class Assembly:
         self._blocks: dict[int, Block] = {}
         self._pieces: dict[int, Pieces] = {}
         self._finished: set[int] = set()
+        self._latest = -1
         self._usage: dict[str, Any] = {}
-        self._stop_reason: str | None = None
+        self._stop_reason = ""
         self._detail = ""
         self._whole = False
+        self.broken: dict[int, str] = {}
+        """Calls whose input is no JSON object, by the index of their block, with the reason."""
 
     def take(self, event: Mapping[str, Any]) -> Iterator[Drawn]:
         """Take one event in; yield what is to be drawn. Events of unknown types are passed over."""
-        match event["type"]:
+        match event.get("type"):
             case "message_start":
-                self._count(event["message"].get("usage"))
+                self._count(_object(event, "message").get("usage"))
             case "content_block_start":
-                yield from self._start(event["index"], dict(event["content_block"]))
+                yield from self._start(self._index(event, self._latest + 1), _object(event, "content_block"))
             case "content_block_delta":
-                yield from self._delta(event["index"], event["delta"])
+                yield from self._delta(self._index(event, self._latest), _object(event, "delta"))
             case "content_block_stop":
-                yield from self._stop(event["index"])
+                yield from self._stop(self._index(event, self._latest))
             case "message_delta":
-                self._stop_reason = event["delta"].get("stop_reason")
-                details = event["delta"].get("stop_details") or {}
-                self._detail = details.get("category") or details.get("explanation") or ""
+                delta = _object(event, "delta")
+                self._stop_reason = _text(delta, "stop_reason") or self._stop_reason
+                details = _object(delta, "stop_details")
+                self._detail = _text(details, "category") or _text(details, "explanation")
                 self._count(event.get("usage"))
             case "message_stop":
                 self._whole = True
 
     def reply(self) -> Reply | None:
         """Return the reply, or None if the stream ended before it was whole."""
-        if not self._whole or self._stop_reason is None or set(self._blocks) - self._finished:
+        if not self._whole or set(self._blocks) - self._finished:
             return None
+        if not self._stop_reason:
+            raise Malformed("a reply without a stop reason")
         content = _after_handover([self._blocks[index] for index in sorted(self._blocks)])
-        return Reply(content, self._stop_reason, _usage(self._usage), self._detail)
+        broken = {self._blocks[index]["id"]: why for index, why in self.broken.items()}
+        return Reply(content, self._stop_reason, _usage(self._usage), self._detail, broken)
+
+    def _index(self, event: Mapping[str, Any], otherwise: int) -> int:
+        given = event.get("index")
+        self._latest = given if isinstance(given, int) else otherwise
+        return self._latest
 
     def _start(self, index: int, block: Block) -> Iterator[Drawn]:
+        kind = _text(block, "type")
         self._blocks[index] = block
         self._pieces[index] = Pieces()
-        match block["type"]:
-            case "text" if block["text"]:
-                self._pieces[index].add(block["text"])
-                yield self._drawn(TextDelta(block["text"]))
-            case "thinking" if block.get("thinking"):
-                self._pieces[index].add(block["thinking"])
-                yield self._drawn(NoteDelta(block["thinking"]))
+        match kind:
+            case "text":
+                if text := _text(block, "text"):
+                    self._pieces[index].add(text)
+                    yield self._drawn(TextDelta(text))
+            case "thinking":
+                if text := _text(block, "thinking"):
+                    self._pieces[index].add(text)
+                    yield self._drawn(NoteDelta(text))
+            case "tool_use":
+                block["id"] = _text(block, "id") or f"call_{index}"
+                block["name"] = _NO_NAME.sub("_", _text(block, "name"))[:64] or "unnamed"
+                block["input"] = _object(block, "input")
             case "fallback":
-                trigger = block.get("trigger") or {}
-                yield self._drawn(
-                    HandedOver(block["from"]["model"], block["to"]["model"], trigger.get("category") or "")
-                )
+                declined, answers = _object(block, "from"), _object(block, "to")
+                category = _text(_object(block, "trigger"), "category")
+                yield self._drawn(HandedOver(_text(declined, "model"), _text(answers, "model"), category))
+            case "":
+                raise Malformed("a content block without a type")
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[Drawn]:
-        if index not in self._blocks:
-            raise Malformed(f"a delta for block {index}, which never began")
+        if index not in self._pieces:
+            raise Malformed(f"a delta for block {index}, which is not open")
         block = self._blocks[index]
-        match delta["type"]:
+        kind = _text(delta, "type") or next((_DELTAS[name] for name in delta if name in _DELTAS), "")
+        match kind:
             case "text_delta":
-                self._pieces[index].add(delta["text"])
-                yield self._drawn(TextDelta(delta["text"]))
+                if text := _text(delta, "text"):
+                    self._pieces[index].add(text)
+                    yield self._drawn(TextDelta(text))
             case "thinking_delta":
-                self._pieces[index].add(delta["thinking"])
-                if delta["thinking"]:
-                    yield self._drawn(NoteDelta(delta["thinking"]))
+                if text := _text(delta, "thinking"):
+                    self._pieces[index].add(text)
+                    yield self._drawn(NoteDelta(text))
             case "input_json_delta":
-                self._pieces[index].add(delta["partial_json"])
+                self._pieces[index].add(_text(delta, "partial_json"))
             case "signature_delta":
-                block["signature"] = delta["signature"]
+                block["signature"] = _text(delta, "signature")
             case "citations_delta":
-                block["citations"] = [*(block.get("citations") or []), delta["citation"]]
+                block["citations"] = [*(block.get("citations") or []), delta.get("citation")]
             case "compaction_delta":
                 block.update({key: value for key, value in delta.items() if key != "type"})
 
     def _stop(self, index: int) -> Iterator[Drawn]:
-        if index not in self._blocks:
-            raise Malformed(f"block {index} ended, which never began")
+        if index not in self._pieces:
+            raise Malformed(f"block {index} ended, which was not open")
         self._finished.add(index)
-        block, text = self._blocks[index], str(self._pieces.pop(index, ""))
+        block, text = self._blocks[index], str(self._pieces.pop(index))
         match block["type"]:
             case "text":
                 block["text"] = text
@@ -110,24 +151,38 @@ class Assembly:
                 if text:
                     yield NoteDelta("", done=True)
             case "tool_use" if text:
-                block["input"] = _input(block, text)
+                try:
+                    block["input"] = read_object(text)
+                except NotJson as error:
+                    self.broken[index] = str(error)
 
     def _drawn(self, delta: Drawn) -> Drawn:
         self.began = True
         return delta
 
-    def _count(self, usage: Mapping[str, Any] | None) -> None:
+    def _count(self, usage: object) -> None:
         """Take in counts: those of a later event are totals that replace earlier ones."""
-        self._usage.update({key: value for key, value in (usage or {}).items() if value is not None})
+        if isinstance(usage, Mapping):
+            self._usage.update({key: value for key, value in usage.items() if value is not None})
 
 
-def _input(block: Block, text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise Malformed(f"the input of a call of {block.get('name')} is no JSON") from error
+def _object(holder: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a copy of the object `name`; an empty one where there is none."""
+    value = holder.get(name)
+    if value is None:
+        return {}
     if not isinstance(value, dict):
-        raise Malformed(f"the input of a call of {block.get('name')} is no object")
+        raise Malformed(f"{name} is no object")
+    return dict(value)
+
+
+def _text(holder: Mapping[str, Any], name: str) -> str:
+    """Return the text `name`; an empty one where there is none."""
+    value = holder.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Malformed(f"{name} is no text")
     return value
 
 
@@ -142,7 +197,8 @@ def _after_handover(blocks: Sequence[Block]) -> tuple[Block, ...]:
 def _usage(counts: Mapping[str, Any]) -> Usage:
     """Return the tokens billed. Those of a compaction, and of each of several models, are in `iterations`."""
     total = _one(counts)
-    iterations = counts.get("iterations") or ()
+    given = counts.get("iterations")
+    iterations = [each for each in given if isinstance(each, Mapping)] if isinstance(given, list) else []
     if any(iteration.get("type") == "fallback_message" for iteration in iterations):
         return sum((_one(iteration) for iteration in iterations), Usage())
     for iteration in iterations:
@@ -152,10 +208,19 @@ def _usage(counts: Mapping[str, Any]) -> Usage:
 
 
 def _one(counts: Mapping[str, Any]) -> Usage:
+    written = counts.get("cache_creation")
     return Usage(
-        input_tokens=counts.get("input_tokens") or 0,
-        output_tokens=counts.get("output_tokens") or 0,
-        cache_read_tokens=counts.get("cache_read_input_tokens") or 0,
-        cache_write_tokens=counts.get("cache_creation_input_tokens") or 0,
-        cache_write_1h_tokens=(counts.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0,
+        input_tokens=_tokens(counts, "input_tokens"),
+        output_tokens=_tokens(counts, "output_tokens"),
+        cache_read_tokens=_tokens(counts, "cache_read_input_tokens"),
+        cache_write_tokens=_tokens(counts, "cache_creation_input_tokens"),
+        cache_write_1h_tokens=_tokens(written, "ephemeral_1h_input_tokens")
+        if isinstance(written, Mapping)
+        else 0,
     )
+
+
+def _tokens(counts: Mapping[str, Any], name: str) -> int:
+    """Return a count; 0 for what cannot be one."""
+    value = counts.get(name)
+    return int(value) if isinstance(value, int | float) and 0 <= value < MANY_TOKENS else 0

@@ -18,6 +18,8 @@ class ToolCall:
     id: str
     name: str
     arguments: Mapping[str, Any]
+    broken: str = ""
+    """Why its arguments cannot be read, where they can't: then it is answered with that and not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,15 @@ class HandedOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Reduced:
+    """The service refused a parameter; from here on requests go without it."""
+
+    parameter: str
+    loss: str
+    """What that costs the person, a clause."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """A whole reply; always the last thing that a driver yields."""
 
@@ -128,12 +139,14 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     detail: str = ""
     """For a refusal: its category."""
+    broken: Mapping[str, str] = field(default_factory=dict)
+    """Ids of calls whose arguments are no JSON object, with the reason."""
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """The tool calls in it. To be run only if `stop_reason` is `tool_use`."""
         return tuple(
-            ToolCall(block["id"], block["name"], block["input"])
+            ToolCall(block["id"], block["name"], block["input"], self.broken.get(block["id"], ""))
             for block in self.content
             if block.get("type") == "tool_use"
         )
@@ -144,7 +157,7 @@ class Reply:
         return "".join(block["text"] for block in self.content if block.get("type") == "text")
 
 
-ModelEvent = TextDelta | NoteDelta | Waiting | Restarted | HandedOver | Reply
+ModelEvent = TextDelta | NoteDelta | Waiting | Restarted | HandedOver | Reduced | Reply
 
 
 class Model(Protocol):

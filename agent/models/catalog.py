@@ -1,11 +1,13 @@
 """What is known of models: aliases, prices, limits and what each takes.
 
-From Anthropic's model and pricing pages as of 2026-11; `claude-fable-5-1` and older are listed
-there as well. A model that is not here works, without prices and with cautious limits.
+From Anthropic's model and pricing pages as of 2026-11: all models that the SDK lists. A model that is not
+here works; its cost and its context window are unknown.
 """
 
 import os
+import re
 from dataclasses import dataclass
+from typing import Any
 
 from agent.models.base import Usage
 
@@ -32,7 +34,8 @@ class ModelFacts:
     """What a token read from the cache costs, as a share of a fresh one."""
     long_prompt_factor: float = 1.0
     effort: str = "medium"
-    """What the service takes by itself; sent, so that it does not change under us."""
+    """What the service takes by itself; sent, so that it does not change under us. Empty: it takes none."""
+    adaptive_thinking: bool = True
     system_messages: bool = False
     """Whether `role: system` messages are taken inside the conversation."""
 
@@ -51,25 +54,46 @@ class ModelFacts:
         return factor * (prompt * self.input_price + usage.output_tokens * self.output_price) / 1_000_000
 
 
-def _current(input_price: float, output_price: float, cache_read: float, **more: object) -> ModelFacts:
-    return ModelFacts(
-        context_limit=1_000_000,
-        max_output=128_000,
-        input_price=input_price,
-        output_price=output_price,
-        cache_read_share=cache_read / input_price,
-        **more,  # type: ignore[arg-type] # named by the table below
-    )
+def _model(
+    input_price: float | None, output_price: float | None, cache_read: float, **more: Any
+) -> ModelFacts:
+    large: dict[str, Any] = {"context_limit": 1_000_000, "max_output": 128_000}
+    share = cache_read / input_price if input_price else 0.1
+    prices: dict[str, Any] = {"input_price": input_price, "output_price": output_price}
+    return ModelFacts(**prices, cache_read_share=share, **{**large, **more})
+
+
+def _of_2025(input_price: float, output_price: float, **more: Any) -> ModelFacts:
+    """The 4.5 generation: 200,000 tokens, and thinking only by a budget, which is not asked for."""
+    limits: dict[str, Any] = {"context_limit": 200_000, "max_output": 64_000, "adaptive_thinking": False}
+    return _model(input_price, output_price, input_price / 10, **{**limits, **more})
 
 
 CATALOG = {
-    "claude-opus-5-5": _current(4, 20, 0.20, system_messages=True),
-    "claude-sonnet-5-5": _current(2, 10, 0.10, effort="high", system_messages=True),
-    "claude-haiku-5-5": _current(0.10, 0.50, 0.01, long_prompt_factor=5.0),
-    "claude-fable-5-2": _current(8, 40, 0.20, effort="high", system_messages=True),
-    "claude-fable-5-1": _current(10, 50, 0.25, effort="high", system_messages=True),
+    "claude-opus-5-5": _model(4, 20, 0.20, system_messages=True),
+    "claude-sonnet-5-5": _model(2, 10, 0.10, effort="high", system_messages=True),
+    "claude-haiku-5-5": _model(0.10, 0.50, 0.01, long_prompt_factor=5.0),
+    "claude-fable-5-2": _model(8, 40, 0.20, effort="high", system_messages=True),
+    "claude-fable-5-1": _model(10, 50, 0.25, effort="high", system_messages=True),
+    "claude-fable-5": _model(10, 50, 1.00, effort="high", system_messages=True),
+    "claude-mythos-5-2": _model(None, None, 0, effort="high", system_messages=True),
+    "claude-mythos-5-1": _model(10, 50, 0.25, effort="high", system_messages=True),
+    "claude-mythos-5": _model(10, 50, 1.00, effort="high", system_messages=True),
+    "claude-mythos-preview": _model(None, None, 0, effort="high"),
+    "claude-opus-5": _model(5, 25, 0.50, effort="high", system_messages=True),
+    "claude-sonnet-5": _model(2, 10, 0.20, effort="high"),
+    "claude-opus-4-8": _model(5, 25, 0.50, effort="high", system_messages=True),
+    "claude-opus-4-7": _model(5, 25, 0.50, effort="high"),
+    "claude-opus-4-6": _model(5, 25, 0.50, effort="high"),
+    "claude-sonnet-4-6": _model(3, 15, 0.30, effort="high", max_output=64_000),
+    "claude-opus-4-5": _of_2025(5, 25, effort="high"),
+    "claude-sonnet-4-5": _of_2025(3, 15, effort=""),
+    "claude-haiku-4-5": _of_2025(1, 5, effort=""),
 }
 UNKNOWN = ModelFacts()
+
+_DATED = re.compile(r"-20\d{6}(-v\d+(:\d+)?)?$")
+"""The date of a snapshot, as older ids have it, and Bedrock's version behind it."""
 
 
 def choose(given: str | None, configured: str | None = None) -> str:
@@ -83,4 +107,4 @@ def facts_of(name: str | None) -> ModelFacts:
     if name is None:
         return UNKNOWN
     bare = name.rsplit("anthropic.", maxsplit=1)[-1].split("@", maxsplit=1)[0]
-    return CATALOG.get(bare, UNKNOWN)
+    return CATALOG.get(_DATED.sub("", bare), UNKNOWN)

@@ -10,12 +10,13 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from agent.errors import BadCredentials
 from agent.models import providers, wire
 from agent.models.assembly import Assembly
-from agent.models.base import Block, ModelEvent, Reply, Request, Restarted, Waiting
+from agent.models.base import Block, ModelEvent, Reduced, Reply, Request, Restarted, Waiting
 from agent.models.catalog import facts_of
+from agent.models.features import Feature, lesser_room, loss_of, refused_features
 from agent.models.retry import Patience, TransientFailure, Tries
+from agent.models.stream import read_events
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 STALLED_S = 300.0
 """How long pings alone may come before the reply is asked for anew; long thinking shows as pings."""
 CUT_SHORT = TransientFailure("The reply ended before it was whole")
+UNREADABLE_CALL = TransientFailure("The reply holds a call whose arguments are no JSON object")
+MALFORMED_TRIES = 3
+"""What comes broken three times is not broken by chance."""
 
 
 @dataclass(slots=True)
@@ -44,12 +48,13 @@ class ClaudeModel:
     _client: "AsyncAnthropic | None" = None
     _starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _unthink_before: int = 0
-    _plain: bool = False
+    _without: frozenset[Feature] = frozenset()
+    _most_output: int | None = None
 
     @property
     def compaction(self) -> Literal["server", "model"]:
         """Anthropic's own service compacts; elsewhere the model is asked for a summary."""
-        return "server" if self._first_party else "model"
+        return "server" if self._first_party and Feature.COMPACTION not in self._without else "model"
 
     @property
     def _first_party(self) -> bool:
@@ -60,40 +65,44 @@ class ClaudeModel:
         async with self._starting:
             if self._client is not None:
                 return
-            try:
-                self._client = await asyncio.to_thread(
-                    providers.connect, self.provider, self.silence_s, self.http_client
-                )
-            except ValueError as error:  # how the SDK says that a region or project is missing
-                raise BadCredentials(f"{error} {providers.setup_help(self.provider)}") from error
+            self._client = await asyncio.to_thread(
+                providers.connect, self.provider, self.silence_s, self.http_client
+            )
 
     async def respond(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
         """Answer once, trying again for as long as `patience` lasts."""
         await asyncio.to_thread(_load_sdk)
-        from agent.models.failures import FAILURES, explain, is_thinking_mismatch, is_too_new
+        from agent.models.failures import explain, failures, is_thinking_mismatch, refusal_of
 
         tries = Tries(self.patience)
+        broken_calls = 0
         while True:
             assembly = Assembly()
+            failure: TransientFailure
             try:
                 async with aclosing(self._attempt(request, assembly)) as events:
                     async for event in events:
                         yield event
-                if (reply := assembly.reply()) is not None:
-                    yield self._adjusted(reply, request)
-                    return
-                failure = CUT_SHORT
-            except FAILURES as error:
+                reply = assembly.reply()
+            except failures() as error:
                 if is_thinking_mismatch(error) and self._may_unthink(request):
                     self._unthink_before = len(request.messages)
                     continue
-                if is_too_new(error) and request.compact is None and not (self._plain or self.compat):
-                    self._plain = True
+                if (refused := refusal_of(error)) and (reduced := self._reduce(refused, request)):
+                    for each in reduced:
+                        yield each
                     continue
                 meaning = explain(error, self.name, self.provider)
                 if not isinstance(meaning, TransientFailure):
                     raise meaning from error
                 failure = meaning
+            else:
+                unreadable = reply is not None and reply.stop_reason == "tool_use" and bool(reply.broken)
+                broken_calls += unreadable
+                if reply is not None and (not unreadable or broken_calls == MALFORMED_TRIES):
+                    yield self._adjusted(reply, request)
+                    return
+                failure = CUT_SHORT if reply is None else UNREADABLE_CALL
             wait = tries.next_wait(failure)
             if assembly.began:
                 yield Restarted(failure.reason)
@@ -112,21 +121,22 @@ class ClaudeModel:
             self._unthink_before = 0  # the history was compacted since
         sent = wire.body(request, self._dialect(), unthink_before=self._unthink_before)
         api: Any = self._client.messages if self.compat else self._client.beta.messages
+        answering = api.with_streaming_response.create(**sent)
         async with asyncio.timeout(self.stalled_s):
-            stream = await api.create(**sent)
+            response = await answering.__aenter__()
         try:
-            events = aiter(stream)
-            while True:
-                async with asyncio.timeout(self.stalled_s):
-                    event = await anext(events, None)
-                if event is None:
-                    return
-                for drawn in assembly.take(event.to_dict(mode="json", warnings=False)):
-                    yield drawn
-                if event.type == "message_stop":
-                    return
+            async with aclosing(read_events(response.http_response)) as stream:
+                while True:
+                    async with asyncio.timeout(self.stalled_s):
+                        event = await anext(stream, None)
+                    if event is None:
+                        return
+                    for drawn in assembly.take(event):
+                        yield drawn
+                    if event["type"] == "message_stop":
+                        return
         finally:
-            await stream.close()
+            await answering.__aexit__(None, None, None)
 
     def _dialect(self) -> wire.Dialect:
         model = providers.model_id(self.provider, self.name)
@@ -134,7 +144,8 @@ class ClaudeModel:
             model,
             facts_of(self.name),
             compat=self.compat,
-            plain=self._plain,
+            without=self._without,
+            most_output=self._most_output,
             first_party=self._first_party,
             cached_for=self.cached_for,
         )
@@ -142,20 +153,36 @@ class ClaudeModel:
     def _may_unthink(self, request: Request) -> bool:
         return wire.has_thinking(request.messages, self._unthink_before)
 
+    def _reduce(self, refusal: str, request: Request) -> list[Reduced]:
+        """Go without what a refusal names from now on; returns what that is, none if it names nothing."""
+        dialect = self._dialect()
+        refused = refused_features(refusal, wire.sent_features(request, dialect))
+        self._without |= frozenset(refused)
+        if request.compact is not None and Feature.COMPACTION in refused:
+            return []  # the request was for nothing else
+        if refused:
+            return [Reduced(str(feature), loss_of(feature)) for feature in refused]
+        room = lesser_room(refusal, wire.room(request, dialect))
+        if room is None:
+            return []
+        self._most_output = room
+        return [Reduced(f"more than {room:,} output tokens", "longer replies are cut")]
+
     def _adjusted(self, reply: Reply, request: Request) -> Reply:
         """Return the reply; where ids of calls are not unique, as other servers make them, with new ones."""
-        if not self.compat:
-            return reply
         seen = {block["id"] for message in request.messages for block in message.content if "id" in block}
         content: list[Block] = []
+        broken: dict[str, str] = {}
         for block in reply.content:
             mine = block
             if block.get("type") == "tool_use":
-                if not block.get("id") or block["id"] in seen:
+                if block["id"] in seen:
                     mine = {**block, "id": f"call_{len(request.messages)}_{len(content)}"}
                 seen.add(mine["id"])
+                if why := reply.broken.get(block["id"]):
+                    broken[mine["id"]] = why
             content.append(mine)
-        return replace(reply, content=tuple(content))
+        return replace(reply, content=tuple(content), broken=broken)
 
 
 def _load_sdk() -> None:

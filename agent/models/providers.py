@@ -1,8 +1,11 @@
 """Where Claude is reached: the API itself, Bedrock, Vertex, or any compatible server; and the credentials."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from agent.errors import BadCredentials, ModelError
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -19,7 +22,7 @@ _VARIABLES = (
     "ANTHROPIC_IDENTITY_TOKEN_FILE",
     "ANTHROPIC_IDENTITY_TOKEN",
 )
-
+_PREFIXES = ("ANTHROPIC_", "AWS_", "CLOUD_ML_REGION")
 
 _HOW: dict[Provider, str] = {
     "api": (
@@ -46,17 +49,28 @@ def credentials_found(provider: Provider = "api") -> bool:
     if any(os.environ.get(name, "").strip() for name in _VARIABLES):
         return True
     folder = os.environ.get("ANTHROPIC_CONFIG_DIR")
-    root = Path(folder) if folder else Path.home() / ".config" / "anthropic"
     try:
+        root = Path(folder) if folder else Path.home() / ".config" / "anthropic"
         return root.is_dir() and any(root.iterdir())
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows of a home
         return False
+
+
+def base_url() -> str:
+    """Return the address that was given for the API, as the SDK wants it; empty where none was."""
+    return os.environ.get("ANTHROPIC_BASE_URL", "").strip().rstrip("/").removesuffix("/v1")
+
+
+def address(provider: Provider) -> str:
+    """Return where requests go, fit to be shown."""
+    if provider != "api":
+        return provider.capitalize()
+    return re.sub(r"//[^/@]*@", "//", base_url()) or "https://api.anthropic.com"
 
 
 def is_first_party(provider: Provider) -> bool:
     """Return whether requests go to Anthropic's own API, which alone has all of its betas."""
-    base = os.environ.get("ANTHROPIC_BASE_URL", "").strip()
-    base = base.rstrip("/").removesuffix("/v1")
+    base = base_url()
     return provider == "api" and (not base or base.endswith("//api.anthropic.com"))
 
 
@@ -72,11 +86,13 @@ def model_id(provider: Provider, name: str) -> str:
 def connect(provider: Provider, silence_s: float = SILENCE_S, http_client: Any = None) -> "AsyncAnthropic":
     """Return a client without retries of its own. Slow (it loads the SDK and TLS): call it in a thread.
 
-    `http_client` is an httpx2.AsyncClient for tests. Raises what the SDK raises for missing settings.
+    `http_client` is an httpx2.AsyncClient for tests. Raises ModelError for settings that are missing or
+    cannot be used.
     """
     import anthropic
     import httpx2
 
+    _check_environment()
     settings: dict[str, Any] = {
         "max_retries": 0,  # retries are ours, and seen
         "timeout": httpx2.Timeout(600.0, connect=CONNECT_S, read=silence_s),
@@ -84,13 +100,44 @@ def connect(provider: Provider, silence_s: float = SILENCE_S, http_client: Any =
     if http_client is not None:
         settings["http_client"] = http_client
     client: Any
-    match provider:
-        case "api":
-            if (base := os.environ.get("ANTHROPIC_BASE_URL", "").strip().rstrip("/")).endswith("/v1"):
-                settings["base_url"] = base.removesuffix("/v1")  # the SDK adds it, and would do so twice
-            client = anthropic.AsyncAnthropic(**settings, open_telemetry=False)
-        case "bedrock":
-            client = anthropic.AsyncAnthropicBedrockMantle(**settings)
-        case "vertex":
-            client = anthropic.AsyncAnthropicVertex(**settings)
+    try:
+        match provider:
+            case "api":
+                if base := base_url():
+                    settings["base_url"] = base
+                client = anthropic.AsyncAnthropic(**settings, open_telemetry=False)
+            case "bedrock":
+                client = anthropic.AsyncAnthropicBedrockMantle(**settings)
+            case "vertex":
+                client = anthropic.AsyncAnthropicVertex(**settings)
+    except (ValueError, anthropic.AnthropicError, httpx2.InvalidURL) as error:
+        # How the SDK says that a region or project is missing, and httpx2 that it cannot use a proxy.
+        from agent.models.failures import fit
+
+        raise BadCredentials(f"{fit(str(error))} {setup_help(provider)}") from error
     return client  # type: ignore[no-any-return] # the three have the same `messages`
+
+
+def _check_environment() -> None:
+    """Strip the settings for Claude of white space, and see that HTTP can carry them.
+
+    A key that was read from a file ends in a line break. Raises ModelError, which never has the value in it.
+    """
+    for name in list(os.environ):
+        if not name.startswith(_PREFIXES):
+            continue
+        value = os.environ[name].strip()
+        if not value:
+            del os.environ[name]  # the SDK would take an empty key for one
+            continue
+        os.environ[name] = value
+        if name != "ANTHROPIC_CUSTOM_HEADERS" and not (value.isascii() and value.isprintable()):
+            raise BadCredentials(
+                f"{name} holds a line break or another character that has no place in it. Set it anew."
+            )
+    base = base_url()
+    if base and not re.match(r"https?://[^/]", base):
+        raise ModelError(
+            "ANTHROPIC_BASE_URL must begin with http:// or https:// and name a host, as in "
+            "http://127.0.0.1:8080."
+        )

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from agent.errors import ModelUnavailable
+from agent.errors import ModelRefused, ModelUnavailable
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -27,6 +27,8 @@ class TransientFailure:
     """What the server asks us to wait."""
     tries: int | None = None
     """The most tries that make sense; None is as many as patience allows."""
+    passes: bool = True
+    """Whether trying later may help; what a server always does wrong stays."""
 
 
 @dataclass(slots=True)
@@ -49,7 +51,10 @@ class Tries:
         self._failed = 0
 
     def next_wait(self, failure: TransientFailure) -> float:
-        """Return the seconds to wait before the next try; ModelUnavailable when patience is out."""
+        """Return the seconds to wait before the next try.
+
+        ModelUnavailable when patience is out, ModelRefused for what time does not mend.
+        """
         self._failed += 1
         left = self._patience.total_s - (self._patience.clock() - self._began)
         wait = failure.retry_after_s
@@ -58,6 +63,8 @@ class Tries:
             wait = growing * self._patience.spread()
         if wait > left or self._failed == failure.tries:
             tried = f"tried {self._failed} times" if self._failed > 1 else "tried once"
+            if not failure.passes:
+                raise ModelRefused(f"{failure.reason} ({tried}).")
             asked = f", and it asks to wait {wait:.0f} s" if failure.retry_after_s is not None else ""
             raise ModelUnavailable(f"{failure.reason} ({tried}{asked}). Try again later.")
         return wait

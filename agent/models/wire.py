@@ -6,14 +6,12 @@ from typing import Any, Literal
 
 from agent.models.base import Block, Message, Request, ToolSpec
 from agent.models.catalog import ModelFacts
+from agent.models.features import COMPACTION_BETA, FALLBACK_BETA, UPDATES_BETA, Feature
 
 THINKING = frozenset({"thinking", "redacted_thinking"})
 PLAIN = frozenset({"text", "tool_use", "tool_result"})
 """The blocks that every compatible server takes."""
 
-UPDATES_BETA = "thinking-display-updates-2026-08-18"
-FALLBACK_BETA = "server-side-fallback-2026-07-01"
-COMPACTION_BETA = "compact-2026-09-04"
 DEFAULT_OUTPUT = 64_000
 """Thinking counts against it; the API's documentation asks for no less at high effort."""
 COMPAT_OUTPUT = 8_192
@@ -27,8 +25,10 @@ class Dialect:
     facts: ModelFacts
     compat: bool = False
     """Send only model, max_tokens, system, messages, tools and stream: for other servers."""
-    plain: bool = False
-    """Send nothing that is a beta or new: the service refused it, for this model or at this provider."""
+    without: frozenset[Feature] = frozenset()
+    """What the service refused, for this model or at this provider."""
+    most_output: int | None = None
+    """The most output tokens that it takes, where it said so."""
     first_party: bool = False
     """Anthropic's own API, which lets another model answer where one declines work on faults as `cyber`."""
     cached_for: Literal["5m", "1h"] = "5m"
@@ -36,11 +36,10 @@ class Dialect:
 
 def body(request: Request, dialect: Dialect, *, unthink_before: int = 0) -> dict[str, Any]:
     """Return the request's arguments. Thinking in messages before index `unthink_before` is left out."""
-    facts, compat = dialect.facts, dialect.compat
-    room = min(COMPAT_OUTPUT if compat else DEFAULT_OUTPUT, facts.max_output)
+    compat = dialect.compat
     sent: dict[str, Any] = {
         "model": dialect.model,
-        "max_tokens": request.max_tokens or room,
+        "max_tokens": room(request, dialect),
         "messages": _compat(request.messages) if compat else _full(request.messages, dialect, unthink_before),
         "stream": True,
     }
@@ -48,24 +47,57 @@ def body(request: Request, dialect: Dialect, *, unthink_before: int = 0) -> dict
         sent["tools"] = [_tool(spec) for spec in request.tools]
     if compat:
         return {**sent, "system": request.system} if request.system else sent
-    cached = {"type": "ephemeral", **({} if dialect.cached_for == "5m" else {"ttl": dialect.cached_for})}
-    if request.system:
-        sent["system"] = [{"type": "text", "text": request.system, "cache_control": cached}]
+    features = sent_features(request, dialect)
+    cached = {"type": "ephemeral", **({"ttl": "1h"} if Feature.AN_HOUR in features else {})}
     betas = []
-    if not dialect.plain:
+    if request.system:
+        marked = {"cache_control": cached} if Feature.BLOCK_CACHE in features else {}
+        sent["system"] = [{"type": "text", "text": request.system, **marked}]
+    if Feature.CACHE in features:
         sent["cache_control"] = cached
-        sent["output_config"] = {"effort": facts.effort}
-        sent["thinking"] = {"type": "adaptive", "display": "updates"}
+    if Feature.EFFORT in features:
+        sent["output_config"] = {"effort": dialect.facts.effort}
+    if Feature.THINKING in features:
+        sent["thinking"] = {"type": "adaptive"}
+    if Feature.UPDATES in features:
+        sent["thinking"]["display"] = "updates"
         betas.append(UPDATES_BETA)
     if request.compact is not None:
         sent["compaction"] = {"type": "summarize", "instructions": request.compact}
-    elif dialect.first_party and not dialect.plain:
+    if Feature.FALLBACKS in features:
         sent["fallbacks"] = "default"
         betas.append(FALLBACK_BETA)
-    if request.compact is not None or _has(request.messages, {"compaction"}):
+    if Feature.COMPACTION in features:
         betas.append(COMPACTION_BETA)
-    sent["betas"] = betas
-    return sent
+    return {**sent, "betas": betas} if betas else sent  # an empty header is refused
+
+
+def sent_features(request: Request, dialect: Dialect) -> frozenset[Feature]:
+    """Return which optional parts this request has."""
+    if dialect.compat:
+        return frozenset()
+    facts = dialect.facts
+    wanted = {
+        Feature.CACHE: True,
+        Feature.BLOCK_CACHE: bool(request.system),
+        Feature.AN_HOUR: dialect.cached_for == "1h",
+        Feature.EFFORT: bool(facts.effort),
+        Feature.THINKING: facts.adaptive_thinking,
+        Feature.UPDATES: facts.adaptive_thinking and Feature.THINKING not in dialect.without,
+        Feature.FALLBACKS: dialect.first_party and request.compact is None,
+        Feature.COMPACTION: request.compact is not None or _has(request.messages, {"compaction"}),
+        Feature.SYSTEM_MESSAGES: facts.system_messages
+        and any(message.role == "system" for message in request.messages),
+    }
+    return frozenset(feature for feature, yes in wanted.items() if yes) - dialect.without
+
+
+def room(request: Request, dialect: Dialect) -> int:
+    """Return how many tokens the reply may have."""
+    most = min(COMPAT_OUTPUT if dialect.compat else DEFAULT_OUTPUT, dialect.facts.max_output)
+    if request.max_tokens is not None:
+        most = min(request.max_tokens, COMPAT_OUTPUT) if dialect.compat else request.max_tokens
+    return most if dialect.most_output is None else min(most, dialect.most_output)
 
 
 def has_thinking(messages: Sequence[Message], since: int = 0) -> bool:
@@ -74,14 +106,17 @@ def has_thinking(messages: Sequence[Message], since: int = 0) -> bool:
 
 
 def _full(messages: Sequence[Message], dialect: Dialect, unthink_before: int) -> list[dict[str, Any]]:
-    system_messages = dialect.facts.system_messages and not dialect.plain
+    system_messages = dialect.facts.system_messages and Feature.SYSTEM_MESSAGES not in dialect.without
+    handed_over = dialect.first_party and Feature.FALLBACKS not in dialect.without
     sent = []
     for index, message in enumerate(messages):
         content: Iterable[Block] = message.content
         if index < unthink_before:
             content = [block for block in content if block.get("type") not in THINKING]
-        if dialect.plain or not dialect.first_party:
+        if not handed_over:
             content = [block for block in content if block.get("type") != "fallback"]
+        if not dialect.first_party or Feature.COMPACTION in dialect.without:
+            content = [_plain(block) for block in content]
         role = message.role
         if role == "system" and not system_messages:
             role = "user"
@@ -105,7 +140,7 @@ def _compat(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _plain(block: Block) -> Block:
-    if block["type"] == "compaction":
+    if block.get("type") == "compaction":
         return {"type": "text", "text": block.get("content") or "(a summary that this server cannot read)"}
     return block
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.budget import Budget, Limits
 from agent.compaction import Compactor
-from agent.errors import BadCredentials
+from agent.errors import AgentError, BadCredentials
 from agent.events import SessionOpened
 from agent.mode import Mode
 from agent.models.base import Model, ToolSpec
@@ -133,8 +133,14 @@ def choose_claude(setup: Setup) -> "ClaudeModel":
 
     if not credentials_found(setup.provider):
         raise BadCredentials(f"No credentials for Claude were found. {setup_help(setup.provider)}")
+    name = choose(setup.model, configured("model"))
+    if setup.max_cost_usd is not None and facts_of(name).input_price is None:
+        raise AgentError(
+            f"The price of {name} is not known, so --max-cost cannot bound it. Leave the option out, or take a "
+            "model whose price is known: opus, sonnet, haiku or fable."
+        )
     return ClaudeModel(
-        choose(setup.model, configured("model")),
+        name,
         provider=setup.provider,
         compat=setup.compat,
         # Whoever sits at the chat reads, thinks and comes back after more than five minutes.

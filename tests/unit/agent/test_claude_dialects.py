@@ -6,12 +6,12 @@ from agent.models.assembly import Assembly
 from agent.models.base import HandedOver, Message, Request, Usage
 from agent.models.catalog import ModelFacts, facts_of
 from agent.models.claude import ClaudeModel
-from agent.models.wire import FALLBACK_BETA, Dialect, body
+from agent.models.features import FALLBACK_BETA
+from agent.models.wire import Dialect, body
 from agent.repair import keepable, text_block
-from tests.standins.clock import Clock
 from tests.standins.conversation import room
 from tests.standins.messages_api import MessagesApi
-from tests.standins.messages_script import Body, Step, call, came_of_calls, fails, note, says, text
+from tests.standins.messages_script import note, says, text
 
 MODEL = "claude-opus-5-5"
 ASKED = (Message("user", (text_block("?"),)),)
@@ -20,29 +20,6 @@ ASKED = (Message("user", (text_block("?"),)),)
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
-
-
-def only_plain(body: Body) -> Step:
-    """An older model, or a provider that lags behind: knows no effort and no adaptive thinking."""
-    if "thinking" in body or "output_config" in body:
-        return fails(400, message="thinking.type: adaptive is not supported on this model")
-    if came_of_calls(body):
-        return says(text("All is well."))
-    return says(call("look", name="etcd-1"))
-
-
-async def test_a_model_that_refuses_what_is_new_is_spoken_to_plainly_from_then_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with MessagesApi(only_plain) as api:
-        monkeypatch.setenv("ANTHROPIC_BASE_URL", api.base_url)
-        here = room(ClaudeModel("claude-haiku-5-5", patience=Clock().patience()))
-        end = await here.talk.ask("How is it?")
-        await here.talk.model.aclose()
-        api.raise_errors()
-
-    assert end.text == "All is well."
-    assert ["thinking" in body for body in api.bodies] == [True, False, False]
 
 
 async def test_a_base_url_that_ends_in_v1_as_others_want_it_works(monkeypatch: pytest.MonkeyPatch) -> None:

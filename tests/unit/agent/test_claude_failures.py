@@ -205,15 +205,6 @@ async def test_a_call_whose_input_is_no_json_is_asked_for_anew_and_never_run(
     assert (end.text, here.house.log, clock.slept) == ("Fine.", [], [1.0])
 
 
-async def test_a_reply_that_is_always_malformed_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    torn = says(malformed_call("smash", "[1, 2"))
-    async with claude(monkeypatch, torn) as (model, _, clock):
-        with pytest.raises(ModelUnavailable, match="malformed"):
-            await hear(model)
-
-    assert clock.slept == [1, 2]
-
-
 async def test_slow_bytes_are_only_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = says(text("Fine."), fault=Spoiled("slow"))
     async with claude(monkeypatch, slow) as (model, _, clock):
