@@ -20,7 +20,7 @@ from agent.models.retry import TransientFailure, retry_after
 from agent.models.stream import NotMessages, StreamedError
 from agent.transcript.scrub import scrub
 from subjects.untrusted import NotJson, read_json, read_text
-from tools.evidence.ledger import clean
+from tools.observe.foreign_text import clean
 
 MALFORMED_TRIES = 3
 """The service sends whole replies; one that is broken three times is not broken by chance."""

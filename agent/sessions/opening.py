@@ -136,7 +136,7 @@ def choose_claude(setup: Setup) -> "ClaudeModel":
     name = choose(setup.model, configured("model"))
     if setup.max_cost_usd is not None and facts_of(name).input_price is None:
         raise AgentError(
-            f"The price of {name} is not known, so --max-cost cannot bound it. Leave the option out, or take a "
+            f"The price of {name} is not known, so --max-cost cannot bound it. Leave it out, or take a "
             "model whose price is known: opus, sonnet, haiku or fable."
         )
     return ClaudeModel(
