@@ -122,7 +122,7 @@ async def _open_process(subject: str, folder: Path) -> Cluster:
     plan = _offered(subject, "process", "run as local processes")
     cluster = layout.load(folder) or await plan.make_layout(folder)
     runtime = ProcessRuntime(folder, cluster)
-    return Cluster(folder.name, plan.make_subject(cluster, runtime), runtime)
+    return Cluster(folder.name, plan.make_subject(cluster, runtime), runtime, runtime)
 
 
 def _offered(subject: str, module: str, what: str) -> ModuleType:

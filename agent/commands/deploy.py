@@ -73,6 +73,7 @@ async def status(setup: "Setup", view: "View") -> "Result":
 async def down(setup: "Setup", view: "View") -> "Result":
     """Stop the cluster and delete its data; open faults end with it."""
     from agent.workbench import opened_workbench
+    from subjects.base import Deployment
     from tools.cluster import lifecycle
     from tools.events import Notice
 
@@ -81,7 +82,7 @@ async def down(setup: "Setup", view: "View") -> "Result":
         if cluster is None:
             view.show(Notice("No cluster is running."))
             return NO_CLUSTER
-        await cluster.runtime.down()
+        await cluster.require(Deployment).down()
         await workbench.faults.restore()
         view.show(Notice(f"{cluster.label} was stopped and its data deleted."))
         return NO_CLUSTER

@@ -92,7 +92,7 @@ async def _faults(setup: "Setup") -> list[Row]:
         return [("all", "no", str(error))]
     rows: list[Row] = []
     for kind, fault in CATALOGUE.items():
-        able = capability(fault, cluster.runtime)
+        able = capability(fault, cluster)
         rows.append((kind, "yes" if able.available else "no", able.reason or fault.meaning))
     await cluster.aclose()
     return rows

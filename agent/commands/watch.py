@@ -45,7 +45,7 @@ async def watch(
     async with opened_workbench(setup, view) as workbench:
         cluster = await chosen_cluster(workbench, endpoints)
         try:
-            if cluster.runtime.owned:
+            if cluster.ours:
                 workbench.use = use.begin(workbench.state, cluster)
             return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, to=to)
         finally:

@@ -27,7 +27,7 @@ def demo_result(session: "Session", facts: Facts) -> dict[str, Any]:
         "driver": model.driver,
         "model": model.name,
         "subject": cluster.subject.name if cluster else None,
-        "runtime": cluster.runtime.name if cluster else None,
+        "runtime": cluster.nodes.name if cluster else None,
         "stages": stages,
         "fault": _fault(facts),
         "times": _times(facts),

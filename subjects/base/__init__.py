@@ -1,25 +1,30 @@
-"""What operator knows of any database (`Subject`) and of any place where its nodes run (`Runtime`).
+"""What operator knows of any database (`Subject`) and of any place where its nodes run.
 
-    snapshot.py   what a look at a cluster shows: plain frozen data
+    snapshot.py   what was seen of a cluster at one time: plain frozen data
     subject.py   the protocol of a database
-    runtime.py   the protocol of a place where nodes run, and what faults are made of there
-    cluster.py   one subject on one runtime
+    nodes.py   seeing nodes: the protocol that everything watched has
+    control.py   acting on them: small optional protocols, which faults are made of
+    cluster.py   one subject, its nodes, and what may be done to them
 
 Everyone else imports from here.
 """
 
-from subjects.base.cluster import Cluster
-from subjects.base.runtime import (
-    STOP_TIMEOUT_S,
+from subjects.base.cluster import Cluster, ObservedCluster
+from subjects.base.control import (
     Capability,
+    Control,
+    Deployment,
     Direction,
+    Kill,
+    Lifecycle,
+    Limits,
     LinkRule,
-    LogLine,
+    Network,
+    Pause,
     Primitive,
-    Runtime,
-    RuntimeEvent,
     Scope,
 )
+from subjects.base.nodes import LogLine, Nodes, RuntimeEvent
 from subjects.base.snapshot import (
     NOT_PROBED,
     OUR_SIDE,
@@ -50,32 +55,39 @@ __all__ = [
     "NOT_PROBED",
     "OUR_SIDE",
     "SLOW_SCORE",
-    "STOP_TIMEOUT_S",
     "Alarm",
     "Capability",
     "Cluster",
     "ClusterSnapshot",
     "ClusterState",
     "Connection",
+    "Control",
     "ControlState",
+    "Deployment",
     "Direction",
     "FormerMember",
     "Health",
     "Identity",
     "Invariant",
+    "Kill",
+    "Lifecycle",
+    "Limits",
     "LinkRule",
     "LoadTarget",
     "LogLine",
     "Membership",
     "Metric",
+    "Network",
     "NodeView",
+    "Nodes",
+    "ObservedCluster",
+    "Pause",
     "Primitive",
     "Probe",
     "ProcessState",
     "ProcessView",
     "Quorum",
     "Role",
-    "Runtime",
     "RuntimeEvent",
     "Scalar",
     "Scope",

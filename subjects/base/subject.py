@@ -87,6 +87,11 @@ class Subject(Protocol):
         """How long reads and writes may stall when a leader is lost, until another one leads."""
         ...
 
+    @property
+    def stop_timeout_s(self) -> float:
+        """How long a node may take to stop gracefully before it is killed."""
+        ...
+
     def watch_address(self, node: str) -> tuple[str, int]:
         """Return host and port that answer health questions about `node`, for the monitor's own probes."""
         ...

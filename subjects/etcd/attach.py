@@ -9,7 +9,7 @@ from subjects.base import Cluster, ClusterSnapshot
 from subjects.errors import Unreachable
 from subjects.etcd.client import EtcdClient, Member
 from subjects.etcd.subject import Endpoint, EtcdSubject
-from subjects.runtimes.attach import AttachRuntime
+from subjects.runtimes.endpoints import EndpointNodes
 
 CONNECT_TIMEOUT_S = 5.0
 MEMBERS_S = 5.0
@@ -23,7 +23,7 @@ class AttachedEtcd(EtcdSubject):
         self._given = given
         """Member id → the endpoint at which we were told to ask it, which may be all that we can reach."""
         self._asked = time.monotonic()
-        super().__init__(_endpoints(members, given), AttachRuntime(), client)
+        super().__init__(_endpoints(members, given), EndpointNodes(), client)
 
     async def observe(self) -> ClusterSnapshot:
         """Look, and every few seconds at who the members are, too."""
@@ -56,7 +56,7 @@ async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
             continue
         named = "-".join(sorted(member.id[:6] for member in members))
         subject = AttachedEtcd(members, given, client)
-        return Cluster(f"etcd-attached-{named}", subject, AttachRuntime())
+        return Cluster(f"etcd-attached-{named}", subject, EndpointNodes())
     await client.aclose()
     refusals = "; ".join(str(said) for said in answers if isinstance(said, Unreachable))
     raise Unreachable(refusals or _LEADERLESS)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from subjects.base import Runtime, Scope
+from subjects.base import Nodes, Scope
 from subjects.etcd.binary import find_binary
 from subjects.etcd.client import EtcdClient
 from subjects.etcd.subject import Endpoint, EtcdSubject
@@ -63,7 +63,7 @@ async def make_layout(folder: Path) -> Layout:
     return Layout("etcd", nodes, links)
 
 
-def make_subject(layout: Layout, runtime: Runtime) -> EtcdSubject:
+def make_subject(layout: Layout, nodes: Nodes) -> EtcdSubject:
     """Return the subject that asks the members both as clients do and on their own ports."""
     endpoints = {
         node.name: Endpoint(
@@ -73,4 +73,4 @@ def make_subject(layout: Layout, runtime: Runtime) -> EtcdSubject:
         )
         for node in layout.nodes
     }
-    return EtcdSubject(endpoints, runtime, EtcdClient())
+    return EtcdSubject(endpoints, nodes, EtcdClient())

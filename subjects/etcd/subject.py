@@ -17,11 +17,11 @@ from subjects.base import (
     Health,
     LoadTarget,
     Metric,
+    Nodes,
     NodeView,
     Probe,
     Quorum,
     Role,
-    Runtime,
     Scalar,
     Subject,
     UsualAlert,
@@ -63,15 +63,17 @@ class EtcdSubject:
     name = "etcd"
     disk_wait_metric = "etcd_disk_wal_fsync_duration_seconds"
     invariants = INVARIANTS
+    stop_timeout_s = 10.0
+    """As long as Docker's own default."""
     stall_s = 3.0
     """Twice the longest usual election (1.8 s measured)."""
     usual_alert = UsualAlert(
         "etcdMembersDown", 1200.0, "etcd-mixin: for 20m (InsufficientMembers 3m, NoLeader 1m)"
     )
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], runtime: Runtime, client: EtcdClient) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], nodes: Nodes, client: EtcdClient) -> None:
         self._endpoints = dict(endpoints)
-        self._runtime = runtime
+        self._nodes = nodes
         self._client = client
         self._names: dict[str, str] = {}
         """Member id → node name, learned from the members themselves."""
@@ -118,7 +120,7 @@ class EtcdSubject:
         at, began = time.time(), time.monotonic()
         names = self.nodes
         looks = await asyncio.gather(*(self._look(name) for name in names))
-        processes = await asyncio.gather(*(self._runtime.inspect(name) for name in names))
+        processes = await asyncio.gather(*(self._nodes.inspect(name) for name in names))
         by_name = dict(zip(names, looks, strict=True))
         for name, look in by_name.items():
             if look.status is not None:

@@ -12,16 +12,22 @@ from pathlib import Path
 from types import ModuleType
 
 from subjects.base import (
-    STOP_TIMEOUT_S,
     Capability,
     Cluster,
+    Control,
+    Deployment,
     Identity,
+    Kill,
+    Lifecycle,
+    Limits,
     LinkRule,
     LogLine,
+    Network,
+    Nodes,
+    Pause,
     Primitive,
     ProcessState,
     ProcessView,
-    Runtime,
     RuntimeEvent,
     Scope,
 )
@@ -41,7 +47,13 @@ class DockerRuntime:
     """The containers of one Compose project."""
 
     name = "docker"
-    owned = True
+    act_timeout_s = 20.0
+    """The longest act, a graceful stop, takes 10 s."""
+    verify_s = 15.0
+    healthy_timeout_s = 180.0
+    """TiKV's containers wait for PD and for each other."""
+    restarted_by_others = True
+    """By the restart policy of their Compose file, where it has one."""
 
     def __init__(
         self,
@@ -85,7 +97,6 @@ class DockerRuntime:
             Primitive.DISK_LIMIT: cannot("volumes of the local driver have no size limit"),
             Primitive.CPU_LIMIT: can("the engine's update, live; the value before is put back"),
             Primitive.RESTART: can("the engine stops and starts the container"),
-            Primitive.CLOCK: cannot("containers share the clock of their kernel"),
         }
 
     async def up(self) -> None:
@@ -127,12 +138,12 @@ class DockerRuntime:
             return
         await self.engine.ask(self._api.start, container["Id"])
 
-    async def stop(self, node: str) -> None:
-        """SIGTERM, and SIGKILL after STOP_TIMEOUT_S. A paused container is let go on first."""
+    async def stop(self, node: str, timeout_s: float) -> None:
+        """SIGTERM, and SIGKILL after `timeout_s`. A paused container is let go on first."""
         container = await self._containers.of(node)
         if container["State"]["Paused"]:
             await self._containers.unpause(container["Id"])
-        await self.engine.ask(self._api.stop, container["Id"], timeout=int(STOP_TIMEOUT_S))
+        await self.engine.ask(self._api.stop, container["Id"], timeout=int(timeout_s))
 
     async def kill(self, node: str, identity: Identity) -> None:
         """SIGKILL by the container's full id."""
@@ -234,7 +245,7 @@ async def open_docker(
         if layout is None:
             layout = await docker_layout.make_layout(subject, folder, file, engine, command)
         runtime = DockerRuntime(folder, layout, engine, command, plan.NEEDED_BYTES)
-        return Cluster(folder.name, plan.make_subject(runtime), runtime)
+        return Cluster(folder.name, plan.make_subject(runtime), runtime, runtime)
     except BaseException:
         engine.close()
         raise
@@ -268,5 +279,7 @@ def _first_sentence(error: SubjectError) -> str:
     return str(error).partition(". ")[0].removesuffix(".")
 
 
-def _proof(runtime: DockerRuntime) -> Runtime:
-    return runtime
+def _proof(
+    runtime: DockerRuntime,
+) -> tuple[Nodes, Control, Deployment, Lifecycle, Kill, Pause, Network, Limits]:
+    return (runtime,) * 8

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from subjects.access import Access
 from subjects.base import Cluster
 from subjects.errors import Unreachable, Unsupported
-from subjects.runtimes.attach import AttachRuntime
+from subjects.runtimes.endpoints import EndpointNodes
 from subjects.tikv.pd import PdClient
 from subjects.tikv.subject import PD_TIMEOUT_S, TikvSubject
 
@@ -19,11 +19,11 @@ async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
         raise Unsupported("TiKV is watched without certificates only: leave --cacert, --cert and --key out.")
     urls = [endpoint if "://" in endpoint else f"http://{endpoint}" for endpoint in endpoints]
     pd = PdClient([url.rstrip("/") for url in urls])
-    subject = TikvSubject((), AttachRuntime(), pd)
+    subject = TikvSubject((), EndpointNodes(), pd)
     try:
         group = await pd.group(PD_TIMEOUT_S)
         await subject.observe()
     except Unreachable as error:
         await pd.aclose()
         raise Unreachable(f"No PD answers at {', '.join(endpoints)}: {error}") from error
-    return Cluster(f"tikv-{group.cluster_id or 'attached'}", subject, AttachRuntime())
+    return Cluster(f"tikv-{group.cluster_id or 'attached'}", subject, EndpointNodes())

@@ -4,7 +4,7 @@ import asyncio
 from importlib.resources import files
 from pathlib import Path
 
-from subjects.base import LoadTarget, Runtime, Scope
+from subjects.base import LoadTarget, Nodes, Scope
 from subjects.runtimes.layout import Layout, Link, NodeSpec
 from subjects.runtimes.ports import HOST, free_ports
 from subjects.tikv.binaries import Program, go_ycsb, pd_count, pd_server, tikv_server
@@ -46,7 +46,7 @@ async def make_layout(folder: Path) -> Layout:
     )
 
 
-def make_subject(layout: Layout, runtime: Runtime) -> TikvSubject:
+def make_subject(layout: Layout, nodes: Nodes) -> TikvSubject:
     """Return the subject that asks these nodes on their own ports, past the network between them."""
     members = []
     for node in layout.nodes:
@@ -65,7 +65,7 @@ def make_subject(layout: Layout, runtime: Runtime) -> TikvSubject:
         )
     pds = [member for member in members if member.kind == "pd"]
     target = _load(layout, [layout.link(member.name, Scope.PEERS).port for member in pds])
-    return TikvSubject(members, runtime, PdClient([member.url for member in pds]), target)
+    return TikvSubject(members, nodes, PdClient([member.url for member in pds]), target)
 
 
 def _load(layout: Layout, ports: list[int]) -> LoadTarget:

@@ -12,8 +12,8 @@ from subjects.base import (
     ClusterState,
     LoadTarget,
     Metric,
+    Nodes,
     Probe,
-    Runtime,
     Subject,
     UsualAlert,
 )
@@ -40,6 +40,8 @@ class TikvSubject:
 
     name = "tikv"
     invariants = INVARIANTS
+    stop_timeout_s = 10.0
+    """As long as Docker's own default."""
     stall_s = 20.0
     """10 to 20 raft ticks of 1 s: TiKV's election timeout."""
     usual_alert = UsualAlert(
@@ -49,12 +51,12 @@ class TikvSubject:
     )
 
     def __init__(
-        self, members: Sequence[Member], runtime: Runtime, pd: PdClient, load: LoadTarget | None = None
+        self, members: Sequence[Member], nodes: Nodes, pd: PdClient, load: LoadTarget | None = None
     ) -> None:
         """`members` may be empty: then PD is asked who they are, at every look."""
         self._given = tuple(members)
         self._members = tuple(members)
-        self._runtime = runtime
+        self._nodes = nodes
         self._pd = pd
         self._load = load
         self._peers = PeerViews()
@@ -101,7 +103,7 @@ class TikvSubject:
         itself, clients, processes, started, _ = await asyncio.gather(
             asyncio.gather(*(self._health(member) for member in members)),
             asyncio.gather(*(self._greet(member, LOOK_TIMEOUT_S) for member in members)),
-            asyncio.gather(*(self._runtime.inspect(name) for name in names)),
+            asyncio.gather(*(self._nodes.inspect(name) for name in names)),
             asyncio.gather(*(self._pd_started(member) for member in members)),
             self._read_peers(stores or ()),
         )

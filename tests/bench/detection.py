@@ -28,7 +28,7 @@ from typing import Any, cast
 
 import psutil
 
-from subjects.base import Cluster, LinkRule, Scope
+from subjects.base import Cluster, Kill, Lifecycle, LinkRule, Network, Scope
 from subjects.errors import SubjectError
 from tests.bench.machine import describe
 from tests.bench.watched import Watched, watched
@@ -65,13 +65,13 @@ async def _kills(folder: Path, trials: int, rate: float, runtime: str) -> dict[s
     async with watched(folder, rate=rate, runtime=runtime) as workbench:
 
         async def inject(node: str) -> float:
-            identity = (await workbench.cluster.runtime.inspect(node)).identity
+            identity = (await workbench.cluster.nodes.inspect(node)).identity
             assert identity is not None
             at = time.monotonic()
-            await workbench.cluster.runtime.kill(node, identity)
+            await workbench.cluster.require(Kill).kill(node, identity)
             return at
 
-        return await _trials(workbench, trials, inject, workbench.cluster.runtime.start)
+        return await _trials(workbench, trials, inject, workbench.cluster.require(Lifecycle).start)
 
 
 async def pause(folder: Path, trials: int, rate: float) -> dict[str, Any]:
@@ -79,7 +79,7 @@ async def pause(folder: Path, trials: int, rate: float) -> dict[str, Any]:
     async with watched(folder, rate=rate) as workbench:
 
         async def pid(node: str) -> int:
-            identity = (await workbench.cluster.runtime.inspect(node)).identity
+            identity = (await workbench.cluster.nodes.inspect(node)).identity
             assert identity is not None
             return int(identity.id)
 
@@ -101,11 +101,11 @@ async def partition(folder: Path, trials: int, rate: float) -> dict[str, Any]:
 
         async def inject(node: str) -> float:
             at = time.monotonic()
-            await workbench.cluster.runtime.set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
+            await workbench.cluster.require(Network).set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
             return at
 
         async def undo(_node: str) -> None:
-            await workbench.cluster.runtime.set_network([])
+            await workbench.cluster.require(Network).set_network([])
 
         return await _trials(workbench, min(trials, 20), inject, undo)
 

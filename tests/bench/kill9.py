@@ -18,8 +18,6 @@ from tests.standins.embedded import bring_up, take_down
 from tests.standins.killed_demo import HEALED_S, IN_FORCE, Left, kill_at
 from tools.faults.catalogue import CATALOGUE
 
-CANNOT = ("clock_skew",)
-
 
 async def trials(state: StateFolder, fault: str, count: int, seed: int) -> list[Left]:
     moments = random.Random(seed)
@@ -46,7 +44,7 @@ def summary(done: list[Left]) -> dict[str, Any]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--trials", type=int, default=3)
-    options.add_argument("--faults", default=",".join(kind for kind in CATALOGUE if kind not in CANNOT))
+    options.add_argument("--faults", default=",".join(CATALOGUE))
     options.add_argument("--seed", type=int, default=1)
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from subjects.base import ClusterState, LoadTarget
+from subjects.base import ClusterState, Deployment, LoadTarget
 from subjects.clusters import Decision, open_cluster
 from subjects.state import open_state
 from tests.bench.machine import describe
@@ -36,13 +36,13 @@ async def cluster(folder: Path, *, bare: bool) -> AsyncIterator[LoadTarget]:
         return
     opened = await open_cluster(open_state(folder / "state"), Decision("etcd", "process", "a benchmark"))
     try:
-        await opened.runtime.up()
+        await opened.require(Deployment).up()
         async with asyncio.timeout(30):
             while (await opened.subject.observe()).state is not ClusterState.HEALTHY:
                 await asyncio.sleep(0.1)
         yield opened.subject.load_target()
     finally:
-        await opened.runtime.down()
+        await opened.require(Deployment).down()
         await opened.aclose()
 
 

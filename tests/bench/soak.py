@@ -20,6 +20,7 @@ from typing import Any
 import httpx2
 import psutil
 
+from subjects.base import Lifecycle
 from tests.bench.machine import describe
 from tests.bench.watched import Watched, watched
 
@@ -78,8 +79,8 @@ async def restarts(workbench: Watched, count: int) -> None:
     for n in range(count):
         node = nodes[n % len(nodes)]
         with workbench.monitor.maintenance([node], "soak: restart"):
-            await workbench.cluster.runtime.stop(node)
-            await workbench.cluster.runtime.start(node)
+            await workbench.cluster.require(Lifecycle).stop(node, 10)
+            await workbench.cluster.require(Lifecycle).start(node)
             await workbench.healthy()
         await asyncio.sleep(1.0)
 

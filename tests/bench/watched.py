@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from subjects.base import Cluster, ClusterState
+from subjects.base import Cluster, ClusterState, Deployment
 from subjects.clusters import Decision, open_cluster
 from subjects.state import open_state
 from tools.detection.monitor import Monitor
@@ -71,7 +71,7 @@ async def watched(folder: Path, *, rate: float = 0.0, runtime: str = "process") 
     monitor = Monitor(cluster, Ledger(keep=5000), store, lambda _event: None)
     made = Watched(cluster, monitor, store, folder)
     try:
-        await cluster.runtime.up()
+        await cluster.require(Deployment).up()
         await made.healthy()
         await monitor.start()
         if rate:
@@ -83,6 +83,6 @@ async def watched(folder: Path, *, rate: float = 0.0, runtime: str = "process") 
         if made.load is not None:
             await made.load.aclose()
         await monitor.stop()
-        await cluster.runtime.down()
+        await cluster.require(Deployment).down()
         await cluster.aclose()
         store.close()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 import pytest_asyncio
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Network
 from subjects.clusters import decide, open_cluster
 from subjects.state import open_state
 from tests.conformance.clusters import KINDS, Kind
@@ -36,10 +36,10 @@ async def shared(prepared: Kind, tmp_path_factory: pytest.TempPathFactory) -> As
     state = open_state(tmp_path_factory.mktemp("state"))
     opened = await open_cluster(state, await decide(prepared.subject, prepared.runtime))
     try:
-        await opened.runtime.up()
+        await opened.require(Deployment).up()
         yield opened
     finally:
-        await opened.runtime.down()
+        await opened.require(Deployment).down()
         await opened.aclose()
 
 
@@ -48,7 +48,7 @@ async def cluster(shared: Cluster) -> AsyncIterator[Cluster]:
     """The cluster, healthy; a test that leaves it otherwise fails the next one."""
     await until(shared, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
     yield shared
-    await shared.runtime.set_network([])
+    await shared.require(Network).set_network([])
 
 
 async def until(

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,16 +14,20 @@ from subjects.base import (
     ClusterSnapshot,
     ClusterState,
     Connection,
+    Deployment,
     Health,
     Identity,
+    Kill,
     LinkRule,
     NodeView,
+    Pause,
     Primitive,
     ProcessState,
     Role,
     RuntimeEvent,
     Scope,
 )
+from subjects.base.control import IMPLEMENTED_BY
 from subjects.errors import StaleTarget
 from tests.conformance.conftest import until
 from tools.detection.monitor import Monitor
@@ -59,7 +64,7 @@ async def heard(cluster: Cluster) -> AsyncIterator["asyncio.Queue[RuntimeEvent]"
     listening = asyncio.Event()
 
     async def listen() -> None:
-        events = cluster.runtime.events()
+        events = cluster.nodes.events()
         listening.set()
         async for event in events:
             queue.put_nowait(event)
@@ -102,17 +107,23 @@ async def test_a_healthy_cluster_is_seen_from_every_side(cluster: Cluster) -> No
         assert node.started_at <= time.time() + 1
 
 
-async def test_every_primitive_has_a_reason(cluster: Cluster) -> None:
-    capabilities = cluster.runtime.capabilities()
+def acting(cluster: Cluster) -> Any:
+    """The control of a cluster of ours, which implements every acting protocol."""
+    for part in (Deployment, *IMPLEMENTED_BY.values()):
+        assert isinstance(cluster.control, part)
+    return cluster.control
 
-    assert set(capabilities) == set(Primitive)
+
+async def test_every_primitive_has_a_reason(cluster: Cluster) -> None:
+    capabilities = {primitive: cluster.capability(primitive) for primitive in Primitive}
+
     assert all(capability.reason for capability in capabilities.values())
     for primitive in (Primitive.KILL, Primitive.PAUSE, Primitive.NETWORK_CUT, Primitive.RESTART):
         assert capabilities[primitive].available, primitive
 
 
 async def test_a_kill_is_told_at_once_and_undone_on_the_same_data(cluster: Cluster) -> None:
-    runtime = cluster.runtime
+    runtime = acting(cluster)
     before = victim_of(await until(cluster, is_healthy), cluster)
     name = before.name
 
@@ -133,7 +144,7 @@ async def test_a_kill_is_told_at_once_and_undone_on_the_same_data(cluster: Clust
 
 
 async def test_a_pause_is_seen_as_such_and_undone(cluster: Cluster) -> None:
-    runtime = cluster.runtime
+    runtime = acting(cluster)
     before = victim_of(await until(cluster, is_healthy), cluster)
     name = before.name
 
@@ -154,10 +165,10 @@ async def test_a_pause_is_seen_as_such_and_undone(cluster: Cluster) -> None:
 
 
 async def test_a_partition_leaves_the_process_running_and_is_seen_by_others(cluster: Cluster) -> None:
-    runtime = cluster.runtime
+    runtime = acting(cluster)
     before = victim_of(await until(cluster, is_healthy), cluster)
     rule = LinkRule(before.name, "cut", scope=Scope.PEERS)
-    assert capability(CATALOGUE["partition"], runtime, Settings(scope=Scope.PEERS)).available
+    assert capability(CATALOGUE["partition"], cluster, Settings(scope=Scope.PEERS)).available
 
     await runtime.set_network([rule])
     try:
@@ -180,25 +191,25 @@ async def test_nobody_but_the_one_meant_is_touched(cluster: Cluster) -> None:
     real = identity_of(victim)
     stale = Identity(real.kind, real.id, "another start")
 
-    for act in (cluster.runtime.kill, cluster.runtime.pause):
+    for act in (cluster.require(Kill).kill, cluster.require(Pause).pause):
         with pytest.raises(StaleTarget):
             await act(victim.name, stale)
 
-    assert (await cluster.runtime.inspect(victim.name)).identity == real
+    assert (await cluster.nodes.inspect(victim.name)).identity == real
     assert is_healthy(await until(cluster, is_healthy))
 
 
 async def test_logs_are_read_since_a_time(cluster: Cluster) -> None:
     name = cluster.subject.stores[0]
 
-    assert await cluster.runtime.logs(name, limit=5)
-    assert len(await cluster.runtime.logs(name, limit=2)) == 2
-    assert await cluster.runtime.logs(name, since=time.time() + 3600) == []
+    assert await cluster.nodes.logs(name, limit=5)
+    assert len(await cluster.nodes.logs(name, limit=2)) == 2
+    assert await cluster.nodes.logs(name, since=time.time() + 3600) == []
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause", "partition"])
 async def test_the_monitor_detects(cluster: Cluster, fault: str, tmp_path: Path) -> None:
-    runtime = cluster.runtime
+    runtime = acting(cluster)
     victim = victim_of(await until(cluster, is_healthy), cluster)
     store = IncidentStore(tmp_path / "operator.db")
     monitor = Monitor(cluster, Ledger(), store, lambda _event: None)

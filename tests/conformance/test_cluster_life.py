@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from subjects.base import ClusterState, ProcessState
+from subjects.base import ClusterState, Deployment, ProcessState
 from subjects.clusters import decide, open_cluster
 from subjects.runtimes.docker_layout import project_name
 from subjects.state import open_state
@@ -21,12 +21,12 @@ async def test_a_later_run_finds_the_cluster_and_down_leaves_nothing(
     decision = await decide(prepared.subject, prepared.runtime)
     first = await open_cluster(state, decision)
     try:
-        await first.runtime.up()
+        await first.require(Deployment).up()
         before = await until(first, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
         await first.aclose()
 
         second = await open_cluster(state, decision)
-        await second.runtime.up()
+        await second.require(Deployment).up()
         after = await until(second, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
         assert [node.process.identity for node in after.nodes] == [
             node.process.identity for node in before.nodes
@@ -34,11 +34,11 @@ async def test_a_later_run_finds_the_cluster_and_down_leaves_nothing(
         await second.aclose()
     finally:
         last = await open_cluster(state, decision)
-        await last.runtime.down()
+        await last.require(Deployment).down()
 
     for name in last.subject.nodes:
-        assert (await last.runtime.inspect(name)).state is ProcessState.EXITED
-    await last.runtime.down()
+        assert (await last.nodes.inspect(name)).state is ProcessState.EXITED
+    await last.require(Deployment).down()
     await last.aclose()
     assert list(state.clusters.iterdir()) == []
     if prepared.runtime == "docker":

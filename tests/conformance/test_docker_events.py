@@ -19,7 +19,7 @@ def kind() -> Kind:
 
 
 async def test_what_happens_while_the_stream_is_broken_is_told_when_it_is_back(cluster: Cluster) -> None:
-    runtime = cluster.runtime
+    runtime = cluster.nodes
     assert isinstance(runtime, DockerRuntime)
     victim = (await cluster.subject.observe()).node("etcd-3")
 

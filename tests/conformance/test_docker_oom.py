@@ -33,14 +33,14 @@ def engine_client() -> Iterator[docker.DockerClient]:
 async def test_a_container_that_runs_out_of_memory(
     watched: Watched, engine_client: docker.DockerClient
 ) -> None:
-    view = await watched.cluster.runtime.inspect(STORE)
+    view = await watched.cluster.nodes.inspect(STORE)
     node = (await watched.cluster.subject.observe()).node(STORE)
     container = engine_client.containers.get(identity_of(node).id)
     container.update(mem_limit=LITTLE, memswap_limit=LITTLE)
     try:
         await suffer(watched.cluster, "/standin/eat", mib=256)
         found = await watched.diagnosed(Called.CRASH, STORE)
-        view = await watched.cluster.runtime.inspect(STORE)
+        view = await watched.cluster.nodes.inspect(STORE)
     finally:
         container.update(mem_limit=MUCH, memswap_limit=MUCH)
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import pytest_asyncio
 
-from subjects.base import Cluster, ClusterSnapshot, Health, Identity, ProcessState
+from subjects.base import Cluster, ClusterSnapshot, Health, Identity, Kill, Lifecycle, ProcessState
 from subjects.clusters import attach
 from subjects.runtimes.process import ProcessRuntime
 from subjects.tikv.pd import NoLeader, NotBootstrapped, PdClient
@@ -45,7 +45,7 @@ async def pds(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster
         links=tuple(link for link in layout.links if link.node.startswith("pd")),
     )
     runtime = ProcessRuntime(folder, layout)
-    cluster = Cluster("tikv-process", make_subject(layout, runtime), runtime)
+    cluster = Cluster("tikv-process", make_subject(layout, runtime), runtime, runtime)
     try:
         await runtime.up()
         yield cluster
@@ -70,9 +70,9 @@ def led_by_another(than: str) -> Callable[[ClusterSnapshot], bool]:
 
 
 async def kill(cluster: Cluster, name: str) -> None:
-    identity = (await cluster.runtime.inspect(name)).identity
+    identity = (await cluster.nodes.inspect(name)).identity
     assert isinstance(identity, Identity)
-    await cluster.runtime.kill(name, identity)
+    await cluster.require(Kill).kill(name, identity)
 
 
 async def test_pds_without_a_store_are_well_and_say_that_nothing_was_bootstrapped(pds: Cluster) -> None:
@@ -96,7 +96,8 @@ async def test_an_attached_look_finds_them_by_what_they_say_of_each_other(pds: C
 
         assert theirs.subject.nodes == pds.subject.nodes
         assert led(snapshot)
-        assert not theirs.runtime.owned
+        assert theirs.control is None
+        assert not theirs.ours
     finally:
         await theirs.aclose()
 
@@ -123,7 +124,7 @@ async def test_a_leader_that_was_killed_takes_nobody_with_it_and_comes_back_as_i
     leaderless = await pds.subject.observe()
     after = await until(pds, led_by_another(leader), ELECTED_S)
     began = time.time()
-    await pds.runtime.start(leader)
+    await pds.require(Lifecycle).start(leader)
     back = await until(pds, led, ELECTED_S)
 
     for name in others:  # each answers for itself, though none leads
@@ -151,7 +152,7 @@ async def test_the_one_that_is_left_of_three_says_that_it_has_no_leader(pds: Clu
         assert snapshot.node(left).itself.health is Health.HEALTHY
     finally:
         for name in lost:
-            await pds.runtime.start(name)
+            await pds.require(Lifecycle).start(name)
         await client.aclose()
     await until(pds, led, ELECTED_S)
 
@@ -161,10 +162,10 @@ async def test_a_pd_that_was_asked_to_stop_says_so(pds: Cluster) -> None:
     await until(pds, led, ELECTED_S)
     since = time.time()
 
-    await pds.runtime.stop(name)
-    said = await pds.runtime.logs(name, since - 1)
-    view = await pds.runtime.inspect(name)
-    await pds.runtime.start(name)
+    await pds.require(Lifecycle).stop(name, 10)
+    said = await pds.nodes.logs(name, since - 1)
+    view = await pds.nodes.inspect(name)
+    await pds.require(Lifecycle).start(name)
 
     assert {found.word for line in said for found in signatures_in(line.text)} == {"graceful"}
     assert view.exit_code in (0, 143), view

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from subjects.base import Cluster, ClusterState, Connection, ProcessState
+from subjects.base import Cluster, ClusterState, Connection, Kill, Lifecycle, ProcessState
 from tests.conformance.clusters import KINDS, Kind
 from tests.conformance.conftest import until
 from tests.conformance.test_cluster_conformance import identity_of
@@ -59,9 +59,9 @@ class Watched:
 
     async def end(self, *nodes: str) -> None:
         for node in nodes:
-            view = await self.cluster.runtime.inspect(node)
+            view = await self.cluster.nodes.inspect(node)
             assert view.identity is not None
-            await self.cluster.runtime.kill(node, view.identity)
+            await self.cluster.require(Kill).kill(node, view.identity)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -75,7 +75,7 @@ async def watched(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Watched]:
     finally:
         await made.monitor.stop()
         for node in cluster.subject.nodes:
-            await cluster.runtime.start(node)
+            await cluster.require(Lifecycle).start(node)
         await until(cluster, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
 
 
@@ -110,7 +110,7 @@ async def test_a_panic(watched: Watched) -> None:
 
 
 async def test_a_stop_that_somebody_asked_for(watched: Watched) -> None:
-    await watched.cluster.runtime.stop(STORE)
+    await watched.cluster.require(Lifecycle).stop(STORE, 10)
 
     await watched.diagnosed(Called.PLANNED_RESTART, STORE)
 
@@ -151,8 +151,8 @@ async def test_a_planned_restart_is_no_alarm_afterwards(watched: Watched) -> Non
     cluster = watched.cluster
     before = identity_of((await cluster.subject.observe()).node(STORE))
     with watched.monitor.maintenance([STORE], "a planned restart"):
-        await cluster.runtime.stop(STORE)
-        await cluster.runtime.start(STORE)
+        await cluster.require(Lifecycle).stop(STORE, 10)
+        await cluster.require(Lifecycle).start(STORE)
     after = await until(cluster, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
 
     assert identity_of(after.node(STORE)) != before

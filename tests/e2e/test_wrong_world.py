@@ -41,7 +41,6 @@ async def test_is_told_in_a_line(tmp_path: Path, words: tuple[str, ...], code: i
     ("words", "code", "said"),
     [
         (("--target", "etcd-9"), 2, "etcd-1, etcd-2, etcd-3, random, leader, follower"),
-        (("--fault", "clock_skew"), 1, "share its clock"),
         (("--fault", "quorum_loss"), 1, "--allow-quorum-loss"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,

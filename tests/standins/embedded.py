@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState, Identity, ProcessState, Scope
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Identity, ProcessState, Scope
 from subjects.clusters import Decision, open_cluster
 from subjects.runtimes import identity
 from subjects.runtimes.process import ProcessRuntime
@@ -24,7 +24,7 @@ def bring_up(root: Path) -> StateFolder:
     async def up() -> StateFolder:
         state = open_state(root)
         cluster = await open_cluster(state, ETCD)
-        await cluster.runtime.up()
+        await cluster.require(Deployment).up()
         await healthy(cluster)
         await cluster.aclose()
         return state
@@ -37,7 +37,7 @@ def take_down(state: StateFolder) -> None:
 
     async def down() -> None:
         cluster = await open_cluster(state, ETCD)
-        await cluster.runtime.down()
+        await cluster.require(Deployment).down()
         await cluster.aclose()
 
     asyncio.run(down())
@@ -62,8 +62,8 @@ async def until(holds: Callable[[], bool], timeout_s: float = 60.0, what: str = 
 
 def process_runtime(cluster: Cluster) -> ProcessRuntime:
     """Return the runtime as what it is."""
-    assert isinstance(cluster.runtime, ProcessRuntime)
-    return cluster.runtime
+    assert isinstance(cluster.nodes, ProcessRuntime)
+    return cluster.nodes
 
 
 def pid_of(cluster: Cluster, node: str) -> int:

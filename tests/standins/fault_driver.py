@@ -31,7 +31,7 @@ class DyingService(FaultService):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.moment == "acted":
             for step in steps:
-                await step.do(cluster.runtime)
+                await step.do(cluster)
             os.kill(os.getpid(), signal.SIGKILL)
         await super()._do(cluster, number, steps)
 

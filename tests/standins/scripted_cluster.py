@@ -15,22 +15,22 @@ from subjects.base import (
     Invariant,
     LoadTarget,
     Metric,
+    Nodes,
     NodeView,
     Probe,
     ProcessState,
     ProcessView,
     Quorum,
     Role,
-    Runtime,
     RuntimeEvent,
     Subject,
     UsualAlert,
 )
-from subjects.runtimes.attach import AttachRuntime
+from subjects.runtimes.endpoints import EndpointNodes
 from tests.standins.many_nodes import HOST, HealthServer
 
 
-class ScriptedRuntime(AttachRuntime):
+class ScriptedRuntime(EndpointNodes):
     """Tells the events that it is given, and says of each process what it was told."""
 
     name = "scripted"
@@ -64,6 +64,7 @@ class ScriptedSubject:
 
     name = "etcd"
     knowledge = ""
+    stop_timeout_s = 1.0
     stall_s = 3.0
     usual_alert = UsualAlert("UsualAlert", 1200.0, "a rule somewhere")
 
@@ -167,6 +168,6 @@ def _well(name: str, names: Sequence[str]) -> NodeView:
     )
 
 
-def _fits(subject: ScriptedSubject, runtime: ScriptedRuntime) -> tuple[Subject, Runtime]:
+def _fits(subject: ScriptedSubject, runtime: ScriptedRuntime) -> tuple[Subject, Nodes]:
     """Static proof that both fit their protocols."""
     return subject, runtime

@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState, ProcessState
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Lifecycle, ProcessState
 from subjects.clusters import decide, find_cluster, open_cluster
 from subjects.errors import NotReady
 from tools.cluster import use as use_of
@@ -14,8 +14,6 @@ from tools.detection.monitor import Monitor
 from tools.events import Notice, Progress
 from tools.workbench import Workbench
 
-HEALTHY_TIMEOUT_S = {"process": 30.0, "docker": 180.0}
-"""etcd on local processes takes 2.5 s (measured); TiKV's containers wait for PD and for each other."""
 ENDED_S = 2.0
 """A node that has ended so long after the start won't come by itself: waiting longer tells nothing more."""
 _LOOK_S = 0.1
@@ -66,26 +64,28 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
         workbench.emit(Notice(f"Cluster: {decision.reason}."))
         workbench.cluster = await open_cluster(workbench.state, decision, choice.compose_file)
     cluster = workbench.cluster
+    deployment = cluster.require(Deployment)
     if workbench.monitor is None:
         workbench.started_here = workbench.started_here or not await _anything_runs(cluster)
-        await cluster.runtime.up()
+        await deployment.up()
     else:
         with workbench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
-            await cluster.runtime.up()
-    snapshot = await wait_healthy(workbench, cluster, began)
+            await deployment.up()
+    snapshot = await _wait_healthy(workbench, cluster, began, deployment.healthy_timeout_s)
     _tell_of_standins(workbench, cluster, snapshot)
     await watch(workbench)
     return snapshot, time.monotonic() - began
 
 
 async def _anything_runs(cluster: Cluster) -> bool:
-    views = await asyncio.gather(*(cluster.runtime.inspect(node) for node in cluster.subject.nodes))
+    views = await asyncio.gather(*(cluster.nodes.inspect(node) for node in cluster.subject.nodes))
     return any(view.state is not ProcessState.EXITED for view in views)
 
 
-async def wait_healthy(workbench: Workbench, cluster: Cluster, began: float) -> ClusterSnapshot:
+async def _wait_healthy(
+    workbench: Workbench, cluster: Cluster, began: float, bound_s: float
+) -> ClusterSnapshot:
     """Look until the cluster is healthy; NotReady with what is wrong when it doesn't become so."""
-    bound_s = HEALTHY_TIMEOUT_S.get(cluster.runtime.name, 60.0)
     told = 0.0
     while True:
         snapshot = await cluster.subject.observe()
@@ -108,11 +108,11 @@ async def wait_healthy(workbench: Workbench, cluster: Cluster, began: float) -> 
 
 async def _ended(cluster: Cluster, snapshot: ClusterSnapshot) -> str:
     """Say which node has ended right after it was started, and its last words; empty when none has."""
-    if cluster.runtime.name != "process":
-        return ""  # containers may wait for each other by ending and being started again
+    if cluster.require(Lifecycle).restarted_by_others:
+        return ""  # nodes may wait for each other by ending and being started again
     for node in snapshot.nodes:
         if node.process.state is ProcessState.EXITED:
-            said = last_words([line.text for line in await cluster.runtime.logs(node.name, limit=_LOG_LINES)])
+            said = last_words([line.text for line in await cluster.nodes.logs(node.name, limit=_LOG_LINES)])
             words = f" Its last words: {said}" if said else ""
             return f"{node.name} does not stay up: {node.process.raw}.{words}"
     return ""
@@ -155,7 +155,7 @@ async def stop(workbench: Workbench) -> bool:
     cluster = workbench.require_cluster()
     await release(workbench)
     ran = await _anything_runs(cluster)
-    await cluster.runtime.down()
+    await cluster.require(Deployment).down()
     await cluster.aclose()
     workbench.cluster = None
     return ran

@@ -45,8 +45,8 @@ async def cluster_start(params: NoParams, workbench: Workbench) -> Result:  # no
 async def cluster_stop(params: NoParams, workbench: Workbench) -> Result:  # noqa: ARG001
     """Stop the cluster and delete its data."""
     cluster = workbench.require_cluster()
-    if not cluster.runtime.owned:
-        raise Refused("This cluster is somebody else's: it is only watched.")
+    if not cluster.ours:
+        raise Refused(f"{cluster.label} is external: operator does not stop it.")
     label = cluster.label
     await lifecycle.stop(workbench)
     return Result({"stopped": label, "data_deleted": True}, summary=f"{label} stopped, its data deleted")

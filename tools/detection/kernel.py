@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from subjects.base import ProcessState, Runtime, RuntimeEvent
+from subjects.base import Nodes, ProcessState, RuntimeEvent
 from subjects.errors import SubjectError
 from tools.detection.board import Observation
 from tools.detection.looks import Well
@@ -22,12 +22,10 @@ AGAIN_S = 1.0
 class KernelView:
     """What the runtime says of its nodes' processes."""
 
-    def __init__(
-        self, runtime: Runtime, take: Callable[[Observation | Well, float], None], emit: Emit
-    ) -> None:
+    def __init__(self, nodes: Nodes, take: Callable[[Observation | Well, float], None], emit: Emit) -> None:
         self.ended: set[str] = set()
         """The nodes whose process ended and did not start again."""
-        self._runtime = runtime
+        self._nodes = nodes
         self._take = take
         self._emit = emit
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -36,10 +34,10 @@ class KernelView:
         """Take events until cancelled."""
         while True:
             try:
-                async for event in self._runtime.events():
+                async for event in self._nodes.events():
                     self._happened(event)
             except SubjectError as error:
-                self._emit(Failed(f"The {self._runtime.name} runtime stopped telling: {error}"))
+                self._emit(Failed(f"The {self._nodes.name} runtime stopped telling: {error}"))
             await asyncio.sleep(AGAIN_S)
 
     def ask(self, node: str) -> None:
@@ -74,7 +72,7 @@ class KernelView:
         at = time.monotonic()
         with suppress(SubjectError, TimeoutError):
             async with asyncio.timeout(INSPECT_BOUND_S):
-                view = await self._runtime.inspect(node)
+                view = await self._nodes.inspect(node)
             kind = {ProcessState.PAUSED: "stopped", ProcessState.EXITED: "exit"}.get(view.state)
             if kind is not None:
                 self._take(

@@ -91,7 +91,7 @@ class Monitor:
         self._client = ClientView(self._invariants)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good), period_s)
         self._fresh = FreshConnections(self._wheel, self._take)
-        self._kernel = KernelView(cluster.runtime, self._told, emit)
+        self._kernel = KernelView(cluster.nodes, self._told, emit)
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []

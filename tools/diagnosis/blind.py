@@ -13,7 +13,6 @@ from subjects.base import Cluster
 from tools.detection.signals import Source
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import check
-from tools.diagnosis.readonly import read_only
 from tools.diagnosis.schema import Findings
 from tools.incidents.record import Incident
 from tools.incidents.store import IncidentStore
@@ -141,7 +140,7 @@ class BlindWorkbench(Workbench):
             faults=cast("FaultService", NoFaults()),
             diagnostician=workbench.diagnostician,
             choice=workbench.choice,
-            cluster=Cluster("cluster", cluster.subject, read_only(cluster.runtime)),
+            cluster=Cluster("cluster", cluster.subject, cluster.nodes),
             monitor=workbench.monitor,
             load=workbench.load,
             case=case,

@@ -152,9 +152,9 @@ async def _of_logs(cluster: Cluster, ledger: Ledger, opened_wall: float, known: 
             before_s = max(before_s, LOGS_BEFORE_DEAF_S)
         since = opened_wall - before_s
         try:
-            lines = await cluster.runtime.logs(node, since, LOG_LINES)
+            lines = await cluster.nodes.logs(node, since, LOG_LINES)
             if node in failed and not any(gives_reason(line.text) for line in lines):
-                facts.append(_mute(node, await cluster.runtime.logs(node, None, LAST_LINES), ledger))
+                facts.append(_mute(node, await cluster.nodes.logs(node, None, LAST_LINES), ledger))
         except SubjectError:
             continue
         facts += _told(node, lines, ledger, opened_wall - LOGS_BEFORE_S)

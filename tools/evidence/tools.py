@@ -30,7 +30,7 @@ class LogParams(Params):
 async def read_logs(params: LogParams, workbench: Workbench) -> Result:
     """Read the end of a node's own log."""
     node = workbench.require_node(params.node)
-    found = await workbench.require_cluster().runtime.logs(node, time.time() - params.since_s, READ_LINES)
+    found = await workbench.require_cluster().nodes.logs(node, time.time() - params.since_s, READ_LINES)
     wanted = params.contains.lower()
     matching = [line.text for line in found if wanted in line.text.lower()]
     # Where our own state folder lies says nothing of the database, and something of this machine.

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from subjects.base import Capability, Direction, Identity, LinkRule, Primitive, Runtime, Scope
+from subjects.base import Capability, Cluster, Direction, Identity, LinkRule, Primitive, Scope
+from subjects.base.cluster import EXTERNAL
 from tools.errors import Refused
 from tools.faults import effects
 from tools.faults.effects import Check
@@ -233,14 +234,6 @@ CATALOGUE: Mapping[str, Fault] = {
             choose="majority",
         ),
         Fault(
-            "clock_skew",
-            "the node's clock is wrong",
-            _nothing,
-            (Primitive.CLOCK,),
-            effects.nothing,
-            diagnoses=(),
-        ),
-        Fault(
             "none",
             "a control: nothing is done, but everything else runs",
             _nothing,
@@ -276,12 +269,11 @@ def takes_votes(fault: Fault, settings: Settings) -> bool:
     return fault.takes_votes and not peers_untouched
 
 
-def capability(fault: Fault, runtime: Runtime, settings: Settings | None = None) -> Capability:
-    """Say whether the fault can be done on this runtime, and how or why not."""
-    if not runtime.owned:
-        return Capability(available=False, reason="this cluster is somebody else's: it is only watched")
-    known = runtime.capabilities()
-    wanted = [known[primitive] for primitive in needs(fault, settings or Settings())]
+def capability(fault: Fault, cluster: Cluster, settings: Settings | None = None) -> Capability:
+    """Say whether the fault can be done on this cluster, and how or why not."""
+    if cluster.control is None:
+        return Capability(available=False, reason=EXTERNAL)
+    wanted = [cluster.capability(primitive) for primitive in needs(fault, settings or Settings())]
     for each in wanted:
         if not each.available:
             return each

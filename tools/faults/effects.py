@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
-from subjects.base import Cluster, ClusterSnapshot, Connection, Health, NodeView, ProcessState, Scope
+from subjects.base import Cluster, ClusterSnapshot, Connection, Health, Limits, NodeView, ProcessState, Scope
 from tools.faults.steps import Limit, Network, Restart, Step
 
 EFFECT_TIMEOUT_S = 8.0
@@ -46,7 +46,7 @@ async def wait_for_effect(
 
 async def gone(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
     """The kernel or engine says that it ended, and clients no longer reach it."""
-    view = await cluster.runtime.inspect(step.node)
+    view = await cluster.nodes.inspect(step.node)
     if view.state is not ProcessState.EXITED:
         return None
     probe = await cluster.subject.probe(step.node, 0.5)
@@ -126,12 +126,12 @@ async def lossy(cluster: Cluster, before: ClusterSnapshot, step: Step) -> str | 
 
 async def limited(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
     """The kernel or engine says that the limit is in force, or the node has ended of it."""
-    view = await cluster.runtime.inspect(step.node)
+    view = await cluster.nodes.inspect(step.node)
     if view.state is ProcessState.EXITED:
         return f"{step.node}: {view.raw}"
     if not isinstance(step, Limit):
         return None
-    now = (await cluster.runtime.limits(step.node)).get(step.name)
+    now = (await cluster.require(Limits).limits(step.node)).get(step.name)
     return (
         f"{step.node}: its {step.name} is {now:g}" if now is not None and now <= step.value + 0.01 else None
     )
@@ -139,7 +139,7 @@ async def limited(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str
 
 async def restarted(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
     """The node runs as another process than before."""
-    view = await cluster.runtime.inspect(step.node)
+    view = await cluster.nodes.inspect(step.node)
     if not isinstance(step, Restart) or view.identity is None or view.identity == step.identity:
         return None
     return f"{step.node}: {view.raw}"

@@ -12,13 +12,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState, Identity, ProcessState
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Control, Identity, ProcessState
 from subjects.errors import SubjectError
 from tools.faults.journal import Journal, Record, State
 from tools.faults.steps import Step, Undone, UndoReport
 
-VERIFY_S = 15.0
-"""How long an undone fault's cluster may take to be healthy: etcd 0.1 s, a lost leader 2 s (measured)."""
 OTHER_S = 30.0
 """How long it is waited for another process that is healing the same fault."""
 _LOOK_S = 0.05
@@ -70,13 +68,13 @@ class _Healing:
         self._by = by
         self._opened: dict[str, Cluster | None] = {}
         self._claimed: set[int] = set()
-        self._verify_until = 0.0
+        self._undone_at = 0.0
 
     async def run(self, records: Sequence[Record]) -> list[HealReport]:
         """Undo, look, and wait for what somebody else is healing."""
         try:
             undone = [(record, await self._undo(record)) for record in records]
-            self._verify_until = time.monotonic() + VERIFY_S
+            self._undone_at = time.monotonic()
             # What failed is noted first: it counts as still open when the others are looked at.
             undone.sort(key=lambda each: _ORDER[each[1][0] if each[1] else None])
             reports = [await self._close(record, done) for record, done in undone]
@@ -90,7 +88,7 @@ class _Healing:
         """Undo one fault; None when it is somebody else's to heal, or healed already."""
         try:
             cluster = await self._cluster(record.cluster)
-            async with self._journal.acting():
+            async with self._journal.acting(_act_timeout_s(cluster)):
                 if not self._claim(record.id):
                     return None
                 if cluster is None:
@@ -123,7 +121,7 @@ class _Healing:
 
     async def _undo_again(self, cluster: Cluster, record: Record) -> tuple[State, str]:
         try:
-            async with self._journal.acting():
+            async with self._journal.acting(_act_timeout_s(cluster)):
                 return await self._undo_steps(record, cluster)
         except (SubjectError, OSError) as error:
             return State.FAILED, f"it could not be undone now: {error}"
@@ -150,7 +148,7 @@ class _Healing:
             if not now.open:
                 return _report(now, now.state, now.outcome or "")
             if not now.being_healed and (done := await self._undo(now)) is not None:
-                self._verify_until = time.monotonic() + VERIFY_S
+                self._undone_at = time.monotonic()
                 return await self._close(now, done)
             if time.monotonic() > deadline:
                 return _report(now, now.state, "another process has been healing it for too long")
@@ -163,13 +161,14 @@ class _Healing:
         return self._opened[cluster_id]
 
     async def _verify(self, cluster: Cluster, record: Record, text: str) -> tuple[State, str]:
-        """See, by the database's own word, that the same members are there and well."""
+        """See, by what the database reports, that the same members are there and healthy."""
+        verify_s = cluster.require(Control).verify_s
         while True:
             try:
                 snapshot = await cluster.subject.observe()
             except (SubjectError, OSError) as error:
-                if time.monotonic() > self._verify_until:
-                    return State.FAILED, f"{text}; but after {VERIFY_S:g} s: {error}"
+                if time.monotonic() > self._undone_at + verify_s:
+                    return State.FAILED, f"{text}; but after {verify_s:g} s: {error}"
                 await asyncio.sleep(_LOOK_S)
                 continue
             others = [
@@ -185,9 +184,14 @@ class _Healing:
                 state, text = await self._undo_again(cluster, record)
                 if state is not State.HEALED:
                     return state, text
-            if time.monotonic() > self._verify_until:
-                return State.FAILED, f"{text}; but after {VERIFY_S:g} s: {'; '.join(problems)}"
+            if time.monotonic() > self._undone_at + verify_s:
+                return State.FAILED, f"{text}; but after {verify_s:g} s: {'; '.join(problems)}"
             await asyncio.sleep(_LOOK_S)
+
+
+def _act_timeout_s(cluster: Cluster | None) -> float:
+    """How long to wait for whoever acts now; without a cluster nothing is done, and nothing takes long."""
+    return cluster.require(Control).act_timeout_s if cluster is not None else OTHER_S
 
 
 def _ended(snapshot: ClusterSnapshot, record: Record) -> bool:
@@ -207,7 +211,7 @@ def _noted(write: Callable[[], None]) -> str:
 
 async def _undo_step(step: Step, cluster: Cluster, ours: Sequence[Identity]) -> UndoReport:
     try:
-        return await step.undo(cluster.runtime, ours)
+        return await step.undo(cluster, ours)
     except (SubjectError, OSError) as error:
         return UndoReport(Undone.FAILED, f"{step.node}: {error}")
 

@@ -34,8 +34,6 @@ CREATE TABLE IF NOT EXISTS fault_steps (
 """
 
 _STARTED = "started "
-ACT_TIMEOUT_S = 20.0
-"""The longest act, a graceful stop, takes 10 s."""
 
 
 class State(StrEnum):
@@ -126,10 +124,11 @@ class Journal:
         with self._lock:
             self._db.close()
 
-    def acting(self, timeout_s: float = ACT_TIMEOUT_S) -> AbstractAsyncContextManager[None]:
+    def acting(self, timeout_s: float) -> AbstractAsyncContextManager[None]:
         """Hold while the world is changed: of operators and healers only one at a time breaks or mends.
 
-        The kernel gives the lock back when its holder is killed. NotReady after `timeout_s`.
+        The kernel gives the lock back when its holder is killed. NotReady after `timeout_s`
+        (`Control.act_timeout_s`).
         """
         return locked(self._path.with_name("faults.lock"), timeout_s)
 

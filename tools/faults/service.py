@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from subjects.base import Cluster, ClusterSnapshot
+from subjects.base import Cluster, ClusterSnapshot, Control, Limits
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
@@ -99,7 +99,7 @@ class FaultService:
         value = fault.default if settings.value is None else settings.value
         steps = [step for target in targets for step in fault.steps(target, settings, value)]
         await self._start_healer()  # beforehand: there is no moment in which a plan is nobody's
-        async with self.journal.acting():
+        async with self.journal.acting(cluster.require(Control).act_timeout_s):
             self._check_alone(several=several)  # another operator may have been quicker
             number = self._plan(cluster, fault, settings, steps, before, prediction)
         await self._ensure_healer(number)
@@ -173,7 +173,7 @@ class FaultService:
         return opened(self._state, cluster_id)
 
     def _check(self, cluster: Cluster, fault: Fault, settings: Settings, *, several: bool) -> None:
-        able = catalogue.capability(fault, cluster.runtime, settings)
+        able = catalogue.capability(fault, cluster, settings)
         if not able.available:
             raise Refused(f"{fault.kind} can't be done here: {able.reason}.", _possible(cluster))
         if not 0 < settings.ttl_s <= MAX_TTL_S:
@@ -247,13 +247,13 @@ class FaultService:
     async def _do(self, cluster: Cluster, number: int, steps: Sequence[Step]) -> None:
         """Take the steps, unless the plan was closed meanwhile: what nobody watches over is not done."""
         try:
-            async with self.journal.acting():
+            async with self.journal.acting(cluster.require(Control).act_timeout_s):
                 record = self.journal.get(number)
                 if record is None or record.state is not State.PLANNED:
                     raise Refused(f"Fault {number} was closed before it was injected: nothing was done.")
                 wall, at = time.time(), time.monotonic()
                 for step in steps:
-                    await step.do(cluster.runtime)
+                    await step.do(cluster)
                 # In a thread: the monitor listens on this loop, and the disk must not keep it waiting now.
                 await uncancelled(asyncio.to_thread(self.journal.injected, number, wall=wall, at=at))
         except (SubjectError, OSError) as error:
@@ -309,16 +309,15 @@ def _known(cluster: Cluster, target: str) -> str:
 
 
 async def _target(cluster: Cluster, node: str) -> Target:
-    view = await cluster.runtime.inspect(node)
+    view = await cluster.nodes.inspect(node)
     if view.identity is None:
         raise Refused(f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first.")
-    return Target(node, view.identity, await cluster.runtime.limits(node))
+    limited = cluster.control
+    return Target(node, view.identity, await limited.limits(node) if isinstance(limited, Limits) else {})
 
 
 def _possible(cluster: Cluster) -> str:
     able = [
-        kind
-        for kind, fault in catalogue.CATALOGUE.items()
-        if catalogue.capability(fault, cluster.runtime).available
+        kind for kind, fault in catalogue.CATALOGUE.items() if catalogue.capability(fault, cluster).available
     ]
     return f"What can be done here: {', '.join(able)}." if able else "Nothing can be injected here."

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from subjects.base import Identity, LinkRule, ProcessState, Runtime
+from subjects.base import Cluster, Identity, LinkRule, ProcessState, control
 from subjects.errors import StaleTarget
 from subjects.runtimes.network.rules import rule_from_json
 
@@ -41,11 +41,11 @@ class Step:
     op: ClassVar[str]
     node: str
 
-    async def do(self, runtime: Runtime) -> None:
+    async def do(self, cluster: Cluster) -> None:
         """Take the step. StaleTarget when the target is no longer the one that was meant."""
         raise NotImplementedError
 
-    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
+    async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:
         """Undo it, or find that there is nothing to undo; SubjectError when it can't be undone now.
 
         `ours` are the processes that earlier undoings of the same fault started.
@@ -64,13 +64,13 @@ class Kill(Step):
     op: ClassVar[str] = "kill"
     identity: Identity
 
-    async def do(self, runtime: Runtime) -> None:
+    async def do(self, cluster: Cluster) -> None:
         """Kill that very process."""
-        await runtime.kill(self.node, self.identity)
+        await cluster.require(control.Kill).kill(self.node, self.identity)
 
-    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
+    async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:
         """Start it again, unless somebody else did."""
-        return await _start_again(runtime, self.node, self.identity, ours)
+        return await _start_again(cluster, self.node, self.identity, ours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +80,16 @@ class Pause(Step):
     op: ClassVar[str] = "pause"
     identity: Identity
 
-    async def do(self, runtime: Runtime) -> None:
+    async def do(self, cluster: Cluster) -> None:
         """Freeze that very process."""
-        await runtime.pause(self.node, self.identity)
+        await cluster.require(control.Pause).pause(self.node, self.identity)
 
-    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
+    async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:
         """Let it go on if it is still the one that was frozen."""
         try:
-            await runtime.resume(self.node, self.identity)
+            await cluster.require(control.Pause).resume(self.node, self.identity)
         except StaleTarget:
-            return await _someone_was_here(runtime, self.node, self.identity, ours)
+            return await _someone_was_here(cluster, self.node, self.identity, ours)
         return UndoReport(Undone.HEALED, f"{self.node} goes on")
 
 
@@ -100,19 +100,22 @@ class Network(Step):
     op: ClassVar[str] = "network"
     rule: LinkRule
 
-    async def do(self, runtime: Runtime) -> None:
+    async def do(self, cluster: Cluster) -> None:
         """Add the rule to those in force."""
-        await runtime.set_network([*await runtime.network(), self.rule])
+        await cluster.require(control.Network).set_network(
+            [*await cluster.require(control.Network).network(), self.rule]
+        )
 
-    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
+    async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
         """Take it out, and leave the rules of others in force."""
-        present = list(await runtime.network())
+        net = cluster.require(control.Network)
+        present = list(await net.network())
         if self.rule not in present:
             # Putting the same rules in force again makes sure that somebody carries them out.
-            await runtime.set_network(present)
+            await net.set_network(present)
             return UndoReport(Undone.HEALED, f"no such rule is in force for {self.node}")
         present.remove(self.rule)
-        await runtime.set_network(present)
+        await net.set_network(present)
         return UndoReport(Undone.HEALED, f"the network of {self.node} passes again")
 
 
@@ -127,19 +130,19 @@ class Limit(Step):
     value: float
     before: float | None
 
-    async def do(self, runtime: Runtime) -> None:
+    async def do(self, cluster: Cluster) -> None:
         """Set it on that very process."""
-        await runtime.set_limit(self.node, self.identity, self.name, self.value)
+        await cluster.require(control.Limits).set_limit(self.node, self.identity, self.name, self.value)
 
-    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:
+    async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:
         """Lift it; a node that ended because of it is started again: a new process has no limit."""
-        view = await runtime.inspect(self.node)
+        view = await cluster.nodes.inspect(self.node)
         if view.state is ProcessState.EXITED:
-            return await _start_again(runtime, self.node, self.identity, ours)
+            return await _start_again(cluster, self.node, self.identity, ours)
         try:
-            await runtime.set_limit(self.node, self.identity, self.name, self.before)
+            await cluster.require(control.Limits).set_limit(self.node, self.identity, self.name, self.before)
         except StaleTarget:
-            return await _someone_was_here(runtime, self.node, self.identity, ours)
+            return await _someone_was_here(cluster, self.node, self.identity, ours)
         return UndoReport(Undone.HEALED, f"{self.node} has its {self.name} back")
 
 
@@ -150,25 +153,25 @@ class Restart(Step):
     op: ClassVar[str] = "restart"
     identity: Identity
 
-    async def do(self, runtime: Runtime) -> None:
+    async def do(self, cluster: Cluster) -> None:
         """Stop and start. StaleTarget when somebody else has restarted it already."""
-        view = await runtime.inspect(self.node)
+        view = await cluster.nodes.inspect(self.node)
         if view.identity != self.identity:
             raise StaleTarget(f"{self.node} is no longer {_name(self.identity)}: it was not stopped.")
-        await runtime.stop(self.node)
-        await runtime.start(self.node)
+        await cluster.require(control.Lifecycle).stop(self.node, cluster.subject.stop_timeout_s)
+        await cluster.require(control.Lifecycle).start(self.node)
 
-    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
+    async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
         """Start it if the restart was interrupted half way."""
         with contextlib.suppress(StaleTarget):
-            await runtime.start(self.node)
+            await cluster.require(control.Lifecycle).start(self.node)
         return UndoReport(Undone.HEALED, f"{self.node} runs")
 
 
 async def _start_again(
-    runtime: Runtime, node: str, killed: Identity, ours: Collection[Identity]
+    cluster: Cluster, node: str, killed: Identity, ours: Collection[Identity]
 ) -> UndoReport:
-    view = await runtime.inspect(node)
+    view = await cluster.nodes.inspect(node)
     if view.state is not ProcessState.EXITED and view.identity != killed:
         if view.identity in ours:
             return UndoReport(Undone.HEALED, f"{node} was started again on its own data, earlier")
@@ -176,24 +179,26 @@ async def _start_again(
             Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: somebody else started it"
         )
     try:
-        await runtime.start(node)  # also of one that seems to run: it may be on its way out
+        await cluster.require(control.Lifecycle).start(
+            node
+        )  # also of one that seems to run: it may be on its way out
     except StaleTarget as error:
         return UndoReport(Undone.AMBIGUOUS, str(error))
-    now = (await runtime.inspect(node)).identity
+    now = (await cluster.nodes.inspect(node)).identity
     if now == killed:
         return UndoReport(Undone.HEALED, f"{node} was never hit: it is the process it was before")
     return UndoReport(Undone.HEALED, f"{node} was started again on its own data", now)
 
 
 async def _someone_was_here(
-    runtime: Runtime, node: str, meant: Identity, ours: Collection[Identity]
+    cluster: Cluster, node: str, meant: Identity, ours: Collection[Identity]
 ) -> UndoReport:
-    view = await runtime.inspect(node)
+    view = await cluster.nodes.inspect(node)
     if view.state is ProcessState.EXITED:
         # What was done to the process ended with it; that it ended is not ours, but it is left whole.
         with contextlib.suppress(StaleTarget):
-            await runtime.start(node)
-        now = (await runtime.inspect(node)).identity
+            await cluster.require(control.Lifecycle).start(node)
+        now = (await cluster.nodes.inspect(node)).identity
         text = f"{node} had ended meanwhile ({view.raw}); it was started again"
         return UndoReport(Undone.AMBIGUOUS, text, now)
     if view.identity in ours:
@@ -215,7 +220,7 @@ class Unknown(Step):
     op: ClassVar[str] = "unknown"
     raw: Mapping[str, Any]
 
-    async def undo(self, runtime: Runtime, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002 - nothing is touched
+    async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002 - nothing is touched
         """Say who can undo it."""
         known = self.raw.get("op")
         return UndoReport(Undone.FAILED, f"{self.node}: only the operator that wrote {known!r} can undo it")

@@ -5,8 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from subjects.base import Direction, ProcessState, Scope
-from tools.errors import Refused
+from subjects.base import Direction, Lifecycle, ProcessState, Scope
 from tools.events import Notice, Progress
 from tools.faults import recovery, results
 from tools.faults.catalogue import CATALOGUE, Settings
@@ -81,12 +80,10 @@ async def store_restart(params: RestartParams, workbench: Workbench) -> Result:
     fault = workbench.faults.open_on(node)
     if fault is not None:
         return await _heal(workbench, fault.id)
-    view = await cluster.runtime.inspect(node)
+    view = await cluster.nodes.inspect(node)
     if view.state is ProcessState.RUNNING:
         return await _planned_restart(workbench, node)
-    if not cluster.runtime.owned:
-        raise Refused("This cluster is somebody else's: it is only watched.")
-    await cluster.runtime.start(node)
+    await cluster.require(Lifecycle).start(node)
     return await _recovered(workbench, [], time.time(), {"started": node})
 
 

@@ -57,8 +57,8 @@ class StopParams(Params):
 async def load_start(params: StartParams, workbench: Workbench) -> Result:
     """Start the load and measure the baseline."""
     cluster = workbench.require_cluster()
-    if not cluster.runtime.owned:
-        raise Refused("This cluster is not ours: load would write into somebody else's data.")
+    if not cluster.ours:
+        raise Refused(f"{cluster.label} is external: load would write into somebody else's data.")
     if workbench.load is not None and workbench.load.running:
         raise NothingToDo(
             f"A load already runs: {_named(workbench.load)}.",

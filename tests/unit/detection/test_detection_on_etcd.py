@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState, LinkRule, Scope
+from subjects.base import (
+    Cluster,
+    ClusterSnapshot,
+    ClusterState,
+    Deployment,
+    Kill,
+    Lifecycle,
+    LinkRule,
+    Network,
+    Scope,
+)
 from subjects.clusters import Decision, open_cluster
 from subjects.state import StateFolder, open_state
 from tools.detection.monitor import Monitor
@@ -30,13 +40,13 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
 
     async def up() -> None:
         cluster = await open_cluster(folder, ETCD)
-        await cluster.runtime.up()
+        await cluster.require(Deployment).up()
         await healthy(cluster)
         await cluster.aclose()
 
     async def down() -> None:
         cluster = await open_cluster(folder, ETCD)
-        await cluster.runtime.down()
+        await cluster.require(Deployment).down()
         await cluster.aclose()
 
     asyncio.run(up())
@@ -50,8 +60,8 @@ async def cluster(state: StateFolder) -> AsyncIterator[Cluster]:
     found = await open_cluster(state, ETCD)
     await healthy(found)
     yield found
-    await found.runtime.set_network([])
-    await found.runtime.up()
+    await found.require(Network).set_network([])
+    await found.require(Deployment).up()
     await healthy(found)
     await found.aclose()
 
@@ -88,7 +98,7 @@ async def calm(monitor: Monitor, seconds: float) -> None:
 
 
 async def pid_of(cluster: Cluster, node: str) -> int:
-    identity = (await cluster.runtime.inspect(node)).identity
+    identity = (await cluster.nodes.inspect(node)).identity
     assert identity is not None
     return int(identity.id)
 
@@ -116,18 +126,18 @@ async def test_a_kill_through_the_runtime_and_one_from_another_process_are_seen_
 ) -> None:
     _, node = led_by(monitor)
     for outside in (False, True):
-        view = await cluster.runtime.inspect(node)
+        view = await cluster.nodes.inspect(node)
         assert view.identity is not None
         at = time.monotonic()
         if outside:
             at = await kill_from_outside(view.identity.id)
         else:
-            await cluster.runtime.kill(node, view.identity)
+            await cluster.require(Kill).kill(node, view.identity)
         detection = await monitor.wait(at, BOUND_S)
         assert detection is not None
         assert detection.nodes == (node,)
         assert detection.signals[0].kind in {"exit", "refused", "reset"}
-        await cluster.runtime.start(node)
+        await cluster.require(Lifecycle).start(node)
         await until(lambda: not monitor.open_incidents)
 
 
@@ -150,11 +160,11 @@ async def test_a_member_cut_off_from_all_is_named(cluster: Cluster, monitor: Mon
     leader, follower = led_by(monitor)
     node = leader if role == "leader" else follower
     at = time.monotonic()
-    await cluster.runtime.set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
+    await cluster.require(Network).set_network([LinkRule(node, "cut", scope=Scope.BOTH)])
     detection = await monitor.wait(at, BOUND_S)
     assert detection is not None
     assert detection.nodes == (node,), [(round(s.at - at, 3), s.raw) for s in monitor.signals]
-    await cluster.runtime.set_network([])
+    await cluster.require(Network).set_network([])
     await until(lambda: not monitor.open_incidents)
 
 
@@ -164,12 +174,12 @@ async def test_a_member_that_loses_new_connections_is_named_though_those_that_st
 ) -> None:
     _, node = led_by(monitor)
     at = time.monotonic()
-    await cluster.runtime.set_network([LinkRule(node, "loss", share)])
+    await cluster.require(Network).set_network([LinkRule(node, "loss", share)])
     detection = await monitor.wait(at, BOUND_S)
     assert detection is not None
     assert detection.nodes == (node,)
     assert [signal.kind for signal in detection.signals] == ["lossy"]
-    await cluster.runtime.set_network([])
+    await cluster.require(Network).set_network([])
     await until(lambda: not monitor.open_incidents)
 
 
@@ -178,8 +188,8 @@ async def test_a_planned_restart_is_no_alarm(cluster: Cluster, monitor: Monitor,
     leader, follower = led_by(monitor)
     node = leader if role == "leader" else follower
     with monitor.maintenance([node], "restart asked for"):
-        await cluster.runtime.stop(node)
-        await cluster.runtime.start(node)
+        await cluster.require(Lifecycle).stop(node, 10)
+        await cluster.require(Lifecycle).start(node)
         await healthy(cluster)
     await calm(monitor, 2.0)
 

@@ -252,7 +252,7 @@ class TestTheTable:
             NodeRow("n2", "down", "follower", None, 12.3),
         )
         lines = Canvas(StringIO(), coloured=False, size=lambda: (80, 24)).lines(
-            draw(NodesSeen("etcd × attach", "degraded", rows, ("I1",)), 80)
+            draw(NodesSeen("etcd × endpoints", "degraded", rows, ("I1",)), 80)
         )
         text = [line.text for line in lines]
 

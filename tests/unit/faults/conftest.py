@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from subjects.base import Cluster
+from subjects.base import Cluster, Deployment, Network
 from subjects.clusters import open_cluster
 from subjects.state import StateFolder
 from tests.standins.embedded import ETCD, bring_up, healthy, take_down
@@ -34,7 +34,7 @@ async def cluster(state: StateFolder, service: FaultService) -> AsyncIterator[Cl
     await healthy(opened)
     yield opened
     await service.restore()
-    await opened.runtime.up()
-    await opened.runtime.set_network([])
+    await opened.require(Deployment).up()
+    await opened.require(Network).set_network([])
     await healthy(opened)
     await opened.aclose()

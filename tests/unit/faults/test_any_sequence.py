@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from subjects.base import Cluster
+from subjects.base import Cluster, Lifecycle
 from subjects.clusters import open_cluster
 from subjects.state import StateFolder
 from tests.standins.embedded import (
@@ -101,7 +101,7 @@ class World:
         if letter(pid) not in ("", "Z"):
             os.kill(pid, signal.SIGKILL)
             await until(lambda: letter(pid) in ("", "Z"))
-        await other.runtime.start(node)
+        await other.require(Lifecycle).start(node)
         await other.aclose()
 
     async def settle(self) -> list[Record]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from subjects.base import Cluster, Identity
+from subjects import base
+from subjects.base import Cluster, Identity, Lifecycle
 from subjects.runtimes.identity import own
 from subjects.runtimes.network import control
 from subjects.state import StateFolder
@@ -181,8 +182,8 @@ async def test_a_target_that_somebody_else_restarted_is_ambiguous_and_left_alone
 ) -> None:
     done = await service.inject(cluster, kind)
     node = done.record.nodes[0]
-    await cluster.runtime.stop(node)
-    await cluster.runtime.start(node)
+    await cluster.require(Lifecycle).stop(node, 10)
+    await cluster.require(Lifecycle).start(node)
     pid = pid_of(cluster, node)
 
     reports = await service.heal(cluster)
@@ -313,11 +314,11 @@ async def test_a_keeper_killed_its_member_goes_on(cluster: Cluster) -> None:
 
     assert len(keepers) == 1
     await healthy(cluster)
-    identity = (await cluster.runtime.inspect("etcd-2")).identity
+    identity = (await cluster.nodes.inspect("etcd-2")).identity
     assert identity is not None
-    await cluster.runtime.kill("etcd-2", identity)
+    await cluster.require(base.Kill).kill("etcd-2", identity)
     await until(lambda: not runs(identity))
-    view = await cluster.runtime.inspect("etcd-2")
+    view = await cluster.nodes.inspect("etcd-2")
     assert view.exit_code is None
     assert "not known" in view.raw
 

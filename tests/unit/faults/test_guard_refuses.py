@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from subjects.base import Cluster, Scope
-from subjects.runtimes.attach import AttachRuntime
+from subjects.base import Capability, Cluster, Identity, Primitive, Scope
+from subjects.runtimes.endpoints import EndpointNodes
 from tests.standins.embedded import pid_of
 from tools.errors import NothingToDo, Refused, UnknownNode
 from tools.faults.catalogue import Settings
@@ -21,12 +21,43 @@ async def _touches_nothing(cluster: Cluster, service: FaultService) -> AsyncIter
     assert [pid_of(cluster, node) for node in cluster.subject.nodes] == before
 
 
-async def test_what_this_machine_cannot_do(cluster: Cluster, service: FaultService) -> None:
-    with pytest.raises(Refused, match="share its clock") as refused:
-        await service.inject(cluster, "clock_skew")
+class OnlyKills:
+    """A control that implements one acting protocol, though it says more of itself."""
 
-    assert "kill, pause, partition" in refused.value.next
+    act_timeout_s = 20.0
+    verify_s = 15.0
+
+    def capabilities(self) -> dict[Primitive, Capability]:
+        return {
+            Primitive.KILL: Capability(available=True, reason="SIGKILL"),
+            Primitive.PAUSE: Capability(available=True, reason="said, but not implemented"),
+            Primitive.NETWORK_CUT: Capability(available=False, reason="pods share the host's network"),
+        }
+
+    async def kill(self, node: str, identity: Identity) -> None:
+        raise AssertionError("nothing here is killed")
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("pause", "there is no way to do it on process"),
+        ("partition", "pods share the host's network"),
+        ("network_delay", "there is no way to do it on process"),
+        ("restart", "there is no way to do it on process"),
+    ],
+)
+async def test_what_a_control_does_not_implement(
+    cluster: Cluster, service: FaultService, fault: str, why: str
+) -> None:
+    limited = Cluster("limited", cluster.subject, cluster.nodes, OnlyKills())
+
+    with pytest.raises(Refused, match=why) as refused:
+        await service.inject(limited, fault)
+
+    assert refused.value.next == "What can be done here: kill, leader_kill, quorum_loss, none."
     assert service.journal.open_faults() == []
+    assert not limited.ours
 
 
 async def test_a_fault_that_there_is_not(cluster: Cluster, service: FaultService) -> None:
@@ -37,8 +68,8 @@ async def test_a_fault_that_there_is_not(cluster: Cluster, service: FaultService
 
 
 async def test_a_cluster_that_somebody_else_runs(cluster: Cluster, service: FaultService) -> None:
-    theirs = Cluster("theirs", cluster.subject, AttachRuntime())
-    with pytest.raises(Refused, match="somebody else's"):
+    theirs = Cluster("theirs", cluster.subject, EndpointNodes())
+    with pytest.raises(Refused, match="external cluster, read-only"):
         await service.inject(theirs, "kill")
 
 

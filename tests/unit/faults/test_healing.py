@@ -42,7 +42,7 @@ async def test_a_store_that_an_earlier_heal_has_started_is_ours(
 ) -> None:
     """The healer was killed after the start, or the cluster took too long to be well the first time."""
     done = await service.inject(cluster, "kill", "etcd-1")
-    report = await done.record.steps[0].undo(cluster.runtime)
+    report = await done.record.steps[0].undo(cluster)
     assert report.started is not None
     service.journal.started(done.record.id, report.started)
     await healthy(cluster)

@@ -161,7 +161,7 @@ async def test_of_processes_only_one_acts_at_a_time_and_a_killed_one_blocks_nobo
     program = (
         "import asyncio, sys, pathlib\nfrom tools.faults.journal import Journal\n"
         "async def hold():\n"
-        "    async with Journal(pathlib.Path(sys.argv[1])).acting():\n"
+        "    async with Journal(pathlib.Path(sys.argv[1])).acting(20):\n"
         "        print('held', flush=True); await asyncio.sleep(60)\n"
         "asyncio.run(hold())"
     )

@@ -30,7 +30,8 @@ class Desk:
         self.events: list[Event] = []
         self.windows: list[Window] = []
         subject = SimpleNamespace(name="etcd", load_target=lambda: target)
-        runtime = SimpleNamespace(name="process", owned=owned)
+        nodes = SimpleNamespace(name="process")
+        control = SimpleNamespace(up=bool, down=bool, healthy_timeout_s=1.0) if owned else None
         self.workbench = Workbench(
             state=StateFolder(folder),
             emit=self.events.append,
@@ -38,7 +39,7 @@ class Desk:
             incidents=cast("Any", None),
             faults=cast("Any", None),
             diagnostician=cast("Any", None),
-            cluster=Cluster("etcd-process", cast("Any", subject), cast("Any", runtime)),
+            cluster=Cluster("etcd-process", cast("Any", subject), cast("Any", nodes), cast("Any", control)),
             monitor=cast("Any", SimpleNamespace(client_window=self.windows.append)),
         )
         mine = {name: each for name, each in load_tools().items() if name.startswith("load_")}
@@ -199,7 +200,7 @@ async def test_a_cluster_of_somebody_elses_takes_no_load(tmp_path: Path, target:
     outcome = await Desk(tmp_path, target, owned=False).call("load_start")
 
     assert not outcome.ok
-    assert "not ours" in outcome.data["error"]
+    assert "external" in outcome.data["error"]
 
 
 def test_only_the_latest_runs_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

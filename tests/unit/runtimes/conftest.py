@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from subjects.base import Cluster
+from subjects.base import Cluster, Deployment
 from subjects.clusters import open_cluster
 from subjects.state import StateFolder
 from tests.standins.embedded import ETCD, bring_up, healthy, take_down
@@ -25,7 +25,7 @@ async def cluster(state: StateFolder) -> AsyncIterator[Cluster]:
     opened = await open_cluster(state, ETCD)
     await healthy(opened)
     yield opened
-    await opened.runtime.up()
+    await opened.require(Deployment).up()
     await healthy(opened)
     await opened.aclose()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from subjects.base import Cluster, Identity, ProcessState
+from subjects.base import Cluster, Deployment, Identity, Kill, Lifecycle, Limits, Pause, ProcessState
 from subjects.clusters import find_cluster, open_by_id, open_cluster
 from subjects.errors import NewerState, NotReady, StaleTarget
 from subjects.etcd.binary import find_binary
@@ -180,11 +180,11 @@ async def test_a_program_that_may_write_no_file_can_still_say_why_it_ends(tmp_pa
 
 
 async def test_down_ends_everything_and_leaves_no_file(own_cluster: Cluster, own_state: StateFolder) -> None:
-    await own_cluster.runtime.down()
+    await own_cluster.require(Deployment).down()
 
     assert list(own_state.clusters.iterdir()) == []
     await until(lambda: not processes_of(own_state.clusters), 60, "something of it still runs")
-    await own_cluster.runtime.down()
+    await own_cluster.require(Deployment).down()
 
 
 async def test_down_when_half_of_it_is_gone(own_cluster: Cluster, own_state: StateFolder) -> None:
@@ -195,7 +195,7 @@ async def test_down_when_half_of_it_is_gone(own_cluster: Cluster, own_state: Sta
     (folder / "nodes" / "etcd-3" / "process.json").unlink()
     os.kill(json.loads((folder / "network.pid").read_text())["pid"], signal.SIGKILL)
     (folder / "network.worker").write_text('{"pid": 1, "started": "1"}')
-    await own_cluster.runtime.down()
+    await own_cluster.require(Deployment).down()
 
     assert list(own_state.clusters.iterdir()) == []
     await until(lambda: not processes_of(own_state.clusters), 60, "something of it still runs")
@@ -206,7 +206,7 @@ async def test_a_cluster_half_up_is_completed(cluster: Cluster) -> None:
     for node in ("etcd-1", "etcd-2"):
         os.kill(pids[node], signal.SIGKILL)
     await until(lambda: all(letter(pids[node]) in ("", "Z") for node in ("etcd-1", "etcd-2")))
-    await cluster.runtime.up()
+    await cluster.require(Deployment).up()
     await healthy(cluster)
 
     assert pid_of(cluster, "etcd-3") == pids["etcd-3"]
@@ -255,8 +255,8 @@ async def test_a_link_port_that_another_program_took_is_named(tmp_path: Path) ->
     taken = process_runtime(cluster).layout.links[0].port
     told = f"Port {taken} on 127.0.0.1 is taken by another program"
     with socket.create_server(("127.0.0.1", taken)), pytest.raises(NotReady, match=told):
-        await cluster.runtime.up()
-    await cluster.runtime.down()
+        await cluster.require(Deployment).up()
+    await cluster.require(Deployment).down()
     await cluster.aclose()
 
 
@@ -308,45 +308,45 @@ class TestLimits:
     """On the process itself, and back to what they were."""
 
     async def test_only_the_soft_limit_of_file_sizes_is_lowered(self, cluster: Cluster) -> None:
-        known = (await cluster.runtime.inspect("etcd-1")).identity
+        known = (await cluster.nodes.inspect("etcd-1")).identity
         assert known is not None
-        await cluster.runtime.set_limit("etcd-1", known, "disk_bytes", 1 << 40)
+        await cluster.require(Limits).set_limit("etcd-1", known, "disk_bytes", 1 << 40)
         limits = Path(f"/proc/{known.id}/limits").read_text()
         line = next(each for each in limits.splitlines() if each.startswith("Max file size"))
 
         assert line.split()[3:5] == [str(1 << 40), "unlimited"]
-        assert (await cluster.runtime.limits("etcd-1"))["disk_bytes"] == 1 << 40
-        await cluster.runtime.set_limit("etcd-1", known, "disk_bytes", None)
-        assert (await cluster.runtime.limits("etcd-1"))["disk_bytes"] is None
+        assert (await cluster.require(Limits).limits("etcd-1"))["disk_bytes"] == 1 << 40
+        await cluster.require(Limits).set_limit("etcd-1", known, "disk_bytes", None)
+        assert (await cluster.require(Limits).limits("etcd-1"))["disk_bytes"] is None
 
     @pytest.mark.control_groups
     async def test_a_starved_process_goes_back_to_its_own_group_and_no_group_is_left(
         self, cluster: Cluster
     ) -> None:
-        known = (await cluster.runtime.inspect("etcd-1")).identity
+        known = (await cluster.nodes.inspect("etcd-1")).identity
         assert known is not None
         groups = Path(f"/proc/{known.id}/cgroup").read_text()
-        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", 0.5)
-        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", 0.25)
-        assert (await cluster.runtime.limits("etcd-1"))["cpu_share"] == 0.25
+        await cluster.require(Limits).set_limit("etcd-1", known, "cpu_share", 0.5)
+        await cluster.require(Limits).set_limit("etcd-1", known, "cpu_share", 0.25)
+        assert (await cluster.require(Limits).limits("etcd-1"))["cpu_share"] == 0.25
 
-        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", None)
+        await cluster.require(Limits).set_limit("etcd-1", known, "cpu_share", None)
         assert Path(f"/proc/{known.id}/cgroup").read_text() == groups
-        assert (await cluster.runtime.limits("etcd-1"))["cpu_share"] is None
+        assert (await cluster.require(Limits).limits("etcd-1"))["cpu_share"] is None
         assert leftover_groups(cluster) == []
 
     @pytest.mark.control_groups
     async def test_a_starved_process_that_was_killed_leaves_no_group_once_it_runs_again(
         self, cluster: Cluster
     ) -> None:
-        known = (await cluster.runtime.inspect("etcd-1")).identity
+        known = (await cluster.nodes.inspect("etcd-1")).identity
         assert known is not None
-        await cluster.runtime.set_limit("etcd-1", known, "cpu_share", 0.5)
-        await cluster.runtime.kill("etcd-1", known)
+        await cluster.require(Limits).set_limit("etcd-1", known, "cpu_share", 0.5)
+        await cluster.require(Kill).kill("etcd-1", known)
         await until(lambda: not runs(known))
-        await cluster.runtime.start("etcd-1")
+        await cluster.require(Lifecycle).start("etcd-1")
 
-        assert (await cluster.runtime.limits("etcd-1"))["cpu_share"] is None
+        assert (await cluster.require(Limits).limits("etcd-1"))["cpu_share"] is None
         assert leftover_groups(cluster) == []
 
 
@@ -356,12 +356,12 @@ def leftover_groups(cluster: Cluster) -> list[Path]:
 
 
 async def test_stopped_by_sigterm_also_when_frozen(cluster: Cluster) -> None:
-    known = (await cluster.runtime.inspect("etcd-1")).identity
+    known = (await cluster.nodes.inspect("etcd-1")).identity
     assert known is not None
-    await cluster.runtime.pause("etcd-1", known)
+    await cluster.require(Pause).pause("etcd-1", known)
     async with asyncio.timeout(8):
-        await cluster.runtime.stop("etcd-1")
-    view = await cluster.runtime.inspect("etcd-1")
+        await cluster.require(Lifecycle).stop("etcd-1", 10)
+    view = await cluster.nodes.inspect("etcd-1")
 
     assert view.state is ProcessState.EXITED
     assert view.exit_code in (0, 143)

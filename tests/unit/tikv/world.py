@@ -8,7 +8,7 @@ import httpx2
 import respx
 
 from subjects.base import ClusterSnapshot, ProcessState, ProcessView
-from subjects.runtimes.attach import AttachRuntime
+from subjects.runtimes.endpoints import EndpointNodes
 from subjects.tikv.members import Member
 from subjects.tikv.pd import PdClient
 from subjects.tikv.subject import TikvSubject
@@ -18,7 +18,7 @@ PDS = ("pd0", "pd1", "pd2")
 NUMBERS = (1, 2, 3)
 
 
-class Engine(AttachRuntime):
+class Engine(EndpointNodes):
     """Says of processes what the test lets it say."""
 
     def __init__(self) -> None:
