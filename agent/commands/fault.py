@@ -43,7 +43,7 @@ async def list_faults(setup: "Setup", view: "View") -> "Result":
         await lifecycle.chosen(workbench)
         async with lifecycle.open_or_planned(workbench) as cluster:
             label = cluster.label
-            able = {kind: capability(fault, cluster.runtime) for kind, fault in CATALOGUE.items()}
+            able = {kind: capability(fault, cluster) for kind, fault in CATALOGUE.items()}
         opened = workbench.faults.journal.open_faults()
     rows = tuple(
         (

@@ -54,15 +54,15 @@ async def logs(
     async with opened_workbench(setup, view) as workbench:
         if await lifecycle.chosen(workbench) is None:
             raise NotReady("No cluster is running: `operator deploy up` starts one.")
-        runtime = workbench.require_cluster().runtime
+        nodes = workbench.require_cluster().nodes
         name = workbench.require_node(node)
         began = None if since is None else time.time() - since
-        seen = await runtime.logs(name, began, READ_LINES)
+        seen = await nodes.logs(name, began, READ_LINES)
         shown = matching(seen)[-tail:] if tail else []
         show(shown)
         while follow:
             await asyncio.sleep(FOLLOW_S)
-            now = await runtime.logs(name, began, READ_LINES)
+            now = await nodes.logs(name, began, READ_LINES)
             show(matching(_after(seen, now)))
             seen = now
     return {"node": name, "lines": [line.text for line in shown]}

@@ -73,7 +73,7 @@ async def node_report(
     nodes = body["nodes"]
     fields = next(each for each in nodes if each["name"] == name) if isinstance(nodes, list) else {}
     try:
-        lines = await cluster.runtime.logs(name, time.time() - 3600, LOG_LINES)
+        lines = await cluster.nodes.logs(name, time.time() - 3600, LOG_LINES)
     except SubjectError:  # a cluster that is only watched by its endpoints has no logs for us
         lines = []
     opened = journal.open_faults() if journal is not None else []

@@ -74,7 +74,6 @@ _UNDO: Mapping[Primitive, str] = {
     Primitive.DISK_LIMIT: "restore the former limit",
     Primitive.CPU_LIMIT: "restore the former limit",
     Primitive.RESTART: "nothing to undo: it is started again",
-    Primitive.CLOCK: "set the clock back",
 }
 
 
