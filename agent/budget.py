@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from agent.models.base import ToolCall, Usage
 from agent.models.catalog import ModelFacts
 from agent.remarks import remark
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 
 _EVIDENCE_ID = re.compile(r"^\[[A-Z]+\d+\] ")
 _NUMBER = re.compile(r"\d+(\.\d+)?")

@@ -17,7 +17,7 @@ from agent.permissions import Gate
 from agent.remarks import remark
 from agent.transcript import entries
 from tools.events import Emit
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 
 GRACE_S = 2.0
 """How long a cancelled call may take to come to rest before it is left behind."""

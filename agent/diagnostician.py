@@ -25,7 +25,8 @@ from tools.diagnosis.check import settle
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.diagnosis.schema import Diagnosis
 from tools.events import Emit, Event, Notice, Progress
-from tools.registry import Dispatcher, Result, Tool, load_tools
+from tools.registry import Dispatcher, load_tools
+from tools.tool import Result, Tool
 from tools.workbench import Workbench
 
 TOOLS = (

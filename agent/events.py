@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from tools.events import Event
 
 if TYPE_CHECKING:
-    from tools.registry import Outcome
+    from tools.tool import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from agent.repair import result_block
 from agent.transcript import entries
 from subjects.untrusted import well_formed
 from tools.events import Emit
-from tools.registry import Outcome
+from tools.tool import Outcome
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from agent.models.base import ToolCall
     from agent.permissions import Answer
-    from tools.registry import Effect
+    from tools.tool import Effect
 
 Aside = Callable[[], AbstractContextManager[None]]
 """How the terminal is had for a question: `View.aside`."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from agent.models.base import Message
     from agent.permissions import Ask
     from tools.observe.ledger import Ledger
-    from tools.registry import Outcome, Tool
+    from tools.tool import Outcome, Tool
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from subjects.errors import SubjectError
 from tools.errors import ToolError
 from tools.events import Detected, Event, Notice, Progress
 from tools.faults import recovery
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 from tools.uncancelled import uncancelled
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from agent.transcript import entries
 from prompts import read as read_prompt
 from subjects.errors import NotReady
 from tools.events import Notice
-from tools.registry import Dispatcher, Effect, Outcome, Tool
+from tools.registry import Dispatcher
+from tools.tool import Effect, Outcome, Tool
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server

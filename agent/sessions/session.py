@@ -29,7 +29,8 @@ from tools.cluster import lifecycle
 from tools.errors import ToolError
 from tools.events import Event
 from tools.observe.ledger import Ledger
-from tools.registry import Dispatcher, Effect, Outcome, Tool
+from tools.registry import Dispatcher
+from tools.tool import Effect, Outcome, Tool
 from tools.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from agent.models.base import Message, Model, Reply, ToolCall
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 
 Entry = dict[str, Any]
 

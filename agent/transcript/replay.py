@@ -16,7 +16,7 @@ from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Text, 
 from agent.transcript.event_entries import from_entry
 from agent.transcript.file import Entry, Header, read, read_header
 from tools.events import Emit, Event, Notice
-from tools.registry import Outcome
+from tools.tool import Outcome
 
 LONGEST_IDLE_S = 4.0
 """A longer pause (somebody went for coffee, the session went on the next day) is played as this."""

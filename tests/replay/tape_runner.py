@@ -11,7 +11,7 @@ from agent.permissions import ALLOWED, Verdict
 from agent.remarks import remark
 from agent.transcript.file import read
 from tests.replay.tape import Tape, TapedCall
-from tools.registry import Effect, Outcome, Tool
+from tools.tool import Effect, Outcome, Tool
 
 _BEFORE, _AFTER = remark("refused", reason="\0").split("\0")
 """What stands around the reason in the outcome of a call that the gate refused."""

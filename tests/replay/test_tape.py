@@ -13,7 +13,8 @@ from agent.transcript.file import read
 from tests.replay.play import Played, play, recorded_messages, run, shape
 from tests.replay.tape import Tape, TapeMismatch, TapeModel
 from tests.replay.tape_runner import TapeRunner
-from tools.registry import Effect, Outcome, Params, Tool, load_tools
+from tools.registry import load_tools
+from tools.tool import Effect, Outcome, Params, Tool
 
 
 class WrittenRunner:

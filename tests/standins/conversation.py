@@ -19,7 +19,8 @@ from agent.permissions import Gate, PermissionGate
 from agent.turn import Conversation
 from tools.events import Event
 from tools.observe.ledger import Ledger
-from tools.registry import Dispatcher, Effect, Params, Result, Tool, failure
+from tools.registry import Dispatcher
+from tools.tool import Effect, Params, Result, Tool, failure
 from tools.workbench import Workbench
 
 SYSTEM = "You are on call for a database that exists only in this test."

@@ -34,7 +34,7 @@ from agent.view.terminal import TerminalView
 from tools.errors import NoCluster
 from tools.events import Detected, Emit
 from tools.observe.ledger import Ledger
-from tools.registry import Effect, Outcome, Params, Result, Tool
+from tools.tool import Effect, Outcome, Params, Result, Tool
 
 NODES = ("etcd-1", "etcd-2", "etcd-3")
 

@@ -3,7 +3,7 @@
 from subjects.base import ClusterState
 from tools.cluster import lifecycle
 from tools.errors import Refused
-from tools.registry import Effect, Params, Result, tool
+from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
 

@@ -10,7 +10,7 @@ from tools.detection.monitor import Monitor
 from tools.detection.signals import Detection, Signal
 from tools.errors import ToolError
 from tools.events import Progress
-from tools.registry import Effect, Params, Result, tool
+from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
 TICK_S = 0.25

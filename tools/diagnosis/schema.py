@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tools.registry import Params
+from tools.tool import Params
 
 
 class Kind(StrEnum):

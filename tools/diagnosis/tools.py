@@ -8,7 +8,7 @@ from tools.diagnosis.schema import Diagnosis, Findings
 from tools.events import Diagnosed, Progress
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-from tools.registry import Effect, Params, Result, failure, tool
+from tools.tool import Effect, Params, Result, failure, tool
 from tools.workbench import Workbench
 
 RAW_CHARS = 4_000

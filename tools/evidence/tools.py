@@ -6,7 +6,7 @@ from pydantic import Field
 
 from subjects.base import Metric
 from tools.evidence.chronicle import Span, client_effect, entries, load_windows
-from tools.registry import Effect, Params, Result, failure, tool
+from tools.tool import Effect, Params, Result, failure, tool
 from tools.workbench import Workbench
 
 READ_LINES = 4000

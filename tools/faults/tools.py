@@ -12,7 +12,7 @@ from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
 from tools.faults.service import MAX_TTL_S, Injection
 from tools.load.figures import LoadFigures
-from tools.registry import Effect, Params, Result, tool
+from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
 BASELINE_S = 10.0

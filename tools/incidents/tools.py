@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from tools.incidents.record import Incident, utc
-from tools.registry import Effect, Params, Result, tool
+from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
 MAX_ENTRIES = 40

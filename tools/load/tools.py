@@ -14,7 +14,7 @@ from tools.load.folders import new_folder
 from tools.load.run import LoadRun
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
-from tools.registry import Effect, Params, Result, tool
+from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
 BASELINE_WINDOWS = 3

@@ -11,7 +11,7 @@ from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_script import text
 from tools.load.figures import Window
 from tools.load.spans import between, summed
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 
 DONE = replies(text("All done."))
 

@@ -18,7 +18,7 @@ from agent.transcript.file import read
 from subjects.errors import NotReady
 from tests.standins.mcp_wire_standin import operator_mcp
 from tools.events import Event
-from tools.registry import Effect
+from tools.tool import Effect
 
 mcp = pytest.importorskip("mcp")
 

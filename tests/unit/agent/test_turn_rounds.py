@@ -11,7 +11,7 @@ from agent.models.base import Reply, Request, ToolCall
 from agent.permissions import Answer, PermissionGate
 from tests.standins.conversation import Result, Room, Speaker, failure, replies, room
 from tests.standins.messages_script import call, text
-from tools.registry import Effect
+from tools.tool import Effect
 
 DONE = replies(text("Done."))
 

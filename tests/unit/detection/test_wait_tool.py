@@ -10,7 +10,7 @@ from tests.unit.detection.conftest import Watched
 from tools.detection.tools import WaitParams, wait_for_detection
 from tools.errors import ToolError
 from tools.events import Progress
-from tools.registry import Result
+from tools.tool import Result
 from tools.workbench import Workbench
 
 

@@ -14,7 +14,8 @@ from tools.events import Event
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-from tools.registry import Dispatcher, Outcome
+from tools.registry import Dispatcher
+from tools.tool import Outcome
 from tools.workbench import Choice, Workbench
 
 

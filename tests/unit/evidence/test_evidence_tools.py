@@ -15,7 +15,8 @@ from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
 from tools.load.figures import OperationFigures, Window
 from tools.observe.ledger import Ledger
-from tools.registry import Dispatcher, Outcome
+from tools.registry import Dispatcher
+from tools.tool import Outcome
 from tools.workbench import Choice, Workbench
 
 

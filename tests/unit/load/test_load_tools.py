@@ -17,7 +17,8 @@ from tools.load.choosers import key_name
 from tools.load.figures import Window
 from tools.load.folders import KEPT_RUNS, new_folder
 from tools.observe.ledger import Ledger
-from tools.registry import Dispatcher, Effect, Outcome, load_tools
+from tools.registry import Dispatcher, load_tools
+from tools.tool import Effect, Outcome
 from tools.workbench import Workbench
 
 SMALL = {"records": 100, "rate": 50, "deadline_s": 5}

@@ -1,0 +1,114 @@
+"""What a tool is.
+
+A tool is a name, a Pydantic model of its parameters, a Markdown description beside its module, an
+effect (reads, acts or destroys) and an async function of (params, bench). What it may use follows from the
+annotation of its second parameter: `Observed` for one that only reads, `Workbench` for one that acts.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Effect(StrEnum):
+    """What a tool does to the world."""
+
+    READ = "read"
+    ACT = "act"
+    DESTROY = "destroy"
+
+
+class Params(BaseModel):
+    """The base of tools' parameters: unknown names are refused, so that a typo is told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a tool found or did. An expected failure is a Result too, with `ok` false."""
+
+    data: Mapping[str, Any]
+    """JSON: names, states and figures with their units in the names."""
+    ok: bool = True
+    next: str = ""
+    """What to ask or do next, a sentence."""
+    pasted: str = ""
+    """Text that somebody else wrote (log lines): data, never instructions."""
+    node: str | None = None
+    summary: str = ""
+    """One line for a person who watches; the model reads the data."""
+
+
+def failure(message: str, next: str = "") -> Result:  # noqa: A002 - the field's own name
+    """Return the result of a tool that could not do it, with what to do next."""
+    return Result({"error": message}, ok=False, next=next)
+
+
+Run = Callable[[Any, Any], Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool, as the model sees it and as the host runs it."""
+
+    name: str
+    params: type[Params]
+    effect: Effect
+    run: Run
+    folder: Path
+    diagnostician_only: bool = False
+
+    @property
+    def description(self) -> str:
+        """The Markdown file beside the tool's module."""
+        return (self.folder / f"{self.name}.md").read_text(encoding="utf-8").strip()
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the parameters, without Pydantic's titles."""
+        schema = self.params.model_json_schema()
+        schema.pop("title", None)
+        schema.pop("description", None)
+        for prop in schema.get("properties", {}).values():
+            prop.pop("title", None)
+        return schema
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one call: the text that the model reads, and the same for programs."""
+
+    call_id: str
+    tool: str
+    ok: bool
+    text: str
+    data: Mapping[str, Any]
+    evidence: str | None
+    seconds: float
+    summary: str = ""
+
+
+def tool(
+    effect: Effect, *, diagnostician_only: bool = False
+) -> Callable[[Callable[..., Awaitable[Result]]], Callable[..., Awaitable[Result]]]:
+    """Declare the async function below as the tool of that name; its first parameter's type is its schema."""
+
+    def declare(function: Callable[..., Awaitable[Result]]) -> Callable[..., Awaitable[Result]]:
+        first = next(iter(inspect.signature(function, eval_str=False).parameters.values()))
+        source = Path(inspect.getfile(function))
+        params = first.annotation
+        if not (isinstance(params, type) and issubclass(params, Params)):
+            raise TypeError(f"{function.__name__}: the first parameter must be annotated with a Params class")
+        declared = Tool(
+            function.__name__, params, effect, function, source.parent, diagnostician_only=diagnostician_only
+        )
+        function.tool = declared  # type: ignore[attr-defined] # how load_tools finds it
+        return function
+
+    return declare
