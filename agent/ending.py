@@ -16,7 +16,7 @@ CUT = frozenset({"max_tokens", "model_context_window_exceeded"})
 """The stop reasons of a reply that ran out of room."""
 KNOWN = CUT | WHOLE | {"refusal"}
 MAX_CONTINUES = 2
-"""How often per turn a reply that was cut, empty or unfinished is asked to go on."""
+"""How often in a row a reply that was cut, empty or unfinished is asked to go on."""
 LATE_CHARS = 2_000
 """How much of a result is told that came after it had been given up."""
 

@@ -1,12 +1,14 @@
 """Who may act: the gate that every tool call passes before it runs."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from agent.mode import Mode
 from agent.models.base import ToolCall
-from tools.tool import Effect, Outcome
+from tools.events import Event
+from tools.registry import Effect, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +89,35 @@ class PermissionGate:
 
 def _verb(effect: Effect) -> str:
     return "destroys" if effect is Effect.DESTROY else "acts"
+
+
+@dataclass(slots=True)
+class ActiveGate:
+    """A conversation's gate: the demo's while one runs, else the permissions."""
+
+    permissions: PermissionGate
+    shows: Callable[[Event], bool] | None = None
+    """Says of an event whether it is shown now; the demo keeps some for their stage."""
+    _over: Gate | None = None
+
+    @property
+    def demo_runs(self) -> bool:
+        """Whether another gate than the permissions decides."""
+        return self._over is not None
+
+    @contextmanager
+    def during(self, gate: Gate, shows: Callable[[Event], bool]) -> Iterator[None]:
+        """Let `gate` decide, and `shows` say what is shown now."""
+        self._over, self.shows = gate, shows
+        try:
+            yield
+        finally:
+            self._over = self.shows = None
+
+    async def before(self, call: ToolCall, effect: Effect) -> Verdict:
+        """Decide whether the call may run."""
+        return await (self._over or self.permissions).before(call, effect)
+
+    async def after(self, call: ToolCall, outcome: Outcome) -> None:
+        """Tell whoever decided what came of it."""
+        await (self._over or self.permissions).after(call, outcome)

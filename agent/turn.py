@@ -13,6 +13,7 @@ from agent import ending
 from agent.budget import Budget, host_summary
 from agent.calls import Calls, Runner
 from agent.compaction import Compactor
+from agent.demo.request import DemoRequest
 from agent.drawing import Listener
 from agent.ending import TurnEnd
 from agent.errors import ContextOverflow, ModelError
@@ -48,6 +49,7 @@ class Conversation:
     _interrupts: int = 0
     _kept: bool = False
     _room: int | None = None
+    _demo: DemoRequest | None = None
     _outcomes: list[Outcome] = field(default_factory=list)
     _calls: Calls = field(init=False)
     _listener: Listener = field(init=False)
@@ -56,10 +58,13 @@ class Conversation:
         self._listener = Listener(self.model, self.emit, self.budget)
         self._calls = Calls(self.runner, self.gate, self.emit, self.transcript, self.budget, self._late)
 
-    async def ask(self, text: str) -> TurnEnd:
-        """Answer the person. Raises ModelError if the model can't; the history is valid then, too."""
+    async def ask(self, text: str, demo: DemoRequest | None = None) -> TurnEnd:
+        """Answer the person; `demo` is the demo that `text` asks for.
+
+        Raises ModelError if the model can't; the history is valid then, too.
+        """
         text = well_formed(text)
-        self._interrupts, self._kept, self._room = 0, False, None
+        self._interrupts, self._kept, self._room, self._demo = 0, False, None, demo
         self._outcomes.clear()
         self._calls.begin()
         self.budget.begin()
@@ -67,7 +72,7 @@ class Conversation:
         try:
             if self.compactor is not None and self.compactor.due(self.budget):
                 await self.compact()
-            self._user(text)
+            self._user(text, demo=demo)
             end = await self._turn()
         except asyncio.CancelledError:
             self.history.remark(remark("interrupted"))
@@ -142,6 +147,7 @@ class Conversation:
                     self._answer(reply, self._calls.refuse(reply.calls, last))
                     return self._by_host(last)
                 await self._run(reply)
+                continues = 0
                 continue
             if reply.stop_reason == "refusal":
                 return ending.refused(reply, self.emit)
@@ -190,11 +196,11 @@ class Conversation:
             self.history.note(hint)
 
     def _request(self) -> Request:
-        return Request(self.system, self.tools, self.history.messages, self._room)
+        return Request(self.system, self.tools, self.history.messages, self._room, demo=self._demo)
 
-    def _user(self, text: str, by: str = "person") -> None:
+    def _user(self, text: str, by: str = "person", demo: DemoRequest | None = None) -> None:
         before = self.history.user(text)
-        self.transcript.record(entries.user(text, before, by))
+        self.transcript.record(entries.user(text, before, by, demo))
 
     def _keep(self, reply: Reply) -> None:
         self.transcript.record(entries.assistant(reply, self.model))

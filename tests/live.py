@@ -7,7 +7,9 @@ show, what it cost, and where the transcript is, which may become a fixture for 
 import sys
 from typing import Any
 
-from agent.demo.director import Demo, Wish
+from agent.demo.demo import Demo
+from agent.demo.request import DemoRequest
+
 from agent.models.providers import credentials_found, setup_help
 from agent.running import run
 from agent.sessions.opening import open_session
@@ -39,7 +41,9 @@ async def live(view: View) -> dict[str, Any]:
 
 
 async def _talk(session: Session) -> dict[str, Any]:
-    result = await Demo(session, Wish()).run()
+    demo = Demo(session, DemoRequest())
+    await demo.run()
+    result = demo.result()
     session.keep_result(result)
     ends = [await session.ask(question) for question in QUESTIONS]
     answered = [end.reason == "answered" for end in ends]

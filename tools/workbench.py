@@ -13,6 +13,7 @@ from tools.observe.ledger import Ledger
 if TYPE_CHECKING:
     from tools.detection.monitor import Monitor
     from tools.diagnosis.base import Diagnostician
+    from tools.faults.outcome import FaultOutcome
     from tools.faults.service import FaultService
     from tools.incidents.store import IncidentStore
     from tools.load.figures import LoadFigures
@@ -45,6 +46,8 @@ class Workbench:
     load: "LoadRun | None" = None
     baseline: "LoadFigures | None" = None
     """What clients got just before the last fault; None where no load was running."""
+    outcome: "FaultOutcome | None" = None
+    """What came of the last heal."""
     started_here: bool = False
     """Whether nothing of the cluster ran before this session started it; then it is stopped at the end."""
     use: TextIO | None = None

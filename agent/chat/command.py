@@ -4,7 +4,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from agent.chat.repl import Repl
-from agent.chat.talk import Talk
 from agent.permissions import Ask
 from agent.setup import Setup
 from agent.view.terminal import TerminalView
@@ -36,7 +35,7 @@ async def _chat(setup: Setup, resume: str | None) -> int:
 
     opened: list[Session] = []
 
-    async def opening(ask: Ask) -> Talk:
+    async def opening(ask: Ask) -> "Session":
         from agent.sessions.opening import open_session
 
         session = await open_session(setup, view, ask)

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import create_app_session, get_app_session
@@ -18,8 +19,10 @@ from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
-from agent.chat.talk import Status
 from agent.view.style import PROMPT
+
+if TYPE_CHECKING:
+    from agent.sessions.session import Status
 
 STYLE = Style.from_dict(
     {
@@ -157,7 +160,7 @@ class Prompt:
         return keys
 
 
-def status_words(status: Status | None, columns: int) -> str:
+def status_words(status: "Status | None", columns: int) -> str:
     """Say the status in one line; what matters least goes first when there is no room."""
     if status is None:
         return " starting…"
@@ -173,7 +176,7 @@ def status_words(status: Status | None, columns: int) -> str:
     return f" {' · '.join(parts)}"[:columns]
 
 
-def _used(status: Status) -> Sequence[str]:
+def _used(status: "Status") -> Sequence[str]:
     used: list[str] = []
     if status.context_tokens and status.context_limit:
         share = 100 * status.context_tokens / status.context_limit

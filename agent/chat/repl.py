@@ -7,7 +7,7 @@ the model at its next safe point, and slash commands wait for the turn's end.
 import asyncio
 import shutil
 import signal
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,6 @@ from prompt_toolkit.application import get_app_or_none, in_terminal
 from agent.chat import asking, slash_commands
 from agent.chat.keyboard import Handlers, Keyboard
 from agent.chat.prompt import Prompt, status_words, terminal
-from agent.chat.talk import Opening, Talk
 from agent.errors import AgentError
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
@@ -26,10 +25,14 @@ from tools.events import Failed, Notice
 
 if TYPE_CHECKING:
     from agent.models.base import ToolCall
-    from agent.permissions import Answer
-    from tools.tool import Effect
+    from agent.permissions import Answer, Ask
+    from agent.sessions.session import Session
+    from tools.registry import Effect
 
 GREETING = "Ask, or say “run the chaos demo”. /help lists what else there is; Ctrl-D leaves."
+
+Opening = Callable[["Ask"], Awaitable["Session"]]
+"""Opens the session, given how to ask the person; may take a second, since heavy modules are loaded."""
 
 HINT_AFTER_S = 0.4
 """How long a turn may take to stop before the person is told of the second Ctrl-C."""
@@ -44,7 +47,7 @@ class Repl:
     def __init__(self, view: TerminalView, opening: Opening, history: Path | None = None) -> None:
         self._view = view
         self._opening = opening
-        self._opened: asyncio.Task[Talk] | None = None
+        self._opened: asyncio.Task[Session] | None = None
         self._turn: asyncio.Task[str] | None = None
         self._interrupts = 0
         self._hint: asyncio.TimerHandle | None = None
@@ -57,7 +60,7 @@ class Repl:
         )
 
     @property
-    def talk(self) -> Talk | None:
+    def session(self) -> "Session | None":
         """The session, once it is open."""
         task = self._opened
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
@@ -124,21 +127,21 @@ class Repl:
 
     def _words(self, before: str) -> Iterable[tuple[str, str]]:
         if before.startswith("/"):
-            return slash_commands.completions(before, self.talk)
-        return [(node, "node") for node in (self.talk.nodes if self.talk else ())]
+            return slash_commands.completions(before, self.session)
+        return [(node, "node") for node in (self.session.nodes if self.session else ())]
 
     def _status_line(self) -> str:
-        talk = self.talk
-        failed = self._opened is not None and self._opened.done() and talk is None
+        session = self.session
+        failed = self._opened is not None and self._opened.done() and session is None
         if failed:
             return " no session: /help"
-        return status_words(talk.status() if talk else None, shutil.get_terminal_size().columns)
+        return status_words(session.status() if session else None, shutil.get_terminal_size().columns)
 
     def _next_mode(self) -> None:
-        if self.talk is not None:
-            self.talk.set_mode(self.talk.mode.following)
+        if self.session is not None:
+            self.session.set_mode(self.session.mode.following)
             if self._turn is not None:
-                self._view.show(Notice(f"Mode: {self.talk.mode.value}"))
+                self._view.show(Notice(f"Mode: {self.session.mode.value}"))
 
     # -- acting ------------------------------------------------------------------------------------
 
@@ -148,7 +151,7 @@ class Repl:
             return ""
         work = self._command(text) if text.startswith("/") else self._ask(text)
         returned = await self._run(work)
-        if (talk := self.talk) and (late := "\n".join(talk.unread())):
+        if (session := self.session) and (late := "\n".join(session.unread())):
             self._queued.append(late)
         waiting = self._take_back() if self._interrupts else []
         return "\n".join(part for part in (returned, *waiting, self._keyboard.draft) if part)
@@ -160,12 +163,15 @@ class Repl:
         return requests
 
     async def _command(self, text: str) -> str:
-        await slash_commands.run(text, self.talk, self._view)
+        await slash_commands.run(text, self.session, self._view)
         return ""
 
     async def _ask(self, text: str) -> str:
-        talk = self.talk or await self._session()
-        end = await talk.ask(text)
+        from agent.demo.demo import ordered
+
+        session = self.session or await self._ready()
+        demo = ordered(session, text)
+        end = await (demo.run(text) if demo is not None else session.ask(text))
         if end.reason == "interrupted":
             self._view.show(Notice("Interrupted."))
         return text if end.nothing_shown else ""
@@ -207,10 +213,10 @@ class Repl:
 
     def _typed_ahead(self, line: str) -> None:
         """Hand a line to the model at its next safe point; a command waits for the turn's end."""
-        if line.startswith("/") or self.talk is None:
+        if line.startswith("/") or self.session is None:
             self._queued.append(line)
         else:
-            self.talk.interject(line)
+            self.session.interject(line)
         self._view.show(Notice(f"queued: {line}"))
 
     def _interrupt(self) -> None:
@@ -218,10 +224,10 @@ class Repl:
         if turn is None:
             return
         self._interrupts += 1
-        if self.talk is None or self._interrupts >= HARD_AFTER:
+        if self.session is None or self._interrupts >= HARD_AFTER:
             turn.cancel()
             return
-        self.talk.interrupt()
+        self.session.interrupt()
         if self._hint is None or self._interrupts == 1:
             text = "Stopping at the next safe point. Ctrl-C again abandons what runs."
             loop = asyncio.get_running_loop()
@@ -244,8 +250,8 @@ class Repl:
         if self._opened is None:
             self._open()
 
-    def _open(self) -> asyncio.Task[Talk]:
-        async def opening() -> Talk:
+    def _open(self) -> "asyncio.Task[Session]":
+        async def opening() -> "Session":
             return await self._opening(self.ask_permission)
 
         self._opened = asyncio.create_task(opening())
@@ -253,10 +259,10 @@ class Repl:
             self._opened.add_done_callback(self._prompt.refresh)
         return self._opened
 
-    async def _session(self) -> Talk:
+    async def _ready(self) -> "Session":
         """Return the session; one that failed to open is tried again. Raises what opening raises."""
         task = self._opened
-        if task is None or (task.done() and self.talk is None):
+        if task is None or (task.done() and self.session is None):
             task = self._open()
         return await asyncio.shield(task)
 

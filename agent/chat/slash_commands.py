@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.chat.talk import Talk
 from agent.events import Text
 from agent.mode import Mode
 from agent.sessions.export import as_markdown, fenced
@@ -17,21 +17,25 @@ from agent.view.words import one_line
 from tools.errors import ToolError
 from tools.events import Failed, Notice, Table
 
+if TYPE_CHECKING:
+    from agent.sessions.session import Session
+
 
 class Quit(Exception):
     """The person leaves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CommandContext:
     """What a command has before it."""
 
-    talk: Talk
+    session: "Session"
     view: View
     argument: str
 
 
-Run = Callable[[Desk], Awaitable[None]]
+Values = Callable[["Session"], Iterable[str]]
+Run = Callable[[CommandContext], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Command:
 
     name: str
     run: Run
-    values: Callable[[Talk], Iterable[str]]
+    values: Values
     """What its argument may be, for completion."""
 
     @property
@@ -53,7 +57,7 @@ COMMANDS: dict[str, Command] = {}
 
 
 def command(
-    values: Callable[[Talk], Iterable[str]] = lambda _: (),
+    values: Values = lambda _: (),
 ) -> Callable[[Run], Run]:
     """Declare the function below as the command of that name; a trailing `_` is dropped."""
 
@@ -67,7 +71,7 @@ def command(
     return declare
 
 
-async def run(line: str, talk: Talk | None, view: View) -> None:
+async def run(line: str, session: "Session | None", view: View) -> None:
     """Run the command that `line` names; what it finds is shown. Raises Quit, AgentError, ToolError."""
     name, _, argument = line.removeprefix("/").partition(" ")
     if name in ("quit", "exit", "q"):
@@ -81,13 +85,13 @@ async def run(line: str, talk: Talk | None, view: View) -> None:
         hint = f" Did you mean {' or '.join(near)}?" if near else " /help lists them."
         view.show(Failed(f"There is no command /{one_line(name, 40)}.{hint}"))
         return
-    if talk is None:
+    if session is None:
         view.show(Failed(f"/{name} needs the session, which is not open. Ask anything to open it again."))
         return
-    await known.run(Desk(talk, view, argument.strip()))
+    await known.run(CommandContext(session, view, argument.strip()))
 
 
-def completions(before: str, talk: Talk | None) -> Iterator[tuple[str, str]]:
+def completions(before: str, session: "Session | None") -> Iterator[tuple[str, str]]:
     """Yield what the last word of a line that begins with `/` may become, and what it is."""
     name, space, _ = before.removeprefix("/").partition(" ")
     if not space:
@@ -96,8 +100,8 @@ def completions(before: str, talk: Talk | None) -> Iterator[tuple[str, str]]:
         )
         return
     known = COMMANDS.get(name)
-    if known is not None and talk is not None:
-        yield from ((value, "") for value in known.values(talk))
+    if known is not None and session is not None:
+        yield from ((value, "") for value in known.values(session))
 
 
 def help_table() -> Table:
@@ -118,9 +122,9 @@ def _names() -> Iterator[tuple[str, str]]:
     yield "quit", "Leave."
 
 
-async def _shown(at: Desk, tool: str, but: Sequence[str] = ()) -> None:
+async def _shown(at: CommandContext, tool: str, but: Sequence[str] = ()) -> None:
     """Run a reading tool and show what it found, without the fields `but`, which other fields tell."""
-    outcome = await at.talk.run_tool(tool, {})
+    outcome = await at.session.run_tool(tool, {})
     if not outcome.ok:
         at.view.show(Failed(one_line(outcome.data.get("error") or outcome.text)))
         return
@@ -129,49 +133,49 @@ async def _shown(at: Desk, tool: str, but: Sequence[str] = ()) -> None:
 
 
 @command()
-async def status(at: Desk) -> None:
+async def status(at: CommandContext) -> None:
     """Show the cluster: its nodes, their roles and states."""
-    now = at.talk.status()
-    at.view.show(Notice(f"{now.model or now.driver} · mode {now.mode.value} · session {at.talk.id}"))
+    now = at.session.status()
+    at.view.show(Notice(f"{now.model or now.driver} · mode {now.mode.value} · session {at.session.id}"))
     await _shown(at, "cluster_status")
 
 
 @command()
-async def tools(at: Desk) -> None:
+async def tools(at: CommandContext) -> None:
     """List the tools that the model has, and what each does to the world."""
     rows = tuple(
-        (name, tool.effect.value, _sentence(tool.description)) for name, tool in at.talk.tools.items()
+        (name, tool.effect.value, _sentence(tool.description)) for name, tool in at.session.tools.items()
     )
     at.view.show(Table("", ("tool", "effect", "what it does"), rows))
 
 
 @command(lambda _: tuple(Mode))
-async def mode(at: Desk) -> None:
+async def mode(at: CommandContext) -> None:
     """Show or set what may run without asking: read-only, ask or auto."""
     if at.argument:
         if at.argument not in tuple(Mode):
             at.view.show(Failed(f"There is no mode {at.argument!r}: {', '.join(Mode)}."))
             return
-        at.talk.set_mode(Mode(at.argument))
-    at.view.show(Notice(f"Mode: {at.talk.mode.value}"))
+        at.session.set_mode(Mode(at.argument))
+    at.view.show(Notice(f"Mode: {at.session.mode.value}"))
 
 
-@command(lambda talk: talk.models)
-async def model(at: Desk) -> None:
+@command(lambda session: session.models)
+async def model(at: CommandContext) -> None:
     """Show or change who answers."""
     if at.argument:
-        at.view.show(Notice(await at.talk.use_model(at.argument)))
+        at.view.show(Notice(await at.session.use_model(at.argument)))
         return
-    now = at.talk.status()
+    now = at.session.status()
     at.view.show(
-        Notice(f"{now.model or now.driver}. To change it: /model {' | '.join(at.talk.models) or 'NAME'}")
+        Notice(f"{now.model or now.driver}. To change it: /model {' | '.join(at.session.models) or 'NAME'}")
     )
 
 
-@command(lambda talk: [item.id for item in talk.ledger])
-async def show(at: Desk) -> None:
+@command(lambda session: [item.id for item in session.ledger])
+async def show(at: CommandContext) -> None:
     """Show one piece of evidence whole: /show E7."""
-    found = at.talk.ledger.get(at.argument.upper()) if at.argument else None
+    found = at.session.ledger.get(at.argument.upper()) if at.argument else None
     if found is None:
         at.view.show(Failed(f"There is no evidence {at.argument!r}. /evidence lists what there is."))
         return
@@ -184,11 +188,11 @@ async def show(at: Desk) -> None:
 
 
 @command()
-async def evidence(at: Desk) -> None:
+async def evidence(at: CommandContext) -> None:
     """List the evidence: its ids, where it came from, how it begins."""
     rows = tuple(
         (item.id, _clock(item.wall), item.source, item.node or "", one_line(item.text, 80))
-        for item in at.talk.ledger
+        for item in at.session.ledger
     )
     if not rows:
         at.view.show(Notice("There is no evidence yet: it comes with tool results and signals."))
@@ -197,21 +201,21 @@ async def evidence(at: Desk) -> None:
 
 
 @command()
-async def timeline(at: Desk) -> None:
+async def timeline(at: CommandContext) -> None:
     """Show what happened, in order: signals, detections, acts."""
     await _shown(at, "timeline")
 
 
 @command()
-async def incidents(at: Desk) -> None:
+async def incidents(at: CommandContext) -> None:
     """List the incidents so far."""
     await _shown(at, "incident_list", but=("reopened", "nodes"))
 
 
 @command()
-async def cost(at: Desk) -> None:
+async def cost(at: CommandContext) -> None:
     """Show what the session has used: context, tokens, money."""
-    now = at.talk.status()
+    now = at.session.status()
     if now.driver == "playbook":
         at.view.show(Notice("A fixed script answers: no model, no tokens, no cost."))
         return
@@ -223,25 +227,25 @@ async def cost(at: Desk) -> None:
 
 
 @command()
-async def compact(at: Desk) -> None:
+async def compact(at: CommandContext) -> None:
     """Replace what was said by a summary, to make room in the context."""
-    if not await at.talk.compact():
+    if not await at.session.compact():
         at.view.show(Notice("There was nothing to gain by compacting."))
 
 
 @command()
-async def resume(at: Desk) -> None:
+async def resume(at: CommandContext) -> None:
     """Go on with an earlier session: /resume ID, or the last one."""
-    at.view.show(Notice(await at.talk.resume(at.argument)))
+    at.view.show(Notice(await at.session.resume(at.argument)))
 
 
 @command()
-async def export(at: Desk) -> None:
+async def export(at: CommandContext) -> None:
     """Write the conversation as Markdown: /export FILE."""
-    path = Path(at.argument).expanduser() if at.argument else Path(f"operator-{at.talk.id}.md")
+    path = Path(at.argument).expanduser() if at.argument else Path(f"operator-{at.session.id}.md")
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(as_markdown(at.talk.id, at.talk.messages, at.talk.ledger))
+            file.write(as_markdown(at.session.id, at.session.messages, at.session.ledger))
     except FileExistsError:
         raise ToolError(f"{path} exists already.", "Give another name: /export FILE.") from None
     except OSError as error:
@@ -250,16 +254,16 @@ async def export(at: Desk) -> None:
 
 
 @command()
-async def clear(at: Desk) -> None:
+async def clear(at: CommandContext) -> None:
     """Begin a new conversation; the cluster stays as it is."""
-    await at.talk.clear()
+    await at.session.clear()
     at.view.show(Notice("A new conversation. The cluster is as it was."))
 
 
 @command()
-async def restore(at: Desk) -> None:
+async def restore(at: CommandContext) -> None:
     """Heal every fault that is still open."""
-    at.view.show(Notice(await at.talk.restore()))
+    at.view.show(Notice(await at.session.restore()))
 
 
 def _readable(text: str) -> str:

@@ -10,7 +10,9 @@ from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
-    from agent.demo.director import Wish
+    from agent.demo.demo import Demo
+    from agent.demo.gate import Pause
+    from agent.demo.request import DemoRequest
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -44,34 +46,47 @@ async def chaos(
 ) -> "Result":
     """Bring up a cluster, load it, break a store, detect, diagnose and heal it."""
     from agent.chat.asking import press_enter
-    from agent.demo.director import Wish
+    from agent.demo.request import DemoRequest
 
     if not 0 < timeout <= 300:
         raise click.UsageError("--timeout must be above 0 and at most 5m.")
     pausing = view.interactive if pause is None else pause and view.interactive
     ask = (lambda text: press_enter(text, view.aside)) if pausing else None
-    return await demo_chaos(setup, view, Wish(fault, target, timeout, ask))
+    return await demo_chaos(setup, view, DemoRequest(fault, target, timeout), ask)
 
 
-async def demo_chaos(setup: "Setup", view: "View", wish: "Wish") -> "Result":
-    """Run the chaos demo; returns its result, of an interrupted one as well."""
-    import asyncio
-
-    from agent.demo.director import Demo
-    from agent.demo.result import demo_result
+async def demo_chaos(
+    setup: "Setup", view: "View", request: "DemoRequest", pause: "Pause | None" = None
+) -> "Result":
+    """Run the chaos demo; returns its result, of one that was interrupted or whose model failed as well."""
+    from agent.demo.demo import Demo
     from agent.sessions.opening import headless_session
     from tools.events import Notice
 
     async with headless_session(setup, view) as session:
-        await session.check_wish(wish.fault, wish.target)
-        demo = Demo(session, wish)
-        try:
-            result = await demo.run()
-        except asyncio.CancelledError:
-            # By now all is restored: an interrupted demo's result tells that, too.
-            result = {**demo_result(session, demo.facts), "error": "Demo interrupted"}
+        demo = Demo(session, request, pause)
+        failed = await run_demo(demo, None, view)
+        result = {**demo.result(), **failed}
         session.keep_result(result)
     view.show(Notice(f"Ask on: operator --resume {session.id}"))
     if found := result["incident"]:
         view.show(Notice(f"Report: operator incidents report {found} --format html --to report.html"))
     return result
+
+
+async def run_demo(demo: "Demo", text: str | None, view: "View") -> "Result":
+    """Run a demo to its end, healed in any case; returns what a failure adds to its result."""
+    import asyncio
+
+    from agent.errors import ModelError, ModelUnavailable
+    from tools.events import Failed
+
+    try:
+        await demo.run(text)
+    except asyncio.CancelledError:
+        return {"ok": False, "error": "Demo interrupted"}
+    except ModelError as error:
+        view.show(Failed(str(error)))
+        code = ExitCode.TRY_LATER if isinstance(error, ModelUnavailable) else ExitCode.FAILED
+        return {"ok": False, "error": str(error), "exit_code": code}
+    return {}

@@ -1,38 +1,35 @@
 """The `result` of `demo chaos`: what scripts read of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agent.demo.facts import Facts, load_figures, prediction_held, since
+from agent.demo.facts import Facts, since
+from agent.demo.stages import DETECTION, DIAGNOSIS, Stages
+from agent.sessions.session import Session
 from subjects.base import ClusterState
 from tools.faults.catalogue import CATALOGUE
 
-if TYPE_CHECKING:
-    from agent.sessions.session import Session
-
-STAGES = ("health", "load", "fault", "waiting", "detection", "diagnosis", "recovery")
+_LOAD = ("before", "during", "after")
+_NO_FIGURES = {"ops_per_s": None, "p50_ms": None, "p99_ms": None, "errors": None}
 
 
-def demo_result(session: "Session", facts: Facts) -> dict[str, Any]:
+def demo_result(session: Session, stages: Stages, facts: Facts) -> dict[str, Any]:
     """Return the `result` of `demo chaos`."""
-    stages = [
-        facts.stages.get(n, {"n": n, "name": name, "ok": False, "seconds": None})
-        for n, name in enumerate(STAGES, start=1)
-    ]
     model, cluster = session.conversation.model, session.workbench.cluster
+    ran = stages.result()
     return {
         "ok": facts.restored
         and not facts.interrupted
-        and all(s["ok"] for s in stages if s["n"] not in (5, 6)),
+        and all(stage["ok"] for stage in ran if stage["n"] not in (DETECTION, DIAGNOSIS)),
         "command": "demo chaos",
         "driver": model.driver,
         "model": model.name,
         "subject": cluster.subject.name if cluster else None,
         "runtime": cluster.nodes.name if cluster else None,
-        "stages": stages,
+        "stages": ran,
         "fault": _fault(facts),
         "times": _times(facts),
         "detection": _detection(facts),
-        "load": load_figures(facts),
+        "load": _load(facts),
         "diagnosis": facts.diagnosis,
         "restored": facts.restored,
         "interrupted": facts.interrupted,
@@ -46,20 +43,21 @@ def _fault(facts: Facts) -> dict[str, Any] | None:
     if facts.injection is None:
         return None
     record, roles = facts.injection.record, facts.injection.roles
+    compared = facts.outcome.as_result()["prediction"]["compared"] if facts.outcome else []
     return {
         "kind": record.kind,
         "node": ", ".join(record.nodes) or None,
         "role": ", ".join(roles) or None,
         "prediction": facts.injection.prediction.text,
-        "prediction_held": prediction_held(facts),
+        "prediction_held": facts.outcome.prediction_held if facts.outcome else None,
+        "compared": compared,
         "effect": facts.injection.effect,
         "diagnoses_that_are_right": list(CATALOGUE[record.kind].diagnoses),
     }
 
 
 def _times(facts: Facts) -> dict[str, float | None]:
-    injection = facts.injection
-    began, wall = facts.injected_at, injection.record.injected if injection else None
+    injection, done, began = facts.injection, facts.outcome, facts.injected_at
     first = facts.signals[0].at if facts.signals else None
     return {
         "injected": None if began is None else 0.0,
@@ -67,9 +65,16 @@ def _times(facts: Facts) -> dict[str, float | None]:
         "first_signal": since(began, first),
         "detected": since(began, facts.detection.at if facts.detection else None),
         "diagnosed": since(began, facts.diagnosed_at),
-        "healed": since(wall, facts.healed_wall),
-        "recovered": since(wall, facts.recovered_wall),
+        "healed": since(began, done.healed_at if done and done.healed else None),
+        "recovered": since(began, done.recovery.healthy_at if done else None),
     }
+
+
+def _load(facts: Facts) -> dict[str, Any]:
+    if facts.outcome is not None:
+        return dict(facts.outcome.as_result()["load"])
+    unmeasured = ("acknowledged_writes", "acknowledged_writes_lost", "longest_stall_s")
+    return {**dict.fromkeys(_LOAD, _NO_FIGURES), **dict.fromkeys(unmeasured)}
 
 
 def _detection(facts: Facts) -> dict[str, Any]:

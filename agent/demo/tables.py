@@ -2,46 +2,53 @@
 
 from collections.abc import Iterator
 
-from agent.demo.facts import Facts, prediction_held
+from agent.demo.facts import Facts
 from tools.events import Table
-from tools.load.figures import LoadFigures, WriteCheck
-from tools.load.spans import NOT_MEASURED
+from tools.faults.recovery import HOLD_S
+from tools.load.figures import LoadFigures
 
 _DASH = "–"
+_HELD = {True: "as predicted", False: "NOT as predicted", None: "not measured"}
 
 
 def tables(facts: Facts) -> Iterator[Table]:
-    """Yield what a person is shown at the end: clients' figures, and the truth beside the diagnosis."""
-    if facts.before is not None:
-        spans = (("before", facts.before), ("during", facts.during), ("after", facts.after))
+    """Yield what a person is shown at the end: clients' figures, the diagnosis, the verdict."""
+    done = facts.outcome
+    if done is not None and done.before.ops_per_s is not None:
+        spans = (("before", done.before), ("during", done.during), ("after", done.after))
         yield Table(
-            "What clients felt",
+            "What clients saw",
             ("", "operations/s", "p50", "p99", "errors"),
-            tuple((name, *_row(figures or NOT_MEASURED)) for name, figures in spans),
+            tuple((name, *_row(figures)) for name, figures in spans),
         )
-    if facts.injection is not None:
-        record, found = facts.injection.record, facts.diagnosis or {}
-        told = (str(found.get("kind", _DASH)), str(found.get("node") or _DASH))
-        yield Table(
-            "What was injected, and what was concluded without knowing it",
-            ("", "kind", "node"),
-            (
-                ("injected", record.kind, ", ".join(record.nodes) or _DASH),
-                (f"concluded ({found.get('by', 'nobody')})", *told),
-            ),
-        )
-        lost = "not measured" if facts.writes is None else _writes(facts.writes)
-        held = {True: "held", False: "did not hold", None: "not measured"}[prediction_held(facts)]
-        yield Table(
-            "Restored" if facts.restored else "NOT restored",
-            ("", ""),
-            (
-                ("healed", "yes" if facts.healed else "no"),
-                ("recovered", "yes, and stayed well for 3 s" if facts.recovered else "no"),
-                ("acknowledged writes", lost),
-                ("prediction", held),
-            ),
-        )
+    if facts.injection is None:
+        return
+    record, found = facts.injection.record, facts.diagnosis or {}
+    diagnosed = (str(found.get("kind", _DASH)), str(found.get("node") or _DASH))
+    yield Table(
+        "Injected, and diagnosed without knowing it",
+        ("", "kind", "node"),
+        (
+            ("injected", record.kind, ", ".join(record.nodes) or _DASH),
+            (f"diagnosed by {found.get('by', 'nobody')}", *diagnosed),
+        ),
+    )
+    if done is None:
+        return
+    yield Table(
+        "Predicted, and observed",
+        ("", "predicted", "observed", ""),
+        tuple((each.what, each.predicted, each.observed, _HELD[each.held]) for each in done.compared),
+    )
+    yield Table(
+        "Restored" if facts.restored else "NOT restored",
+        ("", ""),
+        (
+            ("healed", "yes" if done.healed else "no"),
+            ("recovered", f"yes, and healthy for {HOLD_S:g} s" if done.recovery.ok else "no"),
+            ("prediction", _HELD[done.prediction_held]),
+        ),
+    )
 
 
 def _row(figures: LoadFigures) -> tuple[str, str, str, str]:
@@ -50,9 +57,3 @@ def _row(figures: LoadFigures) -> tuple[str, str, str, str]:
 
     errors = _DASH if figures.errors is None else str(figures.errors)
     return shown(figures.ops_per_s, ""), shown(figures.p50_ms, " ms"), shown(figures.p99_ms, " ms"), errors
-
-
-def _writes(check: WriteCheck) -> str:
-    bad = check.lost + check.changed
-    text = f"{check.acknowledged} acknowledged, {bad} lost or changed"
-    return f"{text}, {check.unreadable} keys unreadable" if check.unreadable else text

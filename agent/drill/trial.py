@@ -147,8 +147,8 @@ class Run:
         for incident in self.monitor.open_incidents:
             self.workbench.incidents.heal(incident, "undone at the end of a trial", healed_wall)
         self.recovery = await confirm(cluster, self.members, None, None)
-        if self.injection is not None and self.recovery.healthy_wall is not None:
-            self.heal_s = time.monotonic() - began - (time.time() - self.recovery.healthy_wall)
+        if self.injection is not None and self.recovery.healthy_at is not None:
+            self.heal_s = self.recovery.healthy_at - began
 
     def _score(self, sealed: Seal) -> Scored:
         truth = unseal(sealed)

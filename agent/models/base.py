@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from agent.demo.request import DemoRequest
+
 Block = dict[str, Any]
 """One content block, byte for byte as the API sent or takes it. Never edited once it is in the history."""
 
@@ -77,6 +79,8 @@ class Request:
     compact: str | None = None
     """Instructions for a summary: then the reply is one `compaction` block instead of an answer.
     Only for a driver whose `compaction` is "server"."""
+    demo: DemoRequest | None = None
+    """The demo that is asked for, as data: offline mode plays it; a model reads the words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from agent.mode import Mode
 from agent.models.base import Model, ToolSpec
 from agent.models.catalog import choose, facts_of
 from agent.models.playbook import PlaybookModel
-from agent.permissions import Ask, PermissionGate
-from agent.sessions.session import Door, Session
+from agent.permissions import ActiveGate, Ask, PermissionGate
+from agent.sessions.session import Session
 from agent.setup import Setup, configured, version
 from agent.transcript.event_entries import recording
 from agent.transcript.file import Header, Transcript, new_id
@@ -49,12 +49,12 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
     )
     transcript = Transcript.create(state.sessions, header)
 
-    door = Door(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
+    gate = ActiveGate(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
 
     shown = recording(transcript, view.show)
 
     def emit(event: Event) -> None:
-        if door.screen is None or door.screen(event):
+        if gate.shows is None or gate.shows(event):
             shown(event)
 
     try:
@@ -67,7 +67,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
     conversation = Conversation(
         model=model,
         runner=dispatcher,
-        gate=door,
+        gate=gate,
         emit=emit,
         transcript=transcript,
         budget=Budget(facts_of(model.name), Limits(cost_usd=setup.max_cost_usd)),
@@ -75,7 +75,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         tools=tuple(ToolSpec(t.name, t.description, t.schema) for t in dispatcher.tools.values()),
         compactor=Compactor(lambda: facts_to_keep(workbench)),
     )
-    session = Session(setup, view, workbench, conversation, transcript, door, dispatcher)
+    session = Session(setup, view, workbench, conversation, transcript, gate, dispatcher)
     workbench.diagnostician = choose_diagnostician(model, emit, conversation.budget)
     emit(SessionOpened(header.id, model.driver, model.name, header.operator))
     try:

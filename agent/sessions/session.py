@@ -5,18 +5,16 @@
 
 import asyncio
 import contextlib
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agent.chat.talk import Status
 from agent.ending import TurnEnd
 from agent.events import Finished
 from agent.mode import Mode
-from agent.models.base import Message, ToolCall
+from agent.models.base import Message
 from agent.models.catalog import ALIASES, facts_of
-from agent.permissions import Gate, PermissionGate, Verdict
+from agent.permissions import ActiveGate
 from agent.remarks import remark
 from agent.setup import Setup
 from agent.transcript.event_entries import to_entry
@@ -27,35 +25,27 @@ from agent.workbench import close_workbench
 from subjects.errors import SubjectError
 from tools.cluster import lifecycle
 from tools.errors import ToolError
-from tools.events import Event
 from tools.observe.ledger import Ledger
-from tools.registry import Dispatcher
-from tools.tool import Effect, Outcome, Tool
+from tools.registry import Dispatcher, Outcome, Tool
 from tools.workbench import Workbench
 
-if TYPE_CHECKING:
-    from agent.demo.director import Demo
 
-_ASKS_FOR_DEMO = re.compile(r"\b(run|start|begin|show|play|do|give)\b[^.?!]{0,40}\bdemo\b", re.IGNORECASE)
-"""A wish for the demo, not a question about one: it is consent for what the demo does."""
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the status line and /cost show. None is `not known`."""
 
-
-@dataclass(slots=True)
-class Door:
-    """The conversation's gate: the demo's director while one runs, else the permissions."""
-
-    permissions: PermissionGate
-    director: Gate | None = None
-    screen: Callable[[Event], bool] | None = None
-    """Tells of an event whether it is to be shown now; the demo keeps some for their stage."""
-
-    async def before(self, call: ToolCall, effect: Effect) -> Verdict:
-        """Decide whether the call may run."""
-        return await (self.director or self.permissions).before(call, effect)
-
-    async def after(self, call: ToolCall, outcome: Outcome) -> None:
-        """Tell whoever decided what came of it."""
-        await (self.director or self.permissions).after(call, outcome)
+    driver: str
+    model: str | None
+    mode: Mode
+    context_tokens: int = 0
+    context_limit: int | None = None
+    tokens: int = 0
+    """Of the whole session, in and out."""
+    cost_usd: float | None = None
+    cluster: str | None = None
+    """Its label, `etcd × process`; None where there is none."""
+    open_faults: int = 0
+    """Faults that are in force."""
 
 
 @dataclass(slots=True)
@@ -67,10 +57,8 @@ class Session:
     workbench: Workbench
     conversation: Conversation
     transcript: Transcript
-    door: Door
+    gate: ActiveGate
     dispatcher: Dispatcher
-    demo: "Demo | None" = None
-    """The chaos demo that the person asked for last."""
     _warming: asyncio.Task[None] | None = None
     _waiting: list[str] = field(default_factory=list)
 
@@ -82,7 +70,7 @@ class Session:
     @property
     def mode(self) -> Mode:
         """What may run without asking."""
-        return self.door.permissions.mode
+        return self.gate.permissions.mode
 
     @property
     def tools(self) -> Mapping[str, Tool]:
@@ -110,13 +98,7 @@ class Session:
         return tuple(ALIASES)
 
     async def ask(self, text: str) -> TurnEnd:
-        """Answer the person. A request for the demo is its own consent for what the demo does."""
-        wished = _ASKS_FOR_DEMO.search(text) is not None
-        if wished and self.door.director is None and self.mode is not Mode.READ_ONLY:
-            from agent.demo.director import Demo, Wish
-
-            self.demo = Demo(self, Wish())
-            return await self.demo.within_chat(text)
+        """Answer the person."""
         return await self.conversation.ask(text)
 
     def interrupt(self) -> None:
@@ -152,7 +134,7 @@ class Session:
 
     def set_mode(self, mode: Mode) -> None:
         """Change what may run without asking; the model is told with its next request."""
-        self.door.permissions.mode = mode
+        self.gate.permissions.mode = mode
         self.conversation.note(remark(f"mode-{mode.value}"))
 
     async def run_tool(self, name: str, arguments: Mapping[str, Any]) -> Outcome:
@@ -213,7 +195,7 @@ class Session:
         with contextlib.suppress(SubjectError, ToolError):
             await lifecycle.find(self.workbench)
 
-    async def check_wish(self, fault: str, target: str) -> None:
+    async def check_fault(self, fault: str, target: str) -> None:
         """Raise ToolError for a demo that cannot be had here, before anything is started for it."""
         allowed = self.workbench.allow_quorum_loss
         async with lifecycle.open_or_planned(self.workbench) as cluster:

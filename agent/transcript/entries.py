@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from agent.demo.request import DemoRequest
 from agent.models.base import Message, Model, Reply, ToolCall
 from tools.tool import Effect, Outcome
 
@@ -22,9 +23,10 @@ class Recorder(Protocol):
         ...
 
 
-def user(text: str, remark: str, by: str) -> Entry:
+def user(text: str, remark: str, by: str, demo: DemoRequest | None = None) -> Entry:
     """Tell what was asked, and the remark that went before it; `by` is `person` or `host`."""
-    return {"type": "user", "text": text, "remark": remark, "by": by}
+    asked = {"demo": asdict(demo)} if demo is not None else {}
+    return {"type": "user", "text": text, "remark": remark, "by": by, **asked}
 
 
 def assistant(reply: Reply, model: Model) -> Entry:

@@ -20,7 +20,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     people: list[Person] = []
 
     def open_window(*, ready: bool = True, **settings: Any) -> Person:
-        person = Person(["-m", "tests.standins.scripted_talk", str(tmp_path)], **settings)
+        person = Person(["-m", "tests.standins.scripted_session", str(tmp_path)], **settings)
         people.append(person)
         if ready:
             person.sees("session 20251122-scripted", "\u203a")

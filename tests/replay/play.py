@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.budget import Budget
 from agent.calls import Runner
+from agent.demo.request import DemoRequest
 from agent.history import rebuild
 from agent.mode import Mode
 from agent.models.base import Message, Model, ToolSpec
@@ -20,6 +21,9 @@ from tests.replay.tape import Tape, TapeModel
 from tests.replay.tape_runner import TapeGate, TapeRunner
 from tools.events import Event
 from tools.registry import load_tools
+
+Asked = str | tuple[str, DemoRequest | None]
+"""What a person asks: words, and the demo that they ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,11 @@ class Played:
 
 
 async def run(
-    folder: Path, model: Model, runner: Runner, requests: Sequence[str], gate: Gate | None = None
+    folder: Path,
+    model: Model,
+    runner: Runner,
+    requests: Sequence[str | tuple[str, DemoRequest | None]],
+    gate: Gate | None = None,
 ) -> Played:
     """Ask `requests` one after another in a conversation of the real loop, written down in `folder`."""
     header = Header(f"run-{len(list(folder.iterdir()))}", time.time(), "test", model.driver, model.name)
@@ -52,7 +60,8 @@ async def run(
     )
     try:
         for request in requests:
-            await conversation.ask(request)
+            text, demo = (request, None) if isinstance(request, str) else request
+            await conversation.ask(text, demo)
     finally:
         await conversation.aclose()
         transcript.close()

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.demo.demo import ordered
+from agent.demo.request import DEFAULT_FAULT, DEFAULT_TARGET, DemoRequest
 from agent.commands.demo import demo_chaos
-from agent.demo.director import Wish
 from agent.sessions.opening import open_session
 from agent.setup import Setup
 from agent.view.plain import PlainView
@@ -39,17 +40,17 @@ FOLLOW_UPS = (
 class Recording:
     """What is done for one transcript: the demo, or requests one after another."""
 
-    wish: Wish | None = None
+    demo: DemoRequest | None = None
     requests: tuple[str, ...] = ()
     yes: bool = True
     seed: int = 1
 
 
 RECORDINGS: Mapping[str, Recording] = {
-    "demo-kill-follower": Recording(Wish(target="follower")),
-    "demo-kill-leader": Recording(Wish(target="leader"), seed=2),
-    "demo-pause": Recording(Wish(fault="pause", target="follower"), seed=3),
-    "demo-nothing-injected": Recording(Wish(fault="none", timeout_s=4.0), seed=4),
+    "demo-kill-follower": Recording(DemoRequest(DEFAULT_FAULT, "follower")),
+    "demo-kill-leader": Recording(DemoRequest(DEFAULT_FAULT, "leader"), seed=2),
+    "demo-pause": Recording(DemoRequest("pause", "follower"), seed=3),
+    "demo-nothing-injected": Recording(DemoRequest("none", DEFAULT_TARGET, 4.0), seed=4),
     "follow-ups": Recording(requests=("run the chaos demo", *FOLLOW_UPS), seed=5),
     "step-by-step": Recording(
         requests=(
@@ -77,7 +78,7 @@ async def record(name: str, recording: Recording) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
         setup = Setup(
-            command="demo chaos" if recording.wish else "chat",
+            command="demo chaos" if recording.demo else "chat",
             state_dir=state,
             offline=True,
             yes=recording.yes,
@@ -86,8 +87,8 @@ async def record(name: str, recording: Recording) -> Path:
         )
         view = PlainView(sys.stderr, sys.stderr)
         try:
-            if recording.wish:
-                result = await demo_chaos(setup, view, recording.wish)
+            if recording.demo:
+                result = await demo_chaos(setup, view, recording.demo)
                 if not result["ok"]:
                     raise SystemExit(f"{name}: the demo did not succeed, so its transcript is not kept")
             else:
@@ -105,7 +106,8 @@ async def _talk(setup: Setup, view: PlainView, requests: tuple[str, ...]) -> Non
     try:
         await session.open_cluster()
         for request in requests:
-            await session.ask(request)
+            demo = ordered(session, request)
+            await (demo.run(request) if demo else session.ask(request))
     finally:
         await session.aclose()
 

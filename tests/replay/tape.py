@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from agent.demo.request import DemoRequest
 from agent.errors import AgentError, BadTranscript
 from agent.models.base import (
     Block,
@@ -21,6 +22,7 @@ from agent.models.base import (
     TextDelta,
     Usage,
 )
+from agent.orders import read_demo
 from agent.transcript.file import Entry, Header, read, read_header
 
 
@@ -60,8 +62,8 @@ class Tape:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.header: Header = read_header(path)
-        self.requests: list[str] = []
-        """What the person asked, in order."""
+        self.requests: list[tuple[str, DemoRequest | None]] = []
+        """What the person asked, in order, and the demo that it asked for."""
         self.replies: list[TapedReply] = []
         self._next_reply = 0
         self._mismatch: TapeMismatch | None = None
@@ -72,7 +74,10 @@ class Tape:
         for entry in entries:
             match entry.type:
                 case "user" if entry.data.get("by", "person") == "person":
-                    self.requests.append(entry.data["text"])
+                    demo = entry.data.get("demo")
+                    self.requests.append(
+                        (entry.data["text"], DemoRequest(**demo) if demo else read_demo(entry.data["text"]))
+                    )
                 case "assistant":
                     if entry.data.get("stop_reason") == "interrupted":
                         raise BadTranscript(f"{self.path}, line {entry.line}: interrupted, so no tape.")

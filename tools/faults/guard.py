@@ -1,4 +1,4 @@
-"""The guard: what a fault is predicted to do, before it is done; what is refused; and how right it was."""
+"""The guard: what a fault is predicted to do, before it is done, and what is refused."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -27,16 +27,10 @@ class Prediction:
     """Whether nodes under this fault count for the majority no longer."""
     stall_s: float
     """How long reads and writes may stall where they do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What happened, in the prediction's terms. None is `not measured`."""
-
-    quorum_held: bool | None
-    leader_changed: bool | None
-    longest_stall_s: float | None
-    """The longest run of whole seconds without one successful operation."""
+    leader: str | None = None
+    """Who led before it."""
+    leader_may_move: bool = False
+    """Whether it slows the leader without taking its vote: then another one may be elected, or not."""
 
 
 def predict(
@@ -59,9 +53,11 @@ def predict(
     left, needed = len(voting) - len(lost), quorum.needed
     held = left >= needed
     leader_lost = snapshot.leader in lost
+    may_move = not votes_lost and snapshot.leader in nodes
     # Every store of TiKV leads some regions; its PDs are not on the way of reads and writes.
     stores = any(node.role is Role.STORE for node in group)
     stalls = bool(lost) if stores else leader_lost and not _has_stores(snapshot)
+    stalls = stalls or (may_move and not stores)
     writes: Writes = "stop" if not held else "stall" if stalls else "go on"
     votes = f"{left} of {quorum.voters} voters stay, {needed} are needed" if votes_lost else ""
     return Prediction(
@@ -74,6 +70,8 @@ def predict(
         _words(stall_s, snapshot, fault, nodes, votes, writes),
         votes_lost,
         stall_s,
+        snapshot.leader,
+        may_move,
     )
 
 
@@ -110,19 +108,6 @@ def check_quorum(prediction: Prediction, *, allowed: bool) -> None:
     )
 
 
-def held(prediction: Prediction, outcome: Outcome) -> bool | None:
-    """Say whether the prediction came true; None when too little was measured to tell."""
-    if outcome.longest_stall_s is None or outcome.quorum_held is None:
-        return None
-    if outcome.quorum_held != prediction.quorum_held:
-        return False
-    if prediction.writes == "stop":
-        return outcome.longest_stall_s >= 1
-    if prediction.leader_lost and outcome.leader_changed is False:
-        return False
-    return outcome.longest_stall_s <= (prediction.stall_s if prediction.writes == "stall" else 1)
-
-
 def _words(
     stall_s: float, snapshot: ClusterSnapshot, fault: Fault, nodes: Sequence[str], votes: str, writes: Writes
 ) -> str:
@@ -140,6 +125,8 @@ def _words(
         "stop": "no majority is left: writes stop until it is healed",
     }[writes]
     if not votes:
-        felt = "clients that talk to it wait longer or try another"
         votes = "It stays a member and keeps its vote"
+        felt = "clients that talk to it wait longer or try another"
+        if writes == "stall":
+            felt += f"; too slow a leader may be replaced: then writes stall for up to {stall_s:g} s"
     return f"{roles}: {fault.meaning}. {votes}; {felt}."

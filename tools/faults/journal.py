@@ -106,9 +106,10 @@ class Record:
 
     @property
     def expired(self) -> bool:
-        """Whether its time to live is over, by either clock: the wall's may have been set back meanwhile."""
-        by_wall = time.time() > (self.injected or self.planned) + self.ttl_s
-        return by_wall or (self.injected_at is not None and time.monotonic() > self.injected_at + self.ttl_s)
+        """Whether its time to live is over; the wall clock, which may be set, counts for plans alone."""
+        if self.injected_at is None:
+            return time.time() > self.planned + self.ttl_s
+        return time.monotonic() > self.injected_at + self.ttl_s
 
 
 class Journal:

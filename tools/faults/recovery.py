@@ -20,8 +20,8 @@ _LOOK_S = 0.25
 class Figures(Protocol):
     """What measures clients; `tools.load.run.LoadRun` is one."""
 
-    def figures(self, since_wall: float, until_wall: float) -> LoadFigures:
-        """Return what was measured between two wall times."""
+    def figures(self, since: float, until: float) -> LoadFigures:
+        """Return what was measured between two monotonic times."""
         ...
 
 
@@ -40,9 +40,13 @@ class Recovery:
     """What was found after a heal."""
 
     ok: bool
-    healthy_wall: float | None
-    """Wall time from which all was well; None if it never was for HOLD_S."""
+    healthy_at: float | None
+    """Monotonic time from which all was well; None if it never was for HOLD_S."""
     checks: tuple[Check, ...]
+    leader: str | None = None
+    """Who leads at its end."""
+    quorum_held: bool = True
+    """Whether a majority is up at its end: without one nothing can be read back."""
 
 
 async def confirm(
@@ -55,31 +59,32 @@ async def confirm(
     """Watch until all was well for HOLD_S, or `timeout_s` are over, and say what was and what was not."""
     deadline = time.monotonic() + timeout_s
     since: float | None = None
-    held_from = 0.0
-    """The same in monotonic time: a clock that is set must not make the hold longer or shorter."""
     leader: str | None = None
     worst: tuple[Check, ...] = ()
     while True:
+        began = time.monotonic()
         snapshot = await cluster.subject.observe()
         checks = _checks(snapshot, members, leader, _measured(load, since), baseline)
-        well = all(check.ok is not False for check in checks)
-        if not well:
+        healthy = all(check.ok is not False for check in checks)
+        now = time.monotonic()
+        if not healthy:
             since, leader, worst = None, snapshot.leader, checks
         elif since is None:
-            since, leader, held_from = snapshot.at, snapshot.leader, time.monotonic()
-        elif time.monotonic() - held_from >= HOLD_S + (1.0 if load else 0.0):
-            return Recovery(ok=True, healthy_wall=since, checks=checks)
-        if time.monotonic() > deadline:
+            since, leader = began, snapshot.leader
+        elif now - since >= HOLD_S + (1.0 if load else 0.0):
+            return Recovery(True, since, checks, snapshot.leader, snapshot.quorum.held)
+        if now > deadline:
             # What is well now was not for long enough: what broke it last is what there is to tell.
-            return Recovery(ok=False, healthy_wall=None, checks=worst or checks)
+            return Recovery(False, None, worst or checks, snapshot.leader, snapshot.quorum.held)
         await asyncio.sleep(_LOOK_S)
 
 
 def _measured(load: Figures | None, since: float | None) -> LoadFigures | None:
     """What clients measured in whole windows since all was well; None until there is one."""
-    if load is None or since is None or time.time() - since < 2.0:
+    now = time.monotonic()
+    if load is None or since is None or now - since < 2.0:
         return None
-    return load.figures(since + 1.0, time.time())
+    return load.figures(since + 1.0, now)
 
 
 def _checks(

@@ -1,5 +1,6 @@
 """The results of the fault tools, as the model and programs read them."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from tools.faults.healing import HealReport
@@ -20,6 +21,7 @@ def injection(done: Injection) -> dict[str, object]:
         "node": record.nodes[0] if len(record.nodes) == 1 else None,
         "role": done.roles[0] if len(done.roles) == 1 else list(done.roles),
         "prediction": done.prediction.text,
+        "leader_before": done.prediction.leader,
         "quorum_stands": done.prediction.quorum_held,
         "writes_expected_to": done.prediction.writes,
         "verified": done.effect is not None,
@@ -29,7 +31,7 @@ def injection(done: Injection) -> dict[str, object]:
     }
 
 
-def heals(reports: list[HealReport]) -> list[dict[str, object]]:
+def heals(reports: Sequence[HealReport]) -> list[dict[str, object]]:
     """Return what became of each fault."""
     return [
         {"fault": r.fault, "kind": r.kind, "nodes": list(r.nodes), "state": str(r.state), "text": r.text}
@@ -37,12 +39,11 @@ def heals(reports: list[HealReport]) -> list[dict[str, object]]:
     ]
 
 
-def recovery(found: Recovery, healed_wall: float) -> dict[str, object]:
-    """Return what was checked after a heal."""
-    back_s = None if found.healthy_wall is None else round(max(0.0, found.healthy_wall - healed_wall), 2)
+def recovery(found: Recovery, healed_at: float) -> dict[str, object]:
+    """Return what was checked after a heal that ended at monotonic time `healed_at`."""
+    back_s = None if found.healthy_at is None else round(max(0.0, found.healthy_at - healed_at), 2)
     return {
         "recovered": found.ok,
-        "healed_wall": round(healed_wall, 3),
-        "well_after_s": back_s,
+        "healthy_after_s": back_s,
         "checks": [asdict(check) for check in found.checks],
     }

@@ -1,15 +1,17 @@
 """store_kill, store_restart, fault_inject, fault_heal."""
 
 import time
+from collections.abc import Awaitable, Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from subjects.base import Direction, Lifecycle, ProcessState, Scope
-from tools.events import Notice, Progress
-from tools.faults import recovery, results
+from tools.events import Notice
+from tools.faults import outcome, recovery, results
 from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
+from tools.faults.outcome import FaultOutcome
 from tools.faults.service import MAX_TTL_S, Injection
 from tools.load.figures import LoadFigures
 from tools.tool import Effect, Params, Result, tool
@@ -84,7 +86,7 @@ async def store_restart(params: RestartParams, workbench: Workbench) -> Result:
     if view.state is ProcessState.RUNNING:
         return await _planned_restart(workbench, node)
     await cluster.require(Lifecycle).start(node)
-    return await _recovered(workbench, [], time.time(), {"started": node})
+    return await _healed(workbench, _nothing(), {"started": node})
 
 
 @tool(Effect.ACT)
@@ -130,53 +132,48 @@ def _baseline(workbench: Workbench) -> LoadFigures | None:
     """What clients got just before."""
     if workbench.load is None or not workbench.load.running:
         return None
-    now = time.time()
+    now = time.monotonic()
     return workbench.load.figures(now - BASELINE_S, now)
 
 
 async def _heal(workbench: Workbench, fault: int | None) -> Result:
-    cluster = workbench.require_cluster()
-    reports = await workbench.faults.heal(cluster, fault)
-    return await _recovered(workbench, reports, time.time(), {})
+    return await _healed(workbench, workbench.faults.heal(workbench.require_cluster(), fault), {})
 
 
-async def _recovered(
-    workbench: Workbench, reports: list[HealReport], healed_wall: float, more: dict[str, object]
+async def _nothing() -> list[HealReport]:
+    return []
+
+
+async def _healed(
+    workbench: Workbench, healing: Awaitable[Sequence[HealReport]], more: dict[str, object]
 ) -> Result:
-    """Watch until all is as before, and say so or not."""
-    cluster = workbench.require_cluster()
-    nodes = ", ".join(dict.fromkeys(node for report in reports for node in report.nodes)) or "the cluster"
-    workbench.emit(Progress(f"Healed {nodes}; watching that it stays well for {recovery.HOLD_S:g} s"))
-    load = workbench.load if workbench.load is not None and workbench.load.running else None
-    found = await recovery.confirm(cluster, _members(workbench, reports), load, workbench.baseline)
-    healed = all(report.ok for report in reports)
-    if workbench.monitor is not None:
-        for incident in workbench.monitor.open_incidents:
-            workbench.incidents.heal(incident, "; ".join(r.text for r in reports) or "started", healed_wall)
+    """Carry out `healing`, watch until all is as before, and say so or not, with what the fault cost."""
+    done = await outcome.heal(workbench, healing)
+    nodes = ", ".join(dict.fromkeys(node for report in done.reports for node in report.nodes))
     return Result(
-        {"healed": healed, "faults": results.heals(reports), **more, **results.recovery(found, healed_wall)},
-        ok=healed and found.ok,
-        summary=_recovery_line(nodes, found),
+        {
+            "healed": done.healed,
+            "faults": results.heals(done.reports),
+            **more,
+            **results.recovery(done.recovery, done.healed_at),
+            **done.as_result(),
+        },
+        ok=done.healed and done.recovery.ok,
+        summary=_line(nodes or str(more.get("started") or "the cluster"), done),
         next=""
-        if found.ok
+        if done.recovery.ok
         else "Look with cluster_status and read_logs: not everything is as it was before.",
     )
 
 
-def _recovery_line(nodes: str, found: recovery.Recovery) -> str:
-    if found.ok:
-        return f"{nodes} back; all as before, and held for {recovery.HOLD_S:g} s"
-    wrong = [f"{check.name}: {check.text}" for check in found.checks if check.ok is False]
-    return f"{nodes}: not as before – {'; '.join(wrong)}"
-
-
-def _members(workbench: Workbench, reports: list[HealReport]) -> dict[str, str | None]:
-    """The member ids from before the first of these faults."""
-    for report in sorted(reports, key=lambda each: each.fault):
-        record = workbench.faults.journal.get(report.fault)
-        if record is not None:
-            return dict(record.members)
-    return {}
+def _line(nodes: str, done: FaultOutcome) -> str:
+    if not done.recovery.ok:
+        wrong = [f"{check.name}: {check.text}" for check in done.recovery.checks if check.ok is False]
+        return f"{nodes}: not recovered – {'; '.join(wrong)}"
+    before = done.injection.prediction.leader if done.injection else None
+    now = done.recovery.leader
+    leader = f"; leader is now {now} (was {before})" if before and now and now != before else ""
+    return f"{nodes} recovered, and healthy for {recovery.HOLD_S:g} s{leader}"
 
 
 async def _planned_restart(workbench: Workbench, node: str) -> Result:
@@ -184,5 +181,5 @@ async def _planned_restart(workbench: Workbench, node: str) -> Result:
     baseline = _baseline(workbench)
     done = await workbench.faults.inject(cluster, "restart", node, monitor=workbench.monitor)
     workbench.baseline = baseline
-    reports = await workbench.faults.heal(cluster, done.record.id)
-    return await _recovered(workbench, reports, time.time(), {"restarted": node, "planned": True})
+    healing = workbench.faults.heal(cluster, done.record.id)
+    return await _healed(workbench, healing, {"restarted": node, "planned": True})

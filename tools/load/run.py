@@ -85,9 +85,9 @@ class LoadRun:
         """Whether windows still come."""
         return self._reader is not None and not self._ended
 
-    def figures(self, since_wall: float, until_wall: float) -> LoadFigures:
-        """Return the figures of the windows wholly between two wall times; None where there are none."""
-        return summed(between(self.windows, since_wall, until_wall))
+    def figures(self, since: float, until: float) -> LoadFigures:
+        """Return the figures of the windows wholly between two monotonic times; None where there are none."""
+        return summed(between(self.windows, since, until))
 
     def latest(self, count: int) -> LoadFigures:
         """Return the figures of the last `count` windows."""

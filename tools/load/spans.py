@@ -11,12 +11,12 @@ EDGE_S = 0.05
 """A window belongs to a span if no more than this of it lies outside."""
 
 
-def between(windows: Iterable[Window], since_wall: float, until_wall: float) -> list[Window]:
-    """Return the windows that lie wholly in the span of wall times."""
+def between(windows: Iterable[Window], since: float, until: float) -> list[Window]:
+    """Return the windows that lie wholly in the span of monotonic times."""
     return [
         window
         for window in windows
-        if window.wall - window.seconds >= since_wall - EDGE_S and window.wall <= until_wall + EDGE_S
+        if window.at - window.seconds >= since - EDGE_S and window.at <= until + EDGE_S
     ]
 
 

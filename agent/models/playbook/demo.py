@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agent.demo.request import DemoRequest
 from agent.models.playbook.facts import HEALS
 from agent.models.playbook.narration import tell
 from agent.models.playbook.record import Record, Seen
-from agent.models.playbook.settings import Settings, given, settings
+from agent.models.playbook.settings import given
 from agent.models.playbook.step import Step
 from agent.models.playbook.words import joined
 
 LOAD_TRIES = 3
 
 
-def next_step(record: Record) -> Step:
+def next_step(record: Record, wanted: DemoRequest) -> Step:
     """Return the next step of the demo that was asked for last."""
-    wanted = settings(record.request)
     if not record.since:
         return Step("First a look at the cluster.", "cluster_status")
     last = record.since[-1]
@@ -44,13 +44,13 @@ def next_step(record: Record) -> Step:
             return _heal_or_stop(told, record)
 
 
-def _after_status(told: str, last: Seen, wanted: Settings) -> Step:
+def _after_status(told: str, last: Seen, wanted: DemoRequest) -> Step:
     if last.ok and last.data.get("state") == "healthy":
         return _load(told, wanted)
     return Step(joined(told, "I start it."), "cluster_start")
 
 
-def _load(told: str, wanted: Settings) -> Step:
+def _load(told: str, wanted: DemoRequest) -> Step:
     text = joined(told, "Next, load, and the baseline that later figures are compared with.")
     return Step(text, "load_start", given(workload=wanted.workload, rate=wanted.rate))
 
@@ -68,21 +68,17 @@ def _less_load(told: str, record: Record) -> Step:
     )
 
 
-def _halved(record: Record, wanted: Settings) -> Mapping[str, Any]:
+def _halved(record: Record, wanted: DemoRequest) -> Mapping[str, Any]:
     last = next(seen for seen in reversed(record.since) if seen.tool == "load_start")
     return given(workload=wanted.workload, rate=float(last.data["rate_per_s"]) / 2)
 
 
-def _inject(told: str, last: Seen, wanted: Settings) -> Step:
+def _inject(told: str, last: Seen, wanted: DemoRequest) -> Step:
     running = last.tool == "load_start" or last.data.get("running")
     without = "" if running else "I go on without load: there will be no figures of it."
-    if wanted.kills:
-        return Step(joined(told, without, "Now I kill a store."), "store_kill", given(target=wanted.target))
-    return Step(
-        joined(told, without, f"Now I inject the fault {wanted.fault}."),
-        "fault_inject",
-        given(kind=wanted.fault, target=wanted.target),
-    )
+    tool, arguments = wanted.injection
+    what = "I kill a store" if tool == "store_kill" else f"I inject the fault {wanted.fault}"
+    return Step(joined(told, without, f"Now {what}."), tool, arguments)
 
 
 def _heal_or_stop(told: str, record: Record) -> Step:

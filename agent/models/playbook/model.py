@@ -37,7 +37,7 @@ class PlaybookModel:
 
     async def respond(self, request: Request) -> AsyncIterator[ModelEvent]:
         """Answer once; takes no time and never fails."""
-        record = read(request.messages)
+        record = read(request.messages, request.demo)
         step = plan(record)
         text = f"{INTRODUCTION}\n\n{step.say}" if record.first else step.say
         yield TextDelta(text, done=True)

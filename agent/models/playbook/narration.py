@@ -106,11 +106,17 @@ def heal(seen: Seen) -> str:
     recovered = data.get("recovered", data.get("healed"))
     if recovered is None:
         return ""
-    after = data.get("well_after_s")
+    after = data.get("healthy_after_s")
     took = words.seconds(after) if recovered and after else ""
-    text = "All is as it was before" if recovered else "It could not be shown that all is as it was before"
+    text = "Recovered" if recovered else "It could not be shown that the cluster has recovered"
+    check = data.get("writes")
+    leader = data.get("leader") or {}
+    moved = leader.get("before") and leader.get("now") and leader["before"] != leader["now"]
     return words.joined(
-        f"{text}{f', {took} after the heal' if took else ''}{words.cite(seen.evidence)}.", _checks(data)
+        f"{text}{f', {took} after the heal' if took else ''}{words.cite(seen.evidence)}.",
+        f"Leader is now {leader['now']}, was {leader['before']}." if moved else "",
+        _checks(data),
+        writes(check, None) if isinstance(check, Mapping) else "",
     )
 
 

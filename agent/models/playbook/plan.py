@@ -33,6 +33,8 @@ UNKNOWN = (
 
 def plan(record: Record) -> Step:
     """Return the next step for the latest request."""
+    if record.demo is not None:
+        return demo.next_step(record, record.demo)
     intents = understand(record.request)
     if not intents:
         return Step(UNKNOWN)
@@ -98,12 +100,16 @@ def _heal(record: Record) -> Step:
     return Step("I start it again.", "store_restart", given(node=node or known))
 
 
+def _no_demo(_record: Record) -> Step:
+    return Step("Say `run the chaos demo`, in a mode that lets tools act: /mode ask.")
+
+
 def _help(_record: Record) -> Step:
     return Step(HELP)
 
 
 _TASKS: Mapping[Intent, Callable[[Record], Step]] = {
-    Intent.DEMO: demo.next_step,
+    Intent.DEMO: _no_demo,
     Intent.STATUS: _once("I look.", "cluster_status"),
     Intent.CLUSTER_START: _once("I start the cluster.", "cluster_start"),
     Intent.CLUSTER_STOP: _once("I stop the cluster.", "cluster_stop"),

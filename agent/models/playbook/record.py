@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.demo.request import DemoRequest
 from agent.models.base import Block, Message
 from agent.remarks import remark
 
@@ -59,6 +60,8 @@ class Record:
     """All results of the session."""
     first: bool = True
     """Whether this will be the session's first reply."""
+    demo: DemoRequest | None = None
+    """The demo that was asked for, as data."""
     calls: int = 0
     """Calls made so far; the next one's id follows from it."""
 
@@ -83,7 +86,7 @@ class _Reading:
     replies: int = 0
 
 
-def read(messages: Sequence[Message]) -> Record:
+def read(messages: Sequence[Message], demo: DemoRequest | None = None) -> Record:
     """Read the history."""
     reading = _Reading()
     for message in messages:
@@ -100,6 +103,7 @@ def read(messages: Sequence[Message]) -> Record:
         tuple(reading.since),
         tuple(reading.seen),
         first=reading.replies == 0,
+        demo=demo,
         calls=len(reading.calls),
     )
 

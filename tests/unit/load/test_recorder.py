@@ -96,9 +96,9 @@ def test_percentiles_are_not_made_up_for_windows_that_carry_no_latencies() -> No
 
 
 def test_a_span_takes_whole_windows_only() -> None:
-    windows = [replace(window([n]), wall=100.0 + n) for n in range(1, 6)]
+    windows = [replace(window([n]), at=100.0 + n) for n in range(1, 6)]
 
-    assert [w.wall for w in between(windows, 101.0, 104.4)] == [102.0, 103.0, 104.0]
+    assert [w.at for w in between(windows, 101.0, 104.4)] == [102.0, 103.0, 104.0]
     assert summed(between(windows, 200, 300)) == LoadFigures(None, None, None, None)
 
 

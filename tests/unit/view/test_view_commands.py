@@ -15,13 +15,13 @@ from agent.chat import slash_commands
 from agent.chat.asking import read_answer
 from agent.chat.keyboard import Handlers, Keyboard
 from agent.chat.prompt import status_words
-from agent.chat.talk import Status
 from agent.events import Text
 from agent.mode import Mode
 from agent.models.base import Message
 from agent.sessions.export import as_markdown, fenced
+from agent.sessions.session import Status
 from agent.view.records import tables
-from tests.standins.scripted_talk import ScriptedTalk
+from tests.standins.scripted_session import ScriptedSession
 from tools.errors import NoCluster, ToolError
 from tools.events import Event, Failed, Notice, Table
 from tools.observe.ledger import Ledger
@@ -56,11 +56,11 @@ def kept() -> Kept:
 
 
 @pytest.fixture
-def talk(kept: Kept, tmp_path: Path) -> ScriptedTalk:
+def talk(kept: Kept, tmp_path: Path) -> ScriptedSession:
     async def nobody(*_: object) -> object:
         raise AssertionError("nobody is asked")
 
-    return ScriptedTalk(kept.show, nobody, tmp_path)  # type: ignore[arg-type]
+    return ScriptedSession(kept.show, nobody, tmp_path)  # type: ignore[arg-type]
 
 
 EXPECTED = {
@@ -82,7 +82,7 @@ class TestCommands:
         assert all(about.endswith(".") for about in listed.values())
 
     @pytest.mark.parametrize("name", sorted(EXPECTED - {"quit", "restore"}))
-    async def test_each_runs(self, name: str, talk: ScriptedTalk, kept: Kept, tmp_path: Path) -> None:
+    async def test_each_runs(self, name: str, talk: ScriptedSession, kept: Kept, tmp_path: Path) -> None:
         argument = {"show": " E1", "export": f" {tmp_path / 'x.md'}"}.get(name, "")
         await slash_commands.run(f"/{name}{argument}", talk, kept)
 
@@ -93,12 +93,14 @@ class TestCommands:
             await slash_commands.run("/quit", None, kept)
 
     async def test_what_cannot_be_restored_is_raised_with_its_reason(
-        self, talk: ScriptedTalk, kept: Kept
+        self, talk: ScriptedSession, kept: Kept
     ) -> None:
         with pytest.raises(NoCluster):
             await slash_commands.run("/restore", talk, kept)
 
-    async def test_show_prints_the_evidence_whole_and_as_it_was(self, talk: ScriptedTalk, kept: Kept) -> None:
+    async def test_show_prints_the_evidence_whole_and_as_it_was(
+        self, talk: ScriptedSession, kept: Kept
+    ) -> None:
         long = "line with ``` and ~~~ and **stars**\n" * 2_000
         item = talk.ledger.add("read_logs", long)
         await slash_commands.run(f"/show {item.id.lower()}", talk, kept)
@@ -109,13 +111,13 @@ class TestCommands:
         assert shown.text.startswith("````\n")
 
     @pytest.mark.parametrize("line", ["/show", "/show E99", "/mode fast", "/nothing", "/timeline"])
-    async def test_what_is_wrong_is_one_line(self, line: str, talk: ScriptedTalk, kept: Kept) -> None:
+    async def test_what_is_wrong_is_one_line(self, line: str, talk: ScriptedSession, kept: Kept) -> None:
         await slash_commands.run(line, talk, kept)
 
         (event,) = kept.events
         assert isinstance(event, Failed)
 
-    async def test_mode_and_model_change_and_are_told(self, talk: ScriptedTalk, kept: Kept) -> None:
+    async def test_mode_and_model_change_and_are_told(self, talk: ScriptedSession, kept: Kept) -> None:
         await slash_commands.run("/mode auto", talk, kept)
         await slash_commands.run("/model claude-haiku-5", talk, kept)
 
@@ -129,7 +131,7 @@ class TestCommands:
         assert "needs the session" in kept.told
 
     async def test_export_writes_once_and_never_over_a_file(
-        self, talk: ScriptedTalk, kept: Kept, tmp_path: Path
+        self, talk: ScriptedSession, kept: Kept, tmp_path: Path
     ) -> None:
         path = tmp_path / "talk.md"
         await talk.ask("say **this**")
@@ -141,7 +143,7 @@ class TestCommands:
         with pytest.raises(ToolError, match="cannot be written"):
             await slash_commands.run(f"/export {tmp_path / 'no' / 'x.md'}", talk, kept)
 
-    def test_completion_offers_names_then_values(self, talk: ScriptedTalk) -> None:
+    def test_completion_offers_names_then_values(self, talk: ScriptedSession) -> None:
         names = [name for name, _ in slash_commands.completions("/", talk)]
 
         assert {f"/{name}" for name in EXPECTED} == set(names)

@@ -1,6 +1,6 @@
 """A session that follows a script: a real `Talk`, driven by the words it is asked, for tests of the REPL.
 
-`python -m tests.standins.scripted_talk` runs the real REPL and the real terminal view over it.
+`python -m tests.standins.scripted_session` runs the real REPL and the real terminal view over it.
 
     say TEXT        streams TEXT as Markdown
     slow            streams until it is interrupted
@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from agent.chat.repl import Repl
-from agent.chat.talk import Status
 from agent.ending import TurnEnd
 from agent.errors import ModelUnavailable
 from agent.events import CallEnded, CallStarted, SessionOpened, Text
 from agent.mode import Mode
 from agent.models.base import Message, ToolCall
 from agent.permissions import Ask, PermissionGate
+from agent.sessions.session import Status
 from agent.view.open import open_view
 from agent.view.terminal import TerminalView
 from tools.errors import NoCluster
@@ -47,7 +47,7 @@ async def no_kill(params: KillParams, workbench: object) -> Result:
     return Result({})
 
 
-class ScriptedTalk:
+class ScriptedSession:
     """Says and does what the script's words mean."""
 
     id = "20251122-scripted"
@@ -196,12 +196,12 @@ async def main(folder: Path) -> int:
     began = time.monotonic()
     fail = os.environ.get("TALK_FAILS")
 
-    async def opening(ask: Ask) -> ScriptedTalk:
+    async def opening(ask: Ask) -> ScriptedSession:
         await asyncio.sleep(float(os.environ.get("TALK_OPENS_IN", "0.05")))
         if fail:
             raise ModelUnavailable(fail)
         view.show(SessionOpened("20251122-scripted", "claude", "claude-opus-5-5", "0.1.0"))
-        return ScriptedTalk(view.show, ask, folder)
+        return ScriptedSession(view.show, ask, folder)
 
     code = await Repl(view, opening, folder / "history").run()
     await view.aclose()

@@ -1,0 +1,58 @@
+"""What is asked of a demo, as data, and what an acting call must be to fit it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+DEFAULT_FAULT, DEFAULT_TARGET, DEFAULT_TIMEOUT_S = "kill", "random", 30.0
+ROLES = {"random": "a random store", "leader": "the leader", "follower": "a follower"}
+"""What may stand in the place of a node's name, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRequest:
+    """What was asked of the demo. None is `not said`: whoever answers chooses."""
+
+    fault: str | None = None
+    """A fault of the catalogue."""
+    target: str | None = None
+    """`random`, `leader`, `follower` or a node's name."""
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    """How long the detection is waited for."""
+    workload: str | None = None
+    rate: float | None = None
+    """Operations per second."""
+
+    @property
+    def text(self) -> str:
+        """The request in words, as a model reads it."""
+        return (
+            f"Run the chaos demo with fault {self.fault or DEFAULT_FAULT} on {_target_words(self.target)}. "
+            f"Wait up to {self.timeout_s:g} s for the detection."
+        )
+
+    @property
+    def injection(self) -> tuple[str, dict[str, str]]:
+        """The call that breaks what was asked for: a tool and its arguments."""
+        target = {"target": self.target or DEFAULT_TARGET}
+        if self.fault in (None, "kill"):
+            return "store_kill", target
+        return "fault_inject", {"kind": str(self.fault), **target}
+
+    def mismatch(self, tool: str, arguments: Mapping[str, object]) -> str:
+        """Return why a call of store_kill or fault_inject is not what was asked for; empty if it is."""
+        kind = "kill" if tool == "store_kill" else str(arguments.get("kind"))
+        target = str(arguments.get("target") or DEFAULT_TARGET)
+        if self.fault in (None, kind) and self.target in (None, target):
+            return ""
+        asked = DemoRequest(self.fault or kind, self.target or target)
+        name, right = asked.injection
+        mended = ", ".join(f"{key}={value}" for key, value in right.items())
+        return (
+            f"the demo was asked for {asked.fault} on {_target_words(asked.target)}; "
+            f"call {name} with {mended}"
+        )
+
+
+def _target_words(target: str | None) -> str:
+    target = target or DEFAULT_TARGET
+    return ROLES.get(target, target)

@@ -1,0 +1,53 @@
+"""A prediction held only if the leader, the errors, the stall and the writes each came as predicted."""
+
+from dataclasses import replace
+
+import pytest
+
+from tools.faults.comparison import Observed, compare, held
+from tools.faults.guard import Prediction
+from tools.load.figures import WriteCheck
+
+FOLLOWER = Prediction(3, 2, 2, True, False, "go on", "", True, 3.0, "etcd-1")
+LEADER = replace(FOLLOWER, leader_lost=True, writes="stall")
+SLOW_LEADER = replace(FOLLOWER, votes_left=3, votes_lost=False, leader_may_move=True, writes="stall")
+MAJORITY = replace(FOLLOWER, votes_left=1, quorum_held=False, writes="stop")
+KEPT = WriteCheck(acknowledged=3000, keys=900, lost=0, changed=0, indeterminate=2)
+CALM = Observed("etcd-1", "etcd-1", 0.0, 0, 0.0, KEPT)
+MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
+
+
+@pytest.mark.parametrize(
+    ("prediction", "observed", "wrong"),
+    [
+        (FOLLOWER, CALM, []),
+        (FOLLOWER, MOVED, ["leader"]),
+        (FOLLOWER, replace(CALM, leader_after="etcd-3"), ["leader"]),
+        (FOLLOWER, replace(CALM, error_s=9.0, failed=102), ["errors"]),
+        (FOLLOWER, replace(CALM, stall_s=4.0), ["stall"]),
+        (FOLLOWER, replace(CALM, writes=replace(KEPT, lost=1)), ["writes"]),
+        (LEADER, MOVED, []),
+        (LEADER, CALM, ["leader"]),
+        (LEADER, replace(MOVED, stall_s=5.0, error_s=7.0, failed=9), ["errors", "stall"]),
+        (SLOW_LEADER, MOVED, []),
+        (SLOW_LEADER, CALM, []),
+        (MAJORITY, replace(CALM, leader_under=None, error_s=9.0, failed=900, stall_s=9.0), []),
+        (MAJORITY, CALM, ["errors", "stall"]),
+    ],
+)
+def test_each_is_compared_by_itself(prediction: Prediction, observed: Observed, wrong: list[str]) -> None:
+    compared = compare(prediction, observed)
+
+    assert [each.what for each in compared if each.held is False] == wrong
+    assert held(compared) is (not wrong)
+
+
+def test_a_leader_that_moved_is_named_with_the_one_before() -> None:
+    assert compare(FOLLOWER, MOVED)[0].observed == "etcd-1 → etcd-2"
+
+
+def test_what_was_not_measured_neither_held_nor_failed() -> None:
+    compared = compare(FOLLOWER, Observed("etcd-1", "etcd-1", None, None, None, None, "no load was running"))
+
+    assert held(compared) is None
+    assert compared[-1].observed == "not measured: no load was running"

@@ -1,0 +1,126 @@
+"""What was predicted of a fault beside what was observed: leader, errors, stall and writes, one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tools.faults.guard import Prediction
+from tools.load.figures import WriteCheck
+
+ERRORS_S = 3.0
+"""How long clients of a lost node may see errors: the load's deadline of 2 s, and the second it ends in."""
+STALL_S = 1.0
+"""A stall is measured in whole seconds: one of them may have begun before the fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was seen from the injection until all was well again. None is `not measured`."""
+
+    leader_under: str | None
+    """Who led when the healing began; None where nobody did."""
+    leader_after: str | None
+    error_s: float | None
+    """Seconds of load in which operations failed or timed out."""
+    failed: int | None
+    """Operations that failed or timed out."""
+    stall_s: float | None
+    """The longest run of whole seconds without one successful operation."""
+    writes: WriteCheck | None
+    writes_not_measured: str = ""
+    """Why acknowledged writes were not read back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One thing that was predicted, and what came of it."""
+
+    what: str
+    """leader, errors, stall or writes."""
+    predicted: str
+    observed: str
+    held: bool | None
+    """None: it was not measured."""
+
+
+def compare(prediction: Prediction, observed: Observed) -> tuple[Compared, ...]:
+    """Return each prediction beside what was observed."""
+    return (
+        _leader(prediction, observed),
+        _errors(prediction, observed),
+        _stall(prediction, observed),
+        _writes(observed),
+    )
+
+
+def held(compared: Sequence[Compared]) -> bool | None:
+    """Say whether all that was measured came as predicted; None where what clients saw was not measured."""
+    if any(each.held is False for each in compared):
+        return False
+    measured = {each.what for each in compared if each.held is not None}
+    return True if {"errors", "stall"} <= measured else None
+
+
+def _leader(prediction: Prediction, observed: Observed) -> Compared:
+    before, under, after = prediction.leader, observed.leader_under, observed.leader_after
+    if before is None:
+        return Compared("leader", "not predicted", f"{after or 'nobody'} leads", None)
+    now = under or after
+    moved = now != before
+    seen = f"{before} → {now}" if moved else f"{before} led throughout"
+    if moved and after != now:
+        seen += f", then {after or 'nobody'}"
+    if not prediction.quorum_held:
+        return Compared("leader", "none until it is healed", seen if under else "none", under is None or None)
+    if prediction.leader_lost:
+        return Compared("leader", f"{before} is replaced", seen, moved)
+    if prediction.leader_may_move:
+        return Compared("leader", f"{before} may be replaced", seen, True)
+    return Compared("leader", f"{before} leads on", seen, not moved and after == before)
+
+
+def _errors(prediction: Prediction, observed: Observed) -> Compared:
+    if observed.error_s is None or observed.failed is None:
+        return Compared("errors", _bound_text(prediction, ERRORS_S), "not measured", None)
+    seen = f"{observed.failed} in {observed.error_s:g} s" if observed.failed else "none"
+    bound = _bound(prediction, ERRORS_S)
+    return Compared(
+        "errors",
+        _bound_text(prediction, ERRORS_S),
+        seen,
+        observed.failed > 0 if bound is None else observed.error_s <= bound,
+    )
+
+
+def _stall(prediction: Prediction, observed: Observed) -> Compared:
+    if observed.stall_s is None:
+        return Compared("stall", _bound_text(prediction, STALL_S), "not measured", None)
+    seen = f"{observed.stall_s:g} s without a successful operation" if observed.stall_s else "none"
+    bound = _bound(prediction, STALL_S)
+    as_predicted = observed.stall_s > 0 if bound is None else observed.stall_s <= bound
+    return Compared("stall", _bound_text(prediction, STALL_S), seen, as_predicted)
+
+
+def _bound(prediction: Prediction, at_least_s: float) -> float | None:
+    """How long it may last; None: until it is healed."""
+    if prediction.writes == "stop":
+        return None
+    return at_least_s + (prediction.stall_s if prediction.writes == "stall" else 0.0)
+
+
+def _bound_text(prediction: Prediction, at_least_s: float) -> str:
+    bound = _bound(prediction, at_least_s)
+    return "until it is healed" if bound is None else f"at most {bound:g} s"
+
+
+def _writes(observed: Observed) -> Compared:
+    check, predicted = observed.writes, "no acknowledged write lost"
+    if check is None:
+        why = f": {observed.writes_not_measured}" if observed.writes_not_measured else ""
+        return Compared("writes", predicted, f"not measured{why}", None)
+    bad = check.lost + check.changed
+    seen = f"{bad} lost or changed of {check.acknowledged:,} acknowledged"
+    if check.unreadable:
+        return Compared(
+            "writes", predicted, f"{seen}; {check.unreadable} keys unreadable", False if bad else None
+        )
+    return Compared("writes", predicted, seen, bad == 0)
