@@ -9,7 +9,6 @@ from typing import Any
 
 from agent.demo.demo import Demo
 from agent.demo.request import DemoRequest
-
 from agent.models.providers import credentials_found, setup_help
 from agent.running import run
 from agent.sessions.opening import open_session

@@ -142,9 +142,9 @@ async def inject(
             await workbench.faults.heal_own()
             raise
         if for_s is not None:
-            healed_wall = time.time()
+            healed_at = time.monotonic()
             reports = await workbench.faults.heal(cluster, done.record.id)
-            return {**result, **await _recovery(workbench, view, reports, healed_wall)}
+            return {**result, **await _recovery(workbench, view, reports, healed_at)}
         await workbench.faults.leave_to_healer(done.record.id)
     after = settings.ttl_s / 60
     view.show(
@@ -176,13 +176,13 @@ async def heal(setup: "Setup", view: "View", *, number: str | None) -> "Result":
         if not wanted:
             view.show(Notice("There is no open fault."))
             return {"faults": [], "recovered": None, "checks": []}
-        healed_wall = time.time()
+        healed_at = time.monotonic()
         workbench.cluster = await open_by_id(workbench.state, wanted[0].cluster)
         if workbench.cluster is None or number is None:
             reports = await workbench.faults.restore()
         else:
             reports = await workbench.faults.heal(workbench.cluster, int(number))
-        return await _recovery(workbench, view, reports, healed_wall)
+        return await _recovery(workbench, view, reports, healed_at)
 
 
 def _show(view: "View", done: "Injection") -> None:
@@ -210,11 +210,11 @@ async def _hold(view: "View", done: "Injection", for_s: float) -> None:
 
 
 async def _recovery(
-    workbench: "Workbench", view: "View", reports: "list[HealReport]", healed_wall: float
+    workbench: "Workbench", view: "View", reports: "list[HealReport]", healed_at: float
 ) -> "Result":
     """Watch until the cluster is as it was before these faults; return what was seen, as results tell it.
 
-    `healed_wall` is when healing them began.
+    `healed_at` is when healing them began.
     """
     from tools.events import Notice, Progress
     from tools.faults import recovery, results
@@ -228,9 +228,9 @@ async def _recovery(
     view.show(Progress(f"Watching that {workbench.cluster.label} stays healthy"))
     first = workbench.faults.journal.get(min(report.fault for report in reports))
     found = await recovery.confirm(workbench.cluster, first.members if first else {}, None, None)
-    checked = results.recovery(found, healed_wall)
+    checked = results.recovery(found, healed_at)
     if found.ok:
-        view.show(Notice(f"Recovered: healthy after {checked['well_after_s']} s."))
+        view.show(Notice(f"Recovered: healthy after {checked['healthy_after_s']} s."))
     for check in found.checks:
         if check.ok is False:
             view.show(Notice(f"Not recovered: {check.name}: {check.text}", level="warning"))

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.commands.demo import demo_chaos
 from agent.demo.demo import ordered
 from agent.demo.request import DEFAULT_FAULT, DEFAULT_TARGET, DemoRequest
-from agent.commands.demo import demo_chaos
 from agent.sessions.opening import open_session
 from agent.setup import Setup
 from agent.view.plain import PlainView

@@ -113,7 +113,9 @@ class Talk:
         raise AssertionError("the playbook does not come to an end")
 
     async def _reply(self) -> Reply:
-        events = [event async for event in PlaybookModel().respond(Request("", (), self.messages, demo=self.demo))]
+        events = [
+            event async for event in PlaybookModel().respond(Request("", (), self.messages, demo=self.demo))
+        ]
         assert isinstance(events[-1], Reply)
         return events[-1]
 
