@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from agent.mode import Mode
 from agent.models.base import ToolCall
 from tools.events import Event
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 
 
 @dataclass(frozen=True, slots=True)

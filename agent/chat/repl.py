@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agent.models.base import ToolCall
     from agent.permissions import Answer, Ask
     from agent.sessions.session import Session
-    from tools.registry import Effect
+    from tools.tool import Effect
 
 GREETING = "Ask, or say “run the chaos demo”. /help lists what else there is; Ctrl-D leaves."
 

@@ -22,7 +22,7 @@ from agent.demo.stages import (
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
 from tools.events import Detected, Event, Notice, Progress
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 from tools.workbench import Workbench
 
 _STAGE_OF = {

@@ -26,7 +26,8 @@ from subjects.errors import SubjectError
 from tools.cluster import lifecycle
 from tools.errors import ToolError
 from tools.observe.ledger import Ledger
-from tools.registry import Dispatcher, Outcome, Tool
+from tools.registry import Dispatcher
+from tools.tool import Outcome, Tool
 from tools.workbench import Workbench
 
 

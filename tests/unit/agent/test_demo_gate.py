@@ -13,7 +13,7 @@ from agent.sessions.session import Session
 from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_script import text
 from tools.faults.outcome import FaultOutcome
-from tools.registry import Effect, Outcome
+from tools.tool import Effect, Outcome
 
 DONE = replies(text("All done."))
 
