@@ -11,8 +11,9 @@ class Record:
     """One record, as it was read back."""
 
     value: bytes
-    revision: int
-    """Of the write that left it so; a later write to the same key has a greater one."""
+    revision: int | None
+    """Of the write that left it so; a later write to the same key has a greater one. None where the database
+    has none (TiKV's raw keys)."""
 
 
 class OperationFailed(Exception):

@@ -28,6 +28,8 @@ class Choice:
     """`auto`, or one of `subjects.databases()`."""
     runtime: Literal["auto", "process", "docker"] = "auto"
     compose_file: Path | None = None
+    load: Literal["auto", "operator", "go-ycsb"] = "auto"
+    """Who makes the load; `auto` is operator itself where it can."""
 
 
 @dataclass(slots=True)

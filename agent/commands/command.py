@@ -46,6 +46,10 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         "--compose-file",
         {"type": click.Path(path_type=Path), "help": "Use this Compose file; default: the one that ships."},
     ),
+    "load": (
+        "--load",
+        {"type": click.Choice(["auto", "operator", "go-ycsb"]), "help": "Which program makes the load."},
+    ),
     "output": (
         "--output",
         {"type": click.Choice(["text", "json", "stream-json"]), "help": "How results are printed."},
@@ -62,6 +66,8 @@ CONSENT = ("yes",)
 """Options of commands that ask before they act."""
 CLUSTER = ("subject", "runtime", "compose_file")
 """Options of commands that work on a cluster: which one."""
+LOAD = ("load",)
+"""Options of commands that put load on the cluster."""
 _COMMON = ("output", "state_dir")
 _ACCEPTED = (*MODEL, *CONSENT, *_COMMON)
 """Taken by every command, so that scripts can give the same to all; shown where they mean something."""
@@ -76,10 +82,10 @@ def command(
 ) -> "Callable[[Callable[Concatenate[Setup, View, P], Awaitable[Result]]], Callable[..., None]]":
     """Make a click callback of an async function that does a command's work and returns its `result`.
 
-    `options` names the shared options that are shown (MODEL, CONSENT, CLUSTER). The function gets the Setup,
-    the View and its own options, without those that are fields of Setup. With `listing` the tables that it
-    shows are the answer. `interrupted` is what Ctrl-C prints, `interrupted_code` the exit code after any
-    signal in place of 128 and its number. `to_stderr` keeps standard output free.
+    `options` names the shared options that are shown (MODEL, CONSENT, CLUSTER, LOAD). The function gets the
+    Setup, the View and its own options, without those that are fields of Setup. With `listing` the tables
+    that it shows are the answer. `interrupted` is what Ctrl-C prints, `interrupted_code` the exit code after
+    any signal in place of 128 and its number. `to_stderr` keeps standard output free.
     """
 
     def decorate(
@@ -141,7 +147,7 @@ def make_setup(context: click.Context, given: dict[str, Any]) -> "tuple[Setup, d
     from agent.setup import Setup
 
     merged = {name: value for name in _OPTIONS if (value := _nearest(context, name))}
-    choice = _choice(*(merged.pop(name, None) for name in CLUSTER))
+    choice = _choice(*(merged.pop(name, None) for name in (*CLUSTER, *LOAD)))
     settings = {field.name for field in fields(Setup)}
     own = {name: value for name, value in given.items() if name not in _OPTIONS}
     more = {name: own.pop(name) for name in settings & own.keys()}
@@ -161,7 +167,7 @@ def _nearest(context: click.Context, name: str) -> Any:
     return None
 
 
-def _choice(subject: str | None, runtime: Any, compose_file: Path | None) -> "Choice":
+def _choice(subject: str | None, runtime: Any, compose_file: Path | None, load: Any) -> "Choice":
     from subjects.compose_file import check_compose_file
     from subjects.errors import BadSetup
     from tools.workbench import Choice
@@ -171,4 +177,4 @@ def _choice(subject: str | None, runtime: Any, compose_file: Path | None) -> "Ch
             check_compose_file(compose_file)
         except BadSetup as error:
             raise click.ClickException(str(error)) from error
-    return Choice(subject or "auto", runtime or "auto", compose_file)
+    return Choice(subject or "auto", runtime or "auto", compose_file, load or "auto")

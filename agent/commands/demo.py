@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import CLUSTER, MODEL, command
+from agent.commands.command import CLUSTER, LOAD, MODEL, command
 from agent.commands.parameters import DURATION, FAULT, TARGET
 from agent.exit_codes import ExitCode
 
@@ -23,7 +23,7 @@ def demo() -> None:
 
 
 @demo.command("chaos")
-@command(*MODEL, *CLUSTER, interrupted="Demo interrupted", interrupted_code=ExitCode.FAILED)
+@command(*MODEL, *CLUSTER, *LOAD, interrupted="Demo interrupted", interrupted_code=ExitCode.FAILED)
 @click.option(
     "--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for the detection."
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.commands.command import CLUSTER, MODEL, command
+from agent.commands.command import CLUSTER, LOAD, MODEL, command
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -17,7 +17,7 @@ _RESULT = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group(invoke_without_command=True)
-@command(*MODEL, *CLUSTER, interrupted="Drill interrupted", listing=True)
+@command(*MODEL, *CLUSTER, *LOAD, interrupted="Drill interrupted", listing=True)
 @click.option("--trials", type=click.IntRange(1, 1000), default=10, show_default=True)
 @click.option("--faults", metavar="A,B,…", help="Default: all that the drill knows, with its controls.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same faults.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import CLUSTER, command
+from agent.commands.command import CLUSTER, LOAD, command
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@command(*CLUSTER, to_stderr=True)  # standard output is the protocol's alone
+@command(*CLUSTER, *LOAD, to_stderr=True)  # standard output is the protocol's alone
 @click.option("--allow-faults", is_flag=True, help="Offer the tools that act, too: start, kill, heal, stop.")
 @click.option("--keep", is_flag=True, help="Leave a cluster up that was started over it.")
 async def mcp(setup: "Setup", view: "View", *, allow_faults: bool) -> "Result":

@@ -22,7 +22,7 @@ from agent.commands import (
     sessions,
     watch,
 )
-from agent.commands.command import CLUSTER, CONSENT, MODEL, make_setup, run_work, shared
+from agent.commands.command import CLUSTER, CONSENT, LOAD, MODEL, make_setup, run_work, shared
 from agent.commands.parameters import SESSION
 from agent.commands.prompt import one_request
 
@@ -96,7 +96,7 @@ def cli(context: click.Context, /, **given: Any) -> None:
     sys.exit(chat(setup, own["resume"]))
 
 
-cli.params[-1:-1] = shared(*MODEL, *CONSENT, *CLUSTER)
+cli.params[-1:-1] = shared(*MODEL, *CONSENT, *CLUSTER, *LOAD)
 for command in (
     demo.demo,
     deploy.deploy,

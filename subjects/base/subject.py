@@ -112,8 +112,11 @@ class Subject(Protocol):
         """Read the node's own metrics whose name begins with one of `names`; SubjectError if unreachable."""
         ...
 
-    def load_target(self) -> LoadTarget:
-        """Say how the load generator reaches this database."""
+    def load_target(self, wanted: str = "auto") -> LoadTarget:
+        """Say how load is put on this database: by `operator` itself, by `go-ycsb`, or what `auto` chooses.
+
+        Unsupported for what this database has not, NotReady for what is not installed here.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -26,7 +26,7 @@ from subjects.base import (
     Subject,
     UsualAlert,
 )
-from subjects.errors import Unreachable
+from subjects.errors import Unreachable, Unsupported
 from subjects.etcd.client import EtcdClient, Status
 from subjects.etcd.judge import INVARIANTS, judge
 
@@ -176,8 +176,10 @@ class EtcdSubject:
         """Read from `/metrics`."""
         return await self._client.metrics(self._endpoints[node].metrics, names, LOOK_TIMEOUT_S)
 
-    def load_target(self) -> LoadTarget:
+    def load_target(self, wanted: str = "auto") -> LoadTarget:
         """YCSB over the JSON gateway, through the ports that clients use."""
+        if wanted == "go-ycsb":
+            raise Unsupported("etcd's load is operator's own: leave --load out.")
         return LoadTarget("subjects.etcd.load:EtcdDriver", tuple(e.client for e in self._endpoints.values()))
 
     async def aclose(self) -> None:

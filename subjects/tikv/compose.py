@@ -6,7 +6,8 @@ from pathlib import Path
 
 from subjects.errors import BadSetup
 from subjects.runtimes.docker import DockerRuntime
-from subjects.tikv.load import IN_NETWORK, load_target
+from subjects.tikv.go_ycsb import IN_NETWORK, load_target
+from subjects.tikv.loads import Loads, operator_load
 from subjects.tikv.members import Member
 from subjects.tikv.pd import PdClient
 from subjects.tikv.subject import TikvSubject
@@ -43,5 +44,13 @@ def make_subject(runtime: DockerRuntime) -> TikvSubject:
         )
     argv = (sys.executable, "-P", "-m", "subjects.tikv.ycsb_container", str(runtime.folder))
     endpoints = tuple(f"{pd.name}.peers:{PD_PORT}" for pd in pds)
-    target = load_target(argv, endpoints, IN_NETWORK)
-    return TikvSubject((*pds, *stores), runtime, PdClient([pd.url for pd in pds]), target)
+    # PD gives addresses of the inner network: under them stores answer containers only.
+    reached_at = {
+        f"{store.name}{network}:{DATA_PORT}": store.address
+        for store in stores
+        for network in ("", ".peers")
+        if store.data
+    }
+    urls = [pd.url for pd in pds]
+    loads = Loads(operator_load(urls, reached_at), load_target(argv, endpoints, IN_NETWORK))
+    return TikvSubject((*pds, *stores), runtime, PdClient(urls), loads)

@@ -4,11 +4,12 @@ import asyncio
 from importlib.resources import files
 from pathlib import Path
 
-from subjects.base import LoadTarget, Nodes, Scope
+from subjects.base import Nodes, Scope
 from subjects.runtimes.layout import Layout, Link, NodeSpec
 from subjects.runtimes.ports import HOST, free_ports
 from subjects.tikv.binaries import Program, go_ycsb, pd_count, pd_server, tikv_server
-from subjects.tikv.load import LOCAL, load_target
+from subjects.tikv.go_ycsb import LOCAL, load_target
+from subjects.tikv.loads import Loads, operator_load
 from subjects.tikv.members import Member
 from subjects.tikv.pd import PdClient
 from subjects.tikv.subject import TikvSubject
@@ -64,14 +65,13 @@ def make_subject(layout: Layout, nodes: Nodes) -> TikvSubject:
             )
         )
     pds = [member for member in members if member.kind == "pd"]
-    target = _load(layout, [layout.link(member.name, Scope.PEERS).port for member in pds])
-    return TikvSubject(members, nodes, PdClient([member.url for member in pds]), target)
-
-
-def _load(layout: Layout, ports: list[int]) -> LoadTarget:
-    endpoints = tuple(f"{HOST}:{port}" for port in ports)
+    # As for clients that know nothing of operator: through the network that it may break.
+    endpoints = tuple(f"{HOST}:{layout.link(member.name, Scope.PEERS).port}" for member in pds)
     argv = layout.options.get("go-ycsb", "")
-    return load_target(tuple(argv.split("\n")) if argv else (), endpoints, LOCAL)
+    ycsb = load_target(tuple(argv.split("\n")) if argv else (), endpoints, LOCAL)
+    return TikvSubject(
+        members, nodes, PdClient([member.url for member in pds]), Loads(operator_load(endpoints), ycsb)
+    )
 
 
 def _public(links: tuple[Link, ...], name: str, target: int) -> int:

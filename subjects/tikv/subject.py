@@ -19,8 +19,9 @@ from subjects.base import (
 )
 from subjects.errors import Unreachable
 from subjects.tikv import store as store_port
+from subjects.tikv.go_ycsb import LOCAL, load_target
 from subjects.tikv.judge import INVARIANTS, judge, quorum_of
-from subjects.tikv.load import DRIVER
+from subjects.tikv.loads import Loads, operator_load
 from subjects.tikv.members import Member, discovered
 from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
@@ -51,14 +52,14 @@ class TikvSubject:
     )
 
     def __init__(
-        self, members: Sequence[Member], nodes: Nodes, pd: PdClient, load: LoadTarget | None = None
+        self, members: Sequence[Member], nodes: Nodes, pd: PdClient, loads: Loads | None = None
     ) -> None:
         """`members` may be empty: then PD is asked who they are, at every look."""
         self._given = tuple(members)
         self._members = tuple(members)
         self._nodes = nodes
         self._pd = pd
-        self._load = load
+        self._loads = loads
         self._peers = PeerViews()
         self._trap = StaleHeartbeatFilter()
         self._metrics_at: dict[str, float] = {}
@@ -146,11 +147,11 @@ class TikvSubject:
         """Read from `/metrics`; of a PD only the leader's cluster gauges mean something."""
         return await store_port.metrics(self._pd.client, self._member(node).url, names, LOOK_TIMEOUT_S)
 
-    def load_target(self) -> LoadTarget:
-        """go-ycsb, in the cluster's own network: only there do stores have the addresses that PD gives."""
-        if self._load is not None:
-            return self._load
-        return LoadTarget(DRIVER, tuple(urlsplit(url).netloc for url in self._pd.urls))
+    def load_target(self, wanted: str = "auto") -> LoadTarget:
+        """operator's generator over the raw API where gRPC is installed, else go-ycsb."""
+        pds = tuple(urlsplit(url).netloc for url in self._pd.urls)
+        loads = self._loads or Loads(operator_load(pds), load_target((), pds, LOCAL))
+        return loads.choose(wanted)
 
     async def aclose(self) -> None:
         """Close the connections."""

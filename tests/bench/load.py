@@ -1,11 +1,13 @@
 """`python -m tests.bench.load`: what the load generator costs, and what it holds; JSON on standard output.
 
 --seconds S  --rates 300,800  --bare (members without operator's runtime and its proxies)
+--subject tikv (stand-ins, or what OPERATOR_PD_SERVER and OPERATOR_TIKV_SERVER name)
 """
 
 import argparse
 import asyncio
 import json
+import os
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +22,7 @@ from subjects.base import ClusterState, Deployment, LoadTarget
 from subjects.clusters import Decision, open_cluster
 from subjects.state import open_state
 from tests.bench.machine import describe
+from tests.conformance.clusters import KINDS
 from tests.standins.etcd_members import Members
 from tools.load.process import GeneratorProcess
 from tools.load.run import LoadRun, LoadSettings
@@ -28,16 +31,16 @@ WARM_WINDOWS = 2
 
 
 @asynccontextmanager
-async def cluster(folder: Path, *, bare: bool) -> AsyncIterator[LoadTarget]:
-    """Three members, as operator runs them or bare."""
+async def cluster(folder: Path, subject: str, *, bare: bool) -> AsyncIterator[LoadTarget]:
+    """Three members or stores, as operator runs them or bare."""
     if bare:
         with Members(folder, 3) as members:
             yield LoadTarget("subjects.etcd.load:EtcdDriver", members.endpoints)
         return
-    opened = await open_cluster(open_state(folder / "state"), Decision("etcd", "process", "a benchmark"))
+    opened = await open_cluster(open_state(folder / "state"), Decision(subject, "process", "a benchmark"))
     try:
         await opened.require(Deployment).up()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await opened.subject.observe()).state is not ClusterState.HEALTHY:
                 await asyncio.sleep(0.1)
         yield opened.subject.load_target()
@@ -81,16 +84,22 @@ async def main() -> None:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rates", default="300,800")
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--subject", choices=["etcd", "tikv"], default="etcd")
     given = parser.parse_args()
     machine = describe()
+    if given.subject == "tikv":
+        standins = next(kind for kind in KINDS if str(kind) == "tikv-process-standin").environment
+        os.environ.update({name: value for name, value in standins.items() if name not in os.environ})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        async with cluster(folder, bare=given.bare) as target:
+        async with cluster(folder, given.subject, bare=given.bare) as target:
             runs = [
                 await measure(target, float(rate), given.seconds, folder / f"load-{rate}")
                 for rate in given.rates.split(",")
             ]
-    members = "three bare etcd members" if given.bare else "three etcd members as operator runs them"
+    members = "three bare etcd members" if given.bare else f"a {given.subject} cluster as operator runs it"
+    if given.subject == "tikv":
+        members += ": " + os.environ["OPERATOR_TIKV_SERVER"].rpartition("/")[2]
     print(json.dumps({"machine": machine, "beside": members, "workload": "A", "runs": runs}, indent=2))
 
 

@@ -14,12 +14,17 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
-from tests.standins.standin_http import Channel, host_port
+import grpc.aio
+
+from subjects.tikv.wire import tikv_pb2 as wire
+from tests.standins.standin_http import Channel
 
 RETRY_S = 20.0
 """client-go: rawkvMaxBackoff."""
 OLD = os.environ.get("STANDIN_YCSB_FORMAT") == "old"
+LOCAL = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
 SPEED = float(os.environ.get("STANDIN_SPEED", "1"))
 
 
@@ -54,13 +59,13 @@ class Histogram:
 
 
 class Client:
-    """Finds stores through PD and keeps a connection to each."""
+    """Finds regions through PD and keeps a connection to each store."""
 
     def __init__(self, pds: list[Channel]) -> None:
         self.pds = pds
         self.addresses: dict[int, str] = {}
-        self.leaders: list[int] = []
-        self.held: dict[int, tuple[asyncio.StreamReader, asyncio.StreamWriter]] = {}
+        self.regions: list[dict[str, Any]] = []
+        self.held: dict[int, grpc.aio.Channel] = {}
 
     async def refresh(self) -> None:
         """Ask PD where regions are led."""
@@ -70,34 +75,50 @@ class Client:
                 _, regions = await pd.ask("/pd/api/v1/regions")
                 found = json.loads(stores)["stores"]
                 self.addresses = {each["store"]["id"]: each["store"]["address"] for each in found}
-                self.leaders = [each["leader"]["store_id"] for each in json.loads(regions)["regions"]]
+                self.regions = json.loads(regions)["regions"]
             except (OSError, TimeoutError, ValueError, TypeError, KeyError):
                 self.pds.append(self.pds.pop(0))
                 continue
             return
 
-    async def call(self, key: int, line: str) -> None:
+    async def call(self, key: bytes, value: bytes | None) -> None:
         """Send one request to the store that leads the key; TimeoutError after client-go's patience."""
         deadline = time.monotonic() + RETRY_S / SPEED
         while time.monotonic() < deadline:
-            store = self.leaders[key % len(self.leaders)] if self.leaders else 0
-            try:
-                async with asyncio.timeout(1.0):
-                    await self._ask(store, line)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError, KeyError):
-                self.held.pop(store, None)
-                await asyncio.sleep(0.1)
-                await self.refresh()
-            else:
+            region = next((each for each in self.regions if _holds(each, key.hex().upper())), None)
+            store = region["leader"]["store_id"] if region else 0
+            if region and store in self.addresses and await self._ask(region, store, key, value):
                 return
+            await asyncio.sleep(0.1)
+            await self.refresh()
         raise TimeoutError("loadRegion from PD failed: backoffer.maxSleep 20000ms is exceeded")
 
-    async def _ask(self, store: int, line: str) -> None:
-        if store not in self.held:
-            self.held[store] = await asyncio.open_connection(*host_port(self.addresses[store]))
-        reader, writer = self.held[store]
-        writer.write(f"{line}\n".encode())
-        await reader.readuntil(b"\n")
+    async def _ask(self, region: dict[str, Any], store: int, key: bytes, value: bytes | None) -> bool:
+        channel = self.held.setdefault(store, grpc.aio.insecure_channel(self.addresses[store], options=LOCAL))
+        context = wire.Context(
+            region_id=region["id"],
+            region_epoch=wire.RegionEpoch(**region["epoch"]),
+            peer=wire.Peer(id=region["leader"]["id"], store_id=store),
+        )
+        request: Any = wire.RawGetRequest(context=context, key=key)
+        method: str = "RawGet"
+        reply: Any = wire.RawGetResponse.FromString
+        if value is not None:
+            request = wire.RawPutRequest(context=context, key=key, value=value)
+            method, reply = "RawPut", wire.RawPutResponse.FromString
+        call = channel.unary_unary(f"/tikvpb.Tikv/{method}", type(request).SerializeToString, reply)
+        try:
+            return not (await call(request, timeout=1.0)).HasField("region_error")
+        except grpc.aio.AioRpcError:
+            if self.held.get(store) is channel:
+                del self.held[store]
+                await channel.close()
+            return False
+
+
+def _holds(region: dict[str, Any], key: str) -> bool:
+    start, end = region.get("start_key", ""), region.get("end_key", "")
+    return start <= key and (not end or key < end)
 
 
 class Run:
@@ -132,10 +153,10 @@ class Run:
                 if self.options.phase == "load"
                 else ("READ" if random.random() < share else "UPDATE")
             )
-            line = f"GET user{key}" if kind == "READ" else f"PUT user{key} {'x' * 100}"
+            value = None if kind == "READ" else b"x" * 100
             began = time.monotonic()
             try:
-                await client.call(key, line)
+                await client.call(f"user{key}".encode(), value)
                 self.measure(kind, began)
             except TimeoutError as error:
                 print(f"operation err: {error}", flush=True)

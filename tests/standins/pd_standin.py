@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.standins.pd_state_standin import PdState
+from tests.standins.regions_standin import RegionRecord
+from tests.standins.regions_standin import body as region_body
 from tests.standins.standin_http import Answer, Channel, host_port, serve
 
 ELECTION_S, LEASE_S = 3.0, 5.0
@@ -57,6 +59,9 @@ class PdStandin:
             answers = await asyncio.gather(*(self._ask_peer(name) for name in self.peers))
             seen = {name: answer for name, answer in zip(self.peers, answers, strict=True) if answer}
             self._settle(seen)
+            if self.leads and self.state.stores:
+                self.state.tick()
+                self._keep()
             await asyncio.sleep(0.3 / self.speed)
 
     def _settle(self, seen: dict[str, dict[str, Any]]) -> None:
@@ -201,12 +206,37 @@ class PdStandin:
             case "POST", ["leader", "resign"]:
                 self.leader = None
                 return 200, '"The resign command is submitted."'
+            case "POST", ["config"]:
+                return 200, '"The config is updated."'
             case _, ["config", *rest]:
                 replicate = {"max-replicas": 3}
                 return 200, pretty(replicate if rest == ["replicate"] else {"replication": replicate})
         if not self.state.stores:
             return 500, json.dumps(NOT_BOOTSTRAPPED)
-        return self._cluster(route, query)
+        self.state.tick()
+        return self._change(method, route, body) or self._cluster(route, query)
+
+    def _change(self, method: str, route: str, body: dict[str, Any]) -> Answer | None:
+        regions = self.state.regions
+        match method, route.split("/")[1:]:
+            case "POST", ["standin", "joined"]:
+                regions.joined(int(body["region"]), int(body["store"]), self.state.now())
+                return 200, "{}"
+            case "GET", ["standin", "regions"]:
+                return 200, json.dumps(regions.dump())
+            case "POST", ["regions", "split"]:
+                made = regions.split(body["split_keys"], self.state.new_id)
+                self._keep()
+                return 200, pretty({"processed-percentage": 100, "regions-id": made})
+            case "POST", ["operators"]:
+                if body.get("name") != "transfer-leader":
+                    return 400, '"unknown operator"'
+                done = regions.transfer(int(body["region_id"]), int(body["to_store_id"]))
+                return (200, "null") if done else (500, '"region has no voter in the store"')
+            case "DELETE", ["store", number] if int(number) in self.state.stores:
+                self.state.stores[int(number)].state = 1
+                return 200, '"The store is set as Offline."'
+        return None
 
     def _cluster(self, route: str, query: dict[str, list[str]]) -> Answer:
         match route.split("/")[1:]:
@@ -221,11 +251,19 @@ class PdStandin:
                 store = self.state.stores.get(int(number))
                 return (200, pretty(self.state.store_body(store))) if store else (404, '"store not found"')
             case ["regions"]:
-                leaders = sorted(self.state.leaders.items())
-                rows = [{"id": 100 + region, "leader": {"store_id": store}} for region, store in leaders]
-                return 200, pretty({"count": len(rows), "regions": rows})
-            case ["regions", "check", _]:
-                return 200, pretty({"count": 0, "regions": []})
+                return 200, _regions(self.state.regions.in_order())
+            case ["regions", "key"]:
+                key = query.get("key", [""])[0].encode().hex().upper()
+                limit = int(query.get("limit", ["16"])[0])
+                held = [
+                    region for region in self.state.regions.in_order() if not region.end or key < region.end
+                ]
+                return 200, _regions(held[:limit])
+            case ["regions", "check", what]:
+                gone = [store.id for store in self.state.stores.values() if self.state.gone(store)]
+                return 200, _regions(self.state.regions.checked(what, gone))
+            case ["regions", "count"]:
+                return 200, pretty({"count": len(self.state.regions.regions), "regions": None})
             case ["cluster"]:
                 return 200, pretty({"id": 7589123456789012345, "max_peer_count": 3})
         return 404, "404 page not found"
@@ -256,6 +294,10 @@ class PdStandin:
             labels = f'type="store_disconnected_count",engine="tikv",store="{store.id}"'
             rows.append(f"pd_cluster_status{{{labels}}} {gone}")
         return "\n".join(rows) + "\n"
+
+
+def _regions(regions: list[RegionRecord]) -> str:
+    return pretty({"count": len(regions), "regions": [region_body(region) for region in regions]})
 
 
 def pretty(body: object) -> str:

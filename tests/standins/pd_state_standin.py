@@ -5,9 +5,12 @@ A stand-in. A test can let twenty seconds pass at once (`ahead_s`).
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+from tests.standins.regions_standin import RegionTable
 
 DISCONNECTED_S = 20.0
 """pd pkg/core/store.go:628, not configurable."""
@@ -17,7 +20,6 @@ PERSIST_S = 300.0
 """A heartbeat's time is persisted at most so often: what a new leader begins with (store.go:39)."""
 ELECTION_S = 10.0
 """TiKV's shortest election timeout: when another store leads the regions of one that is gone."""
-REGIONS = 12
 
 
 @dataclass
@@ -47,8 +49,11 @@ class PdState:
         """How many times faster than PD's its thresholds are."""
         self.ahead_s = 0.0
         self.stores: dict[int, StoreRecord] = {}
-        self.leaders: dict[int, int] = {}
-        """Region → store that leads it."""
+        self.regions = RegionTable(speed)
+        self.since = self.now()
+        """Since when this state is kept by who keeps it: before, it heard of nobody."""
+        self.unreachable: dict[int, dict[int, float]] = {}
+        """Of each store, since when each other one cannot reach it."""
         self.next_id = 1
 
     def now(self) -> float:
@@ -62,12 +67,13 @@ class PdState:
         same = next((s for s in self.stores.values() if s.address == body["address"] and s.state != 2), None)
         if same is not None and same.id != wanted:
             return 0
-        store_id = wanted or self._new_id()
+        store_id = wanted or self.new_id()
         self.stores[store_id] = StoreRecord(
             store_id, body["address"], body["status_address"], body["started"], now, now
         )
         self.next_id = max(self.next_id, store_id + 1)
-        self._spread()
+        if not self.regions.regions:
+            self.regions.bootstrap(self.new_id, store_id, now)
         return store_id
 
     def heartbeat(self, store_id: int, status: dict[str, Any]) -> bool:
@@ -80,9 +86,33 @@ class PdState:
         if now - store.persisted >= PERSIST_S / self.speed:
             store.persisted = now
         store.available = int(status.pop("available", store.available))
+        self._hear_of_others(store_id, status.pop("unreachable", ()), now)
         store.status = status
-        self._spread()
         return True
+
+    def tick(self) -> None:
+        """Let the time since count: replicas are added, leaders replaced."""
+        serving = [store for store in self.stores.values() if store.state == 0]
+        gone = [store.id for store in serving if self.gone(store)]
+        self.regions.tick(self.now(), [store.id for store in serving if store.id not in gone], gone)
+
+    def gone(self, store: StoreRecord) -> bool:
+        """Whether the other stores have given it up for as long as an election takes."""
+        now, limit = self.now(), ELECTION_S / self.speed
+        if now - max(store.heartbeat, self.since) > limit:
+            return True
+        others = [other.id for other in self.stores.values() if other.id != store.id and other.state == 0]
+        since = self.unreachable.get(store.id, {})
+        return bool(others) and all(now - since.get(other, now) > limit for other in others)
+
+    def _hear_of_others(self, teller: int, unreachable: Iterable[int], now: float) -> None:
+        given = set(unreachable)
+        for store_id in self.stores:
+            since = self.unreachable.setdefault(store_id, {})
+            if store_id in given:
+                since.setdefault(teller, now)
+            else:
+                since.pop(teller, None)
 
     def age(self, store: StoreRecord) -> float:
         """Seconds since its last heartbeat, in PD's time."""
@@ -99,7 +129,6 @@ class PdState:
 
     def store_body(self, store: StoreRecord) -> dict[str, Any]:
         """A store as `/stores` writes it."""
-        self._spread()
         meta: dict[str, Any] = {
             "id": store.id,
             "address": store.address,
@@ -115,13 +144,12 @@ class PdState:
         }
         if store.state:
             meta["state"] = store.state
-        led = sum(leader == store.id for leader in self.leaders.values())
+        led, held = self.regions.led_by(store.id), self.regions.on(store.id)
         status = {
             "capacity": go_size(store.capacity),
             "available": go_size(store.available),
             "used_size": go_size(store.capacity - store.available),
             "leader_weight": 1,
-            "region_count": REGIONS,
             "start_ts": go_time(store.started),
             "last_heartbeat_ts": go_time(store.heartbeat),
             "uptime": f"{store.heartbeat - store.started:.6f}s",
@@ -129,6 +157,8 @@ class PdState:
         }
         if led:
             status["leader_count"] = led  # omitted when 0, like every number here
+        if held:
+            status["region_count"] = held
         return {"store": meta, "status": status}
 
     def stores_body(self, states: set[str] | None = None) -> dict[str, Any]:
@@ -142,33 +172,22 @@ class PdState:
 
     def dump(self) -> dict[str, Any]:
         """What is persisted, and so what a follower that becomes leader begins with."""
-        return {"stores": [asdict(store) for store in self.stores.values()], "next_id": self.next_id}
+        stores = [asdict(store) for store in self.stores.values()]
+        return {"stores": stores, "regions": self.regions.dump(), "next_id": self.next_id}
 
     def load(self, raw: dict[str, Any]) -> None:
         """Begin with what was persisted: heartbeats are as old as their last persisted time."""
         self.next_id = raw["next_id"]
+        self.since, self.unreachable = self.now(), {}
+        self.regions.load(raw["regions"])
         self.stores = {item["id"]: StoreRecord(**item) for item in raw["stores"]}
         for store in self.stores.values():
             store.heartbeat = store.persisted
 
-    def _new_id(self) -> int:
-        # PD hands out ids for regions and peers from the same sequence.
-        store_id, self.next_id = self.next_id, self.next_id + 3
-        return store_id
-
-    def _spread(self) -> None:
-        """Let stores that are alive lead the regions, evenly; a store that is gone keeps them for a while."""
-        alive = [s.id for s in self.stores.values() if s.state == 0 and self.age(s) <= 2 * ELECTION_S]
-        if not alive:
-            return
-        for region in range(REGIONS):
-            fair = alive[region % len(alive)]
-            if self.leaders.get(region) not in alive or self._unfair(alive):
-                self.leaders[region] = fair
-
-    def _unfair(self, alive: list[int]) -> bool:
-        led = [sum(leader == store for leader in self.leaders.values()) for store in alive]
-        return max(led) - min(led) > REGIONS // len(alive)
+    def new_id(self) -> int:
+        """PD hands out ids of stores, regions and peers from one sequence."""
+        new, self.next_id = self.next_id, self.next_id + 3
+        return new
 
 
 def go_size(value: int) -> str:

@@ -121,7 +121,7 @@ class ScriptedSubject:
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         return []
 
-    def load_target(self) -> LoadTarget:
+    def load_target(self, wanted: str = "auto") -> LoadTarget:
         return LoadTarget("", ())
 
     async def join(self, name: str) -> None:

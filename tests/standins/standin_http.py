@@ -10,7 +10,13 @@ Answer = tuple[int, str]
 Handler = Callable[[str, str, bytes], Awaitable[Answer]]
 """Takes method, path with query, and body; returns status and body."""
 
-REASONS = {200: "OK", 404: "Not Found", 500: "Internal Server Error", 503: "Service Unavailable"}
+REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
 
 
 @dataclass(frozen=True)

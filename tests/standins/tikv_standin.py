@@ -1,12 +1,11 @@
 """A stand-in for tikv-server: its flags, status port, metrics and log lines, heartbeats, talk with peers.
 
-Run as `python -m tests.standins.tikv_standin FLAGS`. On the data port it greets in HTTP/2 as gRPC does,
-answers its peers, and keeps keys for the stand-in of go-ycsb; there is no raft and no replication.
+Run as `python -m tests.standins.tikv_standin FLAGS`. On the data port it speaks gRPC with its peers and, in
+TiKV's raw API, with clients; what is acknowledged is on a majority (`replicas_standin.py`).
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -14,7 +13,11 @@ import time
 import tomllib
 from pathlib import Path
 
+import grpc.aio
+
 from tests.standins.pd_standin import log
+from tests.standins.raw_kv_standin import RawKv
+from tests.standins.replicas_standin import HELLO, Peer, Replicas
 from tests.standins.standin_http import Answer, Channel, host_port, serve
 
 HEARTBEAT = "10s"
@@ -23,7 +26,10 @@ RAFT_HEARTBEAT_S = 2.0
 KEEPALIVE_S = 13.0
 """gRPC between stores: 10 s ping and 3 s timeout."""
 RECONNECT_S = 5.0
-SETTINGS = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+TABLE_S = 0.2
+"""How often a store asks PD who leads what: quicker than an election, and not scaled."""
+GIVE_UP_S = 10.0
+"""After so long without a majority a leader steps down."""
 
 
 class TikvStandin:
@@ -38,11 +44,12 @@ class TikvStandin:
         self.started = time.time()
         self.heard: dict[int, int] = {}
         self.failed: dict[int, int] = {}
-        self.keys: dict[str, str] = {}
-        self.paused = False
+        self.unreachable: set[int] = set()
         self.slow_score = 1
         self.eaten: list[bytearray] = []
-        self.data: asyncio.Server | None = None
+        self.full = False
+        self.replicas = Replicas(Path(options.data_dir) / "standin.log", GIVE_UP_S / speed)
+        self.data = RawKv(self.replicas, self._hear)
         self.heartbeat_s = self._heartbeat_s() / speed
 
     def _heartbeat_s(self) -> float:
@@ -80,7 +87,7 @@ class TikvStandin:
             if status == 200:
                 break
             await asyncio.sleep(0.3)
-        self.id = int(json.loads(text)["id"])
+        self.id = self.replicas.id = int(json.loads(text)["id"])
         self.file.parent.mkdir(parents=True, exist_ok=True)
         self.file.write_text(json.dumps({"id": self.id}))
         log("INFO", "raft_server.rs:197", "put store to PD", f"store_id={self.id}")
@@ -91,92 +98,76 @@ class TikvStandin:
             await asyncio.sleep(self.heartbeat_s)
             status, text = await self.ask_pd(
                 "/pd/api/v1/standin/heartbeat",
-                {"id": self.id, "slow_score": self.slow_score, "available": 8 << 30},
+                {
+                    "id": self.id,
+                    "slow_score": self.slow_score,
+                    "available": 100 << 20 if self.full else 8 << 30,
+                    "unreachable": sorted(self.unreachable),
+                },
             )
             if status != 200:
                 log("ERROR", "pd.rs:1517", "store heartbeat failed", f'err="{text}"')
 
+    async def follow(self) -> None:
+        """Ask PD who holds and leads what, and tell it which replicas have all data."""
+        while True:
+            status, text = await self.ask_pd("/pd/api/v1/standin/regions")
+            if status == 200:
+                self.replicas.told(json.loads(text))
+            while self.replicas.joined:
+                region, store = self.replicas.joined.pop()
+                await self.ask_pd("/pd/api/v1/standin/joined", {"region": region, "store": store})
+            await asyncio.sleep(TABLE_S)
+
     async def talk(self) -> None:
         """Hold a connection to every other store that PD knows."""
-        talking: dict[int, asyncio.Task[None]] = {}
-        while True:
-            status, text = await self.ask_pd("/pd/api/v1/stores")
-            if status == 200:
-                for item in json.loads(text)["stores"]:
-                    peer, address = item["store"]["id"], item["store"]["address"]
-                    if peer != self.id and peer not in talking:
-                        talking[peer] = asyncio.create_task(self._talk_to(peer, address))
-            await asyncio.sleep(1.0 / self.speed + 0.2)
+        talking: set[int] = set()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                status, text = await self.ask_pd("/pd/api/v1/stores")
+                for item in json.loads(text)["stores"] if status == 200 else ():
+                    store, address = item["store"]["id"], item["store"]["address"]
+                    if store != self.id and store not in talking:
+                        talking.add(store)
+                        self.replicas.peers[store] = Peer(store, address)
+                        group.create_task(self._talk_to(Peer(store, address)))
+                await asyncio.sleep(1.0 / self.speed + 0.2)
 
-    async def _talk_to(self, peer: int, address: str) -> None:
+    async def _talk_to(self, peer: Peer) -> None:
+        try:
+            await self._keep_talking(peer)
+        finally:
+            await peer.aclose()
+
+    async def _keep_talking(self, peer: Peer) -> None:
+        fields, established = (f"store_id={peer.store}", f"addr={peer.address}"), False
         while True:
             try:
-                await self._exchange(peer, address)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-                self.failed[peer] = self.failed.get(peer, 0) + 1
-                if not isinstance(error, ConnectionRefusedError):
-                    log(
-                        "WARN",
-                        "raft_client.rs:594",
-                        "connection aborted",
-                        f"store_id={peer}",
-                        f"addr={address}",
-                    )
-                log(
-                    "INFO",
-                    "store.rs:3276",
-                    "broadcasting unreachable",
-                    f"store_id={self.id}",
-                    f"unreachable_store_id={peer}",
-                )
-            await asyncio.sleep(RECONNECT_S / self.speed / 5)
+                await peer.ask(HELLO, {"store": self.id}, KEEPALIVE_S / self.speed)
+            except grpc.aio.AioRpcError as error:
+                self.failed[peer.store] = self.failed.get(peer.store, 0) + 1
+                self.unreachable.add(peer.store)
+                established = False
+                if "refused" not in (error.details() or ""):
+                    log("WARN", "raft_client.rs:594", "connection aborted", *fields)
+                about = (f"store_id={self.id}", f"unreachable_store_id={peer.store}")
+                log("INFO", "store.rs:3276", "broadcasting unreachable", *about)
+                await asyncio.sleep(RECONNECT_S / self.speed / 5)
+                continue
+            self.unreachable.discard(peer.store)
+            if not established:
+                log("INFO", "raft_client.rs:889", "connection established", *fields)
+                established = True
+            await asyncio.sleep(RAFT_HEARTBEAT_S / self.speed)
 
-    async def _exchange(self, peer: int, address: str) -> None:
-        bound = KEEPALIVE_S / self.speed
-        async with asyncio.timeout(bound):
-            reader, writer = await asyncio.open_connection(*host_port(address))
-        try:
-            first = True
-            while True:
-                async with asyncio.timeout(bound):
-                    writer.write(f"RAFT {self.id}\n".encode())
-                    await reader.readuntil(b"\n")
-                if first:
-                    log(
-                        "INFO",
-                        "raft_client.rs:889",
-                        "connection established",
-                        f"store_id={peer}",
-                        f"addr={address}",
-                    )
-                    first = False
-                await asyncio.sleep(RAFT_HEARTBEAT_S / self.speed)
-        finally:
-            writer.close()
+    def _hear(self, store: int) -> None:
+        self.heard[store] = self.heard.get(store, 0) + 1
 
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection of the data port."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while not self.paused:
-                line = (await reader.readuntil(b"\n")).decode("latin-1").strip()
-                if line.startswith("PRI "):
-                    writer.write(SETTINGS)
-                else:
-                    writer.write(self._answer(line))
-                await writer.drain()
-        writer.close()
-
-    def _answer(self, line: str) -> bytes:
-        match line.split(" ", 2):
-            case ["RAFT", peer]:
-                self.heard[int(peer)] = self.heard.get(int(peer), 0) + 1
-                return b"OK\n"
-            case ["GET", key]:
-                return f"{self.keys.get(key, '')}\n".encode()
-            case ["PUT", key, value]:
-                self.keys[key] = value
-                return b"OK\n"
-        return b""
+    async def aclose(self) -> None:
+        """Hang up on PD and the other stores."""
+        for channel in self.pds:
+            channel.close()
+        await self.replicas.aclose()
 
     async def status(self, method: str, path: str, body: bytes) -> Answer:
         """The status port; `/standin/…` is what a test has the store suffer."""
@@ -188,10 +179,20 @@ class TikvStandin:
             case "GET", "/engine_type":
                 return 200, "raft-kv"
             case "PUT", "/pause_grpc":
-                await self._pause()
+                await self.data.close()
+                log("INFO", "server.rs:448", "paused the grpc server")
                 return 200, ""
             case "PUT", "/standin/slow":
                 self.slow_score = int(json.loads(body)["score"])
+                return 200, ""
+            case "PUT", "/standin/full":
+                self.full = bool(json.loads(body)["full"])
+                return 200, ""
+            case "PUT", "/standin/answer":
+                self.data.answers += json.loads(body)["errors"]
+                return 200, ""
+            case "PUT", "/standin/delay":
+                self.data.delay_s = float(json.loads(body)["seconds"])
                 return 200, ""
             case "PUT", "/standin/panic":
                 log("FATAL", "lib.rs:512", "a stand-in's panic: index out of bounds", 'backtrace="..."')
@@ -200,21 +201,10 @@ class TikvStandin:
                 self.eaten.append(bytearray(os.urandom(1 << 20) * int(json.loads(body)["mib"])))
                 return 200, ""
             case "PUT", "/resume_grpc":
-                await self.listen()
+                await self.data.listen(self.options.addr)
                 log("INFO", "server.rs:460", "resumed the grpc server")
                 return 200, ""
         return 404, "path not found"
-
-    async def _pause(self) -> None:
-        self.paused = True
-        if self.data is not None:
-            self.data.close()
-        log("INFO", "server.rs:448", "paused the grpc server")
-
-    async def listen(self) -> None:
-        """Open the data port."""
-        self.paused = False
-        self.data = await asyncio.start_server(self.connected, *host_port(self.options.addr))
 
     def _metrics(self) -> str:
         rows = [
@@ -259,10 +249,10 @@ async def run(options: argparse.Namespace) -> None:
     await asyncio.wait([joining, ending], return_when=asyncio.FIRST_COMPLETED)
     if not ended.is_set():
         joining.result()
-        await store.listen()
+        await store.data.listen(options.addr)
         await serve(store.status, *host_port(options.status_addr))
         log("INFO", "server.rs:420", "TiKV is ready to serve")
-        tasks = [asyncio.create_task(store.beat()), asyncio.create_task(store.talk())]
+        tasks = [asyncio.create_task(work()) for work in (store.beat, store.talk, store.follow)]
         await asyncio.wait([*tasks, ending], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             if task.done():

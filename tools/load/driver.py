@@ -25,12 +25,13 @@ class Driver(Protocol):
         """Read one record, linearizably; None when there is none."""
         ...
 
-    async def update(self, key: str, value: bytes, deadline: float) -> int:
-        """Write one record and return the revision of the write: later writes have greater ones."""
+    async def update(self, key: str, value: bytes, deadline: float) -> int | None:
+        """Write one record and return the revision of the write: later writes have greater ones. None where
+        the database has no revisions."""
         ...
 
-    async def insert(self, key: str, value: bytes, deadline: float) -> int:
-        """Write a new record and return the revision of the write."""
+    async def insert(self, key: str, value: bytes, deadline: float) -> int | None:
+        """Write a new record and return the revision of the write, if there is one."""
         ...
 
     async def scan(self, start: str, count: int, deadline: float) -> int:

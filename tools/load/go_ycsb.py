@@ -12,7 +12,7 @@ from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 
 from subjects.base import LoadTarget
-from subjects.tikv.load import DRIVER, TOTAL, Differences, Growth, command, read_row
+from subjects.tikv.go_ycsb import DRIVER, TOTAL, Differences, Growth, command, read_row
 from tools.load.figures import LoadTotals, OperationFigures, Window, WriteCheck
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed

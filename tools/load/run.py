@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 from subjects.base import LoadTarget
-from subjects.tikv.load import DRIVER as GO_YCSB
+from subjects.tikv.go_ycsb import DRIVER as GO_YCSB
 from tools.load.figures import LoadFigures, LoadTotals, Window, WriteCheck
 from tools.load.process import GeneratorProcess
 from tools.load.settings import LoadSettings

@@ -164,7 +164,11 @@ async def _begin(workbench: Workbench, settings: LoadSettings) -> LoadRun:
     workbench.emit(Progress(f"Writing {settings.records:,} records"))
     try:
         run = await LoadRun.start(
-            cluster.subject.load_target(), settings, new_folder(workbench.state.root), on_window, on_end
+            cluster.subject.load_target(workbench.choice.load),
+            settings,
+            new_folder(workbench.state.root),
+            on_window,
+            on_end,
         )
     except BaseException:
         alone.close()

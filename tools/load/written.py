@@ -49,14 +49,26 @@ class Values:
 
 
 class Written:
-    """The writes of one load: which were acknowledged, and which may or may not have happened."""
+    """The writes of one load: which were acknowledged, and which may or may not have happened.
+
+    Where writes have revisions, the greatest of a record is its last. Where they have none, a write may be
+    the last one if no acknowledged write began after it had ended: of those under way at once the database
+    alone knows the order.
+    """
 
     def __init__(self) -> None:
         self._values = Values()
         self._writes = array("q")
+        """Of each record the last acknowledged write, as far as that is known."""
         self._revisions = array("q")
+        """Its revision; without revisions, when the latest acknowledged write of the record began."""
+        self._ends = array("q")
+        """When that write ended; used without revisions only."""
+        self._overlapping: dict[int, dict[int, int]] = {}
+        """Of records without revisions: other writes that may be the last one, with their ends."""
         self._unsure: dict[int, set[int]] = {}
-        self._next = 0
+        self._clock = 0
+        """Counts begins and ends; a write is named by its begin."""
         self.acknowledged = 0
         self.indeterminate = 0
         self.keys = 0
@@ -64,16 +76,17 @@ class Written:
 
     def begin(self, number: int) -> tuple[int, bytes]:
         """Return the number and the value of a new write to record `number`."""
-        write = self._next
-        self._next += 1
+        write = self._tick()
         return write, self._values.make(number, write)
 
-    def acknowledge(self, number: int, write: int, revision: int) -> None:
-        """Note that the database acknowledged `write` at `revision`: the greatest of a record is its last."""
+    def acknowledge(self, number: int, write: int, revision: int | None) -> None:
+        """Note that the database acknowledged `write`, at `revision` where it has any."""
         self.acknowledged += 1
         self._reach(number)
         self.keys += self._revisions[number] == _NONE
-        if revision > self._revisions[number]:
+        if revision is None:
+            self._overlap(number, write)
+        elif revision > self._revisions[number]:
             self._writes[number], self._revisions[number] = write, revision
 
     def doubt(self, number: int, write: int) -> None:
@@ -94,17 +107,29 @@ class Written:
     def judge(self, number: int, record: Record | None) -> Verdict:
         """Compare what was read back of a record that must be there.
 
-        It must hold its last acknowledged write, or an unanswered one that landed after that.
+        It must hold its last acknowledged write, or an unanswered one that landed after that. Without
+        revisions nobody can tell when an unanswered one landed: any is accepted.
         """
         if record is None:
             return Verdict.LOST
         found = self._values.read(record.value)
         if found is None or found[0] != number:
             return Verdict.CHANGED
-        if found[1] == self._writes[number]:
+        if found[1] == self._writes[number] or found[1] in self._overlapping.get(number, ()):
             return Verdict.KEPT
-        landed_after = record.revision > self._revisions[number]
+        landed_after = record.revision is None or record.revision > self._revisions[number]
         return Verdict.KEPT if landed_after and self._may_land(number, found[1]) else Verdict.LOST
+
+    def _overlap(self, number: int, write: int) -> None:
+        """Take a write that ends now; forget those that had ended when the latest one began."""
+        latest = max(write, self._revisions[number])
+        others = self._overlapping.pop(number, {})
+        if self._writes[number] != _NONE:
+            others[self._writes[number]] = self._ends[number]
+        others = {other: end for other, end in others.items() if end > latest}
+        if others:
+            self._overlapping[number] = others
+        self._writes[number], self._revisions[number], self._ends[number] = write, latest, self._tick()
 
     def _may_land(self, number: int, write: int) -> bool:
         unsure = self._unsure.get(number, set())
@@ -115,3 +140,8 @@ class Written:
         if missing > 0:
             self._writes.extend([_NONE] * missing)
             self._revisions.extend([_NONE] * missing)
+            self._ends.extend([_NONE] * missing)
+
+    def _tick(self) -> int:
+        self._clock += 1
+        return self._clock - 1

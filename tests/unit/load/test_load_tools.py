@@ -30,7 +30,7 @@ class Desk:
     def __init__(self, folder: Path, target: LoadTarget, *, owned: bool = True) -> None:
         self.events: list[Event] = []
         self.windows: list[Window] = []
-        subject = SimpleNamespace(name="etcd", load_target=lambda: target)
+        subject = SimpleNamespace(name="etcd", load_target=lambda _wanted: target)
         nodes = SimpleNamespace(name="process")
         control = SimpleNamespace(up=bool, down=bool, healthy_timeout_s=1.0) if owned else None
         self.workbench = Workbench(

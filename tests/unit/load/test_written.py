@@ -1,6 +1,6 @@
 """What was acknowledged is compared with what is there, and nothing else passes for it."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subjects.load import Record
@@ -100,6 +100,87 @@ def test_a_record_that_was_never_acknowledged_need_not_be_there() -> None:
 
     assert not state.has(3)
     assert state.numbers() == []
+
+
+class TestWithoutRevisions:
+    """Raw keys: of writes that were under way at once, the database alone knows the order."""
+
+    def test_a_write_that_had_ended_when_the_last_one_began_is_a_lost_one(self) -> None:
+        state = Written()
+        first, older = state.begin(7)
+        state.acknowledge(7, first, None)
+        second, newer = state.begin(7)
+        state.acknowledge(7, second, None)
+
+        assert state.judge(7, Record(newer, None)) is Verdict.KEPT
+        assert state.judge(7, Record(older, None)) is Verdict.LOST
+
+    def test_of_writes_under_way_at_once_each_may_be_the_last_whatever_was_answered_first(self) -> None:
+        state = Written()
+        (first, one), (second, two) = state.begin(7), state.begin(7)
+        state.acknowledge(7, second, None)
+        state.acknowledge(7, first, None)
+
+        assert state.judge(7, Record(one, None)) is Verdict.KEPT
+        assert state.judge(7, Record(two, None)) is Verdict.KEPT
+        assert (state.acknowledged, state.keys) == (2, 1)
+
+    def test_a_write_that_overlapped_one_of_two_is_lost_once_the_other_has_overwritten_it(self) -> None:
+        state = Written()
+        (long, slow), (short, quick) = state.begin(7), state.begin(7)
+        state.acknowledge(7, short, None)
+        later, last = state.begin(7)
+        state.acknowledge(7, later, None)
+        assert state.judge(7, Record(quick, None)) is Verdict.LOST
+
+        state.acknowledge(7, long, None)  # it ended after the latest one began
+
+        assert state.judge(7, Record(slow, None)) is Verdict.KEPT
+        assert state.judge(7, Record(last, None)) is Verdict.KEPT
+        assert state.judge(7, Record(quick, None)) is Verdict.LOST
+
+    def test_an_unanswered_write_may_have_landed_whenever(self) -> None:
+        state = Written()
+        unsure, value = state.begin(7)
+        state.doubt(7, unsure)
+        write, _ = state.begin(7)
+        state.acknowledge(7, write, None)
+
+        assert state.judge(7, Record(value, None)) is Verdict.KEPT
+        assert state.judge(7, None) is Verdict.LOST
+
+    def test_writes_one_after_the_other_take_no_more_memory(self) -> None:
+        state = Written()
+        for _ in range(1000):
+            write, _value = state.begin(0)
+            state.acknowledge(0, write, None)
+
+        assert state._overlapping == {}
+
+    @settings(max_examples=300)
+    @given(st.data())
+    def test_no_register_that_keeps_its_writes_is_called_a_liar(self, data: st.DataObject) -> None:
+        """Each write takes effect at some moment between its begin and its end."""
+        state, now, under_way = Written(), b"", {}
+        for _ in range(data.draw(st.integers(1, 25))):
+            if not under_way or data.draw(st.booleans()):
+                write, value = state.begin(3)
+                under_way[write] = [value, False]
+                continue
+            write = data.draw(st.sampled_from(sorted(under_way)))
+            if not under_way[write][1]:
+                now, under_way[write][1] = under_way[write][0], True
+                if data.draw(st.booleans()):
+                    continue
+            state.acknowledge(3, write, None)
+            del under_way[write]
+        for write, (value, landed) in under_way.items():
+            if data.draw(st.booleans()):
+                now = now if landed else value
+            state.doubt(3, write)
+
+        if state.has(3):
+            assert state.judge(3, Record(now, None)) is Verdict.KEPT
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**12))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from subjects.tikv.load import LOCAL, Differences, command, load_target, read_row
+from subjects.tikv.go_ycsb import LOCAL, Differences, command, load_target, read_row
 
 NEW = (
     "READ   - Takes(s): 10.0, Count: 19332, OPS: 1933.3, Avg(us): 247, Min(us): 138, Max(us): 1110, "
