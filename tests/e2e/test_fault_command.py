@@ -4,12 +4,13 @@ import asyncio
 from pathlib import Path
 
 from tests.e2e.programs import operator
+from tests.reference import FILE, differences
 
 JSON = ("--output", "json")
 
 
 async def test_a_fault_by_hand_is_seen_by_others_and_healed(tmp_path: Path) -> None:
-    up = await operator(tmp_path, "deploy", "up", "--subject", "etcd")
+    up = await operator(tmp_path, "deploy", "up", "--subject", "etcd", *JSON)
     try:
         left = await operator(tmp_path, "fault", "inject", "kill", "etcd-2", *JSON)
         degraded = await operator(tmp_path, "deploy", "status", *JSON)
@@ -20,6 +21,9 @@ async def test_a_fault_by_hand_is_seen_by_others_and_healed(tmp_path: Path) -> N
         held = await operator(tmp_path, "fault", "inject", "pause", "etcd-1", "--for", "500ms", *JSON)
         healthy = await operator(tmp_path, "deploy", "status", *JSON)
         logs = await operator(tmp_path, "logs", "etcd-2", "-n", "5", "--grep", "raft")
+        read = await operator(tmp_path, "logs", "etcd-2", *JSON)
+        watched = await operator(tmp_path, "watch", "--for", "1s", *JSON)
+        asked = await operator(tmp_path, "-p", "is it healthy?", "--offline", *JSON)
         nobody = await operator(tmp_path, "logs", "etcd-9")
     finally:
         down = await operator(tmp_path, "deploy", "down")
@@ -39,6 +43,9 @@ async def test_a_fault_by_hand_is_seen_by_others_and_healed(tmp_path: Path) -> N
     assert (healthy.code, healthy.result["cluster"]) == (0, "healthy")
     assert 1 <= len(logs.out.splitlines()) <= 5
     assert nobody.code == 2
+    document = FILE.read_text(encoding="utf-8")
+    documented = (up, degraded, listed, described, left, held, healed, healthy, read, watched, asked)
+    assert [differences(ran.result["command"], ran.result, document) for ran in documented] == [[]] * 11
 
 
 async def test_ctrl_c_heals_at_once_and_exits_130(tmp_path: Path) -> None:
