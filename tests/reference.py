@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from agent.commands.command import CLUSTER, MODEL
 from agent.commands.root import cli
 from tools.faults.catalogue import CATALOGUE
 
