@@ -21,6 +21,7 @@ class History:
         self._notes: list[str] = []
         self._said: list[str] = []
         self._remark = ""
+        self._pasted: list[str] = []
 
     @property
     def messages(self) -> Sequence[Message]:
@@ -35,7 +36,8 @@ class History:
         if self._messages and self._messages[-1].role == "system":
             # A system message may only be followed by the assistant.
             self._messages.append(Message("assistant", (text_block(remark("unanswered")),)))
-        before, self._remark = self._remark, ""
+        before = "\n\n".join(part for part in (*self._pasted, self._remark) if part)
+        self._pasted, self._remark = [], ""
         blocks = [text_block(part) for part in (before, text) if part.strip()]
         self._messages.append(Message("user", tuple(blocks) or (text_block("(empty)"),)))
         return before
@@ -67,6 +69,14 @@ class History:
     def remark(self, text: str) -> None:
         """Put `text` before what the person says next."""
         self._remark = text
+
+    def paste(self, text: str) -> None:
+        """Put `text`, which a tool or a database wrote, before what the person says next.
+
+        Never as a note: a system message has the authority of whoever runs operator.
+        """
+        whole = text.replace("</pasted_content", "<\\/pasted_content")
+        self._pasted.append(f"<pasted_content>\n{whole}\n</pasted_content>")
 
     def settle(self) -> str:
         """Place the waiting notes, just before a request; return what was placed."""

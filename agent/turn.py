@@ -107,6 +107,10 @@ class Conversation:
         """Tell the model of a change (the mode, the cluster) with its next request."""
         self.history.note(text)
 
+    def paste(self, text: str) -> None:
+        """Give the model what tools and databases wrote, as data, with what the person says next."""
+        self.history.paste(text)
+
     async def compact(self) -> bool:
         """Replace the history by a summary of it; False if there is nothing to gain or it failed."""
         if self.compactor is None or not len(self.history):
@@ -212,7 +216,8 @@ class Conversation:
         self.history.results([result_block(item.call_id, item.text, ok=item.ok) for item in done])
 
     def _late(self, outcome: Outcome) -> None:
-        self.history.note(remark("late", tool=outcome.tool, text=outcome.text[: ending.LATE_CHARS]))
+        self.history.note(remark("late", tool=outcome.tool, state="it worked" if outcome.ok else "it failed"))
+        self.paste(f"{outcome.tool}: {outcome.text[: ending.LATE_CHARS]}")
 
     def _by_host(self, why: str) -> TurnEnd:
         text = host_summary(why, self._outcomes)

@@ -9,7 +9,7 @@ from typing import Any
 from agent.history import rebuild
 from agent.models.base import Message
 from agent.transcript.event_entries import from_entry
-from agent.transcript.file import Entry, Header, read, read_header
+from agent.transcript.reading import Entry, Header, read, read_header
 from tools.events import SignalSeen
 from tools.observe.ledger import Evidence
 
@@ -29,12 +29,15 @@ class Earlier:
     """What the person asked last."""
     ended: float
     """Wall time of its last entry."""
+    damaged: Sequence[int] = ()
+    """Lines of its transcript that could not be read, and were left out."""
 
 
 def earlier(path: Path) -> Earlier:
     """Read a session back. Raises BadTranscript."""
     header = read_header(path)
-    entries = list(read(path))
+    damaged: list[int] = []
+    entries = list(read(path, damaged.append))
     return Earlier(
         header,
         rebuild(entry.data for entry in entries).messages,
@@ -45,6 +48,7 @@ def earlier(path: Path) -> Earlier:
             "",
         ),
         header.made + (entries[-1].t if entries else 0.0),
+        damaged,
     )
 
 

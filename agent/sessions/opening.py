@@ -18,7 +18,8 @@ from agent.permissions import ActiveGate, Ask, PermissionGate
 from agent.sessions.session import Session
 from agent.setup import Setup, configured, version
 from agent.transcript.event_entries import recording
-from agent.transcript.file import Header, Transcript, new_id
+from agent.transcript.file import Transcript, new_id
+from agent.transcript.reading import Header
 from agent.turn import Conversation
 from agent.view.base import View
 from agent.workbench import close_workbench, make_workbench
@@ -51,6 +52,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
 
     gate = ActiveGate(PermissionGate(Mode.AUTO if setup.yes else Mode.ASK, ask))
 
+    transcript.report(lambda text: view.show(Notice(text, level="warning")))
     shown = recording(transcript, view.show)
 
     def emit(event: Event) -> None:

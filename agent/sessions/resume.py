@@ -10,7 +10,8 @@ from agent.errors import AgentError, BadTranscript
 from agent.remarks import remark
 from agent.sessions.earlier import Earlier, earlier
 from agent.sessions.export import as_markdown
-from agent.transcript.file import read, read_header
+from agent.transcript.reading import read, read_header
+from agent.transcript.replay import damaged_lines
 from agent.view.words import one_line
 from tools.events import Table
 
@@ -32,7 +33,8 @@ def listing(folder: Path) -> Table:
 def show(folder: Path, session: str) -> str:
     """Return one session as Markdown. Raises BadTranscript if there is none of that id."""
     found = earlier(find(folder, session))
-    return as_markdown(found.header.id, found.messages, found.evidence)
+    text = as_markdown(found.header.id, found.messages, found.evidence)
+    return f"{text}\n{damaged_lines(found.damaged)} left out.\n" if found.damaged else text
 
 
 def find(folder: Path, session: str, but: Path | None = None) -> Path:
@@ -73,9 +75,11 @@ async def resume(session: "Session", session_id: str) -> str:
     session.conversation.history.replace(found.messages)
     now = await _present(session)
     told = since(found, now, time.time())
-    session.conversation.note(f"{told} {remark('resumed')}")
+    session.conversation.paste(told)  # it has names and states as the database gave them
+    session.conversation.note(remark("resumed"))
     asked = f" You last asked: “{one_line(found.asked, 80)}”." if found.asked else ""
-    return f"Session {found.header.id}, {len(found.messages)} messages.{asked} {told}"
+    lost = f" {damaged_lines(found.damaged)} left out." if found.damaged else ""
+    return f"Session {found.header.id}, {len(found.messages)} messages.{lost}{asked} {told}"
 
 
 def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
@@ -120,7 +124,8 @@ async def _present(session: "Session") -> Mapping[str, Any]:
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.jsonl"), key=lambda path: path.stem, reverse=True)
+    found = (path for path in folder.glob("*.jsonl") if path.is_file())
+    return sorted(found, key=lambda path: path.stem, reverse=True)
 
 
 def _was_talked_in(path: Path) -> bool:

@@ -4,7 +4,6 @@ Kept is what a replay draws and no other entry holds: text, calls and outcomes h
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -28,8 +27,7 @@ def recording(transcript: Recorder, emit: Emit) -> Emit:
     def both(event: Event) -> None:
         entry = to_entry(event)
         if entry is not None:
-            with suppress(OSError):  # emit never raises; a full disk is told by the loop's own entries
-                transcript.record(entry)
+            transcript.record(entry)
         emit(event)
 
     return both

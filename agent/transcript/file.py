@@ -17,47 +17,20 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from agent.errors import BadTranscript
+from agent.transcript.reading import FORMAT, VERSION, Header, read_entry, read_header
 from agent.transcript.scrub import scrub
 from subjects.runtimes.filelock import try_lock
-
-FORMAT = "operator-transcript"
-VERSION = 1
-"""Raised when an older operator could misread what we write; the header says it."""
+from subjects.untrusted import well_formed
 
 LONGEST_LINE = 16_000_000
 """Bytes; far above any entry, results being bounded at the dispatcher."""
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a transcript is of."""
-
-    id: str
-    made: float
-    """Wall time, seconds since the epoch."""
-    operator: str
-    """The version of operator that made it."""
-    driver: str
-    model: str | None
-    command: str = "chat"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of a transcript."""
-
-    line: int
-    """Its number in the file, from 1."""
-    type: str
-    t: float
-    """Seconds since the session began."""
-    data: Mapping[str, Any]
 
 
 def new_id() -> str:
@@ -66,22 +39,41 @@ def new_id() -> str:
 
 
 class Transcript:
-    """A transcript that is being written. One process at a time holds it."""
+    """A transcript that is being written. One process at a time holds it.
 
-    def __init__(self, path: Path, file: IO[bytes], header: Header) -> None:
+    Writing never fails for whoever writes: where the disk takes no more, `trouble` is told once, the session
+    goes on, and what is written when there is room again stands on a line of its own.
+    """
+
+    def __init__(self, path: Path, file: IO[bytes] | None, header: Header) -> None:
         self.path = path
         self.header = header
+        self.trouble: Callable[[str], None] = lambda _text: None
+        """Gets, once, why what is recorded is not kept, a sentence for the person."""
         self._file = file
         self._began = time.monotonic() - max(0.0, time.time() - header.made)
         self._acting: set[str] = set()
         """Ids of calls that act and have no outcome yet."""
         self._asked = False
+        self._torn = False
+        """Whether the last line has no end."""
+        self._failed = ""
 
     @classmethod
     def create(cls, folder: Path, header: Header) -> "Transcript":
-        """Start `folder`/ID.jsonl with its header; FileExistsError if there is one of that id."""
+        """Start `folder`/ID.jsonl with its header; FileExistsError if there is one of that id.
+
+        Where the folder takes no file, the session is not recorded, and `trouble` will be told so.
+        """
         path = folder / f"{header.id}.jsonl"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            transcript = cls(path, None, header)
+            transcript._failed = str(error.strerror)
+            return transcript
         transcript = cls(path, os.fdopen(descriptor, "ab", buffering=0), header)
         transcript._hold()
         transcript._write(
@@ -93,9 +85,15 @@ class Transcript:
     def reopen(cls, path: Path) -> "Transcript":
         """Go on with an earlier transcript; what a crash tore off its last line is removed first."""
         header = read_header(path)
-        transcript = cls(path, path.open("ab", buffering=0), header)
+        try:
+            transcript = cls(path, path.open("ab", buffering=0), header)
+        except OSError as error:
+            raise BadTranscript(f"{path}: cannot be gone on with: {error.strerror}.") from error
         transcript._hold()
-        _mend(path)
+        try:
+            _mend(path)
+        except OSError:
+            transcript._torn = True
         transcript.record({"type": "resumed", "at": time.time()})
         return transcript
 
@@ -108,8 +106,11 @@ class Transcript:
         earlier = Transcript.reopen(path)
         self.close()
         if not self._asked:
-            self.path.unlink(missing_ok=True)
-        vars(self).update(vars(earlier), _asked=True)  # from here on this is that transcript
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        vars(self).update(
+            vars(earlier), _asked=True, trouble=self.trouble
+        )  # from here on this is that transcript
 
     def record(self, entry: Mapping[str, Any]) -> None:
         """Append one entry, with `t` added and keys scrubbed.
@@ -122,7 +123,14 @@ class Transcript:
 
     def close(self) -> None:
         """Close the file; safe to call again."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    def report(self, trouble: Callable[[str], None]) -> None:
+        """Have `trouble` told why what is recorded is not kept: at once, or when it comes to that."""
+        self.trouble = trouble
+        if self._failed:
+            self._say()
 
     def _is_about_an_act(self, entry: Mapping[str, Any]) -> bool:
         call_id = str(entry.get("id"))
@@ -135,82 +143,36 @@ class Transcript:
         return False
 
     def _write(self, entry: Mapping[str, Any], *, sync: bool) -> None:
-        line = json.dumps(scrub(entry), ensure_ascii=False, separators=(",", ":"), default=str)
-        # Unbuffered: one write a line, so that a killed process leaves at most one torn line.
-        self._file.write(line.encode("utf-8", "replace") + b"\n")
-        if sync:
-            os.fsync(self._file.fileno())
+        if self._file is None:
+            return
+        text = json.dumps(scrub(entry), ensure_ascii=False, separators=(",", ":"), default=str)
+        line = well_formed(text).encode() + b"\n"
+        try:
+            # Unbuffered: one write a line, so that a killed process leaves at most one torn line.
+            whole = b"\n" + line if self._torn else line
+            written = self._file.write(whole)
+            self._torn = self._torn if not written else written < len(whole)
+            if written is None or written < len(whole):
+                self._fail("No space left on device")
+            elif sync:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            self._fail(str(error.strerror))
+
+    def _fail(self, why: str) -> None:
+        if not self._failed:
+            self._failed = why
+            self._say()
+
+    def _say(self) -> None:
+        self.trouble(f"This session is not recorded any more: {self.path}: {self._failed}. It goes on.")
 
     def _hold(self) -> None:
-        if not try_lock(self._file.fileno()):
+        if self._file is not None and not try_lock(self._file.fileno()):
             self._file.close()
             raise BadTranscript(
                 f"Session {self.header.id} is open in another operator. Close it there, or start a new one."
             )
-
-
-def read_header(path: Path) -> Header:
-    """Return what the transcript `path` is of.
-
-    Raises BadTranscript where it is none, or of a newer version.
-    """
-    try:
-        with path.open("rb") as file:
-            first = file.readline()
-    except OSError as error:
-        raise BadTranscript(f"{path}: cannot be read: {error.strerror}.") from error
-    return _header(path, first)
-
-
-def read(path: Path) -> Iterator[Entry]:
-    """Yield the entries of `path`, line by line. A torn last line is left out.
-
-    Raises BadTranscript where the file is no transcript, is of a newer version or is damaged in the middle.
-    """
-    try:
-        with path.open("rb") as file:
-            _header(path, file.readline())
-            for number, line in enumerate(file, start=2):
-                entry = _entry(number, line)
-                if entry is not None:
-                    yield entry
-                elif file.read(1):
-                    raise BadTranscript(f"{path}, line {number}: not an entry of a transcript.")
-    except OSError as error:
-        raise BadTranscript(f"{path}: cannot be read: {error.strerror}.") from error
-
-
-def _header(path: Path, line: bytes) -> Header:
-    found = _object(line)
-    if found is None or found.get("format") != FORMAT:
-        raise BadTranscript(f"{path} is no transcript of operator: its first line is not the header of one.")
-    version = found.get("version")
-    if not isinstance(version, int) or version > VERSION:
-        raise BadTranscript(
-            f"{path} was written by a newer operator (transcript version {version}; this one reads "
-            f"{VERSION}). Update operator to read it."
-        )
-    known = {name: found.get(name) for name in Header.__dataclass_fields__ if name in found}
-    try:
-        return Header(**known)  # type: ignore[arg-type] # a header that lacks a field says so below
-    except TypeError as error:
-        raise BadTranscript(f"{path}: its header is not complete ({error}).") from error
-
-
-def _entry(number: int, line: bytes) -> Entry | None:
-    found = _object(line)
-    if found is None or not isinstance(found.get("type"), str):
-        return None
-    t = found.get("t")
-    return Entry(number, found["type"], float(t) if isinstance(t, int | float) else 0.0, found)
-
-
-def _object(line: bytes) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _mend(path: Path) -> None:
@@ -222,7 +184,7 @@ def _mend(path: Path) -> None:
         unfinished = tail[tail.rfind(b"\n") + 1 :]
         if not unfinished:
             return
-        if _object(unfinished):
+        if read_entry(0, unfinished):
             file.write(b"\n")
         else:
             file.truncate(start + len(tail) - len(unfinished))

@@ -4,17 +4,16 @@ Nothing is run: every event comes from the transcript, on a virtual clock that t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from agent.budget import headline
-from agent.errors import BadTranscript
 from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Text, ended
 from agent.transcript.event_entries import from_entry
-from agent.transcript.file import Entry, Header, read, read_header
+from agent.transcript.reading import Entry, Header, read, read_header
 from tools.events import Emit, Event, Notice
 from tools.tool import Outcome
 
@@ -57,25 +56,37 @@ async def replay(path: Path, emit: Emit, speed: float, sleep: Sleep = asyncio.sl
     result: Mapping[str, Any] = {}
     ended = False
     entries = 0
-    for entry in read(path):
+    damaged: list[int] = []
+    for entry in read(path, damaged.append):
         entries += 1
         await pace.reach(entry.t)
         ended = entry.type == "end" or (ended and entry.type != "user")
-        for event in _whole(path, entry):
+        for event in _whole(entry, damaged):
             if isinstance(event, Finished):
                 result = event.result
             else:
                 emit(event)
+    if damaged:
+        emit(Notice(f"{damaged_lines(damaged)} left out.", level="warning"))
     if not ended and not result:
         emit(Notice("The recording stops here: the session did not come to its end.", level="warning"))
     emit(Finished(_result(header, entries, result)))
 
 
-def _whole(path: Path, entry: Entry) -> list[Event]:
+def _whole(entry: Entry, damaged: list[int]) -> list[Event]:
     try:
         return list(drawn(entry))
-    except (AttributeError, TypeError, ValueError) as error:
-        raise BadTranscript(f"{path}, line {entry.line}: this entry is damaged ({error}).") from error
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        damaged.append(entry.line)
+        return []
+
+
+def damaged_lines(lines: Sequence[int]) -> str:
+    """Say which lines of a transcript are damaged: `1 damaged line (7) was`."""
+    shown = ", ".join(map(str, lines[:5])) + (", …" if len(lines) > 5 else "")
+    return (
+        f"1 damaged line ({shown}) was" if len(lines) == 1 else f"{len(lines)} damaged lines ({shown}) were"
+    )
 
 
 def announcement(header: Header, cluster: str = "") -> str:

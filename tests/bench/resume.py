@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.sessions.earlier import earlier
-from agent.transcript.file import Header, Transcript, read
+from agent.transcript.file import Transcript
+from agent.transcript.reading import Header, read
 from tests.bench.machine import describe
 from tests.replay.record import TRANSCRIPTS
 

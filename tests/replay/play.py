@@ -15,7 +15,8 @@ from agent.mode import Mode
 from agent.models.base import Message, Model, ToolSpec
 from agent.models.catalog import ModelFacts
 from agent.permissions import Gate, PermissionGate
-from agent.transcript.file import Header, Transcript, read
+from agent.transcript.file import Transcript
+from agent.transcript.reading import Header, read
 from agent.turn import Conversation
 from tests.replay.tape import Tape, TapeModel
 from tests.replay.tape_runner import TapeGate, TapeRunner

@@ -23,7 +23,7 @@ from agent.models.base import (
     Usage,
 )
 from agent.orders import read_demo
-from agent.transcript.file import Entry, Header, read, read_header
+from agent.transcript.reading import Entry, Header, read, read_header
 
 
 class TapeMismatch(AgentError):

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
 from agent.remarks import remark
-from agent.transcript.file import read
+from agent.transcript.reading import read
 from tests.replay.tape import Tape, TapedCall
 from tools.tool import Effect, Outcome, Tool
 

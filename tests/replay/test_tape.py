@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import BadTranscript
 from agent.models.playbook import PlaybookModel
-from agent.transcript.file import read
+from agent.transcript.reading import read
 from tests.replay.play import Played, play, recorded_messages, run, shape
 from tests.replay.tape import Tape, TapeMismatch, TapeModel
 from tests.replay.tape_runner import TapeRunner

@@ -7,7 +7,7 @@ import pytest
 
 from agent.models.playbook import PlaybookModel
 from agent.transcript.event_entries import from_entry
-from agent.transcript.file import read, read_header
+from agent.transcript.reading import read, read_header
 from agent.transcript.replay import replay
 from agent.transcript.scrub import scrub
 from tests.replay.play import play, recorded_messages, shape

@@ -14,7 +14,7 @@ from agent.mcp.server import Offered, make_server, offer
 from agent.sessions.opening import open_session
 from agent.sessions.session import Session
 from agent.setup import Setup
-from agent.transcript.file import read
+from agent.transcript.reading import read
 from subjects.errors import NotReady
 from tests.standins.mcp_wire_standin import operator_mcp
 from tools.events import Event

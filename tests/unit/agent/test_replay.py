@@ -9,7 +9,8 @@ import pytest
 from agent.errors import BadTranscript
 from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Stage, Text
 from agent.transcript.event_entries import recording
-from agent.transcript.file import Header, Transcript
+from agent.transcript.file import Transcript
+from agent.transcript.reading import Header
 from agent.transcript.replay import LONGEST_IDLE_S, replay
 from tools.events import Event, Notice, Progress
 
@@ -36,7 +37,10 @@ def demo(folder: Path) -> Path:
         {
             "type": "assistant",
             "t": 0.1,
-            "content": [{"type": "text", "text": "Now I wait."}, {"type": "tool_use", "id": "c1"}],
+            "content": [
+                {"type": "text", "text": "Now I wait."},
+                {"type": "tool_use", "id": "c1", "name": "w", "input": {}},
+            ],
             "stop_reason": "tool_use",
         },
         {"type": "call", "t": 0.2, "id": "c1", "tool": "wait_for_detection", "arguments": {"timeout_s": 30}},
@@ -152,11 +156,17 @@ async def test_a_cut_recording_says_that_it_stops(tmp_path: Path) -> None:
     assert isinstance(watching.events[-1], Finished)
 
 
-async def test_a_damaged_entry_is_told_with_its_line(tmp_path: Path) -> None:
-    path = write(tmp_path, {"type": "outcome", "seconds": "long"})
+@pytest.mark.parametrize("entry", [{"type": "outcome", "seconds": "long"}, {"type": "call", "id": 7}])
+async def test_a_damaged_entry_is_left_out_and_reported_with_its_line(
+    tmp_path: Path, entry: dict[str, object]
+) -> None:
+    path = write(tmp_path, {"type": "outcome", "id": "c", **entry}, {"type": "user", "text": "And now?"})
+    watching = Watching()
+    await replay(path, watching.events.append, 0)
 
-    with pytest.raises(BadTranscript, match="line 2"):
-        await replay(path, lambda event: None, 0)
+    said = [event.text for event in watching.of(Notice)]
+    assert "> And now?" in said
+    assert "1 damaged line (2) was left out." in said
 
 
 async def test_what_is_no_transcript_draws_nothing(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from agent.compaction import Compactor
 from agent.history import History
 from agent.models.claude import ClaudeModel
 from agent.sessions.earlier import earlier
-from agent.transcript.file import Header, Transcript
+from agent.transcript.file import Transcript
+from agent.transcript.reading import Header
 from tests.standins.conversation import Room, Speaker, replies, room
 from tests.standins.messages_api import MessagesApi
 from tests.standins.messages_rules import Server

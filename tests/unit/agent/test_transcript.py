@@ -1,6 +1,7 @@
 """A transcript tells what happened, whatever cut it, and holds no key."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,8 +12,10 @@ import pytest
 
 from agent.errors import BadTranscript
 from agent.events import Stage
+from agent.sessions.resume import listing, show
 from agent.transcript.event_entries import from_entry, to_entry
-from agent.transcript.file import VERSION, Header, Transcript, new_id, read, read_header
+from agent.transcript.file import Transcript, new_id
+from agent.transcript.reading import FORMAT, VERSION, Header, read, read_header
 from agent.transcript.scrub import scrub
 from tools.events import Detected, Event, Progress, SignalSeen, Table
 
@@ -53,13 +56,99 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path, cut: int) -> None:
     assert [entry.data["text"] for entry in read(path)] == ["first"]
 
 
-def test_damage_in_the_middle_is_told_with_its_line(tmp_path: Path) -> None:
+CALL = {"type": "tool_use", "id": "c", "name": "x"}
+DAMAGE = (
+    b'{"type":"us\n',
+    b"\0" * 4096 + b"\n",
+    b"[" * 100_000 + b"\n",
+    b'{"type":"user","text":7}\n',
+    b'{"type":"assistant","content":{"a":1}}\n',
+    b'{"type":"assistant","content":[{"type":"text"}]}\n',
+    b'{"type":"call","id":null}\n',
+    b'{"type":"outcome","id":"c","data":"x"}\n',
+    b'{"type":"system","kind":"compaction","messages":[{"role":"root","content":[]}]}\n',
+    b'{"type":7}\n',
+    b"\xff\xfe\n",
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage[:30].decode("latin-1"))
+def test_damage_in_the_middle_costs_only_its_own_line(tmp_path: Path, damage: bytes) -> None:
     path = write(tmp_path, {"type": "user", "text": "first"}, {"type": "user", "text": "second"})
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0] + b'{"type":"us\n' + lines[2])
+    path.write_bytes(lines[0] + lines[1] + damage + lines[2])
+    damaged: list[int] = []
 
-    with pytest.raises(BadTranscript, match="line 2"):
-        list(read(path))
+    assert [entry.data["text"] for entry in read(path, damaged.append)] == ["first", "second"]
+    assert damaged == [3]
+
+
+def test_nuls_before_a_line_do_not_cost_it(tmp_path: Path) -> None:
+    path = write(tmp_path, {"type": "user", "text": "first"})
+    head, first = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(head + b"\0" * 512 + first)
+
+    assert [entry.data["text"] for entry in read(path)] == ["first"]
+
+
+@pytest.mark.parametrize("made", ["null", '"yesterday"', "NaN", "1e20", "-5", "9" * 400, "[1]", "true"])
+@pytest.mark.parametrize("t", ["null", '"x"', "9" * 400, "-1", "1e300", "{}"])
+def test_strange_times_in_one_session_hide_no_other(tmp_path: Path, made: str, t: str) -> None:
+    good = write(tmp_path, {"type": "user", "text": "the good one"})
+    odd = tmp_path / "20260101-odd.jsonl"
+    head = f'{{"format":"{FORMAT}","version":1,"id":"20260101-odd","made":{made},"driver":7,"model":["x"]}}\n'
+    odd.write_text(head + f'{{"type":"user","text":"the odd one","t":{t}}}\n')
+    (tmp_path / "20260102-none.jsonl").write_bytes(b"\0" * 9000)
+    (tmp_path / "20260103-folder.jsonl").mkdir()
+
+    rows = {row[0]: row[3] for row in listing(tmp_path).rows}
+    assert (rows[good.stem if good.stem in rows else "s1"], rows["20260101-odd"]) == (
+        "the good one",
+        "the odd one",
+    )
+    assert "the odd one" in show(tmp_path, "20260101-odd")
+
+
+def full(path: Path, header_bytes: int) -> None:
+    """Run in a child: write to a transcript whose file may not grow beyond a limit, which is then lifted."""
+    told: list[str] = []
+    transcript = Transcript.create(path, header())
+    transcript.report(told.append)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (transcript.path.stat().st_size + header_bytes, limit[1]))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for number in range(5):
+        transcript.record({"type": "user", "text": f"lost {number} " + "x" * 100})
+    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    transcript.record({"type": "user", "text": "there is room again"})
+    transcript.close()
+    assert len(told) == 1, told
+    assert "not recorded any more" in told[0]
+    os._exit(0)
+
+
+@pytest.mark.parametrize("room", [0, 40, 200])
+def test_a_full_disk_is_reported_once_and_what_follows_is_whole(tmp_path: Path, room: int) -> None:
+    child = os.fork()
+    if child == 0:
+        try:
+            full(tmp_path, room)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    texts = [entry.data["text"] for entry in read(tmp_path / "s1.jsonl")]
+    assert texts[-1] == "there is room again"
+
+
+def test_a_folder_that_takes_no_file_ends_no_session(tmp_path: Path) -> None:
+    told: list[str] = []
+    transcript = Transcript.create(tmp_path / "missing", header())
+    transcript.report(told.append)
+    transcript.record({"type": "user", "text": "Hi"})
+    transcript.close()
+
+    assert len(told) == 1
 
 
 def test_a_newer_version_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
@@ -119,7 +208,8 @@ def test_a_killed_process_leaves_all_that_it_recorded(tmp_path: Path) -> None:
     program = f"""
 import time
 from pathlib import Path
-from agent.transcript.file import Header, Transcript
+from agent.transcript.file import Transcript
+from agent.transcript.reading import Header
 transcript = Transcript.create(Path({str(tmp_path)!r}), Header("s1", time.time(), "0", "playbook", None))
 for n in range(500):
     transcript.record({{"type": "user", "text": str(n)}})
@@ -152,7 +242,7 @@ def test_no_key_gets_into_a_transcript(tmp_path: Path, text: str) -> None:
     path = write(
         tmp_path,
         {"type": "user", "text": text},
-        {"type": "assistant", "content": [{"type": "tool_use", "input": {"deep": [text]}}]},
+        {"type": "assistant", "content": [{**CALL, "input": {"deep": [text]}}]},
     )
 
     written = path.read_text()
