@@ -228,6 +228,7 @@ async def test_the_monitor_detects(cluster: Cluster, fault: str, tmp_path: Path)
         assert victim.name in detection.nodes
     finally:
         await monitor.stop()
+        store.close()
         await runtime.set_network([])
         if fault == "pause":
             await runtime.resume(victim.name, identity_of(victim))

@@ -40,7 +40,8 @@ class Watched:
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
         self.ledger = Ledger()
-        self.monitor = Monitor(cluster, self.ledger, IncidentStore(folder / "operator.db"), lambda _: None)
+        self.incidents = IncidentStore(folder / "operator.db")
+        self.monitor = Monitor(cluster, self.ledger, self.incidents, lambda _: None)
         self.began = 0.0
 
     async def diagnosed(self, kind: Called, *nodes: str) -> Diagnosis:
@@ -74,6 +75,7 @@ async def watched(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Watched]:
         yield made
     finally:
         await made.monitor.stop()
+        made.incidents.close()
         for node in cluster.subject.nodes:
             await cluster.require(Lifecycle).start(node)
         await until(cluster, lambda snapshot: snapshot.state is ClusterState.HEALTHY)

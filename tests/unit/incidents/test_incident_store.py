@@ -2,6 +2,8 @@
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,12 @@ from tools.incidents.store import MAX_ENTRIES, IncidentStore, UnknownIncident
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "operator.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[IncidentStore]:
+    with closing(IncidentStore(path)) as made:
+        yield made
 
 
 def opened(store: IncidentStore, wall: float = 1000.0, incident: str | None = None) -> str:
@@ -31,8 +39,7 @@ def opened(store: IncidentStore, wall: float = 1000.0, incident: str | None = No
 class TestOneIncident:
     """What happened is found again, by whoever opens the file next."""
 
-    def test_its_whole_story_is_read_back_by_another_run(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_its_whole_story_is_read_back_by_another_run(self, path: Path, store: IncidentStore) -> None:
         incident = opened(store)
         store.add(incident, "exit 137", source="process", kind="exit", node="n2", evidence="E1", wall=1000.0)
         store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "exit"))
@@ -45,7 +52,8 @@ class TestOneIncident:
         store.recover(incident, wall=1006.0)
         store.close()
 
-        found = IncidentStore(path).get(incident)
+        with closing(IncidentStore(path)) as other:
+            found = other.get(incident)
 
         assert found.nodes == ("n2", "n3")
         assert found.invariants == ("store_up", "quorum")
@@ -59,16 +67,14 @@ class TestOneIncident:
             ("UsualAlert", False),
         ]
 
-    def test_the_first_word_of_each_side_counts(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_the_first_word_of_each_side_counts(self, store: IncidentStore) -> None:
         incident = opened(store)
         store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "first"))
         store.knew(incident, FirstSeen("kernel", 9.0, 1009.0, "later"))
 
         assert [knower.how for knower in store.get(incident).knew] == ["first"]
 
-    def test_reopening_is_counted_and_undoes_the_recovery(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_reopening_is_counted_and_undoes_the_recovery(self, store: IncidentStore) -> None:
         incident = opened(store)
         store.recover(incident, wall=1006.0)
         store.reopen(incident, "came back", 1010.0)
@@ -76,16 +82,14 @@ class TestOneIncident:
 
         assert (found.state, found.recovered, found.reopened) == (State.OPEN, None, 1)
 
-    def test_the_end_of_the_watching_does_not_overwrite_a_recovery(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_the_end_of_the_watching_does_not_overwrite_a_recovery(self, store: IncidentStore) -> None:
         incident = opened(store)
         store.recover(incident)
         store.unwatch(incident)
 
         assert store.get(incident).state is State.RECOVERED
 
-    def test_a_flapping_node_cannot_fill_the_disk(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_a_flapping_node_cannot_fill_the_disk(self, store: IncidentStore) -> None:
         incident = opened(store)
         with store.transaction():
             for n in range(MAX_ENTRIES + 50):
@@ -97,21 +101,17 @@ class TestOneIncident:
 class TestMany:
     """Lists, ids, threads."""
 
-    def test_the_newest_come_first_and_no_more_than_asked_for(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_the_newest_come_first_and_no_more_than_asked_for(self, store: IncidentStore) -> None:
         ids = [opened(store, wall=1000.0 + n) for n in range(5)]
 
         assert [one.id for one in store.list(3)] == ids[:1:-1]
 
-    def test_an_unknown_id_is_told_with_a_next_step(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_an_unknown_id_is_told_with_a_next_step(self, store: IncidentStore) -> None:
         for act in (store.get, store.recover, store.unwatch):
             with pytest.raises(UnknownIncident, match="no incident 'nope'"):
                 act("nope")
 
-    def test_a_transaction_that_fails_leaves_nothing(self, path: Path) -> None:
-        store = IncidentStore(path)
-
+    def test_a_transaction_that_fails_leaves_nothing(self, store: IncidentStore) -> None:
         def half() -> None:
             with store.transaction():
                 opened(store)
@@ -124,8 +124,7 @@ class TestMany:
         opened(store)
         assert len(store.list()) == 1
 
-    def test_threads_take_turns(self, path: Path) -> None:
-        store = IncidentStore(path)
+    def test_threads_take_turns(self, store: IncidentStore) -> None:
         threads = [threading.Thread(target=opened, args=(store, 1000.0 + n)) for n in range(8)]
         for thread in threads:
             thread.start()
@@ -134,22 +133,22 @@ class TestMany:
 
         assert len(store.list()) == 8
 
-    def test_two_programs_share_the_file(self, path: Path) -> None:
-        mine, theirs = IncidentStore(path), IncidentStore(path)
-        incident = opened(mine)
+    def test_two_programs_share_the_file(self, path: Path, store: IncidentStore) -> None:
+        incident = opened(store)
 
-        assert theirs.get(incident).text == "n2 is dead"
+        with closing(IncidentStore(path)) as theirs:
+            assert theirs.get(incident).text == "n2 is dead"
 
 
 class TestTheFile:
     """Durable, versioned, and never guessed at."""
 
     def test_it_is_durable_and_knows_its_version(self, path: Path) -> None:
-        connection = connect(path, "")
+        with closing(connect(path, "")) as connection:
+            names = ("synchronous", "journal_mode", "user_version")
+            found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
-        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
-        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert found == [2, "wal", VERSION]  # 2: FULL
 
     def test_a_newer_file_is_refused_and_not_touched(self, path: Path) -> None:
         raw = sqlite3.connect(path)

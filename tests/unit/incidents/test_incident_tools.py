@@ -1,6 +1,8 @@
 """incident_list: short for many, whole for one, bounded always."""
 
 import json
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,8 +16,9 @@ from tools.workbench import Workbench
 
 
 @pytest.fixture
-def workbench(tmp_path: Path) -> Workbench:
-    return cast(Workbench, SimpleNamespace(incidents=IncidentStore(tmp_path / "operator.db")))
+def workbench(tmp_path: Path) -> Iterator[Workbench]:
+    with closing(IncidentStore(tmp_path / "operator.db")) as store:
+        yield cast(Workbench, SimpleNamespace(incidents=store))
 
 
 async def test_nothing_ever_seen_is_said(workbench: Workbench) -> None:
