@@ -1,6 +1,6 @@
 """`operator watch`: the detector alone."""
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
@@ -14,13 +14,57 @@ if TYPE_CHECKING:
     from agent.view.base import View
 
 
-@click.command()
+class FromConfig(click.Command):
+    """A command whose options may also stand in the config file, in the table of its name."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Take what the file says for what is not given on the command line or in the environment."""
+        return super().make_context(info_name, args, parent, default_map=self._configured(), **extra)
+
+    def _configured(self) -> dict[str, Any]:
+        from agent.setup import config_file, config_values
+        from subjects.errors import BadSetup
+
+        try:
+            table = config_values().get(self.name or "", {})
+        except BadSetup as error:
+            raise click.ClickException(str(error)) from error
+        if not isinstance(table, dict):
+            raise click.ClickException(f"{config_file()}: {self.name} must be a table, [{self.name}].")
+        names = {name.removeprefix("--"): param.name for param in self.params for name in param.opts}
+        if unknown := sorted(table.keys() - names.keys()):
+            raise click.ClickException(f"{config_file()}: [{self.name}] has no setting {unknown[0]!r}.")
+        return {str(names[key]): _as_given(key, value) for key, value in table.items()}
+
+
+def _as_given(key: str, value: Any) -> Any:
+    """Return a value of the file as the command line would have it: endpoints in one text."""
+    return ",".join(map(str, value)) if key == "endpoints" and isinstance(value, list) else value
+
+
+@click.command(cls=FromConfig, context_settings={"auto_envvar_prefix": "OPERATOR_WATCH"})
 @command(*CLUSTER)
 @endpoint_options
-@click.option("--for", "for_s", type=DURATION, help="Then end: 30s, 10m, 8h. Default: watch until Ctrl-C.")
+@click.option(
+    "--for",
+    "for_s",
+    type=DURATION,
+    envvar="OPERATOR_WATCH_FOR",
+    help="Then end: 30s, 10m, 8h. Default: at Ctrl-C.",
+)
 @click.option("--webhook", metavar="URL", help="Gets each detection and recovery as JSON.")
 @click.option("--alertmanager", metavar="URL", multiple=True, help="Gets incidents as alerts; repeatable.")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz there.")
+@click.option(
+    "--retention",
+    "keep_s",
+    type=DURATION,
+    default="90d",
+    envvar="OPERATOR_WATCH_RETENTION",
+    help="How long incidents that are over are kept. Default: 90d.",
+)
 async def watch(
     setup: "Setup",
     view: "View",
@@ -29,12 +73,14 @@ async def watch(
     webhook: str | None,
     alertmanager: tuple[str, ...],
     metrics_listen: str | None,
+    keep_s: float,
     **endpoints: Unpack[Endpoints],
 ) -> "Result":
     """Watch a cluster and report what goes wrong, until Ctrl-C.
 
     User and password of a secured etcd come from ETCD_USERNAME and ETCD_PASSWORD (or ETCDCTL_USER as
-    `user:password`).
+    `user:password`). As a service: each option may also stand in the config file under [watch], or in the
+    environment (OPERATOR_WATCH_ENDPOINTS, …).
     """
     from agent.watch.receivers import Addresses
     from agent.watch.watching import watch as watch_cluster
@@ -47,6 +93,6 @@ async def watch(
         try:
             if cluster.ours:
                 workbench.use = use.begin(workbench.state, cluster)
-            return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, to=to)
+            return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, to=to, keep_s=keep_s)
         finally:
             await lifecycle.release(workbench)

@@ -9,6 +9,7 @@ from agent.events import RATES, NodeRow, NodesSeen, NodeState
 from agent.view.base import View
 from agent.watch.examiner import Examiner
 from agent.watch.receivers import Addresses, Receivers
+from agent.watch.retention import KEEP_S, prune_now_and_then
 from agent.watch.state import WatchState
 from subjects.base import Cluster, ClusterSnapshot, Health, NodeView, ProcessState
 from tools.detection.monitor import LOOK_S, Monitor
@@ -33,8 +34,9 @@ async def watch(
     *,
     for_s: float | None = None,
     to: Addresses = Addresses(),  # noqa: B008 - frozen
+    keep_s: float = KEEP_S,
 ) -> dict[str, Any]:
-    """Watch until `for_s` is over, or for ever.
+    """Watch until `for_s` is over, or for ever; incidents that are over are kept for `keep_s`.
 
     An interrupt ends it with a summary, too, which says so: it is no success, as of any other command.
     """
@@ -44,7 +46,10 @@ async def watch(
     tally = Tally(cluster, view, receivers, examiner)
     look_s = TERMINAL_LOOK_S if view.interactive else LOOK_S
     monitor = Monitor(cluster, ledger, incidents, tally.take, look_s=look_s)
-    examining = asyncio.ensure_future(examiner.run(monitor))
+    beside = [
+        asyncio.ensure_future(examiner.run(monitor)),
+        asyncio.ensure_future(prune_now_and_then(incidents, keep_s)),
+    ]
     began = time.monotonic()
     interrupted = False
     try:
@@ -62,8 +67,9 @@ async def watch(
         task.uncancel()
         interrupted = True
     finally:
-        examining.cancel()
-        await asyncio.wait([examining])
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
         await receivers.aclose(monitor)
         await monitor.stop()
     return tally.result(monitor, time.monotonic() - began, interrupted=interrupted)

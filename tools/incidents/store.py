@@ -240,6 +240,32 @@ class IncidentStore:
             ).fetchall()
         return [_incident(row, (), ()) for row in rows]
 
+    def prune(self, *, before: float, max_bytes: int) -> int:
+        """Delete incidents that are over: those begun before wall time `before`, the oldest over `max_bytes`.
+
+        Returns how many. What is open stays; the room in the file is used again, not given back.
+        """
+        over = "FROM incidents WHERE state != ?"
+        with self.transaction():
+            gone = self._db.execute(f"DELETE {over} AND opened < ?", (State.OPEN, before)).rowcount
+        while self._used_bytes() > max_bytes:
+            with self.transaction():
+                cut = self._db.execute(
+                    f"DELETE FROM incidents WHERE id IN (SELECT id {over} ORDER BY opened LIMIT 20)",  # noqa: S608
+                    (State.OPEN,),
+                ).rowcount
+            if not cut:
+                break
+            gone += cut
+        return gone
+
+    def _used_bytes(self) -> int:
+        pages, free, size = (
+            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+
     def _require(self, incident: str) -> sqlite3.Row:
         row = self._db.execute("SELECT * FROM incidents WHERE id = ?", (incident,)).fetchone()
         if row is None:
