@@ -17,15 +17,64 @@ class Access:
     user: str | None = None
     password: str | None = None
 
-    def ssl_context(self) -> ssl.SSLContext | bool:
-        """Return what httpx takes for `verify`; BadSetup names a file that can't be read."""
-        if self.cacert is None and self.cert is None:
-            return True
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that were given."""
+        return tuple(path for path in (self.cacert, self.cert, self.key) if path)
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Return what verifies https endpoints: by `cacert`, else by the system's authorities.
+
+        BadSetup names a file that can't be read.
+        """
         try:
             context = ssl.create_default_context(cafile=str(self.cacert) if self.cacert else None)
-            if self.cert is not None:
-                context.load_cert_chain(str(self.cert), str(self.key) if self.key else None)
+            self.load_into(context)
         except (OSError, ssl.SSLError) as error:
-            given = ", ".join(str(path) for path in (self.cacert, self.cert, self.key) if path)
+            given = ", ".join(map(str, self.files))
             raise BadSetup(f"The certificates cannot be read ({given}): {error}.") from error
         return context
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have `context` trust and show what the files hold now; OSError or SSLError where they don't fit."""
+        if self.cert is not None:
+            context.load_cert_chain(str(self.cert), str(self.key) if self.key else None)
+        if self.cacert is not None:
+            context.load_verify_locations(str(self.cacert))
+
+
+class Certificates:
+    """The TLS context of an `Access`, which follows its files: certificates are renewed while we watch."""
+
+    def __init__(self, access: Access) -> None:
+        """BadSetup as for `Access.ssl_context`."""
+        self.context = access.ssl_context()
+        """One object for all connections, so that new ones show what is on disk now."""
+        self._access = access
+        self._read = self._stamps()
+
+    def refresh(self) -> None:
+        """Read the files again where they changed; half-written ones are left for the next time.
+
+        Authorities are only added: those that ended verify nothing any more by themselves.
+        """
+        stamps = self._stamps()
+        if stamps == self._read:
+            return
+        try:
+            self._access.ssl_context()  # raises where certificate and key don't fit: nothing is loaded then
+            self._access.load_into(self.context)
+        except (BadSetup, OSError, ssl.SSLError):
+            return
+        self._read = stamps
+
+    def _stamps(self) -> tuple[tuple[int, int] | None, ...]:
+        return tuple(_stamp(path) for path in self._access.files)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        known = path.stat()
+    except OSError:
+        return None
+    return known.st_mtime_ns, known.st_size

@@ -9,6 +9,11 @@ SubjectError
 └── NewerState         the state folder was written by a newer version
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from subjects.base.snapshot import Unseen
+
 
 class SubjectError(Exception):
     """Something about the cluster or where it runs; its text is fit to be shown."""
@@ -24,6 +29,11 @@ class BadSetup(SubjectError):
 
 class Unreachable(SubjectError):
     """A node did not answer, or answered something that is not this database."""
+
+    def __init__(self, text: str, unseen: "Unseen | None" = None) -> None:
+        super().__init__(text)
+        self.unseen = unseen
+        """Why, sorted by whose fault it is, where that is known."""
 
 
 class StaleTarget(SubjectError):

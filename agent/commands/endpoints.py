@@ -46,6 +46,13 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
     named = [each.strip() for each in (given["endpoints"] or "").split(",") if each.strip()]
     if given["endpoints"] is not None and not named:
         raise click.UsageError("--endpoints names none.")
+    from subjects.endpoints import parse_endpoints
+    from subjects.errors import BadSetup, NotReady
+
+    try:
+        parse_endpoints(given["endpoints"] or "")
+    except BadSetup as error:
+        raise click.UsageError(str(error)) from error
     if not named and (given["cacert"] or given["cert"] or given["key"]):
         raise click.UsageError("--cacert, --cert and --key go with --endpoints.")
     if (given["cert"] is None) != (given["key"] is None):
@@ -53,7 +60,6 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
 
     from agent.watch.access import access_from
     from subjects.clusters import attach
-    from subjects.errors import NotReady
     from tools.cluster import lifecycle
 
     if named:

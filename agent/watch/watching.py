@@ -8,10 +8,19 @@ from typing import Any
 from agent.events import RATES, NodeRow, NodesSeen, NodeState
 from agent.view.base import View
 from agent.watch.examiner import Examiner
+from agent.watch.reader import Reader
 from agent.watch.receivers import Addresses, Receivers
 from agent.watch.retention import KEEP_S, prune_now_and_then
 from agent.watch.state import WatchState
-from subjects.base import Cluster, ClusterSnapshot, Health, NodeView, ProcessState
+from subjects.base import (
+    Cluster,
+    ClusterSnapshot,
+    Health,
+    NodeView,
+    ProcessState,
+    Unseen,
+    UnseenReason,
+)
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Detected, Event, Notice, SignalSeen
 from tools.incidents.store import IncidentStore
@@ -56,8 +65,9 @@ async def watch(
         await receivers.start(monitor, lambda: _state_of(monitor, cluster))
         await monitor.start()
         view.show(Notice(f"Watching {cluster.label}: {', '.join(cluster.subject.nodes)}."))
-        async with asyncio.timeout(for_s):
-            await _show(monitor, cluster, view)
+        with Reader() as reader:
+            async with asyncio.timeout(for_s):
+                await _show(monitor, cluster, view, reader)
     except TimeoutError:
         pass
     except asyncio.CancelledError:
@@ -155,13 +165,18 @@ class Rates:
         return tuple(self._rates.get(node, ()))
 
 
-async def _show(monitor: Monitor, cluster: Cluster, view: View) -> None:
-    """Tell of the nodes: every second to a person, and to programs when a state or role changed."""
+async def _show(monitor: Monitor, cluster: Cluster, view: View, reader: Reader) -> None:
+    """Show the nodes: every second to a person, and to programs when a state or role changed.
+
+    Returns when nobody reads it any more.
+    """
     rates = Rates()
+    unseen: dict[str, Unseen | None] = {}
     told: tuple[object, ...] = ()
-    while True:
+    while not reader.gone:
         snapshot = monitor.snapshot
         if snapshot is not None:
+            _show_unseen(snapshot, unseen, view)
             rates.read(snapshot)
             event = _seen(snapshot, cluster, monitor, rates)
             now = (event.state, *((row.name, row.state, row.role) for row in event.nodes))
@@ -169,6 +184,24 @@ async def _show(monitor: Monitor, cluster: Cluster, view: View) -> None:
                 view.show(event)
             told = now
         await asyncio.sleep(TERMINAL_LOOK_S)
+
+
+def _show_unseen(snapshot: ClusterSnapshot, shown: "dict[str, Unseen | None]", view: View) -> None:
+    """Say once of each node whether something on our side keeps us from looking at it, and what to do."""
+    for node in snapshot.nodes:
+        unseen = node.unseen if node.unseen is not None and node.unseen.reason not in _ITS_OWN else None
+        if unseen == shown.get(node.name):
+            continue
+        shown[node.name] = unseen
+        if unseen is None:
+            view.show(Notice(f"{node.name} can be looked at again."))
+            continue
+        remedy = f" Remedy: {unseen.remedy}." if unseen.remedy else ""
+        view.show(Notice(f"{node.name} cannot be looked at: {unseen.text}.{remedy}", level="warning"))
+
+
+_ITS_OWN = frozenset({UnseenReason.REFUSED, UnseenReason.SILENT})
+"""What detection speaks of itself."""
 
 
 def _seen(snapshot: ClusterSnapshot, cluster: Cluster, monitor: Monitor, rates: Rates) -> NodesSeen:

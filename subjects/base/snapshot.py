@@ -104,6 +104,8 @@ class Probe:
     health: Health = Health.UNKNOWN
     latency_ms: float | None = None
     raw: str = ""
+    certificate_until: float | None = None
+    """Wall time when the certificate that it shows ends; None for a plain port."""
 
 
 NOT_PROBED = Probe(Connection.UNKNOWN)
@@ -121,7 +123,7 @@ class Membership(StrEnum):
 
 
 class UnseenReason(StrEnum):
-    """Why a node could not be looked at. Only the first two say anything about the node itself."""
+    """Why a node could not be looked at. Most of it says nothing about the node itself."""
 
     REFUSED = "refused"
     """Nothing listens at its address, or what listens hangs up."""
@@ -133,12 +135,16 @@ class UnseenReason(StrEnum):
     """It wants another user, password, token or client certificate than ours."""
     UNTRUSTED = "untrusted"
     """Its certificate does not verify with the authorities that we were given."""
+    EXPIRED = "expired"
+    """Its certificate has ended: no client that verifies gets in. That it is up is unknown, not untrue."""
     NOT_SPOKEN = "not_spoken"
     """It answers in a protocol that we do not speak: gRPC only, no JSON gateway, TLS where we said http."""
     BAD_ADDRESS = "bad_address"
     """It advertises an address that is none, or whose name does not resolve here."""
     OTHER = "other"
-    """Somebody else answers there: another member, another cluster, another service."""
+    """Somebody else answers there: another member, or another service."""
+    FOREIGN = "foreign"
+    """At its own address a member of another cluster answers: it was started anew with other data."""
 
 
 OUR_SIDE = frozenset(
@@ -231,8 +237,6 @@ class NodeView:
     """Why the node could not be looked at; None when it could."""
     seen_at: float | None = None
     """Wall time when the node last spoke for itself; None before the first time."""
-    certificate_until: float | None = None
-    """Wall time when the certificate that it shows ends; None for a plain port."""
     started_at: float | None = None
     """Wall time, seconds since the epoch, as the node reports it: moves when it was restarted."""
     version: str | None = None

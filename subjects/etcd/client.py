@@ -1,48 +1,39 @@
-"""etcd over HTTP: the JSON gateway (`/v3/…`), `/health`, `/version` and `/metrics`.
+"""etcd over HTTP: the JSON gateway (`/v3/…`), `/health`, `/version` and `/metrics`; etcd 3.4 to 3.7.
 
-The gateway writes 64-bit integers as strings and leaves out what is zero.
+The gateway writes 64-bit integers as strings and leaves out what is zero. Where it is off, or wants a user
+that we don't have, the metrics say most of the same.
 """
 
 import json
 import ssl
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
-from subjects.access import Access
-from subjects.answers import ask
-from subjects.base import Connection, Health, Metric, Probe
+from subjects.access import Access, Certificates
+from subjects.answers import Answered, exchange
+from subjects.base import Connection, Health, Metric, Probe, Unseen, UnseenReason
+from subjects.endpoints import host_and_port
 from subjects.errors import Unreachable
+from subjects.etcd import refusals
+from subjects.etcd.spoken import spoken_at
+from subjects.etcd.status import Member, Status, read_members, read_status
 
+HEALTH = "/health?exclude=NOSPACE&exclude=CORRUPT"
+"""An alarm is of the whole cluster and says nothing of the member that is asked: alarms are read elsewhere.
+Known to etcd 3.4.14 and up (etcdserver/api/etcdhttp); older ones ignore it."""
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """`/v3/maintenance/status` of one member."""
+DENIED_S = 10.0
+"""After a refusal of user and password they are not tried again for so long: etcd hashes each with bcrypt."""
 
-    member_id: str
-    version: str
-    leader: str | None
-    term: int
-    raft_index: int
-    applied_index: int
-    revision: int
-    db_bytes: int
-    learner: bool
-    errors: tuple[str, ...]
+SPOKEN_S = 5.0
+"""Between two looks at what is spoken at an address that hangs up."""
 
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One row of `/v3/cluster/member/list`."""
-
-    id: str
-    name: str
-    client_urls: tuple[str, ...]
-    learner: bool
+_STALE_TOKEN = (b"invalid auth token", b"auth store is old")
 
 
 class EtcdClient:
@@ -50,56 +41,47 @@ class EtcdClient:
 
     def __init__(self, access: Access | None = None) -> None:
         self._access = access or Access()
-        verify = self._access.ssl_context()
-        self.tls = verify if isinstance(verify, ssl.SSLContext) else None
-        """For connections of another make to the same members; None takes the system's authorities."""
+        self._certificates = Certificates(self._access)
         self._token: str | None = None
+        self._denied: tuple[float, Unseen] | None = None
+        self._spoken: dict[str, tuple[float, Unseen | None]] = {}
         self._http = httpx2.AsyncClient(
-            verify=verify,
+            verify=self._certificates.context,
             trust_env=False,
             limits=httpx2.Limits(max_keepalive_connections=64, keepalive_expiry=30),
         )
 
-    async def status(self, url: str, timeout_s: float) -> Status:
-        """Ask a member for its own view of itself. Unreachable when it can't or won't say."""
-        body = await self._call(url, "/v3/maintenance/status", {}, timeout_s)
-        try:
-            header = body["header"]
-            leader = body.get("leader", "0")
-            return Status(
-                member_id=f"{int(header['member_id']):x}",
-                version=body["version"],
-                leader=None if leader == "0" else f"{int(leader):x}",
-                term=int(body.get("raftTerm", header.get("raft_term", 0))),
-                raft_index=int(body.get("raftIndex", 0)),
-                applied_index=int(body.get("raftAppliedIndex", 0)),
-                revision=int(header.get("revision", 0)),
-                db_bytes=int(body.get("dbSize", 0)),
-                learner=bool(body.get("isLearner", False)),
-                errors=tuple(body.get("errors", ())),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unreachable(f"{url} does not answer as etcd does.") from error
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """What verifies https members, for connections of another make to them."""
+        return self._certificates.context
+
+    def refresh(self) -> None:
+        """Take certificates from disk again if they changed."""
+        self._certificates.refresh()
+
+    async def status(self, url: str, timeout_s: float, *, alone: bool = False) -> Status:
+        """Ask a member for its own view of itself; `alone` takes a connection of its own.
+
+        Unreachable, with its reason, when it can't or won't say.
+        """
+        answer = await self._call(url, "/v3/maintenance/status", {}, timeout_s, alone=alone)
+        status = read_status(answer.body)
+        if status is None:
+            raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
+        return status
 
     async def members(self, url: str, timeout_s: float) -> list[Member]:
-        """List the members, as that member knows them (a linearizable read)."""
-        body = await self._call(url, "/v3/cluster/member/list", {}, timeout_s)
-        try:
-            return [
-                Member(
-                    f"{int(raw['ID']):x}",
-                    raw.get("name", ""),
-                    tuple(raw.get("clientURLs", ())),
-                    bool(raw.get("isLearner", False)),
-                )
-                for raw in body["members"]
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unreachable(f"{url} does not answer as etcd does.") from error
+        """List the members, as that member knows them: it needs no leader for that, and may be behind."""
+        answer = await self._call(url, "/v3/cluster/member/list", {"linearizable": False}, timeout_s)
+        members = read_members(answer.body)
+        if members is None:
+            raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
+        return members
 
     async def health(self, url: str, timeout_s: float) -> Probe:
         """Ask `/health`: a linearizable read, so a member without a leader can't say that it is healthy."""
-        return await self._probe(f"{url}/health", timeout_s, _read_health)
+        return await self._probe(f"{url}{HEALTH}", timeout_s, _read_health)
 
     async def reach(self, url: str, timeout_s: float) -> Probe:
         """Ask `/version`: answered by the member alone, so it tells only whether clients get through."""
@@ -107,13 +89,14 @@ class EtcdClient:
 
     async def metrics(self, url: str, names: Sequence[str], timeout_s: float) -> list[Metric]:
         """Return the samples whose names begin with one of `names`. Unreachable as for `status`."""
-        try:
-            _, text = await self._get(f"{url}/metrics", timeout_s)
-        except httpx2.HTTPError as error:
-            raise Unreachable(f"{url}/metrics: {_reason(error)}") from error
+        answer = await self._ask("GET", f"{url}/metrics", url, timeout_s)
+        if answer.code != httpx2.codes.OK:
+            raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
         wanted = tuple(names)
         # The parser is made for completeness, not speed: it is given only the lines that are asked for.
-        lines = [line for line in text.splitlines() if line.startswith(wanted)]
+        lines = [
+            line for line in answer.body.decode(errors="replace").splitlines() if line.startswith(wanted)
+        ]
         try:
             return [
                 Metric(sample.name, sample.labels, sample.value)
@@ -127,84 +110,127 @@ class EtcdClient:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _call(self, url: str, path: str, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        try:
-            code, content = await self._post(url, path, body, timeout_s)
-            if code == httpx2.codes.UNAUTHORIZED or b"invalid auth token" in content:
-                self._token = None
-                code, content = await self._post(url, path, body, timeout_s)
-            parsed = json.loads(content)
-        except httpx2.HTTPError as error:
-            raise Unreachable(f"{url}: {_reason(error)}") from error
-        except (ValueError, RecursionError) as error:
-            raise Unreachable(f"{url} does not answer as etcd does.") from error
-        if code != httpx2.codes.OK or not isinstance(parsed, dict):
-            said = parsed.get("message", parsed.get("error", "")) if isinstance(parsed, dict) else ""
-            raise Unreachable(f"{url}: {said or f'HTTP {code}'}")
-        return parsed
+    async def _call(
+        self, url: str, path: str, body: Mapping[str, Any], timeout_s: float, *, alone: bool = False
+    ) -> Answered:
+        answer = await self._post(url, path, body, timeout_s, alone=alone)
+        if answer.code == httpx2.codes.UNAUTHORIZED or any(word in answer.body for word in _STALE_TOKEN):
+            self._token = None
+            answer = await self._post(url, path, body, timeout_s, alone=alone)
+        if answer.code != httpx2.codes.OK:
+            raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
+        return answer
 
-    async def _post(self, url: str, path: str, body: dict[str, Any], timeout_s: float) -> tuple[int, bytes]:
-        headers = {}
+    async def _post(
+        self, url: str, path: str, body: Mapping[str, Any], timeout_s: float, *, alone: bool = False
+    ) -> Answered:
+        headers = {"Connection": "close"} if alone else {}
         if self._access.user:
             if self._token is None:
                 self._token = await self._authenticate(url, timeout_s)
             headers["Authorization"] = self._token
-        return await ask(self._http, "POST", f"{url}{path}", timeout_s, headers=headers, json=body)
+        return await self._ask("POST", f"{url}{path}", url, timeout_s, headers=headers, json=body)
 
     async def _authenticate(self, url: str, timeout_s: float) -> str:
-        who = {"name": self._access.user, "password": self._access.password or ""}
-        _, content = await ask(self._http, "POST", f"{url}/v3/auth/authenticate", timeout_s, json=who)
-        answer = json.loads(content)
-        token = answer.get("token") if isinstance(answer, dict) else None
-        if not isinstance(token, str):
-            raise Unreachable(f"{url} refuses the user {self._access.user!r}: check user and password.")
+        if self._denied is not None and time.monotonic() - self._denied[0] < DENIED_S:
+            raise _unreachable(self._denied[1])
+        user = self._access.user or ""
+        who = {"name": user, "password": self._access.password or ""}
+        answer = await self._ask("POST", f"{url}/v3/auth/authenticate", url, timeout_s, json=who)
+        token = _token_of(answer.body)
+        if token is None:
+            self._denied = (
+                time.monotonic(),
+                refusals.denied_user(user, url, answer.body.decode(errors="replace")),
+            )
+            raise _unreachable(self._denied[1])
+        self._denied = None
         return token
 
-    async def _get(self, url: str, timeout_s: float) -> tuple[int, str]:
-        """Return status and body."""
-        code, content = await ask(self._http, "GET", url, timeout_s)
-        return code, content.decode(errors="replace")
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        member: str,
+        timeout_s: float,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: Mapping[str, Any] | None = None,
+    ) -> Answered:
+        """Ask, whatever the address looks like: somebody else wrote it. Unreachable, with its reason."""
+        try:
+            return await exchange(self._http, method, url, timeout_s, headers=headers, json=json)
+        except httpx2.HTTPError as error:
+            unseen = refusals.of_error(error, member)
+            if refusals.may_speak_otherwise(error, unseen):
+                unseen = await self._otherwise(member) or unseen
+            raise _unreachable(unseen) from error
+
+    async def _otherwise(self, member: str) -> Unseen | None:
+        """Say what is spoken at an address that took our words for noise; asked at most every few seconds."""
+        asked_at, known = self._spoken.get(member, (float("-inf"), None))
+        if time.monotonic() - asked_at > SPOKEN_S:
+            tls = self.tls if member.startswith("https") else None
+            known = refusals.speaks(await spoken_at(*host_and_port(member), tls), member)
+            self._spoken[member] = time.monotonic(), known
+        return known
 
     async def _probe(self, url: str, timeout_s: float, read: Callable[[int, str], Health]) -> Probe:
         began = time.monotonic()
+        member = "://".join(urlsplit(url)[:2])
         try:
-            status, text = await self._get(url, timeout_s)
-        except httpx2.HTTPError as error:
-            return Probe(_connection(error), raw=f"GET {url}: {_reason(error)}")
+            answer = await self._ask("GET", url, member, timeout_s)
+        except Unreachable as error:
+            return Probe(_connection(error), raw=f"GET {url}: {error}")
         took_ms = (time.monotonic() - began) * 1000
-        said = text.strip()[:200]
+        text = answer.body.decode(errors="replace")
+        shown = " ".join(text.split())[:200]
         return Probe(
-            Connection.ACCEPTED, read(status, text), round(took_ms, 3), f"GET {url}: {status} {said}"
+            Connection.ACCEPTED,
+            read(answer.code, text),
+            round(took_ms, 3),
+            f"GET {url}: {answer.code} {shown}",
+            certificate_until=answer.certificate_until,
         )
 
 
-def _reason(error: Exception) -> str:
-    """Return an error of the HTTP library in a few words."""
-    if isinstance(error, httpx2.TimeoutException):
-        return "no answer in time"
-    cause = f"{error} {error.__cause__ or ''}"
-    if "CERTIFICATE_VERIFY_FAILED" in cause:
-        return "its certificate does not verify (--cacert names the authority)"
-    if isinstance(error, httpx2.RemoteProtocolError | httpx2.DecodingError):
-        return "it does not speak HTTP"
-    return str(error).strip() or type(error).__name__
+def _unreachable(unseen: Unseen) -> Unreachable:
+    return Unreachable(f"{unseen.text}{f' ({unseen.remedy})' if unseen.remedy else ''}.", unseen)
 
 
-def _connection(error: Exception) -> Connection:
-    """Return what became of the connection."""
-    if isinstance(error, httpx2.TimeoutException):
-        return Connection.SILENT
-    if isinstance(error, httpx2.ConnectError):
-        return Connection.REFUSED
-    if isinstance(error, httpx2.ReadError | httpx2.WriteError | httpx2.RemoteProtocolError):
+_CONNECTIONS = {
+    UnseenReason.REFUSED: Connection.REFUSED,
+    UnseenReason.SILENT: Connection.SILENT,
+}
+
+
+def _connection(error: Unreachable) -> Connection:
+    """Return what became of the connection: where we could not ask, that is unknown."""
+    if error.unseen is None:
+        return Connection.UNKNOWN
+    if error.unseen.reason is UnseenReason.REFUSED and "hangs up" in error.unseen.text:
         return Connection.RESET
-    return Connection.UNKNOWN
+    return _CONNECTIONS.get(error.unseen.reason, Connection.UNKNOWN)
+
+
+def _token_of(body: bytes) -> str | None:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    token = answer.get("token") if isinstance(answer, dict) else None
+    return token if isinstance(token, str) else None
 
 
 def _read_health(status: int, text: str) -> Health:
     try:
-        healthy = str(json.loads(text).get("health")) == "true"
+        said = json.loads(text)
+        healthy = str(said.get("health")).lower() == "true"
+        # An etcd that does not know `exclude` names the alarm; the read itself it did not even try then.
+        alarmed = str(said.get("reason", "")).startswith("ALARM")
     except (ValueError, RecursionError, AttributeError):
+        return Health.UNKNOWN
+    if alarmed and not healthy:
         return Health.UNKNOWN
     return Health.HEALTHY if healthy and status == httpx2.codes.OK else Health.UNHEALTHY
 

@@ -2,7 +2,16 @@
 
 from dataclasses import replace
 
-from subjects.base import ClusterSnapshot, ClusterState, Connection, Health, Invariant, NodeView, ProcessState
+from subjects.base import (
+    ClusterSnapshot,
+    ClusterState,
+    Connection,
+    Health,
+    Invariant,
+    Membership,
+    NodeView,
+    ProcessState,
+)
 
 MAX_LAG = 500
 """Raft entries. Under 800 writes/s an entry that a follower has yet to apply is younger than a second."""
@@ -61,26 +70,46 @@ INVARIANTS = (
 def judge(snapshot: ClusterSnapshot) -> ClusterSnapshot:
     """Return the snapshot with its state and its problems filled in."""
     problems = [problem for node in snapshot.nodes for problem in _node_problems(node, snapshot)]
-    if snapshot.leader is None:
+    answered = any(node.term is not None or node.version is not None for node in snapshot.nodes)
+    if snapshot.leader is None and answered:
         problems.append("no leader")
-    if not snapshot.quorum.held:
-        problems.append(f"quorum lost: {snapshot.quorum.up} of {snapshot.quorum.voters} members healthy")
+    if snapshot.quorum.lost:
+        problems.append(
+            f"quorum lost: {snapshot.quorum.up} of {snapshot.quorum.voters} voters follow a leader"
+        )
     problems.extend(f"alarm: {alarm}" for alarm in snapshot.alarms)
-    if not snapshot.quorum.held or snapshot.leader is None:
-        state = ClusterState.DOWN
-    else:
-        state = ClusterState.DEGRADED if problems else ClusterState.HEALTHY
-    return replace(snapshot, state=state, problems=tuple(problems))
+    if snapshot.serving.writes is False and snapshot.serving.reads:
+        problems.append("writes are refused, reads are served")
+    return replace(snapshot, state=_state(snapshot, problems, answered=answered), problems=tuple(problems))
+
+
+def _state(snapshot: ClusterSnapshot, problems: list[str], *, answered: bool) -> ClusterState:
+    if snapshot.quorum.lost or (answered and snapshot.leader is None and not snapshot.quorum.proven):
+        return ClusterState.DOWN
+    if problems:
+        return ClusterState.DEGRADED
+    # Whom we can't see for reasons of ours may still be known to be up: its peers hold connections to it.
+    vouched = all(node.unseen is None or (node.peers and all(node.peers.values())) for node in snapshot.nodes)
+    if not snapshot.quorum.held or not vouched:
+        return ClusterState.UNKNOWN
+    return ClusterState.HEALTHY
 
 
 def _node_problems(node: NodeView, snapshot: ClusterSnapshot) -> list[str]:
     if node.process.state in (ProcessState.EXITED, ProcessState.PAUSED):
         return [f"{node.name}: {node.process.raw}"]
+    if node.unseen is not None and node.unseen.ours:
+        return []  # what is wrong with our way of looking is no problem of the cluster
     problems = []
-    if node.itself.health is not Health.HEALTHY:
-        problems.append(f"{node.name}: does not say that it is healthy ({node.itself.raw or 'not asked'})")
-    if node.client.connection is not Connection.ACCEPTED:
-        problems.append(f"{node.name}: clients get no answer ({node.client.raw})")
+    if node.unseen is not None:
+        problems.append(f"{node.name}: {node.unseen.text}")
+    else:
+        if node.itself.health is Health.UNHEALTHY or node.itself.connection in _BROKEN:
+            problems.append(f"{node.name}: does not report that it is healthy ({node.itself.raw})")
+        if node.client.connection in _BROKEN:
+            problems.append(f"{node.name}: clients get no answer ({node.client.raw})")
+        if node.votes is False and node.membership is Membership.VOTER:
+            problems.append(f"{node.name}: follows no leader")
     deaf = sorted(peer for peer, connected in node.peers.items() if not connected)
     running = {other.name for other in snapshot.nodes if other.process.state is not ProcessState.EXITED}
     if deaf and set(deaf) <= running:
@@ -88,3 +117,6 @@ def _node_problems(node: NodeView, snapshot: ClusterSnapshot) -> list[str]:
     if node.lag is not None and node.lag > MAX_LAG:
         problems.append(f"{node.name}: {node.lag} raft entries behind")
     return problems
+
+
+_BROKEN = frozenset({Connection.REFUSED, Connection.RESET, Connection.SILENT})

@@ -1,38 +1,36 @@
 """etcd as operator sees it: every member by itself, by its peers, by raft and by its clients."""
 
 import asyncio
-import re
 import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
-from urllib.parse import urlsplit
 
 from subjects.base import (
-    Alarm,
     ClusterSnapshot,
     ClusterState,
     Health,
     LoadTarget,
+    Membership,
     Metric,
-    Nodes,
-    NodeView,
     Probe,
-    Quorum,
-    Role,
-    Scalar,
+    Nodes,
     Subject,
+    Unseen,
+    UnseenReason,
     UsualAlert,
 )
+from subjects.endpoints import host_and_port
 from subjects.errors import Unreachable, Unsupported
-from subjects.etcd.client import EtcdClient, Status
+from subjects.etcd.client import HEALTH, EtcdClient
 from subjects.etcd.judge import INVARIANTS, judge
+from subjects.etcd.status import STATUS_METRICS, Status, status_of_metrics
+from subjects.etcd.views import Asked, Known, alarms_of, leader_of, quorum_of, serving_of, view_of
 
 LOOK_TIMEOUT_S = 1.0
-_ALARM = re.compile(r"(?:memberID:(?P<member>\d{1,20})\s+)?alarm:(?P<kind>[A-Z]+)")
-_PEER_METRICS = ("etcd_network_active_peers", "process_start_time_seconds")
+_METRICS = ("etcd_network_active_peers", "process_start_time_seconds", *STATUS_METRICS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +38,18 @@ class Endpoint:
     """Where one member is asked."""
 
     client: str
-    """The URL that clients use; faults on the way to the member show here."""
+    """The URL that clients use; faults on the way to the member show here. Empty where there is none."""
     direct: str
     """The same service asked on the member's own host; equal to `client` where there is no such way."""
     metrics: str
     """Where `/health` and `/metrics` are asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What one member said at one time."""
-
-    status: Status | None
-    health: Probe
-    reach: Probe
-    metrics: tuple[Metric, ...] | None
+    member_id: str | None = None
+    """Who must answer there; None where that is learned from the answer."""
+    membership: Membership = Membership.VOTER
+    unseen: Unseen | None = None
+    """Why it can't be asked at all, where that is known beforehand."""
+    shared: bool = False
+    """Whether other members answer there, too: nobody can hold a connection to this one."""
 
 
 class EtcdSubject:
@@ -77,6 +72,10 @@ class EtcdSubject:
         self._client = client
         self._names: dict[str, str] = {}
         """Member id → node name, learned from the members themselves."""
+        self._cluster_id: str | None = None
+        """Of which cluster the members must be; None where that is not held against them."""
+        self._seen: dict[str, float] = {}
+        """Node → wall time when it last said anything."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -95,65 +94,52 @@ class EtcdSubject:
 
     def watch_address(self, node: str) -> tuple[str, int]:
         """Return where the member answers `/health`."""
-        parts = urlsplit(self._endpoints[node].metrics)
-        return parts.hostname or "127.0.0.1", parts.port or 2379
+        return host_and_port(self._endpoints[node].metrics)
 
     def health_request(self, node: str) -> bytes:
         """`/health` reads linearizably: a member that is cut off from its peers falls silent here too."""
         host, port = self.watch_address(node)
-        return f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
+        return f"GET {HEALTH} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
 
-    def watch_tls(self) -> ssl.SSLContext | None:
-        """Return what verifies the members' ports; None where they are plain."""
-        if any(endpoint.metrics.startswith("https") for endpoint in self._endpoints.values()):
-            return self._client.tls
-        return None
+    def watch_tls(self, node: str) -> ssl.SSLContext | None:
+        """Return what verifies the member's port; None where it is plain."""
+        return self._client.tls if self._endpoints[node].metrics.startswith("https") else None
+
+    def can_be_held(self, node: str) -> bool:
+        """Whether a connection to this member, and no other, can be held."""
+        endpoint = self._endpoints[node]
+        return endpoint.unseen is None and not endpoint.shared
 
     def client_request(self, node: str) -> tuple[str, int, bytes]:
         """Ask `/version` on the port that clients use: answered by the member alone."""
-        parts = urlsplit(self._endpoints[node].client)
-        host, port = parts.hostname or "127.0.0.1", parts.port or 2379
+        host, port = host_and_port(self._endpoints[node].client)
         return host, port, f"GET /version HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode()
 
     async def observe(self) -> ClusterSnapshot:
         """Ask every member everything at once."""
         at, began = time.time(), time.monotonic()
-        names = self.nodes
-        looks = await asyncio.gather(*(self._look(name) for name in names))
-        processes = await asyncio.gather(*(self._nodes.inspect(name) for name in names))
-        by_name = dict(zip(names, looks, strict=True))
-        for name, look in by_name.items():
-            if look.status is not None:
-                self._names[look.status.member_id] = name
-        leader, term = _leader(by_name, self._names)
-        top = max((look.status.raft_index for look in looks if look.status), default=None)
-        nodes = tuple(
-            NodeView(
-                name=name,
-                role=_role(name, leader, look.status),
-                address=self._endpoints[name].client,
-                process=process,
-                client=look.reach,
-                itself=look.health,
-                peers=self._peers_of(name, by_name),
-                member_id=look.status.member_id if look.status else None,
-                started_at=_started_at(look.metrics),
-                version=look.status.version if look.status else None,
-                term=look.status.term if look.status else None,
-                raft_index=look.status.raft_index if look.status else None,
-                lag=top - look.status.applied_index if look.status and top is not None else None,
-                db_bytes=look.status.db_bytes if look.status else None,
-                details=_details(look.status, self._names),
-            )
-            for name, look, process in zip(names, looks, processes, strict=True)
+        self._client.refresh()
+        endpoints = dict(self._endpoints)
+        asked = await self._ask_all(endpoints)
+        processes = await asyncio.gather(*(self._nodes.inspect(name) for name in endpoints))
+        for name, each in asked.items():
+            if each.status is not None:
+                self._names[each.status.member_id] = name
+            if each.answered:
+                self._seen[name] = at
+        known = Known(
+            asked,
+            dict(zip(endpoints, processes, strict=True)),
+            {name: _membership(endpoint, asked[name]) for name, endpoint in endpoints.items()},
+            self._names,
         )
-        alarms = [
-            alarm
-            for look in looks
-            if look.status
-            for error in look.status.errors
-            if (alarm := read_alarm(error, self._names)) is not None
-        ]
+        leader, term = leader_of(known)
+        nodes = tuple(
+            view_of(name, endpoint.client, leader, known, self._seen.get(name))
+            for name, endpoint in endpoints.items()
+        )
+        quorum, alarms = quorum_of({node.name: node.votes for node in nodes}, known), alarms_of(known)
+        statuses = [each.status for each in asked.values() if each.status is not None]
         return judge(
             ClusterSnapshot(
                 at=at,
@@ -161,10 +147,12 @@ class EtcdSubject:
                 nodes=nodes,
                 leader=leader,
                 term=term,
-                quorum=Quorum(len(names), sum(node.itself.health is Health.HEALTHY for node in nodes)),
-                state=ClusterState.DOWN,
-                alarms=tuple(dict.fromkeys(alarms)),
-                revision=max((look.status.revision for look in looks if look.status), default=None),
+                quorum=quorum,
+                state=ClusterState.UNKNOWN,
+                alarms=alarms,
+                serving=serving_of(quorum, leader, alarms, known),
+                cluster_id=next((each.cluster_id for each in statuses if each.cluster_id), None),
+                revision=max((each.revision for each in statuses if each.revision is not None), default=None),
             )
         )
 
@@ -186,85 +174,55 @@ class EtcdSubject:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _look(self, name: str) -> _Look:
-        endpoint = self._endpoints[name]
-        status, health, reach, metrics = await asyncio.gather(
+    async def _ask_all(self, endpoints: Mapping[str, Endpoint]) -> dict[str, Asked]:
+        asked = await asyncio.gather(*(self._ask(endpoint) for endpoint in endpoints.values()))
+        return dict(zip(endpoints, asked, strict=True))
+
+    async def _ask(self, endpoint: Endpoint) -> Asked:
+        if endpoint.unseen is not None:
+            return Asked(unseen=endpoint.unseen)
+        (status, unseen), health, reach, metrics = await asyncio.gather(
             self._status(endpoint),
             self._client.health(endpoint.metrics, LOOK_TIMEOUT_S),
             self._client.reach(endpoint.client, LOOK_TIMEOUT_S),
-            self._peer_metrics(endpoint),
+            self._metrics(endpoint),
         )
-        return _Look(status, health, reach, metrics)
+        if status is None and metrics is not None and (status := status_of_metrics(metrics)) is not None:
+            unseen = None
+        if status is not None and endpoint.member_id not in {None, status.member_id}:
+            return Asked(unseen=somebody_else(endpoint.client, endpoint.member_id, status, self._cluster_id))
+        return Asked(status, unseen, health, reach, metrics, read=health.health is Health.HEALTHY)
 
-    async def _status(self, endpoint: Endpoint) -> Status | None:
+    async def _status(self, endpoint: Endpoint) -> tuple[Status | None, Unseen | None]:
         try:
-            return await self._client.status(endpoint.direct, LOOK_TIMEOUT_S)
+            return await self._client.status(endpoint.direct, LOOK_TIMEOUT_S), None
+        except Unreachable as error:
+            return None, error.unseen or Unseen(UnseenReason.OTHER, str(error).rstrip("."))
+
+    async def _metrics(self, endpoint: Endpoint) -> tuple[Metric, ...] | None:
+        try:
+            return tuple(await self._client.metrics(endpoint.metrics, _METRICS, LOOK_TIMEOUT_S))
         except Unreachable:
             return None
 
-    async def _peer_metrics(self, endpoint: Endpoint) -> tuple[Metric, ...] | None:
-        try:
-            return tuple(await self._client.metrics(endpoint.metrics, _PEER_METRICS, LOOK_TIMEOUT_S))
-        except Unreachable:
-            return None
 
-    def _peers_of(self, name: str, looks: Mapping[str, _Look]) -> dict[str, bool]:
-        """Return, of every other member that answered, whether it holds a connection to `name`."""
-        ids = {node: member for member, node in self._names.items()}
-        member = ids.get(name)
-        said: dict[str, bool] = {}
-        for other, look in looks.items():
-            if other == name or look.metrics is None:
-                continue
-            for metric in look.metrics:
-                if metric.name == "etcd_network_active_peers" and metric.labels.get("Remote") == member:
-                    said[other] = metric.value > 0
-        return said
+def _membership(endpoint: Endpoint, asked: Asked) -> Membership:
+    """Return what the member is: by its own word where it gave one, which is newer than the list."""
+    if asked.status is None:
+        return endpoint.membership
+    return Membership.LEARNER if asked.status.learner else Membership.VOTER
 
 
-def _leader(looks: Mapping[str, _Look], names: Mapping[str, str]) -> tuple[str | None, int | None]:
-    """Return leader and term as the member with the highest term sees them: others may be behind."""
-    known = [look.status for look in looks.values() if look.status is not None]
-    if not known:
-        return None, None
-    latest = max(known, key=lambda status: (status.term, status.leader is not None))
-    leader = names.get(latest.leader) if latest.leader else None
-    # A leader that is gone may still be believed in until the election times out.
-    return (leader if leader and looks[leader].status else None), latest.term
-
-
-def read_alarm(error: str, names: Mapping[str, str]) -> Alarm | None:
-    """Return the alarm that one of a status's `errors` tells of; None where it tells of something else.
-
-    etcd writes `memberID:10501334649042878790 alarm:NOSPACE `, the id in decimal
-    (api/etcdserverpb, AlarmMember.String), beside sentences such as `etcdserver: no leader`.
-    """
-    found = _ALARM.search(error)
-    if found is None:
-        return None
-    member = f"{int(found['member']):x}" if found["member"] else ""
-    return Alarm(found["kind"], names.get(member, member or None), error.strip())
-
-
-def _role(name: str, leader: str | None, status: Status | None) -> Role:
-    if status is None:
-        return Role.UNKNOWN
-    if status.learner:
-        return Role.LEARNER
-    return Role.LEADER if name == leader else Role.FOLLOWER
-
-
-def _started_at(metrics: tuple[Metric, ...] | None) -> float | None:
-    for metric in metrics or ():
-        if metric.name == "process_start_time_seconds":
-            return metric.value
-    return None
-
-
-def _details(status: Status | None, names: Mapping[str, str]) -> dict[str, Scalar]:
-    if status is None:
-        return {}
-    return {"leader_it_sees": names.get(status.leader) if status.leader else None}
+def somebody_else(url: str, member: str | None, status: Status, cluster: str | None) -> Unseen:
+    """Say who answers where `member` of `cluster` should."""
+    if cluster is not None and status.cluster_id not in {None, cluster}:
+        text = f"{url} answers as a member of another cluster ({status.cluster_id}, not {cluster})"
+        remedy = (
+            "it was started anew with other data: stop it, remove it, add it again with an empty data folder"
+        )
+        return Unseen(UnseenReason.FOREIGN, text, remedy)
+    text = f"{url} answers as member {status.member_id}, not {member}"
+    return Unseen(UnseenReason.OTHER, text, "give each member's own address")
 
 
 def _proof(subject: EtcdSubject) -> Subject:

@@ -24,8 +24,17 @@ class AsksClientPort(Protocol):
 class WatchedOverTls(Protocol):
     """A subject whose ports speak TLS."""
 
-    def watch_tls(self) -> ssl.SSLContext | None:
-        """Return what to verify the nodes with; None for plain ports."""
+    def watch_tls(self, node: str) -> ssl.SSLContext | None:
+        """Return what to verify the node with; None for a plain port."""
+        ...
+
+
+@runtime_checkable
+class KnowsWhoCanBeHeld(Protocol):
+    """A subject of which not every node has an address of its own that can be asked."""
+
+    def can_be_held(self, node: str) -> bool:
+        """Return whether a connection to this node, and no other, can be held."""
         ...
 
 
@@ -36,8 +45,10 @@ def asks_client_port(subject: Subject) -> bool:
 
 def lines_of(subject: Subject) -> Iterator[Line]:
     """Yield the lines to every node that the subject has now."""
-    tls = subject.watch_tls() if isinstance(subject, WatchedOverTls) else None
     for node in subject.nodes:
+        if isinstance(subject, KnowsWhoCanBeHeld) and not subject.can_be_held(node):
+            continue
+        tls = subject.watch_tls(node) if isinstance(subject, WatchedOverTls) else None
         host, port = subject.watch_address(node)
         yield Line(node, HEALTH, host, port, subject.health_request(node), tls)
         if isinstance(subject, AsksClientPort):

@@ -3,7 +3,7 @@
 import pytest
 
 from subjects.base import Alarm
-from subjects.etcd.subject import read_alarm
+from subjects.etcd.views import read_alarm
 
 NAMES = {"91bc3c398fb3c146": "m1"}
 
