@@ -1,4 +1,6 @@
-"""What tools tell while they work. A view may draw each; JSON output prints each as one line.
+"""What tools report while they work. A view may draw each; JSON output prints each as one line.
+
+The monitor's two, a signal and a detection, are in `tools.observe.signal`.
 
 Every event is a frozen dataclass whose class says the `type` it has in `--output stream-json`.
 """
@@ -42,32 +44,6 @@ class Failed(Event):
 
     type: ClassVar[str] = "error"
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class SignalSeen(Event):
-    """The monitor saw a signal."""
-
-    type: ClassVar[str] = "signal"
-    source: str
-    kind: str
-    node: str | None
-    raw: str
-    evidence: str | None = None
-    seconds: float | None = None
-    """After the injection, where one was under way and the host could tell afterwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detected(Event):
-    """The monitor made a detection of one or more signals."""
-
-    type: ClassVar[str] = "detection"
-    text: str
-    nodes: tuple[str, ...]
-    incident: str | None
-    seconds: float | None = None
-    signals: tuple[SignalSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ async def show_incident(setup: "Setup", view: "View", *, incident: str) -> "Resu
         for k in found.knew
     )
     view.show(Table("Who knew when", ("who", "after", "how"), knew))
-    entries = tuple((_after(e.wall - found.opened), e.source, e.node or "", e.text) for e in found.entries)
+    entries = tuple((_after(s.wall - found.opened), s.source, s.node or "", s.raw) for s in found.signals)
     view.show(Table("Timeline", ("at", "who", "node", "what"), entries))
     if found.diagnosis:
         view.show(Diagnosed(dict(found.diagnosis)))

@@ -1,14 +1,13 @@
 """What was seen of one demo, as it went. A figure that was not measured is None."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from subjects.base import ClusterSnapshot
-from tools.detection.signals import Detection, Signal
-from tools.events import Detected, SignalSeen
 from tools.faults.outcome import FaultOutcome
 from tools.faults.service import Injection
+from tools.observe.signal import Detection, Signal
 
 if TYPE_CHECKING:
     from tools.detection.monitor import Monitor
@@ -63,20 +62,16 @@ class Facts:
             self.detection_text = monitor.name(self.detection.incident) or self.detection.text
         return True
 
-    def detected(self) -> Detected | None:
+    def detected(self) -> Detection | None:
         """Return the detection as it is shown: each signal with its time since the injection."""
         if self.detection is None:
             return None
         began = self.injected_at
-        return Detected(
-            self.detection_text,
-            self.detection.nodes,
-            self.incident,
-            since(began, self.detection.at),
-            tuple(
-                SignalSeen(s.source, s.kind, s.node, s.raw, s.evidence, since(began, s.at))
-                for s in self.signals
-            ),
+        return replace(
+            self.detection,
+            text=self.detection_text,
+            seconds=since(began, self.detection.at),
+            signals=tuple(replace(signal, seconds=since(began, signal.at)) for signal in self.signals),
         )
 
     def take_outcome(self, outcome: FaultOutcome | None, reports_of: Sequence[int]) -> None:

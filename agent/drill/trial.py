@@ -12,14 +12,13 @@ from agent.drill.truth import Seal, seal, unseal
 from subjects.base import ClusterState
 from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
-from tools.detection.signals import Detection
 from tools.diagnosis.base import Case
-from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis
-from tools.diagnosis.tools import keep
+from tools.diagnosis.tools import keep, open_case
 from tools.errors import NothingToDo, ToolError
 from tools.faults.recovery import Recovery, confirm
 from tools.faults.service import Injection
+from tools.observe.signal import Detection
 from tools.workbench import Workbench
 
 CALM_S = 30.0

@@ -10,8 +10,8 @@ from agent.history import rebuild
 from agent.models.base import Message
 from agent.transcript.event_entries import from_entry
 from agent.transcript.reading import Entry, Header, read, read_header
-from tools.events import SignalSeen
 from tools.observe.ledger import Evidence
+from tools.observe.signal import Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _evidence(header: Header, entries: Sequence[Entry]) -> Iterator[Evidence]:
     offset = time.monotonic() - time.time()
     for entry in entries:
         wall = header.made + entry.t
-        event = from_entry(entry.data) if entry.data.get("name") == SignalSeen.__name__ else None
+        event = from_entry(entry.data) if entry.type == "event" else None
         if entry.type == "outcome" and entry.data.get("evidence"):
             evidence_id, data = str(entry.data["evidence"]), entry.data
             text = str(data.get("text", "")).removeprefix(f"[{evidence_id}] ")
@@ -71,7 +71,7 @@ def _evidence(header: Header, entries: Sequence[Entry]) -> Iterator[Evidence]:
                 node if isinstance(node, str) else None,
                 ok=bool(data.get("ok")),
             )
-        elif isinstance(event, SignalSeen) and event.evidence:
+        elif isinstance(event, Signal) and event.evidence:
             source = f"signal:{event.source}"
             yield Evidence(event.evidence, source, event.raw, wall + offset, wall, event.node)
 

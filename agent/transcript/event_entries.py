@@ -11,12 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.events import Finished, Stage
 from agent.transcript.entries import Recorder
-from tools.events import Detected, Diagnosed, Emit, Event, Failed, Notice, Progress, SignalSeen, Table
+from tools.events import Diagnosed, Emit, Event, Failed, Notice, Progress, Table
+from tools.observe.signal import Detection, Signal
 
 KEPT: Mapping[str, type[Event]] = {
     kind.__name__: kind
-    for kind in (Stage, Progress, Notice, Failed, SignalSeen, Detected, Diagnosed, Table, Finished)
+    for kind in (Stage, Progress, Notice, Failed, Signal, Detection, Diagnosed, Table, Finished)
 }
+
+_FORMERLY = {"SignalSeen": "Signal", "Detected": "Detection"}
+"""What transcripts of before call an event, and what it is called now."""
 
 _ADAPTERS: Mapping[str, TypeAdapter[Event]] = {name: TypeAdapter(kind) for name, kind in KEPT.items()}
 
@@ -43,7 +47,8 @@ def to_entry(event: Event) -> dict[str, Any] | None:
 
 def from_entry(entry: Mapping[str, Any]) -> Event | None:
     """Return the event of such an entry; None where this version cannot draw it."""
-    kind = KEPT.get(str(entry.get("name")))
+    name = str(entry.get("name"))
+    kind = KEPT.get(_FORMERLY.get(name, name))
     if kind is None:
         return None
     try:

@@ -12,7 +12,8 @@ from rich.text import Text
 from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Verbatim
 from agent.view.style import DONE, FAILED, MAX_WIDTH, RUNNING
 from agent.view.words import MAX_VERBATIM, call_words, lines, one_line, seconds
-from tools.events import Detected, Failed, Notice, Progress, SignalSeen, Table
+from tools.events import Failed, Notice, Progress, Table
+from tools.observe.signal import Detection, Signal
 
 RAW_FROM = 72
 """Columns from which a signal's own words are shown beside it."""
@@ -99,7 +100,7 @@ def progressed(event: Progress, width: int) -> Text:
     return _cut(line, width)
 
 
-def signal(event: SignalSeen, width: int) -> Text:
+def signal(event: Signal, width: int) -> Text:
     """Draw one signal in a line."""
     words = [
         seconds(event.seconds),
@@ -112,7 +113,7 @@ def signal(event: SignalSeen, width: int) -> Text:
     return _cut(Text("  " + "  ".join(one_line(word) for word in words if word), "quiet"), width)
 
 
-def detected(event: Detected, width: int) -> RenderableType:
+def detected(event: Detection, width: int) -> RenderableType:
     """Draw a detection, and who knew when."""
     head = Text.assemble((RUNNING, "bad"), " ", (lines(event.text), "key"))
     after = seconds(event.seconds)
@@ -125,7 +126,7 @@ def detected(event: Detected, width: int) -> RenderableType:
     return Group(head, _who_knew_when(event.signals, width))
 
 
-def _who_knew_when(signals: Sequence[SignalSeen], width: int) -> RenderableType:
+def _who_knew_when(signals: Sequence[Signal], width: int) -> RenderableType:
     first = 0 if any(seen.seconds is not None for seen in signals) else 1  # after what is not known
     columns = ["after", "who knew", "what", "node"]
     columns += [""] if width >= ID_FROM else []

@@ -8,8 +8,9 @@ from typing import Any, TextIO
 from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid, Verbatim
 from agent.view.outlet import Outlet, tolerant
 from agent.view.words import MAX_VERBATIM, lines, one_line, seconds
-from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, Table
+from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
 from tools.observe.foreign_text import clean
+from tools.observe.signal import Detection
 
 MAX_HELD = 64_000
 """Characters of one text that are held back until it is certain to be kept."""
@@ -70,7 +71,7 @@ class PlainView:
                 return _call(event)
             case Progress():
                 return self._progressed(event)
-            case Detected():
+            case Detection():
                 return _detected(event)
             case Diagnosed():
                 return diagnosis_text(event.diagnosis)
@@ -142,7 +143,7 @@ def _call(event: CallEnded) -> str:
     return f"{'ok' if event.ok else 'failed'} · " + " · ".join(word for word in words if word)
 
 
-def _detected(event: Detected) -> str:
+def _detected(event: Detection) -> str:
     said = [lines(event.text)]
     said += [
         f"  {seconds(signal.seconds) or '–'}  {one_line(signal.source)}  {one_line(signal.kind)}"

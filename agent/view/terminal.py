@@ -18,7 +18,8 @@ from agent.view.outlet import tolerant
 from agent.view.pace import Pace
 from agent.view.style import PROMPT
 from agent.view.words import one_line
-from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, SignalSeen, Table
+from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
+from tools.observe.signal import Detection, Signal
 
 if TYPE_CHECKING:
     from agent.view.markdown import MarkdownStream, Piece
@@ -155,9 +156,9 @@ class TerminalView:
             case Stage():
                 self._end_text()
                 self._commit("stage" if event.ok is None else "call", drawing.stage(event, width))
-            case SignalSeen() if self._signals:
+            case Signal() if self._signals:
                 self._commit("signal", drawing.signal(event, width))
-            case Detected():
+            case Detection():
                 self._progress = None
                 self._commit("detected", drawing.detected(event, width))
             case Diagnosed():

@@ -1,20 +1,21 @@
 """What `operator watch` adds to an incident by itself: a diagnosis by the rules, which needs no model."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 from agent.view.base import View
 from subjects.base import Cluster
 from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
-from tools.detection.signals import Detection
-from tools.diagnosis.case import case_of
+from tools.diagnosis.base import case_of
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.diagnosis.tools import keep
 from tools.errors import ToolError
 from tools.events import Diagnosed, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection
 
 WAIT_S = 2.0
 """Other witnesses speak within this time: peers lose a member in 1 s, an election takes 1.8 s."""
@@ -42,18 +43,18 @@ class Examiner:
         while True:
             incident = await self._waiting.get()
             await asyncio.sleep(WAIT_S)
-            made = next((each for each in reversed(monitor.detections) if each.incident == incident), None)
-            if made is not None:
-                await self._examine(made, monitor)
+            made = [each for each in monitor.detections if each.incident == incident]
+            if made:
+                await self._examine(incident, made, monitor)
 
-    async def _examine(self, made: Detection, monitor: Monitor) -> None:
+    async def _examine(self, incident: str, made: Sequence[Detection], monitor: Monitor) -> None:
         try:
             found = await RulesDiagnostician().examine(
                 case_of(made), self._cluster, monitor.signals, self._ledger
             )
             await monitor.recorded()
-            keep(self._incidents, made.incident, found, self._ledger)
+            keep(self._incidents, incident, found, self._ledger)
         except (SubjectError, ToolError) as error:
-            self._view.show(Notice(f"Incident {made.incident} could not be looked into: {error}"))
+            self._view.show(Notice(f"Incident {incident} could not be looked into: {error}"))
             return
         self._view.show(Diagnosed(found.as_result()))

@@ -22,9 +22,10 @@ from subjects.base import (
     UnseenReason,
 )
 from tools.detection.monitor import LOOK_S, Monitor
-from tools.events import Detected, Event, Notice, SignalSeen
+from tools.events import Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection, Signal
 
 TERMINAL_LOOK_S = 1.0
 """Between two looks where a person watches a table."""
@@ -104,9 +105,9 @@ class Tally:
         self._view.show(event)
         self._receivers.take(event)
         match event:
-            case SignalSeen():
+            case Signal():
                 self.signals += 1
-            case Detected():
+            case Detection():
                 self.detections += 1
                 if event.incident is not None and len(self.incidents) < MAX_INCIDENTS:
                     if self._examiner is not None and event.incident not in self.incidents:

@@ -11,11 +11,11 @@ from subjects.base import Cluster, ClusterState, Deployment
 from subjects.clusters import Decision, open_cluster
 from subjects.state import open_state
 from tools.detection.monitor import Monitor
-from tools.detection.signals import Detection
 from tools.incidents.store import IncidentStore
 from tools.load.run import LoadRun
 from tools.load.settings import LoadSettings
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection
 
 
 @dataclass

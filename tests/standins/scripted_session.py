@@ -32,8 +32,9 @@ from agent.sessions.session import Status
 from agent.view.open import open_view
 from agent.view.terminal import TerminalView
 from tools.errors import NoCluster
-from tools.events import Detected, Emit
+from tools.events import Emit
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection
 from tools.tool import Effect, Outcome, Params, Result, Tool
 
 NODES = ("etcd-1", "etcd-2", "etcd-3")
@@ -187,7 +188,7 @@ class ScriptedSession:
 
     async def _alarm(self) -> None:
         await asyncio.sleep(0.5)
-        self._emit(Detected("etcd-3 is gone", ("etcd-3",), "I1", None))
+        self._emit(Detection("etcd-3 is gone", ("etcd-3",), "I1", None))
 
 
 async def main(folder: Path) -> int:

@@ -1,12 +1,11 @@
-"""The client's view: what windows of load tell of errors, stalls and latency."""
+"""The client's view: what windows of load show of errors, stalls and latency."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from subjects.base import Invariant
-from tools.detection.board import Observation
-from tools.detection.looks import Well
-from tools.detection.signals import Source
 from tools.load.figures import Window
+from tools.observe.kinds import signal
+from tools.observe.limits import Limits, over
+from tools.observe.signal import Signal
 
 STALE_S = 3.0
 """Without a window for so long there is no load, and what it complained of is history."""
@@ -18,34 +17,27 @@ WHOLE_S = 0.5
 class ClientView:
     """Reads windows one after another."""
 
-    def __init__(self, invariants: Mapping[str, Invariant]) -> None:
-        self._errors = invariants["client_errors"].threshold
-        self._latency_ms = invariants["client_latency"].threshold
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._flowed = False
 
-    def read(self, window: Window) -> Iterator[Observation | Well]:
-        """Say what one window tells."""
+    def read(self, window: Window) -> Iterator[Signal]:
+        """Yield what one window shows."""
         if window.seconds < WHOLE_S:
             return
         failed = window.errors + window.timeouts
         asked = window.operations + failed
-        if window.operations == 0 and self._flowed:
-            raw = f"no operation succeeded in {window.seconds:.1f} s, {failed} failed {window.last_error}"
-            yield _seen("stall", raw.strip(), window)
-        else:
-            yield Well(Source.CLIENT, None, ("stall",))
+        stalled = window.operations == 0 and self._flowed
         self._flowed = self._flowed or window.operations > 0
-        if asked and failed / asked > self._errors:
-            raw = f"{failed} of {asked} operations failed ({window.timeouts} timeouts) {window.last_error}"
-            yield _seen("errors", raw.strip(), window)
-        else:
-            yield Well(Source.CLIENT, None, ("errors",))
-        overall = window.overall
-        if overall and overall.p99_ms is not None and overall.p99_ms > self._latency_ms:
-            yield _seen("slow", f"p99 {overall.p99_ms:.0f} ms over {window.seconds:.1f} s", window)
-        else:
-            yield Well(Source.CLIENT, None, ("slow",))
+        yield _seen("stall" if stalled else "flowing", window, f"{window.operations} operations succeeded")
+        many = over(self._limits, "client_errors", failed / asked if asked else None)
+        raw = f"{failed} of {asked} operations failed ({window.timeouts} timeouts) {window.last_error}"
+        yield _seen("errors" if many else "no_errors", window, raw.strip())
+        p99_ms = window.overall.p99_ms if window.overall else None
+        late = over(self._limits, "client_latency", p99_ms)
+        raw = "no latency measured" if p99_ms is None else f"p99 {p99_ms:.0f} ms"
+        yield _seen("slow" if late else "prompt", window, raw)
 
 
-def _seen(kind: str, raw: str, window: Window) -> Observation:
-    return Observation(Source.CLIENT, kind, None, raw, window.at)
+def _seen(kind: str, window: Window, raw: str) -> Signal:
+    return signal(kind, None, f"{raw} in {window.seconds:.1f} s", at=window.at)

@@ -9,11 +9,10 @@ that is busy is late with both, and only a fault of the way in lets the one answ
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tools.detection.board import Observation
-from tools.detection.looks import Well
-from tools.detection.probe import Line
-from tools.detection.signals import Source
 from tools.detection.timer_wheel import Wheel
+from tools.observe.kinds import signal
+from tools.observe.signal import Signal
+from tools.observe.targets import LOST, ProbeTarget, probe_new_connection
 
 VIA = "new connections"
 """The line of what is seen here: what holds on the held connection to the same port does not clear it."""
@@ -27,14 +26,8 @@ EACH_TLS_S = 5.0
 MOST_PER_S = 20.0
 """Fresh connections in all: of many nodes each gets its turn more seldom."""
 
-WITHIN_S = 0.75
-"""What has no answer by then is lost. Of 6,816 probes with every core burning the slowest took 62 ms."""
-
 BURST = 4
 """Tries after one that failed, all at once: of connections half of which are lost, all four pass 1 in 16."""
-
-LOST = 2
-"""So many of a try and its burst must fail."""
 
 MEANWHILE_PERIODS = 2.5
 """In so many periods the held connection is asked LOST times at the least."""
@@ -44,27 +37,10 @@ CLEAN_BURSTS = 3
 1 in 4,096."""
 
 
-async def probe_new_connection(line: Line) -> str | None:
-    """Ask over a new connection; return None if anything was answered, else what became of it."""
-    writer: asyncio.StreamWriter | None = None
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            reader, writer = await asyncio.open_connection(line.host, line.port, ssl=line.tls)
-            writer.write(line.request)
-            return None if await reader.read(4096) else "closed without an answer"
-    except TimeoutError:
-        return f"no {'connection' if writer is None else 'answer'} within {WITHIN_S * 1000:.0f} ms"
-    except OSError as error:
-        return error.strerror or type(error).__name__
-    finally:
-        if writer is not None:
-            writer.close()
-
-
 class FreshConnections:
     """Asks one node after another over a fresh connection."""
 
-    def __init__(self, wheel: Wheel, take: Callable[[Observation | Well, float], None]) -> None:
+    def __init__(self, wheel: Wheel, take: Callable[[Signal], None]) -> None:
         self._wheel = wheel
         self._take = take
         self._turn = 0
@@ -88,14 +64,14 @@ class FreshConnections:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
 
-    def _ask(self, line: Line) -> None:
+    def _ask(self, line: ProbeTarget) -> None:
         if line.node in self._asking:
             return
         task = asyncio.get_running_loop().create_task(self._look(line), name=f"fresh {line.node}")
         self._asking[line.node] = task
         task.add_done_callback(lambda _: self._asking.pop(line.node, None))
 
-    async def _look(self, line: Line) -> None:
+    async def _look(self, line: ProbeTarget) -> None:
         at = asyncio.get_running_loop().time()
         known = line.node in self._lossy
         before = self._wheel.count(line)
@@ -116,21 +92,22 @@ class FreshConnections:
                 f"{len(lost)} of {tries} new connections to {line.where} got nothing ({lost[-1]}), while "
                 f"the one that is held was answered {answered} times"
             )
-            self._take(Observation(Source.CONNECTION, "lossy", line.node, raw, via=VIA), at)
+            self._take(signal("lossy", line.node, raw, via=VIA, as_of=at))
         elif known:
             self._clean(line, at)
 
-    def _clean(self, line: Line, at: float) -> None:
+    def _clean(self, line: ProbeTarget, at: float) -> None:
         self._lossy[line.node] += 1
         if self._lossy[line.node] >= CLEAN_BURSTS:
             del self._lossy[line.node]
-            self._take(Well(Source.CONNECTION, line.node, ("lossy",), VIA), at)
+            raw = f"{CLEAN_BURSTS * BURST} new connections were answered"
+            self._take(signal("accepts_new", line.node, raw, via=VIA, as_of=at))
 
-    async def _lost(self, line: Line, tries: int) -> list[str]:
+    async def _lost(self, line: ProbeTarget, tries: int) -> list[str]:
         told = await asyncio.gather(*(probe_new_connection(line) for _ in range(tries)))
         return [how for how in told if how is not None]
 
-    def _compared(self, line: Line, before: tuple[int, int] | None) -> int | None:
+    def _compared(self, line: ProbeTarget, before: tuple[int, int] | None) -> int | None:
         """Return how often the held connection was answered meanwhile; None if it ever was not."""
         now = self._wheel.count(line)
         if before is None or now is None or now[1] != before[1] or now[0] - before[0] < LOST:
@@ -138,7 +115,7 @@ class FreshConnections:
         return now[0] - before[0]
 
 
-def _pause_s(lines: Sequence[Line]) -> float:
+def _pause_s(lines: Sequence[ProbeTarget]) -> float:
     if not lines:
         return EACH_S
     each_s = EACH_TLS_S if lines[0].tls is not None else EACH_S

@@ -7,22 +7,21 @@ from contextlib import suppress
 
 from subjects.base import Nodes, ProcessState, RuntimeEvent
 from subjects.errors import SubjectError
-from tools.detection.board import Observation
-from tools.detection.looks import Well
-from tools.detection.signals import Source
 from tools.events import Emit, Failed
+from tools.observe.kinds import signal
+from tools.observe.signal import Signal
 
 INSPECT_BOUND_S = 0.5
 """How long the kernel or engine may take to be a second witness (docker: 26 ms)."""
 
 AGAIN_S = 1.0
-"""After a runtime stopped telling, the pause before it is listened to again."""
+"""After a runtime stopped reporting, the pause before it is listened to again."""
 
 
 class KernelView:
     """What the runtime says of its nodes' processes."""
 
-    def __init__(self, nodes: Nodes, take: Callable[[Observation | Well, float], None], emit: Emit) -> None:
+    def __init__(self, nodes: Nodes, take: Callable[[Signal], None], emit: Emit) -> None:
         self.ended: set[str] = set()
         """The nodes whose process ended and did not start again."""
         self._nodes = nodes
@@ -37,7 +36,7 @@ class KernelView:
                 async for event in self._nodes.events():
                     self._happened(event)
             except SubjectError as error:
-                self._emit(Failed(f"The {self._nodes.name} runtime stopped telling: {error}"))
+                self._emit(Failed(f"The {self._nodes.name} runtime stopped reporting: {error}"))
             await asyncio.sleep(AGAIN_S)
 
     def ask(self, node: str) -> None:
@@ -60,13 +59,10 @@ class KernelView:
             case "exit" | "oom" | "stopped":
                 if event.kind != "stopped":
                     self.ended.add(event.node)
-                observation = Observation(
-                    Source.PROCESS, event.kind, event.node, event.raw, event.at, exit_code=event.exit_code
-                )
-                self._take(observation, event.at)
             case "start" | "continued":
                 self.ended.discard(event.node)
-                self._take(Well(Source.PROCESS, event.node), event.at)
+        kind = "running" if event.kind in {"start", "continued"} else event.kind
+        self._take(signal(kind, event.node, event.raw, at=event.at, exit_code=event.exit_code))
 
     async def _inspect(self, node: str) -> None:
         at = time.monotonic()
@@ -75,6 +71,4 @@ class KernelView:
                 view = await self._nodes.inspect(node)
             kind = {ProcessState.PAUSED: "stopped", ProcessState.EXITED: "exit"}.get(view.state)
             if kind is not None:
-                self._take(
-                    Observation(Source.PROCESS, kind, node, view.raw, exit_code=view.exit_code, as_of=at), at
-                )
+                self._take(signal(kind, node, view.raw, exit_code=view.exit_code, as_of=at))

@@ -2,7 +2,7 @@
 
 What the kernel says of a node (an end, a refusal) is covered while its window is open and not a moment
 longer. What follows from it elsewhere (an election, a peer that reconnects, a client's error) takes a
-while to be seen, and is covered for a tail. A node that was planned down stays so until it is well again,
+while to be seen, and is covered for a tail. A node that was planned down stays so until it is healthy again,
 but not for ever: a restart after which it does not come back is a failure.
 """
 
@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tools.detection.board import Observation
-from tools.detection.policy import Weight, rule
-from tools.detection.signals import Source
+from tools.observe.kinds import Weight, meaning
+from tools.observe.signal import Signal, Source
 
 TAIL_S = 3.0
 """An election takes 1.2 to 1.8 s, client windows one second more."""
 
 DOWN_S = 60.0
-"""How long a node may take to be well after a planned act: TiKV on containers takes half a minute."""
+"""How long a node may take to be healthy after a planned act: TiKV on containers takes half a minute."""
 
 REPORT_S = 0.3
 """How much later than it happened the kernel's or the engine's word may come (docker: 51 ms at most)."""
@@ -32,10 +31,10 @@ class _Open:
     began: float
     ended: float | None = None
 
-    def covers(self, observation: Observation, late: float) -> bool:
-        """Tell whether any of the time that `observation` is a snapshot of lies in the window."""
-        over = self.ended is not None and observation.told > self.ended + late
-        return self.began <= observation.at and not over
+    def covers(self, signal: Signal, late: float) -> bool:
+        """Tell whether any of the time that `signal` is a snapshot of lies in the window."""
+        over = self.ended is not None and signal.shown_at > self.ended + late
+        return self.began <= signal.at and not over
 
 
 class Maintenance:
@@ -45,6 +44,8 @@ class Maintenance:
         self._windows: list[_Open] = []
         self._down: dict[str, float] = {}
         """Nodes that were planned down → monotonic time from which that is no excuse any more."""
+        self._started: dict[str, float] = {}
+        """Nodes → when their process was last reported to have started."""
 
     @contextmanager
     def window(self, nodes: Iterable[str], reason: str, still_down: Callable[[str], bool]) -> Iterator[None]:
@@ -59,8 +60,12 @@ class Maintenance:
             self._down.update({node: until for node in opened.nodes if still_down(node)})
             self._prune()
 
-    def well(self, node: str) -> None:
-        """Note that a node is well: from now on it is expected to stay so."""
+    def started(self, node: str) -> None:
+        """Note that a node's process was started: what ends after that is another process."""
+        self._started[node] = time.monotonic()
+
+    def healthy(self, node: str) -> None:
+        """Note that a node is healthy: from now on it is expected to stay so."""
         if not any(node in window.nodes for window in self._windows if window.ended is None):
             self._down.pop(node, None)
 
@@ -68,16 +73,17 @@ class Maintenance:
         """Tell whether the node was stopped on request and has not come back yet."""
         return self._down.get(node, 0.0) > time.monotonic()
 
-    def covers(self, observation: Observation) -> bool:
-        """Tell whether `observation` is what a planned act leads to."""
+    def covers(self, signal: Signal) -> bool:
+        """Tell whether `signal` is what a planned act leads to."""
         if not self._windows and not self._down:
             return False
-        if observation.node is not None and self.planned_down(observation.node):
+        if self._died_anew(signal):
+            return False
+        if signal.node is not None and self.planned_down(signal.node):
             return True
-        weight = rule(observation.source, observation.kind).weight
-        if weight is not Weight.CERTAIN:
-            return self._covers_what_follows(observation)
-        return observation.node is not None and self._covers_node(observation)
+        if meaning(signal.kind).weight is not Weight.CERTAIN:
+            return self._covers_what_follows(signal)
+        return signal.node is not None and self._covers_node(signal)
 
     def recently(self, nodes: Iterable[str], within_s: float) -> bool:
         """Tell whether a window for one of `nodes` is open or ended less than `within_s` ago."""
@@ -87,18 +93,24 @@ class Maintenance:
             for window in self._windows
         )
 
-    def _covers_node(self, observation: Observation) -> bool:
-        """The kernel's word on the node itself; what it says of its own start is seen a look later."""
-        late = {Source.PROCESS: REPORT_S, Source.SELF: TAIL_S}.get(observation.source, 0.0)
-        return any(
-            observation.node in window.nodes and window.covers(observation, late) for window in self._windows
-        )
+    def _died_anew(self, signal: Signal) -> bool:
+        """Whether a process ended that was started in a window which is over: nobody planned that."""
+        started = self._started.get(signal.node or "")
+        if started is None or signal.source is not Source.PROCESS or signal.at <= started:
+            return False
+        last = max((w for w in self._windows if signal.node in w.nodes), key=lambda w: w.began, default=None)
+        return last is not None and last.ended is not None and last.began <= started < signal.at > last.ended
 
-    def _covers_what_follows(self, observation: Observation) -> bool:
+    def _covers_node(self, signal: Signal) -> bool:
+        """The kernel's word on the node itself; what it says of its own start is seen a look later."""
+        late = {Source.PROCESS: REPORT_S, Source.SELF: TAIL_S}.get(signal.source, 0.0)
+        return any(signal.node in window.nodes and window.covers(signal, late) for window in self._windows)
+
+    def _covers_what_follows(self, signal: Signal) -> bool:
         """What an election and reconnecting peers look like, of any node and of the cluster as a whole."""
-        if observation.node is None and any(self.planned_down(node) for node in self._down):
+        if signal.node is None and any(self.planned_down(node) for node in self._down):
             return True
-        return any(window.covers(observation, TAIL_S) for window in self._windows)
+        return any(window.covers(signal, TAIL_S) for window in self._windows)
 
     def _prune(self) -> None:
         """Drop windows that cover nothing any more; a minute of them is kept for `recently`."""

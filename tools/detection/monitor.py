@@ -1,53 +1,60 @@
 """The monitor: watches one cluster from every side for as long as there is one.
 
-It is told of planned acts by `maintenance` and of load by `client_window`. Of faults it is told nothing:
+It learns of planned acts by `maintenance` and of load by `client_window`. Of faults it learns nothing:
 what was injected is found out here the way a stranger's `kill -9` is.
 """
 
 import asyncio
 import resource
 import time
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
-from subjects.base import Cluster, ClusterSnapshot
+from subjects.base import Cluster, ClusterSnapshot, ClusterState
 from subjects.errors import SubjectError
-from tools.detection.board import Observation
-from tools.detection.cases import Cases
 from tools.detection.client import STALE_S, ClientView
 from tools.detection.correlate import Correlator
-from tools.detection.detections import Detections
 from tools.detection.fresh import FreshConnections
-from tools.detection.invariants import in_force
+from tools.detection.incident_tracker import IncidentTracker
 from tools.detection.kernel import KernelView
-from tools.detection.lines import asks_client_port, lines_of
-from tools.detection.looks import Looks, Well
 from tools.detection.maintenance import Maintenance
-from tools.detection.probe import Line, Reports
+from tools.detection.probe import Reports
 from tools.detection.recorder import Recorder
-from tools.detection.signals import Detection, Signal, Source
 from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.events import Emit, Failed
 from tools.incidents.store import IncidentStore
 from tools.load.figures import Window
+from tools.observe.kinds import Weight, meaning, signal
 from tools.observe.ledger import Ledger
+from tools.observe.limits import limits_of
+from tools.observe.signal import Detection, Signal, Source
+from tools.observe.snapshot_diff import SnapshotDiff
+from tools.observe.targets import ProbeTarget, asks_client_port, targets_of
 
 LOOK_S = 3.0
-"""Between two looks at a cluster that is well. What is urgent comes by events and held connections, and
-whatever seems wrong there brings the next look at once."""
+"""Between two snapshots of a healthy cluster. What is urgent comes by events and held connections, and
+whatever seems wrong there brings the next one at once."""
 
 UNREST_LOOK_S = 1.0
-"""Between two looks while something is wrong."""
+"""Between two snapshots while something is wrong."""
 
 QUICK_LOOK_S = 0.25
-"""Between two looks while what is wrong is new."""
+"""Between two snapshots while what is wrong is new."""
 
 QUICK_FOR_S = 30.0
 """For how long it is new."""
 
+KEPT = 200
+"""Detections that are kept: a watch of days must not grow."""
+
 LOOK_BOUND_S = 5.0
-"""A look that takes longer is given up; subjects bound theirs to about 2 s."""
+"""A snapshot that takes longer is given up; subjects bound theirs to about 2 s."""
+
+
+UNKNOWN_AFTER_S = 4 * LOOK_BOUND_S
+"""A snapshot so old says nothing of the present any more."""
 
 
 class Monitor:
@@ -64,7 +71,7 @@ class Monitor:
         look_s: float = LOOK_S,
     ) -> None:
         self.snapshot: ClusterSnapshot | None = None
-        """The last look at the cluster; None before the first."""
+        """The last snapshot of the cluster, as old as `snapshot_age_s`; None before the first."""
         self.seen_at: float | None = None
         """Monotonic time of the snapshot."""
         self.looked_at: float | None = None
@@ -74,24 +81,25 @@ class Monitor:
         self._cluster = cluster
         self._emit = emit
         self._look_s = look_s
-        self._invariants = in_force(cluster.subject.invariants)
         self._maintenance = Maintenance()
         self._recorder = Recorder(incidents, emit)
-        self._cases = Cases(self._recorder, cluster.label, cluster.subject.usual_alert)
-        self._made = Detections()
+        self._incidents = IncidentTracker(self._recorder, cluster.label, cluster.subject.usual_alert)
+        self._made: deque[Detection] = deque(maxlen=KEPT)
+        self._news = asyncio.Event()
+        limits = limits_of(cluster.subject.invariants)
         self._correlator = Correlator(
             ledger=ledger,
-            cases=self._cases,
+            incidents=self._incidents,
             maintenance=self._maintenance,
-            invariants=self._invariants,
+            limits=limits,
             emit=emit,
             detected=self._keep,
         )
-        self._looks = Looks(self._invariants)
-        self._client = ClientView(self._invariants)
+        self._diff = SnapshotDiff(limits)
+        self._client = ClientView(limits)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good), period_s)
         self._fresh = FreshConnections(self._wheel, self._take)
-        self._kernel = KernelView(cluster.nodes, self._told, emit)
+        self._kernel = KernelView(cluster.nodes, self._notified, emit)
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
@@ -107,45 +115,64 @@ class Monitor:
         return tuple(self._made)
 
     @property
+    def snapshot_age_s(self) -> float | None:
+        """How old the last snapshot is; None before the first."""
+        return None if self.seen_at is None else time.monotonic() - self.seen_at
+
+    @property
+    def state(self) -> Literal["healthy", "degraded", "down", "unknown"]:
+        """The cluster in a word, by one rule wherever it is shown.
+
+        Never healthy beside an open incident, and unknown where the last snapshot says nothing of the
+        present any more.
+        """
+        age_s = self.snapshot_age_s
+        if self.snapshot is None or age_s is None or age_s > UNKNOWN_AFTER_S:
+            return "unknown"
+        if self.snapshot.state is ClusterState.HEALTHY and len(self._incidents):
+            return "degraded"
+        return self.snapshot.state.value
+
+    @property
     def broken(self) -> tuple[str, ...]:
         """The names of the invariants that are broken now, by what was proven."""
-        names = (c.rule.invariant for c in self._correlator.board if c.case is not None)
+        names = (c.meaning.invariant for c in self._correlator.conditions if c.incident is not None)
         return tuple(dict.fromkeys(name for name in names if name))
 
     @property
     def answered(self) -> int:
-        """Answers of probes so far: that they come tells that the watching goes on."""
+        """Answers of probes so far: that they come shows that the watching goes on."""
         return self._wheel.answered
 
     @property
     def troubled(self) -> frozenset[str]:
         """The nodes that something proven is held against now."""
-        board = self._correlator.board
-        return frozenset(c.node for c in board if c.node and c.case is not None and not c.follows)
+        held = self._correlator.conditions
+        return frozenset(c.node for c in held if c.node and c.incident is not None and not c.follows)
 
     @property
     def open_incidents(self) -> tuple[str, ...]:
         """The ids of the incidents under way."""
-        return tuple(case.id for case in self._cases)
+        return tuple(incident.id for incident in self._incidents)
 
     def name(self, incident: str) -> str | None:
         """Return what an incident is called by: a plainer word may have come after its detection."""
-        return self._cases.name(incident)
+        return self._incidents.name(incident)
 
     async def start(self) -> None:
-        """Begin to watch; returns after the first look."""
+        """Begin to watch; returns after the first snapshot."""
         _allow_connections(2 * len(self._cluster.subject.nodes))
-        self._wheel.set_lines(lines_of(self._cluster.subject))
+        self._wheel.set_targets(targets_of(self._cluster.subject))
         self._spawn(self._recorder.run(), "recorder")
         self._spawn(self._kernel.listen(), "events")
         self._spawn(self._wheel.run(), "probes")
         self._spawn(self._fresh.run(), "fresh connections")
         await self._look()
-        self._spawn(self._look_on(), "looks")
+        self._spawn(self._look_on(), "snapshots")
 
     async def stop(self) -> None:
         """Stop watching; incidents that are open are noted as no longer watched. Safe to call again."""
-        self._cases.end()
+        self._incidents.end()
         await self._recorder.flush()
         tasks = list(self._tasks)
         self._tasks.clear()
@@ -155,25 +182,28 @@ class Monitor:
         await self._kernel.aclose()
         await self._fresh.aclose()
         await self._wheel.aclose()
-        await self._made.aclose()
 
     @contextmanager
     def maintenance(self, nodes: Iterable[str], reason: str) -> Iterator[None]:
         """Declare a planned start, stop or restart of `nodes`: it does not alarm while the block runs."""
         named = tuple(nodes)
-        self._cases.settle(named)
+        self._incidents.settle(named)
         with self._maintenance.window(named, reason, self._is_down):
             yield
         self._look_now.set()
 
     def client_window(self, window: Window) -> None:
         """Take one second of the load's figures."""
-        for part in self._client.read(window):
-            self._take(part, window.at)
+        for seen in self._client.read(window):
+            self._take(seen)
 
     async def wait(self, after: float, timeout_s: float) -> Detection | None:
         """Return the first detection made at or after monotonic `after`, be it made already; else None."""
-        return await self._made.wait(after, timeout_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self._made or self._made[-1].at < after:
+                    await self._news.wait()
+        return next((made for made in self._made if made.at >= after), None)
 
     async def recorded(self) -> bool:
         """Wait until the incidents so far are written down; False if the disk takes longer than 2 s."""
@@ -182,41 +212,44 @@ class Monitor:
     def _keep(self, detection: Detection) -> None:
         self._last_new = detection.at
         self._look_now.set()
-        self._made.add(detection)
+        self._made.append(detection)
+        # Who waits has this event, and whoever waits from now on the next one.
+        self._news.set()
+        self._news = asyncio.Event()
 
-    def _take(self, part: Observation | Well, seen: float) -> None:
-        if isinstance(part, Well):
-            self._correlator.well(part, seen)
-        else:
-            self._correlator.bad(part)
+    def _take(self, seen: Signal) -> None:
+        self._correlator.take(seen)
 
     def _is_down(self, node: str) -> bool:
-        """Tell whether a node is down as planned, rather than in an incident."""
-        if self._cases.of(node) is not None:
+        """Whether a node is down as planned, rather than in an incident."""
+        if self._incidents.of(node) is not None:
             return False
-        return node in self._kernel.ended or False in self._wheel.well(node).values()
+        return node in self._kernel.ended or False in self._wheel.healthy(node).values()
 
-    def _told(self, part: Observation | Well, seen: float) -> None:
-        """Take the kernel's word."""
-        self._take(part, seen)
-        if isinstance(part, Well):
+    def _notified(self, seen: Signal) -> None:
+        """Take the kernel's or the engine's word."""
+        self._take(seen)
+        if seen.kind == "running" and seen.node is not None:
+            self._correlator.started(seen.node)
             self._look_now.set()
 
-    def _probed_bad(self, observation: Observation) -> None:
-        condition = self._correlator.bad(observation)
+    def _probed_bad(self, seen: Signal) -> None:
+        condition = self._correlator.take(seen)
         if condition is not None and condition.count == 1:
-            self._last_new = observation.at
+            self._last_new = seen.at
             self._look_now.set()
-            if observation.kind == "silent" and observation.node is not None:
-                self._kernel.ask(observation.node)
+            if seen.kind == "silent" and seen.node is not None:
+                self._kernel.ask(seen.node)
 
-    def _probed_good(self, line: Line) -> None:
-        if len(self._correlator.board):
-            now = time.monotonic()
-            self._correlator.well(Well(Source.CONNECTION, line.node, via=line.via), now)
-            self._correlator.well(Well(Source.SELF, line.node, ("unhealthy", "strange"), line.via), now)
-        if self._maintenance.planned_down(line.node) and False not in self._wheel.well(line.node).values():
-            self._maintenance.well(line.node)
+    def _probed_good(self, target: ProbeTarget) -> None:
+        if len(self._correlator.conditions):
+            self._take(signal("answers", target.node, "answers", via=target.via))
+            self._take(signal("healthy", target.node, "healthy", via=target.via))
+        if len(self._incidents):
+            self._correlator.answered(target.node)
+        down = self._maintenance.planned_down(target.node)
+        if down and False not in self._wheel.healthy(target.node).values():
+            self._maintenance.healthy(target.node)
 
     async def _look_on(self) -> None:
         while True:
@@ -228,7 +261,7 @@ class Monitor:
 
     def _look_pause_s(self) -> float:
         took = self.snapshot.took_s if self.snapshot else 0.0
-        if not len(self._correlator.board) and not len(self._cases):
+        if not len(self._correlator.conditions) and not len(self._incidents):
             return max(self._look_s, 2 * took)
         new = time.monotonic() - self._last_new < QUICK_FOR_S
         return max(QUICK_LOOK_S if new else UNREST_LOOK_S, took)
@@ -239,8 +272,7 @@ class Monitor:
             async with asyncio.timeout(LOOK_BOUND_S):
                 snapshot = await self._cluster.subject.observe()
         except (SubjectError, TimeoutError) as error:
-            raw = str(error) or f"no snapshot within {LOOK_BOUND_S:.0f} s"
-            self._unseen(raw)
+            self._unseen(str(error) or f"no snapshot within {LOOK_BOUND_S:.0f} s")
             return
         except Exception as error:  # noqa: BLE001 - whatever a stranger's server answers, the watching goes on
             self._unseen(f"an answer that could not be read: {type(error).__name__}: {error}")
@@ -249,28 +281,33 @@ class Monitor:
 
     def _unseen(self, raw: str) -> None:
         self.looked_at = time.monotonic()
-        self._correlator.bad(Observation(Source.CONTROL, "unseen", None, raw))
+        self._take(signal("unseen", None, raw))
 
     def _read(self, snapshot: ClusterSnapshot, began: float) -> None:
         nodes = [node.name for node in snapshot.nodes]
-        calm = not len(self._cases) and not self._maintenance.recently(nodes, 10.0)
-        before = {node.name for node in self.snapshot.nodes} if self.snapshot else set(nodes)
+        before = [node.name for node in self.snapshot.nodes] if self.snapshot else nodes
         self.snapshot, self.seen_at, self.looked_at = snapshot, began, time.monotonic()
-        found = self._looks.compare(
-            snapshot, began, calm=calm, client_port=not asks_client_port(self._cluster.subject)
-        )
-        for observation in found.bad:
-            self._correlator.bad(observation)
-        for well in found.well:
-            self._correlator.well(well, began)
+        own_client_port = not asks_client_port(self._cluster.subject)
+        for seen in self._diff.read(
+            snapshot, began, client_port=own_client_port, excused=self._excused(nodes)
+        ):
+            if meaning(seen.kind).weight is not Weight.ALL_CLEAR or len(self._correlator.conditions):
+                self._take(seen)
         if snapshot.leader is not None:
             self._correlator.led_by(snapshot.leader)
-        self._wheel.set_lines(lines_of(self._cluster.subject))  # a member may come back under another address
-        for node in before - set(nodes):
-            self._looks.forget(node)
-            self._correlator.board.forget(node)
-        self._correlator.board.expire(Source.CLIENT, time.monotonic() - STALE_S)
-        self._correlator.settle()
+        # A member may come back under another address.
+        self._wheel.set_targets(targets_of(self._cluster.subject))
+        for node in set(before) - set(nodes):
+            self._diff.forget(node)
+            self._correlator.conditions.forget(node)
+        self._correlator.conditions.expire(Source.CLIENT, time.monotonic() - STALE_S)
+        self._correlator.settle(nodes)
+
+    def _excused(self, nodes: Sequence[str]) -> Collection[str]:
+        """Return the nodes whose loss of the lead is explained: by a planned act, or by their own incident."""
+        if self._maintenance.recently(nodes, 10.0):
+            return nodes
+        return [node for incident in self._incidents for node in incident.nodes]
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"monitor {name}")

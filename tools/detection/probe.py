@@ -1,4 +1,4 @@
-"""A held probe: one connection to one port of one node, asked again and again; tells at once if it breaks."""
+"""A held probe: one connection to one port of one node, asked again and again; reports at once if it breaks."""
 
 import asyncio
 import ssl
@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from subjects.base import Health
-from tools.detection.answer import AnswerReader, StrangeAnswer, judge
-from tools.detection.board import Observation
-from tools.detection.signals import Source
+from tools.detection.health_answer import AnswerReader, StrangeAnswer, judge
+from tools.observe.kinds import signal
+from tools.observe.signal import Signal
+from tools.observe.targets import ProbeTarget
 
 FRESH_EVERY = 8
 """After the second miss and then every eighth a fresh connection takes the place of the silent one: one that
@@ -18,29 +19,11 @@ process each leaves a dead connection in the kernel's accept queue."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What to ask, and where."""
-
-    node: str
-    via: str
-    """How the port is called in observations: `health port`, `client port`."""
-    host: str
-    port: int
-    request: bytes
-    tls: ssl.SSLContext | None = None
-
-    @property
-    def where(self) -> str:
-        """Address for messages."""
-        return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
 class Reports:
-    """Whom a held connection tells."""
+    """Where a held connection reports to."""
 
-    bad: Callable[[Observation], None]
-    good: Callable[[Line], None]
+    bad: Callable[[Signal], None]
+    good: Callable[[ProbeTarget], None]
     """A healthy answer came just now."""
 
 
@@ -73,12 +56,12 @@ class _Wire(asyncio.Protocol):
 
 
 class HeldProbe:
-    """A probe of one line. The wheel has it ask once a period; all else follows from the connection."""
+    """A probe of one target. The wheel has it ask once a period; all else follows from the connection."""
 
-    def __init__(self, line: Line, reports: Reports) -> None:
-        self.line = line
-        self.well: bool | None = None
-        """What the last completed question told; None before the first."""
+    def __init__(self, target: ProbeTarget, reports: Reports) -> None:
+        self.target = target
+        self.healthy: bool | None = None
+        """What the last completed question showed; None before the first."""
         self.sent = 0
         self.answered = 0
         self.missed = 0
@@ -164,16 +147,14 @@ class HeldProbe:
         """The held connection broke. One new one tells whether the node is gone or merely tidied up."""
         self._wire = None
         self.missed += 1
-        how = f"the held connection to {self.line.where} was {_closed_how(exc)}"
+        how = f"the held connection to {self.target.where} was {_closed_how(exc)}"
         idle = self._asked_at is None
         self._asked_at = None
         if self._closed:
             return
         self._fruitless += 1
         if self._fruitless > 1 and not idle:
-            self._bad(
-                Source.CONNECTION, "reset", f"{how}, {self._fruitless} times in a row without an answer"
-            )
+            self._bad("reset", f"{how}, {self._fruitless} times in a row without an answer")
             return
         self._connect(after=how)
 
@@ -183,7 +164,7 @@ class HeldProbe:
         self._reader = AnswerReader()
         self._asked_at = time.monotonic()
         self.sent += 1
-        self._wire.transport.write(self.line.request)
+        self._wire.transport.write(self.target.request)
 
     def _take(self, health: Health, raw: str, *, closes: bool) -> None:
         self._asked_at = None
@@ -193,56 +174,56 @@ class HeldProbe:
         if closes:
             self._drop()
         if health is Health.HEALTHY:
-            self.well = True
-            self._reports.good(self.line)
+            self.healthy = True
+            self._reports.good(self.target)
             return
-        self._bad(Source.SELF, "unhealthy", f"{self.line.where} answers {raw}")
+        self._bad("unhealthy", f"{self.target.where} answers {raw}")
 
     def _connect(self, after: str = "") -> None:
         self._connect_began = time.monotonic()
         self._attempt += 1
         loop = asyncio.get_running_loop()
-        self._connecting = loop.create_task(self._open(after), name=f"probe {self.line.node} {self.line.via}")
+        self._connecting = loop.create_task(
+            self._open(after), name=f"probe {self.target.node} {self.target.via}"
+        )
 
     async def _open(self, after: str) -> None:
         attempt = self._attempt
-        lead = f"{after}; a new one " if after else f"connecting to {self.line.where} "
+        lead = f"{after}; a new one " if after else f"connecting to {self.target.where} "
         try:
             await asyncio.get_running_loop().create_connection(
-                lambda: _Wire(self, attempt), self.line.host, self.line.port, ssl=self.line.tls
+                lambda: _Wire(self, attempt), self.target.host, self.target.port, ssl=self.target.tls
             )
         except ssl.SSLCertVerificationError as error:
-            self._bad(Source.CONNECTION, "untrusted", f"{self.line.where}: {error.verify_message}")
+            self._bad("untrusted", f"{self.target.where}: {error.verify_message}")
         except ssl.SSLError as error:
-            self._bad(
-                Source.SELF, "strange", f"{self.line.where} does not speak TLS: {error.reason or error}"
-            )
+            self._bad("strange", f"{self.target.where} does not speak TLS: {error.reason or error}")
         except ConnectionRefusedError:
-            self._bad(Source.CONNECTION, "refused", f"{lead}was refused")
+            self._bad("refused", f"{lead}was refused")
         except ConnectionResetError:
-            self._bad(Source.CONNECTION, "reset", f"{lead}was reset")
+            self._bad("reset", f"{lead}was reset")
         except OSError as error:
-            self._bad(Source.CONNECTION, "unreachable", f"{lead}failed: {error.strerror or error}")
+            self._bad("unreachable", f"{lead}failed: {error.strerror or error}")
         finally:
             if self._connecting is asyncio.current_task():
                 self._connecting = None
 
     def _strange(self, raw: str) -> None:
         self._drop()
-        self._bad(Source.SELF, "strange", f"{self.line.where} gave {raw}")
+        self._bad("strange", f"{self.target.where} gave {raw}")
 
     def _say_silent(self) -> None:
         since = self._asked_at or self._connect_began
         what = "no answer" if self._wire is not None else "no connection"
         elapsed_ms = (time.monotonic() - since) * 1000
-        self._bad(Source.CONNECTION, "silent", f"{what} from {self.line.where} for {elapsed_ms:.0f} ms")
+        self._bad("silent", f"{what} from {self.target.where} for {elapsed_ms:.0f} ms")
 
-    def _bad(self, source: Source, kind: str, raw: str) -> None:
-        self.well = False
-        self._reports.bad(Observation(source, kind, self.line.node, raw, via=self.line.via))
+    def _bad(self, kind: str, raw: str) -> None:
+        self.healthy = False
+        self._reports.bad(signal(kind, self.target.node, raw, via=self.target.via))
 
     def _drop(self) -> None:
-        """Let go of the present connection or attempt, without a word."""
+        """Let go of the present connection or attempt, unreported."""
         self._asked_at = None
         self._attempt += 1
         if self._connecting is not None:

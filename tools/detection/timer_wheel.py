@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from tools.detection.probe import HeldProbe, Line, Reports
+from tools.detection.probe import HeldProbe, Reports
+from tools.observe.targets import ProbeTarget
 
 PERIOD_S = 0.25
 """How often a node is asked: two misses in a row are half a second of silence."""
@@ -33,30 +34,30 @@ class Wheel:
         self._slots: list[list[HeldProbe]] = [[]]
         self._closing: set[asyncio.Task[None]] = set()
 
-    def set_lines(self, lines: Iterable[Line]) -> None:
-        """Probe exactly these lines; those that stay keep their connection."""
-        wanted = {(line.node, line.via): line for line in lines}
+    def set_targets(self, targets: Iterable[ProbeTarget]) -> None:
+        """Probe exactly these targets; those that stay keep their connection."""
+        wanted = {(target.node, target.via): target for target in targets}
         for key, probe in list(self._probes.items()):
-            if wanted.get(key) != probe.line:
+            if wanted.get(key) != probe.target:
                 self._let_go(self._probes.pop(key))
-        for key, line in wanted.items():
+        for key, target in wanted.items():
             if key not in self._probes:
-                self._probes[key] = HeldProbe(line, self._reports)
+                self._probes[key] = HeldProbe(target, self._reports)
         self._spread()
 
-    def well(self, node: str) -> Mapping[str, bool | None]:
-        """Return what the last question over each line to `node` told."""
-        return {via: probe.well for (name, via), probe in self._probes.items() if name == node}
+    def healthy(self, node: str) -> Mapping[str, bool | None]:
+        """Return what the last question over each line to `node` showed."""
+        return {via: probe.healthy for (name, via), probe in self._probes.items() if name == node}
 
     @property
-    def innermost(self) -> Sequence[Line]:
+    def innermost(self) -> Sequence[ProbeTarget]:
         """One line to each node: that which clients use, where there is one."""
-        return tuple({line.node: line for line in (probe.line for probe in self._probes.values())}.values())
+        return tuple({probe.target.node: probe.target for probe in self._probes.values()}.values())
 
-    def count(self, line: Line) -> tuple[int, int] | None:
-        """Return how often a line was answered so far, and how often not; None if it is not held."""
-        probe = self._probes.get((line.node, line.via))
-        return None if probe is None else (probe.answered, probe.missed)
+    def count(self, target: ProbeTarget) -> tuple[int, int] | None:
+        """Return how often a target answered so far, and how often not; None if it does not answer now."""
+        probe = self._probes.get((target.node, target.via))
+        return None if probe is None or not probe.healthy else (probe.answered, probe.missed)
 
     @property
     def answered(self) -> int:

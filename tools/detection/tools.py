@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import Field
 
 from tools.detection.monitor import Monitor
-from tools.detection.signals import Detection, Signal
 from tools.errors import ToolError
 from tools.events import Progress
+from tools.observe.signal import Detection, Signal
 from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 

@@ -1,32 +1,52 @@
 """What to do about each kind of failure, and what would change one's mind about it."""
 
+from subjects.base import Quorum
 from tools.diagnosis.schema import Kind
 
 ACTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.CRASH: (
-        "Start {nodes} again on its own data, then check that the member id is the same and the lag closes.",
-        "Find out who or what ended the process: the kernel's log, the engine's events, deployments.",
-        "Until it is back, do not take down another node: there is less redundancy.",
+        "Start {nodes} again on its own data, if nothing has yet; check its member id and that the lag closes.",
+        "Find out who or what ended the process: its log, the kernel's log, the engine's events, deployments.",
+    ),
+    Kind.RESTART: (
+        "Read the log of {nodes} from before its start: a shutdown request, a panic, or nothing.",
+        "Ask who deploys or maintains it: a planned restart is to be announced.",
     ),
     Kind.PAUSE: (
-        "Let {nodes} go on (SIGCONT, unpause the container, or TiKV's PUT /resume_grpc); watch it catch up.",
+        "Resume {nodes} (kill -CONT, docker unpause), and watch it catch up.",
         "Find out who froze it: a debugger, a snapshot of the machine, an engine's pause.",
     ),
     Kind.PARTITION: (
-        "Restore the way to {nodes}: firewall rules, network policies, the engine's networks.",
-        "Do not restart {nodes}: its process is well, and a restart would hide the cause.",
+        "Restore the network to {nodes}: firewall rules, network policies, routes.",
+        "Do not restart {nodes} before you know that its process is at fault: a restart hides the cause.",
     ),
     Kind.SLOW_DISK: (
         "Look at what else uses the disk of {nodes}, and at the device's own health.",
         "Move leadership away from {nodes} until its disk answers in time.",
     ),
     Kind.DISK_FULL: (
-        "Free space for {nodes} or raise its limit, then start it again if it has ended.",
-        "In etcd: compact, defragment, and disarm the NOSPACE alarm once there is room.",
+        "Free space for {nodes} or raise its limit, then start it again if it has exited.",
         "Alert on free space well before it ends.",
     ),
+    Kind.SPACE_QUOTA: (
+        "Compact old revisions: etcdctl compaction REVISION.",
+        "Defragment the members one at a time: etcdctl defrag --endpoints ONE.",
+        "Then disarm the alarm: etcdctl alarm disarm. Raise --quota-backend-bytes if the data is meant to grow.",
+    ),
+    Kind.CORRUPTION: (
+        "Find the member whose data differs: etcdctl endpoint hashkv --cluster.",
+        "Replace that member from a healthy one: member remove, delete its data, member add; never copy its data.",
+        "Then disarm the alarm: etcdctl alarm disarm. Back up a healthy member first.",
+    ),
+    Kind.MEMBERSHIP: (
+        "Nothing to repair if that was meant. Check that the number of voters is what you want.",
+        "Stop what still runs of a removed member, and delete its data before it is added again.",
+    ),
+    Kind.DEFRAGMENTATION: (
+        "Nothing to repair: it ends by itself. Defragment one member at a time, the leader last.",
+    ),
     Kind.OVERLOAD: (
-        "Reduce the load or give {nodes} more processor time; look at which requests are expensive.",
+        "Reduce the load or give {nodes} more CPU; look at which requests are expensive.",
         "Check whether a limit (cgroup quota, noisy neighbour) holds it back.",
     ),
     Kind.NETWORK_DELAY: (
@@ -34,11 +54,12 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
         "If the delay stays, move leadership away from {nodes}.",
     ),
     Kind.QUORUM_LOSS: (
-        "Bring back any one of {nodes} first: a majority is needed before anything can be written.",
+        "Bring back any one of {nodes} first: nothing can be written without a majority.",
         "Do not remove members or force a new cluster while their data can still be had.",
     ),
     Kind.LEADER_LOSS: (
-        "Check why the leader stepped down: elections in the logs, disk and network of the former leader.",
+        "Check why leadership moved: an operator's move-leader, elections in the logs, disk and network of the "
+        "former leader.",
     ),
     Kind.PLANNED_RESTART: (
         "Nothing to repair if {nodes} was meant to be restarted; if it is still down, start it.",
@@ -49,24 +70,37 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
 }
 
 WOULD_CHANGE: dict[Kind, str] = {
-    Kind.CRASH: "Lines of an orderly shutdown in the log of {nodes}, or the word of somebody who stopped it.",
+    Kind.CRASH: "A shutdown request in the log of {nodes}, or the word of somebody who stopped it.",
+    Kind.RESTART: "The log of {nodes} from before its start.",
     Kind.PAUSE: "A process of {nodes} that was running all the time: then the silence had another cause.",
-    Kind.PARTITION: "A peer that held its connection to {nodes} throughout, or a process that had ended.",
+    Kind.PARTITION: "A peer that kept its connection to {nodes} throughout, or a process that had exited.",
     Kind.SLOW_DISK: "Short disk waits in the metrics of {nodes} at the time in question.",
     Kind.DISK_FULL: "Enough free space and no limit on {nodes} at the time in question.",
+    Kind.SPACE_QUOTA: "A database well below its quota while the alarm was raised.",
+    Kind.CORRUPTION: "Equal hashes of all members at one revision.",
+    Kind.MEMBERSHIP: "The same member id before and after.",
+    Kind.DEFRAGMENTATION: "No defragmentation in the metrics or the log of {nodes} at the time in question.",
     Kind.OVERLOAD: "Idle processors and short queues on {nodes} at the time in question.",
     Kind.NETWORK_DELAY: "The same latency on the machine of {nodes} itself, without a network in between.",
-    Kind.QUORUM_LOSS: "Acknowledged writes while the majority was said to be gone.",
+    Kind.QUORUM_LOSS: "Acknowledged writes while the majority was reported lost.",
     Kind.LEADER_LOSS: "A node whose process, disk or network failed at the time of the election.",
     Kind.PLANNED_RESTART: "Nobody who asked for it: then the request to stop is itself the thing to explain.",
     Kind.NONE: "Any node that its peers, its clients or the kernel saw differently at that time.",
-    Kind.UNKNOWN: "Any side that saw the moment itself.",
+    Kind.UNKNOWN: "A side that saw the moment itself: the process, its log, the network.",
 }
 
+_TAKES_A_VOTER = frozenset({Kind.CRASH, Kind.PAUSE, Kind.PARTITION, Kind.RESTART, Kind.DISK_FULL})
 
-def actions(kind: Kind, nodes: str) -> tuple[str, ...]:
+
+def actions(kind: Kind, nodes: str, quorum: Quorum | None = None) -> tuple[str, ...]:
     """Return what to do, most urgent first; `nodes` is how the nodes are called in a sentence."""
-    return tuple(text.format(nodes=nodes) for text in ACTIONS[kind])
+    steps = tuple(text.format(nodes=nodes) for text in ACTIONS[kind])
+    if kind not in _TAKES_A_VOTER or quorum is None or not quorum.held or quorum.voters < 3:
+        return steps
+    spare = quorum.up - quorum.needed
+    if spare > 0:
+        return steps
+    return (*steps, "Until it is back, do not take down another node: one more loss means no quorum.")
 
 
 def would_change(kind: Kind, nodes: str) -> str:

@@ -1,13 +1,18 @@
 """Who can diagnose: the rules, or a model in a conversation that has not seen the injection."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from tools.detection.signals import Detection
+from tools.observe.signal import Detection
 
 if TYPE_CHECKING:
     from tools.diagnosis.schema import Diagnosis
     from tools.workbench import Workbench
+
+LOOKBACK_S = 60.0
+"""With no detection, how far back evidence may lie: as long as a returning incident counts as the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +21,34 @@ class Case:
 
     incident: str | None
     detection: Detection | None
+    """The latest of the incident."""
     opened_wall: float
     """Evidence older than this is not about the incident."""
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that the detection names."""
+        return self.detection.nodes if self.detection else ()
+
+
+def case_of(detections: Sequence[Detection]) -> Case:
+    """Return the case of one incident's detections: it begins with the first signal of the first of them.
+
+    Without any, it is a check of the last minute.
+    """
+    if not detections:
+        return Case(None, None, time.time() - LOOKBACK_S)
+    first, latest = detections[0], detections[-1]
+    began = min((signal.wall for signal in first.signals), default=first.wall)
+    return Case(latest.incident, latest, min(began, first.wall))
+
 
 class Diagnostician(Protocol):
-    """One who says what happened."""
+    """One who concludes what happened."""
 
     @property
     def by(self) -> Literal["claude", "rules"]:
-        """Who it is, as the result says it."""
+        """Who it is, as the result has it."""
         ...
 
     async def diagnose(self, case: Case, workbench: "Workbench") -> "Diagnosis":

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self, cast
 
 from subjects.base import Cluster
-from tools.detection.signals import Source
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import check
 from tools.diagnosis.schema import Findings
 from tools.incidents.record import Incident
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Evidence, Ledger
+from tools.observe.signal import Source
 from tools.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class ObservedIncidents(IncidentStore):
 
 
 def _observed(incident: Incident) -> Incident:
-    sources = {*Source, "monitor"}
+    sources = {*Source} - {Source.DIAGNOSIS, Source.HEAL}
     return replace(
         incident,
         healed=None,
@@ -111,7 +111,7 @@ def _observed(incident: Incident) -> Incident:
         diagnosis=None,
         figures={},
         # The ids are the session's own; the same signals are in the diagnostician's ledger.
-        entries=tuple(replace(e, evidence=None) for e in incident.entries if e.source in sources),
+        signals=tuple(replace(each, evidence=None) for each in incident.signals if each.source in sources),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tools.diagnosis.schema import Cited, Confidence, Diagnosis, Findings, Kind
 from tools.observe.ledger import Evidence, Ledger
+from tools.observe.signal import Source
 
 MIN_QUOTE_CHARS = 8
 """A shorter quotation occurs by chance and proves nothing."""
@@ -13,7 +14,17 @@ BEFORE_S = 0.1
 """How much older than the incident a reading may be, in seconds: the two times come from two clocks,
 and an incident begins with its first signal."""
 
-NODES_OPTIONAL = frozenset({Kind.NONE, Kind.UNKNOWN, Kind.OVERLOAD})
+NODES_OPTIONAL = frozenset(
+    {
+        Kind.NONE,
+        Kind.UNKNOWN,
+        Kind.OVERLOAD,
+        Kind.SPACE_QUOTA,
+        Kind.CORRUPTION,
+        Kind.QUORUM_LOSS,
+        Kind.LEADER_LOSS,
+    }
+)
 """Kinds whose cause need not lie in a node."""
 
 _SPACE = re.compile(r"\s+")
@@ -43,9 +54,7 @@ def witness(evidence: Evidence, quote: str) -> str:
     """Return whose word a quotation is: two words of one witness are one source, not two."""
     area, _, detail = evidence.source.partition(":")
     if area in {"signal", "view"}:
-        if detail == "cpu":
-            return "process"  # both are the kernel's word
-        return "self" if detail in {"disk", "restart", "host"} else detail
+        return "self" if detail == Source.LOG else detail
     if area in {"read_logs", "read_metrics"}:
         return f"self of {evidence.node}" if evidence.node else "self"
     if area == "load_status":

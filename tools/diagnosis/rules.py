@@ -3,26 +3,29 @@
 It never reads the journal of faults, and it passes the same check as a model.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from subjects.base import Cluster
-from tools.detection.signals import Signal
 from tools.diagnosis.advice import actions, would_change
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
-from tools.diagnosis.facts import Fact, Side, Views, views_of
+from tools.diagnosis.gather import Gathered, gather
 from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
-from tools.diagnosis.table import TABLE, Row
+from tools.diagnosis.table import BY_NAME, Row
 from tools.diagnosis.verdict import Verdict, verdict
-from tools.diagnosis.views import gather
+from tools.diagnosis.views import Seen, Views, views_of
+from tools.observe.kinds import KINDS, meaning
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Again, Signal
 
 if TYPE_CHECKING:
     from tools.workbench import Workbench
 
 MAX_CITED = 8
-ALTERNATIVES = 3
+
+LOOP = 3
+"""So often in one incident it is a loop, or flapping."""
 
 
 class RulesDiagnostician:
@@ -42,101 +45,161 @@ class RulesDiagnostician:
         self, case: Case, cluster: Cluster, recorded: Iterable[Signal], ledger: Ledger
     ) -> Diagnosis:
         """Gather, decide, cite and check; for those who have no workbench, as `operator watch`."""
-        facts = await gather(case, cluster, recorded, ledger)
-        nodes = cluster.subject.nodes
-        findings = conclude(facts, nodes, ledger)
+        gathered = await gather(case, cluster, recorded, ledger)
+        # A node that is no member any more is still what the incident is about.
+        nodes = tuple(dict.fromkeys((*cluster.subject.nodes, *case.nodes)))
+        again = case.detection.again if case.detection else None
+        findings = conclude(gathered, nodes, ledger, database=cluster.subject.name, again=again)
         problems = check(findings, ledger, nodes=nodes, opened_wall=case.opened_wall)
         return settle(findings, self.by, problems, ledger=ledger, opened_wall=case.opened_wall)
 
 
-def conclude(facts: Sequence[Fact], nodes: Sequence[str], ledger: Ledger) -> Findings:
-    """Return what the table says of these facts, as findings that cite them."""
-    all_views = views_of(facts, nodes)
-    found = verdict(all_views)
-    cited = [fact for fact in found.facts if len(folded(fact.quote)) >= MIN_QUOTE_CHARS][:MAX_CITED]
+def conclude(
+    gathered: Gathered,
+    nodes: Sequence[str],
+    ledger: Ledger,
+    *,
+    database: str = "",
+    again: Again | None = None,
+) -> Findings:
+    """Return what the table concludes from what was gathered, as findings that cite it."""
+    quorum = gathered.snapshot.quorum if gathered.snapshot else None
+    found = verdict(gathered.seen, nodes, database=database, quorum=quorum)
+    cited = _distinct([each for each in found.seen if len(folded(each.signal.raw)) >= MIN_QUOTE_CHARS])
     named = " and ".join(found.nodes) or "the cluster"
     return Findings(
-        observation=_observation(found, named),
-        root_cause=f"{named} {found.reason}."
-        if found.nodes
-        else f"{found.reason[0].upper()}{found.reason[1:]}.",
+        observation=_observation(found),
+        root_cause=_root_cause(found, named, gathered, again),
         kind=found.kind,
         nodes=found.nodes,
         confidence=_confidence(found, cited, ledger),
-        evidence=tuple(Cited(id=f.evidence, quote=f.quote, claim=_claim(f)) for f in cited),
-        alternatives=_alternatives(found, all_views),
-        suggested_actions=actions(found.kind, named),
+        evidence=tuple(
+            Cited(id=each.signal.evidence or "", quote=each.signal.raw, claim=_claim(each)) for each in cited
+        ),
+        alternatives=_alternatives(found, views_of(gathered.seen, nodes)),
+        suggested_actions=actions(found.kind, named, quorum),
         would_change=would_change(found.kind, named),
     )
 
 
-_NAMES: Mapping[Side, str] = {
-    "connection": "connection to clients",
-    "control": "standing with the control plane",
-    "cpu": "share of the processor",
-    "host": "answer on its own host",
-    "peers": "connection from its peers",
-    "self": "answer for itself",
+def _distinct(seen: Iterable[Seen]) -> list[Seen]:
+    """Return at most MAX_CITED, none of which says of a node what another one said already."""
+    first: dict[tuple[str | None, str], Seen] = {}
+    for each in seen:
+        first.setdefault((each.signal.node, each.word), each)
+    return list(first.values())[:MAX_CITED]
+
+
+_WORDS = {
+    "exit": "process exited",
+    "killed": "process killed (SIGKILL)",
+    "oom": "process OOM-killed",
+    "failed": "process exited with an error",
+    "ended": "process ended on request",
+    "stopped": "process stopped (SIGSTOP)",
+    "running": "process runs",
+    "refused": "connection refused",
+    "reset": "connection reset",
+    "silent": "no answer to clients",
+    "health_silent": "no answer about its health",
+    "peer_lost": "peers lost connection",
+    "edge_lost": "one peer lost connection",
 }
-"""What a side is called in a sentence, where its name alone makes none."""
+"""How a sentence that lists signals names some of them."""
 
 
-def _claim(fact: Fact) -> str:
-    return f"{fact.side} of {fact.node or 'the cluster'}: {fact.word.replace('_', ' ')}"
+def _named(word: str) -> str:
+    return _WORDS.get(word, meaning(word).phrase if word in KINDS else word)
 
 
-def _observation(found: Verdict, named: str) -> str:
+def _claim(seen: Seen) -> str:
+    return f"{seen.signal.node or 'the cluster'}: {_named(seen.word)}"
+
+
+def _observation(found: Verdict) -> str:
     if found.kind is Kind.NONE:
-        return "All nodes run, answer, and hold their peers; nothing out of the ordinary was recorded."
-    seen: dict[str, dict[str, None]] = {}
-    for fact in [fact for fact in found.facts if fact.abnormal][:MAX_CITED]:
-        words = f"{fact.side} {fact.word.replace('_', ' ')}"
-        seen.setdefault(fact.node or "the cluster", {})[words] = None
-    told = "; ".join(f"{who}: {', '.join(words)}" for who, words in seen.items())
-    return f"By side, {told}." if told else f"Little that tells was seen of {named}."
+        return "All nodes run, answer, and are connected to their peers; nothing unusual was recorded."
+    by_node: dict[str, dict[str, None]] = {}
+    for each in _distinct(seen for seen in found.seen if seen.abnormal):
+        by_node.setdefault(each.signal.node or "the cluster", {})[_named(each.word)] = None
+    told = ". ".join(f"{node}, by source: {'; '.join(words)}" for node, words in by_node.items())
+    return f"{told}." if told else "Little that tells was seen."
 
 
-def _confidence(found: Verdict, cited: Sequence[Fact], ledger: Ledger) -> Confidence:
+def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | None) -> str:
+    reason = found.reason.rstrip(".")
+    text = f"{named} {reason}" if found.nodes else f"{reason[0].upper()}{reason[1:]}"
+    if again is not None and found.nodes:
+        loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
+        called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"
+        text += f". This is {called}: {again}"
+    moved = [each.signal for each in found.seen if each.word == "leader_changed"]
+    if found.kind is Kind.LEADER_LOSS and moved:
+        text += f": {moved[-1].raw.partition(': ')[2] or moved[-1].raw}"
+    last = [
+        each.signal
+        for each in gathered.seen
+        if each.word in {"log_failed", "log_last"} and each.signal.node in found.nodes
+    ]
+    if found.kind is Kind.CRASH and last:
+        text += f". Last words in its log: “{last[-1].raw}”"
+    return f"{text}."
+
+
+def _confidence(found: Verdict, cited: Sequence[Seen], ledger: Ledger) -> Confidence:
     if found.kind is Kind.UNKNOWN:
         return Confidence.LOW
-    telling = [fact for fact in cited if fact.abnormal or fact in found.decisive]
-    items = ((ledger.get(fact.evidence), fact.quote) for fact in telling)
+    telling = [each.signal for each in cited if each.abnormal or each in found.decisive]
+    items = ((ledger.get(each.evidence or ""), each.raw) for each in telling)
     sources = {name for item, quote in items if item is not None and (name := witness(item, quote))}
-    return Confidence.HIGH if len(sources) >= 2 else Confidence.MEDIUM
+    reached = Confidence.HIGH if len(sources) >= 2 else Confidence.MEDIUM
+    return min(reached, found.surest, key=_RANK.index)
+
+
+_RANK = [Confidence.LOW, Confidence.MEDIUM, Confidence.HIGH]
 
 
 def _alternatives(found: Verdict, all_views: Sequence[Views]) -> tuple[Alternative, ...]:
-    """Return the rows that came nearest, one for each other kind, with what speaks against each."""
-    views = next((v for v in all_views if v.node in found.nodes), all_views[0])
-    kinds: dict[Kind, Row] = {}
-    for row in sorted(TABLE, key=lambda row: -_met(row, views)):
-        if row.kind not in {found.kind, Kind.UNKNOWN} and row is not found.row:
-            kinds.setdefault(row.kind, row)
-    return tuple(
-        Alternative(cause=_called(kind, row), ruled_out_by=_against(row, views))
-        for kind, row in list(kinds.items())[:ALTERNATIVES]
-    )
+    """Return what looks most like it, with what rules each out."""
+    views = next((view for view in all_views if view.node in found.nodes), None)
+    if found.row is None or views is None:
+        return _OF_CLUSTER
+    return tuple(_alternative(BY_NAME[name], views) for name in found.row.rivals)
 
 
-def _called(kind: Kind, row: Row) -> str:
-    name = kind.value.replace("_", " ")
-    return name if row.name == name else f"{name} ({row.name})"
+_OF_CLUSTER = (
+    Alternative(
+        cause="one node that failed",
+        ruled_out_by="That would require a node that stands out; no side showed one by itself.",
+    ),
+    Alternative(
+        cause="a planned act",
+        ruled_out_by="That would require a shutdown request or another version in a log; none was seen.",
+    ),
+)
 
 
-def _met(row: Row, views: Views) -> float:
-    met = sum(bool(views.words(side) & set(words)) for side, words in row.when.items())
-    return met / len(row.when)
+def _alternative(rival: Row, views: Views) -> Alternative:
+    cause = rival.kind.value.replace("_", " ")
+    name = rival.name if cause == rival.name or rival.name in _PLAIN else f"{rival.name} ({cause})"
+    return Alternative(cause=name, ruled_out_by=_against(rival, views))
 
 
-def _against(row: Row, views: Views) -> str:
-    for side, words in row.when.items():
-        seen = views.words(side)
-        if not seen & set(words):
-            said = " and ".join(word.replace("_", " ") for word in sorted(seen - {"unknown"}))
-            wanted = " or ".join(word.replace("_", " ") for word in words)
-            found = f"it was seen {said}" if said else "nothing of that was seen"
-            return f"{views.node}'s {_NAMES.get(side, side)} would have to be {wanted}; {found}."
-    for side, words in row.unless.items():
-        if told := views.words(side) & set(words):
-            return f"{views.node}, {side}: {' and '.join(sorted(told))}, which excludes it."
-    return "It fits as well, but what was found explains more."
+_PLAIN = frozenset({"OOM-killed", "crash", "partition"})
+
+
+def _against(rival: Row, views: Views) -> str:
+    if rival.name == "OOM-killed" and not views.has(("not_oom",)):
+        return "Not known: neither the kernel's log nor a control group's OOM counter could be read."
+    if found := views.of(rival.unless):
+        return f"Excluded by what was observed: {_named(found[0].word)}."
+    for words in rival.when:
+        if not views.has(words):
+            wanted = " or ".join(dict.fromkeys(_named(word) for word in words))
+            side = meaning(words[0]).source
+            seen = [each for each in views.seen if each.signal.source is side and each.word not in words]
+            observed = " and ".join(dict.fromkeys(_named(each.word) for each in seen[:2]))
+            return f"That would require: {wanted}; observed: {observed or 'nothing of the kind'}."
+    if rival.outside is not None and rival.outside is not views.outside:
+        return "The process is seen from its own host, which tells more."
+    return "It would fit as well, and explains less of what was observed."

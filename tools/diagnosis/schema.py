@@ -21,6 +21,14 @@ class Kind(StrEnum):
     QUORUM_LOSS = "quorum_loss"
     LEADER_LOSS = "leader_loss"
     PLANNED_RESTART = "planned_restart"
+    RESTART = "restart"
+    """Restarted, and nobody can tell whether by a crash or on request."""
+    SPACE_QUOTA = "space_quota"
+    """The database's own quota is used up, not the disk: etcd's NOSPACE."""
+    CORRUPTION = "corruption"
+    MEMBERSHIP = "membership_change"
+    """Removed from the members, or replaced under the same name."""
+    DEFRAGMENTATION = "defragmentation"
     NONE = "none"
     UNKNOWN = "unknown"
 
@@ -97,7 +105,7 @@ class Diagnosis(Findings):
     """What the check found wrong and the diagnostician did not repair."""
 
     def as_result(self) -> dict[str, Any]:
-        """Return it as a `result` tells it, in JSON."""
+        """Return it as a `result` has it, in JSON."""
         return {
             "by": self.by,
             "observation": self.observation,

@@ -3,18 +3,15 @@
 import re
 from dataclasses import dataclass
 
-from tools.diagnosis.facts import Side
-
 QUOTE_CHARS = 160
 """So much of a log line is quoted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A pattern in one log line and the word that it stands for."""
+    """A pattern in one log line and the kind of signal that it is."""
 
-    side: Side
-    word: str
+    kind: str
     pattern: re.Pattern[str]
 
     def excerpt(self, line: str) -> str:
@@ -24,37 +21,36 @@ class Signature:
         return line[end - QUOTE_CHARS : end]
 
 
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
 SIGNATURES: tuple[Signature, ...] = (
-    # strerror(3) of ENOSPC, EFBIG and EDQUOT as Go and Rust print it; etcd's and TiKV's own words for it.
+    # strerror(3) of ENOSPC, EFBIG and EDQUOT as Go and Rust print it; TiKV's own words for it.
     Signature(
-        "disk",
-        "full",
-        re.compile(
-            r"no space left on device|file too large|disk quota exceeded|database space exceeded"
-            r"|disk usage \w+->AlreadyFull|\"alarm\":\"NOSPACE\"",
-            re.IGNORECASE,
-        ),
+        "log_no_space",
+        _words(r"no space left on device|file too large|disk quota exceeded|disk usage \w+->AlreadyFull"),
     ),
+    # etcd: ErrNoSpace (the quota of its database, not the disk), and the alarm that it raises.
+    Signature("log_quota", _words(r"database space exceeded|\"alarm\":\"NOSPACE\"|alarm:NOSPACE")),
     # etcd: server/storage/wal (1 s); TiKV: raftstore's slow log.
-    Signature(
-        "disk", "slow", re.compile(r"slow fdatasync|sync log (?:took|is) too (?:long|slow)", re.IGNORECASE)
-    ),
+    Signature("log_slow_disk", _words(r"slow fdatasync|sync log (?:took|is) too (?:long|slow)")),
     # etcd: client/pkg/osutil/interrupt_unix.go; PD and TiKV: their signal handlers.
     Signature(
-        "restart",
-        "graceful",
-        re.compile(
+        "log_shutdown",
+        _words(
             r"received signal; shutting down|received terminated signal"
             r"|receive signal (?:2|15), (?:stopping|starting graceful)"
-            r"|got signal to exit",
-            re.IGNORECASE,
+            r"|got signal to exit"
         ),
     ),
     # The raft library of etcd, and TiKV's own, when CheckQuorum fails.
-    Signature("control", "alone", re.compile(r"stepped down to follower since quorum is not active")),
+    Signature("log_stepped_down", re.compile(r"stepped down to follower since quorum is not active")),
     # TiKV: src/server/server.rs, after PUT /pause_grpc on the status port.
-    Signature("process", "withdrawn", re.compile(r"paused the grpc server")),
-    Signature("process", "failed", re.compile(r"^panic: |\"level\":\"(?:panic|fatal)\"|\[FATAL\]")),
+    Signature("log_server_paused", re.compile(r"paused the grpc server")),
+    Signature("log_failed", re.compile(r"^panic: |\"level\":\"(?:panic|fatal)\"|\[FATAL\]")),
+    # etcd: server/storage/backend, Defrag.
+    Signature("log_defragmented", _words(r"(?:starting to|finished) defragment|defragmenting")),
 )
 
 

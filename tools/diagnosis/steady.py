@@ -1,4 +1,4 @@
-"""Looking more than once: what lasts is told from what passes.
+"""Looking more than once: what lasts is told apart from what passes.
 
 On a busy machine one answer in a thousand is late, and for a moment after any trouble nobody follows a
 leader. Only what every look shows counts.
@@ -6,20 +6,39 @@ leader. Only what every look shows counts.
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
 
-from subjects.base import ClusterSnapshot, ClusterState, NodeView, Probe, ProcessState, Subject
+from subjects.base import (
+    ClusterSnapshot,
+    ClusterState,
+    Connection,
+    Health,
+    NodeView,
+    Probe,
+    ProcessState,
+    Subject,
+)
 from subjects.errors import SubjectError
-from tools.detection.fresh import LOST, probe_new_connection
-from tools.detection.lines import lines_of
-from tools.diagnosis.waits import Waited, between, read_syncs
+from tools.diagnosis.waits import Waited, between, read_syncs, signals_of_waits
+from tools.observe.kinds import signal
+from tools.observe.limits import Limits
+from tools.observe.signal import HEALTH_PORT, Signal
+from tools.observe.snapshot_diff import FOLLOWED, SnapshotDiff
+from tools.observe.targets import (
+    LOST,
+    NO_ANSWER,
+    NO_CONNECTION,
+    ProbeTarget,
+    probe_new_connection,
+    targets_of,
+)
 
 LOOKS = 3
-"""How often a cluster is looked at that is not well."""
+"""How often a cluster is looked at that is not healthy."""
 SLOW_LOOKS = 6
-"""How often one that is well but for late answers: on a busy machine several in a row are late by chance."""
+"""How often one that is healthy but for late answers: on a busy machine several in a row are late by chance."""
 PAUSE_S = 0.2
 """Between two looks: twice etcd's heartbeat interval."""
 SLOW_MS = 150.0
@@ -47,12 +66,14 @@ class Looked:
     """From here on an answer is late, the machine being as busy as it is."""
     lost: Mapping[str, str] = field(default_factory=dict)
     """Of nodes that answer who is connected to them: how many new connections got nothing, if any did."""
+    silent: Mapping[str, str] = field(default_factory=dict)
+    """Of nodes that do not answer, and refuse nobody: what becomes of a new connection."""
     waits: Mapping[str, Waited] = field(default_factory=dict)
     """What each node waited for during the looks."""
 
 
 async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
-    """Look once at a cluster that is well, several times at one that is not, or where `thorough` is asked."""
+    """Look once at a healthy cluster, several times at one that is not, or where `thorough` is asked."""
     syncs = await read_syncs(subject)
     first = snapshot = await subject.observe()
     hosts: dict[str, list[float | None]] = {}
@@ -67,13 +88,40 @@ async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
     if suspects and not hosts:
         await _ask_hosts(subject, snapshot, hosts)
     let_in = [node.name for node in snapshot.nodes if not troubled(node) and _runs(node)]
+    silent = [node.name for node in snapshot.nodes if node.client.connection is Connection.SILENT]
+    targets = {target.node: target for target in targets_of(subject)}
     return Looked(
         snapshot,
         {name: _fastest(hosts.get(name, ())) for name in suspects},
         slow_ms,
-        await _lost(subject, let_in),
+        await _lost([targets[name] for name in let_in if name in targets]),
+        await _silent([targets[name] for name in silent if name in targets]),
         between(first, snapshot, syncs, await read_syncs(subject) if looks > 1 else {}),
     )
+
+
+def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
+    """Yield what the look shows, in the kinds that the monitor uses too."""
+    yield from SnapshotDiff(limits).read(looked.snapshot, time.monotonic())
+    slow_ms = looked.slow_ms
+    for node in looked.snapshot.nodes:
+        if node.client.connection is Connection.ACCEPTED and late(node.client, slow_ms):
+            yield signal("slow_port", node.name, f"client port answers in {node.client.latency_ms:.1f} ms")
+        if node.itself.health is Health.HEALTHY and late(node.itself, slow_ms):
+            yield signal("slow_health", node.name, f"health answers in {node.itself.latency_ms:.1f} ms")
+        elif node.itself.health is Health.UNKNOWN and node.itself.connection is Connection.SILENT:
+            yield signal("silent", node.name, node.itself.raw or "no answer in time", via=HEALTH_PORT)
+    for name, ms in looked.host_ms.items():
+        if ms is None:
+            yield signal("host_silent", name, "no answer even on its own host")
+        else:
+            raw = f"its own metrics on its own host took {ms:.1f} ms"
+            yield signal("host_late" if ms > slow_ms else "host_quick", name, raw)
+    for name, how in looked.lost.items():
+        yield signal("lossy", name, f"{how}, while connections that are held were answered")
+    for name, how in looked.silent.items():
+        yield signal("deaf" if how == NO_ANSWER else "no_connection", name, how)
+    yield from signals_of_waits(looked.waits)
 
 
 def _wanted(snapshot: ClusterSnapshot, *, thorough: bool) -> int:
@@ -116,20 +164,31 @@ def _runs(node: NodeView) -> bool:
     return node.process.state in {ProcessState.RUNNING, ProcessState.UNKNOWN}
 
 
-async def _lost(subject: Subject, nodes: Sequence[str]) -> dict[str, str]:
-    """Knock at doors that are open to those inside; return where not all were let in."""
-    lines = {line.node: line for line in lines_of(subject) if line.node in nodes}
-    told = await asyncio.gather(
-        *(probe_new_connection(line) for line in lines.values() for _ in range(KNOCKS))
-    )
+async def _lost(targets: Sequence[ProbeTarget]) -> dict[str, str]:
+    """Connect anew to nodes that answer; return where connections were lost."""
     found = {}
-    for number, (node, line) in enumerate(lines.items()):
-        refused = [how for how in told[number * KNOCKS : (number + 1) * KNOCKS] if how is not None]
-        if len(refused) >= LOST:
-            found[node] = (
-                f"{len(refused)} of {KNOCKS} new connections to {line.where} got nothing ({refused[-1]})"
+    for target, lost in zip(targets, await _knock(targets, KNOCKS), strict=True):
+        if len(lost) >= LOST:
+            found[target.node] = (
+                f"{len(lost)} of {KNOCKS} new connections to {target.where} got nothing ({lost[-1]})"
             )
     return found
+
+
+async def _silent(targets: Sequence[ProbeTarget]) -> dict[str, str]:
+    """Connect anew to nodes that are silent; return what became of that, where nobody answered or refused."""
+    found = {}
+    for target, lost in zip(targets, await _knock(targets, LOST), strict=True):
+        if len(lost) == LOST and {*lost} <= {NO_ANSWER, NO_CONNECTION}:
+            found[target.node] = NO_ANSWER if NO_ANSWER in lost else NO_CONNECTION
+    return found
+
+
+async def _knock(targets: Sequence[ProbeTarget], times: int) -> list[list[str]]:
+    """Return, for each target, what became of the new connections that were not answered."""
+    ended = await asyncio.gather(*(probe_new_connection(t) for t in targets for _ in range(times)))
+    groups = (ended[n : n + times] for n in range(0, len(ended), times))
+    return [[how for how in group if how is not None] for group in groups]
 
 
 async def _host_ms(subject: Subject, node: str) -> float | None:
@@ -147,8 +206,8 @@ def _merged(before: ClusterSnapshot, now: ClusterSnapshot) -> ClusterSnapshot:
 
 
 def _node(before: NodeView, now: NodeView) -> NodeView:
-    leader = now.details.get("leader_it_sees") or before.details.get("leader_it_sees")
-    details = {**now.details, "leader_it_sees": leader} if "leader_it_sees" in now.details else now.details
+    leader = now.details.get(FOLLOWED) or before.details.get(FOLLOWED)
+    details = {**now.details, FOLLOWED: leader} if FOLLOWED in now.details else now.details
     return replace(
         now,
         client=_quicker(before.client, now.client),

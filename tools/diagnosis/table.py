@@ -1,21 +1,22 @@
 """The decision table: which disagreement of views means what, row by row, for every database alike.
 
-Each node is held against the rows from the top; the first that fits is taken. A row fits when every
-side in `when` shows one of its words and no side in `unless` shows one of its own. The order matters
-and is part of the knowledge: a dead process also refuses connections and loses its peers, so what the
-kernel says comes before what the network says. A process killed for want of memory was also killed.
+Each node is held against the rows from the top; the first that fits is taken. A row fits when of every
+group in `when` something was seen, and nothing of `unless`. The order matters and is part of the knowledge:
+a dead process also refuses connections and loses its peers, so what the kernel says comes before what the
+network says. What a row can't be told apart from is named in `rivals`, and is what a diagnosis rules out.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tools.diagnosis.facts import Fact, Side, Views
-from tools.diagnosis.schema import Kind
+from tools.diagnosis.schema import Confidence, Kind
+from tools.diagnosis.views import Seen, Views
 
-Words = Mapping[Side, tuple[str, ...]]
+Words = tuple[str, ...]
 
 DEAD = ("killed", "oom", "failed")
-LOST = ("lost_by_all", "lost_by_some")
+NO_WAY = ("refused", "reset", "silent")
+ALIVE = ("running", "answers", "host_quick")
+"""What only a process that runs shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,182 +25,301 @@ class Row:
 
     name: str
     kind: Kind
-    when: Words
+    when: tuple[Words, ...]
     reason: str
     """Completes the sentence `NODE …`."""
-    unless: Words = field(default_factory=dict)
+    rivals: tuple[str, ...]
+    """Names of the rows that look most like it, likeliest first."""
+    unless: Words = ()
+    outside: bool | None = None
+    """True: only where nobody here sees the node's process. False: only where somebody does."""
+    surest: Confidence = Confidence.HIGH
+    """The most that such evidence is good for."""
     weight: int | None = None
     """In place of its kind's, where this row is surer than others of the kind."""
+    database: str | None = None
+    """The only database that has it."""
 
     def fits(self, views: Views) -> bool:
         """Whether the node's views are those of this row."""
-        met = all(views.words(side) & set(words) for side, words in self.when.items())
-        return met and not self.excluded(views)
-
-    def excluded(self, views: Views) -> bool:
-        """Whether something was seen that speaks against this row."""
-        return any(views.words(side) & set(words) for side, words in self.unless.items())
+        if self.outside is not None and self.outside is not views.outside:
+            return False
+        return all(views.has(words) for words in self.when) and not views.has(self.unless)
 
     def firm(self, views: Views) -> bool:
-        """Whether every side that makes it fit has a fact that can be counted on."""
-        return all(
-            any(fact.firm for fact in views.facts if fact.side == side and fact.word in words)
-            for side, words in self.when.items()
-        )
+        """Whether every group that makes it fit has something that can be counted on."""
+        return all(any(seen.firm for seen in views.of(words)) for words in self.when)
 
-    def matched(self, views: Views) -> tuple[Fact, ...]:
-        """Return the facts that made the row fit, one for each side."""
-        found = (views.first(side, words) for side, words in self.when.items())
-        return tuple(fact for fact in found if fact is not None)
+    def matched(self, views: Views) -> tuple[Seen, ...]:
+        """Return what made the row fit, the earliest of each group."""
+        return tuple(found[0] for words in self.when if (found := views.of(words)))
 
+
+_MEDIUM, _LOW = Confidence.MEDIUM, Confidence.LOW
 
 TABLE: tuple[Row, ...] = (
     Row(
-        "disk full",
-        Kind.DISK_FULL,
-        when={"disk": ("full",)},
-        reason="could not write: the operating system or the database refused for want of space",
+        "removed",
+        Kind.MEMBERSHIP,
+        (("member_removed",),),
+        "is no longer a member: somebody removed it, and its process ends by that",
+        ("crash", "partition"),
     ),
     Row(
-        "restarted on purpose",
+        "replaced",
+        Kind.MEMBERSHIP,
+        (("member_replaced",),),
+        "is another member than before under the same name: it was removed and added anew",
+        ("restarted", "crash"),
+    ),
+    Row(
+        "corrupt data",
+        Kind.CORRUPTION,
+        (("corrupt",),),
+        "raised the CORRUPT alarm: its data differs from the others', and the cluster refuses writes for it",
+        ("space quota", "disk full"),
+    ),
+    Row(
+        "space quota",
+        Kind.SPACE_QUOTA,
+        (("no_space", "log_quota"),),
+        "is over the quota of its database (NOSPACE): the cluster refuses writes and serves reads",
+        ("disk full", "corrupt data"),
+    ),
+    Row(
+        "disk full",
+        Kind.DISK_FULL,
+        (("log_no_space", "low_space"),),
+        "could not write: the operating system or the database refused for want of space",
+        ("slow disk", "killed"),
+    ),
+    Row(
+        "upgraded",
         Kind.PLANNED_RESTART,
-        when={"restart": ("graceful",)},
-        unless={"process": DEAD},
-        reason="was asked to stop and shut down in good order; a crash leaves no such lines",
+        (("version_changed",),),
+        "was restarted with another version: an upgrade",
+        ("crash", "restarted"),
+    ),
+    Row(
+        "restarted on request",
+        Kind.PLANNED_RESTART,
+        (("log_shutdown",),),
+        "was asked to stop and shut down in good order; a crash leaves no such lines",
+        ("killed", "gave up"),
+        unless=DEAD,
     ),
     Row(
         "gave up, and could not write why",
         Kind.DISK_FULL,
-        when={"process": ("failed",), "disk": ("mute",)},
-        reason="ended by its own decision, and not even the reason could be written to its log",
+        (("failed",), ("log_no_reason",)),
+        "exited by its own decision, and not even the reason could be written to its log",
+        ("gave up", "killed"),
     ),
     Row(
-        "killed for want of memory",
+        "OOM-killed",
         Kind.CRASH,
-        when={"process": ("oom",)},
-        reason="was killed by the kernel or the engine because memory ran out",
+        (("oom",),),
+        "was OOM-killed: the kernel or the engine ended it because memory ran out",
+        ("killed", "gave up"),
     ),
     Row(
         "killed",
         Kind.CRASH,
-        when={"process": ("killed",)},
-        reason="was killed: SIGKILL comes from outside the process and leaves it no last word",
+        (("killed",),),
+        "was killed with SIGKILL (exit 137)",
+        ("OOM-killed", "restarted on request", "frozen"),
     ),
     Row(
         "gave up",
         Kind.CRASH,
-        when={"process": ("failed",)},
-        reason="ended by its own decision (a panic or a fatal error): its last log lines say why",
+        (("failed", "log_failed"),),
+        "exited by its own decision (a panic or a fatal error): its last log lines say why",
+        ("killed", "disk full"),
     ),
     Row(
-        "stopped and not started again",
+        "stopped",
         Kind.PLANNED_RESTART,
-        when={"process": ("ended",)},
-        reason="ended with exit code 0 or by SIGTERM: somebody asked it to stop",
+        (("ended",),),
+        "exited with code 0 or by SIGTERM: somebody asked it to stop",
+        ("killed", "gave up"),
     ),
     Row(
-        "ended, and nobody could tell how",
+        "exited",
         Kind.CRASH,
-        when={"process": ("exited",)},
-        reason="lost its process, and its log tells of no request to stop",
+        (("exit",),),
+        "exited; no shutdown request in its log",
+        ("restarted on request", "frozen"),
     ),
     Row(
         "frozen",
         Kind.PAUSE,
-        when={"process": ("paused",)},
-        reason="stands still: its process exists, holds its ports and does nothing",
+        (("stopped",),),
+        "is or was stopped (SIGSTOP): its ports are open, and nothing answers",
+        ("partition", "overloaded", "killed"),
     ),
     Row(
-        "told to serve no more",
+        "server paused",
         Kind.PAUSE,
-        when={"process": ("withdrawn",), "connection": ("refused", "reset", "silent")},
-        reason="runs and calls itself healthy, and serves nobody: its log says that its server was paused",
+        (("log_server_paused",), NO_WAY),
+        "runs and reports healthy, and serves nobody: its log says that its server was paused",
+        ("frozen", "partition"),
+        database="tikv",
     ),
     Row(
-        "restarted unseen",
+        "defragmentation",
+        Kind.DEFRAGMENTATION,
+        (("defragmenting", "log_defragmented"),),
+        "was defragmented, and answers nothing while that lasts",
+        ("overloaded", "slow disk"),
+    ),
+    Row(
+        "crashed and restarted",
         Kind.CRASH,
-        when={"restart": ("restarted",)},
-        reason="runs with a later start time than before, and shut down in no good order",
+        (("restarted",), ("log_no_shutdown",)),
+        "runs with a later start time than before; no shutdown request in its log",
+        ("restarted on request", "frozen"),
     ),
     Row(
-        "refuses, and nobody sees its process",
+        "restarted",
+        Kind.RESTART,
+        (("restarted",),),
+        "was restarted; a crash and a stop on request cannot be told apart without its log",
+        ("killed", "restarted on request"),
+        surest=_MEDIUM,
+    ),
+    Row(
+        "crash",
         Kind.CRASH,
-        when={"process": ("unknown",), "connection": ("refused",)},
-        reason="has nothing that listens on its port any more",
+        (("refused",),),
+        "is down: nothing listens on its port any more. It crashed or was stopped; "
+        "from outside the two cannot be told apart",
+        ("restarted on request", "frozen", "partition"),
+        outside=True,
+        surest=_MEDIUM,
     ),
     Row(
-        "kept from the processor",
+        "starved of CPU",
         Kind.OVERLOAD,
-        when={"cpu": ("starved",), "process": ("running",)},
-        reason="gets next to no processor time, other than its neighbours: whatever it does takes long",
+        (("starved",), ("running",)),
+        "is starved of CPU; its peers are not",
+        ("slow disk", "network latency"),
         weight=5,
     ),
     Row(
         "cut off from its peers",
         Kind.PARTITION,
-        when={"peers": ("lost_by_all",), "process": ("running",)},
-        reason="runs, yet no peer holds a connection to it: the way between them is cut",
+        (("peer_lost",), ("running",)),
+        "runs, and its peers lost their connections to it: the network between them is cut",
+        ("killed", "frozen", "overloaded"),
+        outside=False,
     ),
     Row(
         "cut off from clients",
         Kind.PARTITION,
-        when={"connection": ("silent", "reset", "refused"), "self": ("healthy",)},
-        unless={"connection": ("slow",)},
-        reason="runs and calls itself healthy, yet clients don't get through to it: their way is cut",
+        (NO_WAY, ("healthy",)),
+        "runs and reports healthy, and clients do not get through to it: the network in between is cut",
+        ("killed", "frozen", "network latency"),
+        unless=("slow_port",),
+        outside=False,
     ),
     Row(
         "new connections are lost",
         Kind.PARTITION,
-        when={"connection": ("lossy",), "process": ("running", "unknown")},
-        unless={"self": ("unhealthy",), "host": ("late", "none")},
-        reason="answers who is connected to it, and not all who connect anew: they get lost on the way in",
+        (("lossy",), ALIVE),
+        "answers on held connections, and few or no new ones are accepted: they get lost on the way",
+        ("overloaded", "frozen"),
+        unless=("unhealthy", "host_late", "host_silent"),
     ),
     Row(
-        "without the leader that the others have",
+        "partition",
         Kind.PARTITION,
-        when={"control": ("alone",), "process": ("running",)},
-        unless={"connection": ("slow",), "self": ("slow",)},
-        reason="runs but can no longer find the leader that the others follow: their way to it is cut",
+        (("leaderless", "log_stepped_down"), ("running",)),
+        "runs and has no leader while the others follow one: its way to that leader is cut",
+        ("killed", "frozen", "overloaded"),
+        unless=("slow_port", "slow_health"),
+        outside=False,
+    ),
+    Row(
+        "partition from outside",
+        Kind.PARTITION,
+        (("leaderless", "peer_lost"), ("answers", "unhealthy", "leaderless")),
+        "answers clients, and has no connection to its leader or peers: the network between them is cut",
+        ("frozen from outside", "overloaded"),
+        unless=("silent", "deaf", "no_connection", "slow_port"),
+        outside=True,
+        surest=_MEDIUM,
     ),
     Row(
         "cut off from some peers",
         Kind.PARTITION,
-        when={"peers": ("lost_by_some",), "process": ("running",), "self": ("unhealthy", "silent")},
-        reason="runs and is not well, and a peer has lost it: part of the way between them is cut",
+        (("edge_lost",), ("running",), ("unhealthy", "health_silent")),
+        "runs and is not healthy, and a peer lost its connection to it: part of the network is cut",
+        ("frozen", "overloaded"),
     ),
     Row(
         "slow disk",
         Kind.SLOW_DISK,
-        when={"disk": ("slow",)},
-        reason="waits for its disk: its own writes take long before any network is involved",
+        (("slow_disk", "log_slow_disk"),),
+        "waits for its disk: its own writes take long before any network is involved",
+        ("starved of CPU", "network latency"),
     ),
     Row(
-        "slow way to clients",
+        "network latency",
         Kind.NETWORK_DELAY,
-        when={"connection": ("slow",), "host": ("quick",)},
-        reason="answers at once on its own host, and late on the way that clients take",
+        (("slow_port",), ("host_quick",)),
+        "is reached with high network latency; the node itself is fast",
+        ("slow disk", "overloaded"),
     ),
     Row(
-        "slow way to peers",
+        "network latency between peers",
         Kind.NETWORK_DELAY,
-        when={"self": ("slow", "silent"), "host": ("quick",), "connection": ("accepted",)},
-        reason="answers at once what it knows alone, and late what it must ask its peers for",
+        (("slow_health", "health_silent"), ("host_quick",), ("answers",)),
+        "is fast by itself, and slow in what it must ask its peers for: high latency between them",
+        ("slow disk", "overloaded"),
+        unless=("silent",),
     ),
     Row(
-        "silent, and nobody sees its process",
+        "frozen from outside",
+        Kind.PAUSE,
+        (("deaf",),),
+        "accepts connections and answers none: most likely its process is frozen (SIGSTOP, a paused "
+        "container) or starved. A proxy in front of a node that is cut off looks the same",
+        ("partition from outside", "overloaded"),
+        outside=True,
+        surest=_MEDIUM,
+    ),
+    Row(
+        "unreachable from outside",
+        Kind.PARTITION,
+        (("no_connection",),),
+        "lets no connection be made, and refuses none: it is cut off (a partition), or its whole machine "
+        "is frozen or down; from outside these look alike",
+        ("frozen from outside", "crash"),
+        outside=True,
+        surest=_LOW,
+    ),
+    Row(
+        "silent from outside",
         Kind.UNKNOWN,
-        when={"process": ("unknown",), "connection": ("silent",)},
-        reason="does not answer; frozen, cut off and overloaded look alike from here",
+        (("silent",),),
+        "did not answer for a while: frozen (a pause of its process or machine), cut off (a partition) and "
+        "overloaded look alike from outside",
+        ("frozen from outside", "partition from outside"),
+        outside=True,
+        surest=_LOW,
     ),
     Row(
         "overloaded",
         Kind.OVERLOAD,
-        when={"host": ("late", "none"), "process": ("running",)},
-        reason="runs and is connected, yet takes too long to answer even what it knows alone, where it runs",
+        (("host_late", "host_silent"), ("running",)),
+        "runs and is connected, and takes too long to answer even what it knows alone, on its own host",
+        ("slow disk", "network latency"),
     ),
 )
 
+BY_NAME = {row.name: row for row in TABLE}
 
-def row_of(views: Views) -> Row | None:
+
+def row_of(views: Views, database: str = "") -> Row | None:
     """Return the first row that fits; None when nothing does."""
-    return next((row for row in TABLE if row.fits(views)), None)
+    return next((row for row in TABLE if row.database in {None, database} and row.fits(views)), None)

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
+from tools.diagnosis.base import Case, case_of
 from tools.diagnosis.blind import BlindWorkbench
-from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis, Findings
 from tools.events import Diagnosed, Progress
 from tools.incidents.store import IncidentStore
@@ -13,6 +13,19 @@ from tools.workbench import Workbench
 
 RAW_CHARS = 4_000
 """Of each piece of cited evidence, what is kept with the incident for its report."""
+
+
+def open_case(workbench: Workbench, incident: str | None = None) -> Case:
+    """Return the case of `incident`, else of the latest detection, else of the last minute.
+
+    Raises UnknownIncident when there is none of that id.
+    """
+    made = workbench.monitor.detections if workbench.monitor else ()
+    wanted = incident or (made[-1].incident if made else None)
+    detections = [each for each in made if each.incident == wanted]
+    if incident is not None and not detections:
+        return Case(incident, None, workbench.incidents.get(incident).opened)
+    return case_of(detections)
 
 
 class DiagnoseParams(Params):

@@ -3,15 +3,21 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tools.diagnosis.facts import Fact, Views
-from tools.diagnosis.schema import Kind
-from tools.diagnosis.table import Row, row_of
+from subjects.base import Quorum
+from tools.diagnosis.schema import Confidence, Kind
+from tools.diagnosis.table import BY_NAME, Row, row_of
+from tools.diagnosis.views import Seen, Views, views_of
 
 _WEIGHT = {
+    Kind.CORRUPTION: 7,
+    Kind.SPACE_QUOTA: 7,
     Kind.DISK_FULL: 6,
     Kind.CRASH: 6,
     Kind.PLANNED_RESTART: 6,
+    Kind.RESTART: 6,
+    Kind.MEMBERSHIP: 6,
     Kind.PAUSE: 6,
+    Kind.DEFRAGMENTATION: 5,
     Kind.PARTITION: 4,
     Kind.SLOW_DISK: 3,
     Kind.NETWORK_DELAY: 3,
@@ -23,36 +29,46 @@ _WEIGHT = {
 _SPREADING = frozenset({Kind.NETWORK_DELAY, Kind.SLOW_DISK, Kind.OVERLOAD})
 """What a leader has, all who depend on it seem to have, too."""
 
+_SHARED = {"corrupt": "corrupt data", "no_space": "space quota"}
+"""Alarms that are in force for the whole cluster, and their rows where nobody says whose they are."""
+
+_CLIENTS = frozenset({"slow", "stall", "errors"})
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the table says of the whole cluster."""
+    """What the table concludes of the whole cluster."""
 
     kind: Kind
     nodes: tuple[str, ...]
     reason: str
-    decisive: tuple[Fact, ...]
+    decisive: tuple[Seen, ...]
     """What made the rows fit."""
-    agreeing: tuple[Fact, ...] = ()
-    """What else speaks for it."""
+    agreeing: tuple[Seen, ...] = ()
+    """What else supports it."""
     row: Row | None = None
+    surest: Confidence = Confidence.HIGH
 
     @property
-    def facts(self) -> tuple[Fact, ...]:
+    def seen(self) -> tuple[Seen, ...]:
         """Both, each once, the decisive first."""
         return _once([*self.decisive, *self.agreeing])
 
 
-def verdict(all_views: Sequence[Views]) -> Verdict:
+def verdict(
+    seen: Sequence[Seen], nodes: Sequence[str], *, database: str = "", quorum: Quorum | None = None
+) -> Verdict:
     """Hold every node against the table, and the outcome against what concerns the whole cluster."""
-    placed = [(views, row) for views in all_views if (row := row_of(views)) is not None]
+    views = views_of(seen, nodes)
+    shared = _shared(seen)
+    placed = [(each, row) for each in views if (row := row_of(each, database)) is not None]
     if not placed:
-        return _of_cluster(all_views)
+        return _of_cluster(views, shared, seen)
     # What lasts, or was the kernel's word, outweighs what was seen of other nodes in passing.
-    placed = [(views, row) for views, row in placed if row.firm(views)] or placed
+    placed = [(each, row) for each, row in placed if row.firm(each)] or placed
     weight = max(_weight(row) for _, row in placed)
-    causes = [(views, row) for views, row in placed if _weight(row) == weight]
-    return _of_nodes(_narrowed(causes), _shared(all_views))
+    causes = [(each, row) for each, row in placed if _weight(row) == weight]
+    return _of_nodes(_narrowed(causes), shared, quorum)
 
 
 def _weight(row: Row) -> int:
@@ -63,63 +79,84 @@ def _narrowed(causes: list[tuple[Views, Row]]) -> list[tuple[Views, Row]]:
     """Of what spreads blame the node that shows it by itself, else the leader, on whom all depend."""
     if len(causes) < 2 or not all(row.kind in _SPREADING for _, row in causes):
         return causes
-    direct = [(views, row) for views, row in causes if "slow" in views.words("connection")]
+    direct = [(views, row) for views, row in causes if views.has(("slow_port",))]
     if direct:
         return direct
-    leading = [(views, row) for views, row in causes if "leads" in views.words("control")]
+    leading = [(views, row) for views, row in causes if views.has(("leads",))]
     return leading or causes
 
 
-def _of_nodes(causes: Sequence[tuple[Views, Row]], shared: tuple[Fact, ...]) -> Verdict:
+def _of_nodes(
+    causes: Sequence[tuple[Views, Row]], shared: tuple[Seen, ...], quorum: Quorum | None
+) -> Verdict:
     nodes = tuple(views.node for views, _ in causes)
-    decisive = [fact for views, row in causes for fact in row.matched(views)]
-    agreeing = [*shared, *(fact for views, _ in causes for fact in views.abnormal)]
+    decisive = [seen for views, row in causes for seen in row.matched(views)]
+    agreeing = [*shared, *(seen for views, _ in causes for seen in views.abnormal)]
     row = causes[0][1]
-    lost = next((fact for fact in shared if fact.word == "quorum_lost"), None)
-    if lost is not None and len(nodes) > 1 and row.kind not in _SPREADING:
-        reason = f"cannot be counted on ({row.kind.value}), and the rest is no majority"
-        return Verdict(Kind.QUORUM_LOSS, nodes, reason, _once([*decisive, lost]), _once(agreeing), row)
-    return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row)
+    lost = next((seen for seen in shared if seen.word == "quorum_lost"), None)
+    voters = quorum.voters if quorum else len(nodes) + 1
+    took_majority = len(nodes) > 1 or (voters == 2 and row.kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
+    if lost is not None and took_majority and row.kind not in _SPREADING:
+        kept = f"the {voters - len(nodes)} of {voters} voters left are no majority"
+        reason = f"{_one(row.reason)}; {kept}" if len(nodes) == 1 else f"are lost ({row.kind.value}); {kept}"
+        kind = Kind.QUORUM_LOSS
+        return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, row.surest)
+    return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, row.surest)
 
 
-def _of_cluster(all_views: Sequence[Views]) -> Verdict:
+def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence[Seen]) -> Verdict:
     """Judge where no single node stands out."""
-    shared = _shared(all_views)
-    words = {(fact.side, fact.word) for fact in shared}
-    if ("control", "quorum_lost") in words:
-        return Verdict(Kind.QUORUM_LOSS, (), "the majority is gone, and no node says why", shared)
-    moved = [f for f in shared if f.word in {"leader_changed", "no_leader"}]
-    if moved:
-        named = tuple(views.node for views in all_views if views.node in moved[0].quote)[:1]
-        return Verdict(
-            Kind.LEADER_LOSS, named, "gave up the lead though process, disk and peers are well", shared
-        )
-    if words & {("client", "slow"), ("client", "stall"), ("client", "errors")}:
-        return Verdict(
-            Kind.OVERLOAD, (), "clients wait or fail while every node is well by all views", shared
-        )
-    odd = [fact for views in all_views for fact in views.abnormal]
+    words = {each.word for each in shared}
+    for word, name in _SHARED.items():
+        if word in words:
+            row = BY_NAME[name]
+            reason = f"a member {row.reason}"
+            return Verdict(row.kind, (), reason, shared, row=row)
+    if "quorum_lost" in words:
+        reason = "the majority is gone, and no node shows why"
+        return Verdict(Kind.QUORUM_LOSS, (), reason, shared, surest=Confidence.MEDIUM)
+    moved = [each for each in seen if each.word == "leader_changed"]
+    if moved or words & {"no_leader", "unstable"}:
+        return _leadership(moved, shared)
+    if words & _CLIENTS:
+        reason = "clients wait or fail while every node is healthy by all views"
+        return Verdict(Kind.OVERLOAD, (), reason, shared, surest=Confidence.MEDIUM)
+    odd = [each for view in views for each in view.abnormal]
     if odd or shared:
-        return Verdict(
-            Kind.UNKNOWN, (), "something was seen that no row of the table explains", _once([*odd, *shared])
-        )
-    return Verdict(
-        Kind.NONE, (), "every node is well by all views, and nothing was recorded", _well(all_views)
-    )
+        return Verdict(Kind.UNKNOWN, (), "symptoms match no known failure", _once([*odd, *shared]))
+    reason = "every node is healthy by all views, and nothing was recorded"
+    return Verdict(Kind.NONE, (), reason, _healthy(seen))
 
 
-def _shared(all_views: Iterable[Views]) -> tuple[Fact, ...]:
+def _leadership(moved: Sequence[Seen], shared: tuple[Seen, ...]) -> Verdict:
+    """Judge a leader that went while process, disk and peers of all nodes are fine."""
+    former = tuple(dict.fromkeys(each.signal.node for each in moved if each.signal.node))
+    if not moved:
+        reason = "there is no leader, and no node shows why"
+    elif len(moved) == 1:
+        reason = "lost or handed over leadership while its process, disk and peers are fine"
+    else:
+        reason = f"lost or handed over leadership, {len(moved)} times in all; no node shows why"
+    surest = Confidence.MEDIUM
+    return Verdict(Kind.LEADER_LOSS, former, reason, _once([*moved, *shared]), surest=surest)
+
+
+def _shared(seen: Iterable[Seen]) -> tuple[Seen, ...]:
     """Return what is abnormal and concerns the whole cluster, once, earliest first."""
-    facts = {fact for views in all_views for fact in views.facts if fact.node is None and fact.abnormal}
-    return tuple(sorted(facts, key=lambda fact: fact.wall))
+    found = [each for each in seen if each.signal.node is None and each.abnormal]
+    return _once(sorted(found, key=lambda each: each.signal.wall))
 
 
-def _well(all_views: Sequence[Views]) -> tuple[Fact, ...]:
-    """Return, of each side, one word that all is well."""
-    words = ("running", "healthy", "connected", "up")
-    found = {fact.side: fact for views in all_views for fact in views.facts if fact.word in words}
+def _healthy(seen: Sequence[Seen]) -> tuple[Seen, ...]:
+    """Return, of each side, one signal that all is clear."""
+    words = ("running", "healthy", "connected", "led")
+    found = {each.signal.source: each for each in seen if each.word in words}
     return tuple(found.values())
 
 
-def _once(facts: Iterable[Fact]) -> tuple[Fact, ...]:
-    return tuple(dict.fromkeys(facts))
+def _one(reason: str) -> str:
+    return reason.rstrip(".")
+
+
+def _once(seen: Iterable[Seen]) -> tuple[Seen, ...]:
+    return tuple(dict.fromkeys(seen))

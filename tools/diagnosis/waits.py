@@ -6,15 +6,15 @@ node stands out only beside the others.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Protocol, runtime_checkable
 
 from subjects.base import ClusterSnapshot, Subject
 from subjects.errors import SubjectError
-from tools.diagnosis.facts import Fact
-from tools.observe.ledger import Ledger
+from tools.observe.kinds import signal
+from tools.observe.signal import Signal
 
 STARVED_SHARE = 0.5
 """Of the time looked at, so much was waited for a processor, over all threads. Measured: 0.1 to 0.3 of a
@@ -29,7 +29,7 @@ SLOW_SYNC_S = 0.1
 
 
 @runtime_checkable
-class TellsDiskWaits(Protocol):
+class ReportsDiskWaits(Protocol):
     """A subject whose nodes keep a histogram of how long writes to disk take."""
 
     @property
@@ -61,7 +61,7 @@ Syncs = Mapping[str, tuple[int, float]]
 
 async def read_syncs(subject: Subject) -> Syncs:
     """Return how many writes to disk each node completed since it started, and what they took in seconds."""
-    if not isinstance(subject, TellsDiskWaits):
+    if not isinstance(subject, ReportsDiskWaits):
         return {}
     metric = subject.disk_wait_metric
     told = await asyncio.gather(*(_syncs(subject, node, metric) for node in subject.nodes))
@@ -94,31 +94,28 @@ def between(first: ClusterSnapshot, last: ClusterSnapshot, before: Syncs, after:
     return waited
 
 
-def facts_of_waits(waits: Mapping[str, Waited], ledger: Ledger) -> list[Fact]:
-    """Return which nodes were kept from a processor or wait for their disk, with the others beside them."""
-    facts = []
+def signals_of_waits(waits: Mapping[str, Waited]) -> Iterator[Signal]:
+    """Yield which nodes are starved of CPU or wait for their disk, with the others beside them."""
     for name, waited in waits.items():
         others = [each for node, each in waits.items() if node != name]
-        for_cpu, for_disk = starved(waited, others), slow_to_write(waited, others)
-        if for_cpu:
-            text = (
-                f"{name}: starved, its threads waited {waited.waited_s:.2f} s for a processor and ran "
-                f"{waited.ran_s:.2f} s, in {waited.span_s:.1f} s; the others waited {_other_waits(others)}"
+        if starved(waited, others):
+            yield signal(
+                "starved",
+                name,
+                f"its threads waited {waited.waited_s:.2f} s for a processor and ran {waited.ran_s:.2f} s, "
+                f"in {waited.span_s:.1f} s; the others waited {_other_waits(others)}",
             )
-            item = ledger.add("view:cpu", text, node=name)
-            facts.append(Fact("cpu", "starved", name, item.id, text, item.wall, now=True))
-        if for_disk and not for_cpu and waited.sync_s is not None:
-            text = (
-                f"{name}: slow, a write to its disk took {waited.sync_s * 1000:.0f} ms on average, "
-                f"{waited.syncs} in {waited.span_s:.1f} s; of the others {_other_syncs(others)}"
+        elif slow_to_write(waited, others) and waited.sync_s is not None:
+            yield signal(
+                "slow_disk",
+                name,
+                f"a write to its disk took {waited.sync_s * 1000:.0f} ms on average, "
+                f"{waited.syncs} in {waited.span_s:.1f} s; of the others {_other_syncs(others)}",
             )
-            item = ledger.add("view:disk", text, node=name)
-            facts.append(Fact("disk", "slow", name, item.id, text, item.wall, now=True))
-    return facts
 
 
 def starved(waited: Waited, others: Sequence[Waited]) -> bool:
-    """Tell whether a node is kept from the processor, more than its neighbours are."""
+    """Whether a node is kept from the processor, more than its neighbours are."""
     if waited.waited_s is None or waited.ran_s is None:
         return False
     usual = median([each.waited_s for each in others if each.waited_s is not None] or [0.0])
@@ -130,7 +127,7 @@ def starved(waited: Waited, others: Sequence[Waited]) -> bool:
 
 
 def slow_to_write(waited: Waited, others: Sequence[Waited]) -> bool:
-    """Tell whether a node's disk is slow, more than its neighbours' disks are."""
+    """Whether a node's disk is slow, more than its neighbours' disks are."""
     if waited.sync_s is None or waited.sync_s < SLOW_SYNC_S:
         return False
     return waited.sync_s >= APART * median(

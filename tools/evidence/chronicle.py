@@ -1,15 +1,20 @@
 """The chronicle: signals, results, an incident's own entries and the load's windows, in one order of time."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tools.incidents.record import Incident
 from tools.load.figures import Window
+from tools.observe.ledger import Evidence
 from tools.workbench import Workbench
 
 TEXT_CHARS = 240
 MAX_WINDOWS = 60
+
+WHOLE_S = 0.9
+"""A window shorter than this was cut by the end of the load, and is no second to compare with others."""
+
 _SIGNAL = "signal:"
 _OWN = "timeline"
 """Its own earlier results would only repeat what is in it."""
@@ -37,65 +42,56 @@ class Span:
         return self.since <= wall <= self.until
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One entry."""
-
-    wall: float
-    source: str
-    text: str
-    node: str | None = None
-    evidence: str | None = None
-    ok: bool = True
-
-    def told(self, zero: float) -> dict[str, Any]:
-        """Return it as JSON, its time in seconds after `zero`."""
-        cut = "…" if len(self.text) > TEXT_CHARS else ""
-        told = {
-            "seconds": round(self.wall - zero, 3),
-            "source": self.source,
-            "node": self.node,
-            "evidence": self.evidence,
-            "text": f"{self.text[:TEXT_CHARS]}{cut}",
-        }
-        return told if self.ok else {**told, "ok": False}
-
-
 def entries(
     workbench: Workbench, incident: Incident | None, span: Span, *, sources: Sequence[str], node: str | None
-) -> list[Line]:
+) -> list[Evidence]:
     """Return everything in the span, oldest first."""
-    lines = [*_of_ledger(workbench), *_of_incident(workbench, incident), *_of_detections(workbench)]
+    seen = [*_of_ledger(workbench), *_of_incident(workbench, incident), *_of_detections(workbench)]
     chosen = (
-        line
-        for line in lines
-        if line.wall in span
-        and (not sources or line.source in sources)
-        and (node is None or line.node in {None, node})
+        each
+        for each in seen
+        if each.wall in span
+        and (not sources or each.source in sources)
+        and (node is None or each.node in {None, node})
     )
-    return sorted(chosen, key=lambda line: line.wall)
+    return sorted(chosen, key=lambda each: each.wall)
 
 
-def _of_ledger(workbench: Workbench) -> Iterator[Line]:
+def entry_json(entry: Evidence, zero: float) -> dict[str, Any]:
+    """Return an entry as JSON, its time in seconds after `zero`."""
+    cut = "…" if len(entry.text) > TEXT_CHARS else ""
+    shown = {
+        "seconds": round(entry.wall - zero, 3),
+        "source": entry.source,
+        "node": entry.node,
+        "evidence": entry.id or None,
+        "text": f"{entry.text[:TEXT_CHARS]}{cut}",
+    }
+    return shown if entry.ok else {**shown, "ok": False}
+
+
+def _of_ledger(workbench: Workbench) -> Iterator[Evidence]:
     for item in workbench.ledger:
         if item.source != _OWN:
-            yield Line(item.wall, item.source.removeprefix(_SIGNAL), item.text, item.node, item.id, item.ok)
+            yield replace(item, source=item.source.removeprefix(_SIGNAL))
 
 
-def _of_incident(workbench: Workbench, incident: Incident | None) -> Iterator[Line]:
+def _of_incident(workbench: Workbench, incident: Incident | None) -> Iterator[Evidence]:
     """Yield what only the incident's record has: signals of this session are in the ledger already."""
     if incident is None:
         return
     known = {(round(item.wall, 3), item.node) for item in workbench.ledger if item.source.startswith(_SIGNAL)}
-    for entry in incident.entries:
-        if (round(entry.wall, 3), entry.node) not in known:
-            yield Line(entry.wall, entry.source, entry.text, entry.node)
+    for signal in incident.signals:
+        if (round(signal.wall, 3), signal.node) not in known:
+            yield Evidence(
+                signal.evidence or "", str(signal.source), signal.raw, signal.at, signal.wall, signal.node
+            )
 
 
-def _of_detections(workbench: Workbench) -> Iterator[Line]:
+def _of_detections(workbench: Workbench) -> Iterator[Evidence]:
     for made in workbench.monitor.detections if workbench.monitor else ():
         node = made.nodes[0] if len(made.nodes) == 1 else None
-        yield Line(made.wall, "monitor", f"detection: {made.text}", node)
+        yield Evidence("", "monitor", f"detection: {made.text}", made.at, made.wall, node)
 
 
 def load_windows(windows: Iterable[Window], span: Span) -> list[dict[str, Any]]:
@@ -117,6 +113,7 @@ def load_windows(windows: Iterable[Window], span: Span) -> list[dict[str, Any]]:
 def client_effect(windows: Iterable[Window], span: Span) -> dict[str, Any]:
     """Return for how long clients were affected: the windows with errors or time-outs in the span."""
     inside = [window for window in windows if window.wall in span]
+    whole = [window for window in inside if window.seconds >= WHOLE_S]
     hurt = [window for window in inside if window.errors or window.timeouts]
     p99s = [window.overall.p99_ms for window in inside if window.overall]
     return {
@@ -126,6 +123,6 @@ def client_effect(windows: Iterable[Window], span: Span) -> dict[str, Any]:
         "last_error_seconds": round(hurt[-1].wall - span.zero, 1) if hurt else None,
         "errors": sum(window.errors for window in hurt),
         "timeouts": sum(window.timeouts for window in hurt),
-        "fewest_ops": min((window.operations for window in inside), default=None),
+        "fewest_ops": min((window.operations for window in whole), default=None),
         "worst_p99_ms": max((p99 for p99 in p99s if p99 is not None), default=None),
     }

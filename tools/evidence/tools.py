@@ -5,7 +5,7 @@ import time
 from pydantic import Field
 
 from subjects.base import Metric
-from tools.evidence.chronicle import Span, client_effect, entries, load_windows
+from tools.evidence.chronicle import Span, client_effect, entries, entry_json, load_windows
 from tools.tool import Effect, Params, Result, failure, tool
 from tools.workbench import Workbench
 
@@ -122,7 +122,7 @@ async def timeline(params: TimelineParams, workbench: Workbench) -> Result:
     shown = found[: params.limit]
     data: dict[str, object] = {
         "seconds_count_from": "the incident's first signal" if incident else "now",
-        "entries": [entry.told(zero) for entry in shown],
+        "entries": [entry_json(entry, zero) for entry in shown],
         "entries_cut": len(found) - len(shown),
     }
     if workbench.load is not None:

@@ -6,30 +6,17 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from tools.observe.signal import Signal
+
 
 class State(StrEnum):
     """How far an incident has come."""
 
     OPEN = "open"
     RECOVERED = "recovered"
-    """Every view of every node in it was well again, for the hold."""
+    """Every view of every node in it was clear again, for the hold."""
     UNWATCHED = "unwatched"
-    """The watching ended before a recovery was seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One line of an incident's timeline."""
-
-    wall: float
-    """Seconds since the epoch."""
-    source: str
-    """A signal's source (`process`, `peers`, …), `monitor`, `diagnosis`, `heal` or whoever wrote it."""
-    text: str
-    kind: str = ""
-    node: str | None = None
-    evidence: str | None = None
-    """Id in the ledger of the session that saw it."""
+    """The watch ended; a recovery was not observed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +51,13 @@ class Incident:
     healed: float | None = None
     heal_text: str = ""
     recovered: float | None = None
-    """Wall time from which all views were well."""
+    """Wall time from which all views were clear."""
     diagnosis: Mapping[str, Any] | None = None
     """As a `result` tells it."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """What reports draw: load before, during and after, prediction and outcome, per-second windows."""
-    entries: tuple[Entry, ...] = ()
+    signals: tuple[Signal, ...] = ()
+    """Its timeline: what was seen, concluded and done, oldest first."""
     knew: tuple[FirstSeen, ...] = ()
 
 

@@ -44,16 +44,7 @@ def report(incident: Incident) -> dict[str, Any]:
         "impact": _impact(incident, windows, load),
         "marks": _marks(incident),
         "timeline": [
-            {
-                "seconds": round(entry.wall - incident.opened, 3),
-                "utc": utc(entry.wall),
-                "source": entry.source,
-                "kind": entry.kind,
-                "node": entry.node,
-                "text": entry.text,
-                "evidence": entry.evidence,
-            }
-            for entry in incident.entries
+            {**signal.as_json(incident.opened), "utc": utc(signal.wall)} for signal in incident.signals
         ],
         "who_knew_when": [
             {

@@ -12,7 +12,8 @@ from typing import Any
 
 from tools.errors import ToolError
 from tools.incidents.database import connect
-from tools.incidents.record import Entry, FirstSeen, Incident, State
+from tools.incidents.record import FirstSeen, Incident, State
+from tools.observe.signal import Signal, Source
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS incidents (
@@ -103,18 +104,8 @@ class IncidentStore:
             )
         return incident
 
-    def add(
-        self,
-        incident: str,
-        text: str,
-        *,
-        source: str,
-        kind: str = "",
-        node: str | None = None,
-        evidence: str | None = None,
-        wall: float | None = None,
-    ) -> None:
-        """Add a line to the timeline; beyond MAX_ENTRIES it is dropped."""
+    def add(self, incident: str, signal: Signal) -> None:
+        """Add a signal to the timeline; beyond MAX_ENTRIES it is dropped. One without a wall time is of now."""
         with self.transaction():
             self._require(incident)
             count = self._db.execute(
@@ -122,10 +113,11 @@ class IncidentStore:
             ).fetchone()[0]
             if count >= MAX_ENTRIES:
                 return
+            row = (signal.source, signal.kind, signal.node, signal.raw, signal.evidence)
             self._db.execute(
                 "INSERT INTO incident_entries (incident, wall, source, kind, node, text, evidence)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (incident, time.time() if wall is None else wall, source, kind, node, text, evidence),
+                (incident, signal.wall or time.time(), *row),
             )
 
     def rename(self, incident: str, text: str) -> None:
@@ -165,7 +157,8 @@ class IncidentStore:
                 "UPDATE incidents SET diagnosis = ? WHERE id = ?", (_json(dict(diagnosis)), incident)
             )
             cause = str(diagnosis.get("root_cause") or diagnosis.get("kind") or "diagnosed")
-            self.add(incident, cause, source="diagnosis", kind=str(diagnosis.get("kind") or ""))
+            kind = str(diagnosis.get("kind") or "")
+            self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause))
 
     def heal(self, incident: str, text: str, wall: float | None = None) -> None:
         """Keep that somebody acted to end it, and how."""
@@ -175,10 +168,10 @@ class IncidentStore:
             self._db.execute(
                 "UPDATE incidents SET healed = ?, heal_text = ? WHERE id = ?", (at, text, incident)
             )
-            self.add(incident, text, source="heal", wall=at)
+            self.add(incident, Signal(Source.HEAL, "healed", None, text, wall=at))
 
-    def recover(self, incident: str, wall: float | None = None) -> None:
-        """Close it: all was well from `wall` on. Does nothing to one that is recovered already."""
+    def recover(self, incident: str, wall: float | None = None, text: str = "") -> None:
+        """Close it: all was clear from `wall` on. Does nothing to one that is recovered already."""
         at = time.time() if wall is None else wall
         with self.transaction():
             if self._require(incident)["state"] == State.RECOVERED:
@@ -186,7 +179,8 @@ class IncidentStore:
             self._db.execute(
                 "UPDATE incidents SET state = ?, recovered = ? WHERE id = ?", (State.RECOVERED, at, incident)
             )
-            self.add(incident, "all views are well again", source="monitor", kind="recovered", wall=at)
+            said = text or "healthy by all views"
+            self.add(incident, Signal(Source.MONITOR, "recovered", None, said, wall=at))
 
     def reopen(self, incident: str, text: str, wall: float) -> None:
         """Open it again: the same trouble came back by itself. Counted."""
@@ -196,7 +190,7 @@ class IncidentStore:
                 "UPDATE incidents SET state = ?, recovered = NULL, reopened = reopened + 1 WHERE id = ?",
                 (State.OPEN, incident),
             )
-            self.add(incident, text, source="monitor", kind="reopened", wall=wall)
+            self.add(incident, Signal(Source.MONITOR, "reopened", None, text, wall=wall))
 
     def unwatch(self, incident: str) -> None:
         """Note that nobody watches it any more though it is not over."""
@@ -205,10 +199,7 @@ class IncidentStore:
                 return
             self._db.execute("UPDATE incidents SET state = ? WHERE id = ?", (State.UNWATCHED, incident))
             self.add(
-                incident,
-                "the watching ended before a recovery was seen",
-                source="monitor",
-                kind="unwatched",
+                incident, Signal(Source.MONITOR, "unwatched", None, "recovery not observed: the watch ended")
             )
 
     def set_figures(self, incident: str, figures: Mapping[str, Any]) -> None:
@@ -289,15 +280,19 @@ def _incident(row: sqlite3.Row, entries: Sequence[sqlite3.Row], knowers: Sequenc
         recovered=row["recovered"],
         diagnosis=json.loads(row["diagnosis"]) if row["diagnosis"] else None,
         figures=json.loads(row["figures"]),
-        entries=tuple(
-            Entry(item["wall"], item["source"], item["text"], item["kind"], item["node"], item["evidence"])
-            for item in entries
-        ),
+        signals=tuple(map(_signal, entries)),
         knew=tuple(
             FirstSeen(item["who"], item["seconds"], item["wall"], item["how"], bool(item["measured"]))
             for item in knowers
         ),
     )
+
+
+def _signal(row: sqlite3.Row) -> Signal:
+    """Return a row of the timeline as it was added; on no clock but the wall's."""
+    source = Source(row["source"]) if row["source"] in set(Source) else Source.MONITOR
+    text, wall, evidence = row["text"], row["wall"], row["evidence"]
+    return Signal(source, row["kind"], row["node"], text, 0.0, wall, evidence)
 
 
 def _json(value: Any) -> str:

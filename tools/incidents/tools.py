@@ -52,24 +52,15 @@ def brief(incident: Incident) -> dict[str, Any]:
 
 def detailed(incident: Incident) -> dict[str, Any]:
     """One incident with its timeline and who knew when, seconds counted from its first signal."""
-    shown = incident.entries[:MAX_ENTRIES]
+    shown = incident.signals[:MAX_ENTRIES]
     return {
         **brief(incident),
         "cluster": incident.cluster,
         "invariants": list(incident.invariants),
         "healed": None if incident.healed is None else round(incident.healed - incident.opened, 3),
         "heal": incident.heal_text or None,
-        "timeline": [
-            {
-                "seconds": round(entry.wall - incident.opened, 3),
-                "source": entry.source,
-                "node": entry.node,
-                "text": entry.text[:200],
-                "evidence": entry.evidence,
-            }
-            for entry in shown
-        ],
-        "timeline_cut": len(incident.entries) - len(shown),
+        "timeline": [{**signal.as_json(incident.opened), "text": signal.raw[:200]} for signal in shown],
+        "timeline_cut": len(incident.signals) - len(shown),
         "who_knew_when": [
             {
                 "who": knower.who,

@@ -11,10 +11,10 @@ import pytest
 from subjects.base import Cluster
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
 from tools.detection.monitor import Monitor
-from tools.detection.signals import Detection
-from tools.events import Detected, Event
+from tools.events import Event
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection
 
 
 @dataclass
@@ -34,8 +34,8 @@ class Watched:
         return [signal.kind for signal in self.monitor.signals if signal.node == node]
 
     @property
-    def detected(self) -> list[Detected]:
-        return [event for event in self.told if isinstance(event, Detected)]
+    def detected(self) -> list[Detection]:
+        return [event for event in self.told if isinstance(event, Detection)]
 
     async def detection(self, after: float = 0.0, timeout_s: float = 60.0) -> Detection:
         """The first detection, or the test fails."""

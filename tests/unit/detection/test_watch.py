@@ -24,9 +24,10 @@ from subjects.errors import BadSetup
 from tests.standins.many_nodes import HealthServer, Manner
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
 from tests.standins.standin_http import serve
-from tools.events import Detected, Event, Notice
+from tools.events import Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection
 
 
 @dataclass
@@ -164,7 +165,7 @@ class TestWatching:
         for node in ("n1", "n2"):
             at = runtime.happens(node, "exit", 137)
             await until(
-                lambda node=node: any(isinstance(e, Detected) and e.nodes == (node,) for e in view.events)
+                lambda node=node: any(isinstance(e, Detection) and e.nodes == (node,) for e in view.events)
             )
             assert time.monotonic() - at < TIMEOUT_S
         watching.cancel()

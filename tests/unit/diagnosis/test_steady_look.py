@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
+from tools.detection.lines import HEALTH
+from tools.diagnosis.looks import facts_of
 
 from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
-from tools.detection.lines import HEALTH
-from tools.detection.signals import Detection, Signal, Source
 from tools.diagnosis.base import Case
-from tools.diagnosis.looks import facts_of
 from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Kind
 from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, steady_look
 from tools.diagnosis.views import gather
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection, Signal, Source
 
 
 class Logged(ScriptedRuntime):

@@ -19,7 +19,8 @@ from agent.view.outlet import Outlet
 from agent.view.plain import PlainView
 from agent.view.terminal import TerminalView
 from tests.standins.screen import Screen
-from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, SignalSeen, Table
+from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
+from tools.observe.signal import Detection, Signal
 
 EVENTS: tuple[Event, ...] = (
     SessionOpened("s1", "playbook", None, "0.1.0"),
@@ -29,13 +30,13 @@ EVENTS: tuple[Event, ...] = (
     Progress("Waiting for detection…", 1.0, 30.0),
     Progress("Waiting for detection…", 2.0, 30.0),
     Progress("Waiting for detection…", 2.5, 30.0, done=True),
-    SignalSeen("process", "exit", "etcd-2", "exited 137", "E7", 0.003),
-    Detected(
+    Signal("process", "exit", "etcd-2", "exited 137", "E7", 0.003),
+    Detection(
         "etcd-2 is gone",
         ("etcd-2",),
         "I1",
         0.03,
-        (SignalSeen("process", "exit", "etcd-2", "x", "E7", 0.003),),
+        (Signal("process", "exit", "etcd-2", "x", "E7", 0.003),),
     ),
     Diagnosed(
         {"by": "rules", "root_cause": "killed", "evidence": [{"id": "E7", "claim": "c", "quote": "q"}]}

@@ -20,7 +20,8 @@ from agent.events import (
 from agent.view.style import PROMPT
 from agent.view.terminal import TerminalView
 from tests.standins.screen import Screen
-from tools.events import Detected, Diagnosed, Event, Failed, Notice, Progress, SignalSeen, Table
+from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
+from tools.observe.signal import Detection, Signal
 
 DIAGNOSIS: dict[str, Any] = {
     "by": "rules",
@@ -36,8 +37,8 @@ DIAGNOSIS: dict[str, Any] = {
 }
 
 SIGNALS = (
-    SignalSeen("client", "errors", "etcd-2", "12 of 300 failed", "E9", 0.8),
-    SignalSeen("process", "exit", "etcd-2", "exited with 137", "E7", 0.003),
+    Signal("client", "errors", "etcd-2", "12 of 300 failed", "E9", 0.8),
+    Signal("process", "exit", "etcd-2", "exited with 137", "E7", 0.003),
 )
 
 EVERYTHING: tuple[Event, ...] = (
@@ -53,7 +54,7 @@ EVERYTHING: tuple[Event, ...] = (
     CallEnded("b", "store_kill", False, "E6", 0.04, "There is no node 'etcd-9'."),
     Progress("Waiting for detection…", 5, 30),
     Progress("Waiting for detection…", 0.04, 30, done=True),
-    Detected("etcd-2 is gone", ("etcd-2",), "I3", 0.031, SIGNALS),
+    Detection("etcd-2 is gone", ("etcd-2",), "I3", 0.031, SIGNALS),
     Diagnosed(DIAGNOSIS),
     Table("Load", ("when", "ops/s"), (("before", "300"), ("during", "241"))),
     Notice("The cluster stays up."),
@@ -98,7 +99,7 @@ class TestLook:
         assert " ".join(line.strip() for line in lines[1:]) == why
 
     async def test_who_knew_when_is_in_order(self) -> None:
-        lines = await seen(Detected("etcd-2 is gone", ("etcd-2",), "I3", 0.031, SIGNALS), columns=100)
+        lines = await seen(Detection("etcd-2 is gone", ("etcd-2",), "I3", 0.031, SIGNALS), columns=100)
 
         assert lines[0] == "● etcd-2 is gone · 0.03 s · incident I3"
         assert lines[2].split()[:4] == ["0.003", "s", "process", "exit"]
@@ -202,7 +203,9 @@ class TestInPlace:
 
     def test_what_happens_during_a_text_stands_above_it(self) -> None:
         screen = Screen()
-        view = drawn(screen, Text("First block.\n\nSecond bl"), Detected("etcd-1 is gone", ("etcd-1",), "I1"))
+        view = drawn(
+            screen, Text("First block.\n\nSecond bl"), Detection("etcd-1 is gone", ("etcd-1",), "I1")
+        )
         view.show(Text("ock.", done=True))
 
         assert screen.text == ["First block.", "", "● etcd-1 is gone · incident I1", "", "Second block."]
@@ -236,8 +239,8 @@ class TestInPlace:
 
     def test_when_it_was_known_is_left_out_where_nobody_knows(self) -> None:
         screen = Screen()
-        seen = SignalSeen("process", "exit", "etcd-2", "exited with 137", "E7")
-        drawn(screen, Detected("etcd-2 is gone", ("etcd-2",), "I3", None, (seen,)))
+        seen = Signal("process", "exit", "etcd-2", "exited with 137", "E7")
+        drawn(screen, Detection("etcd-2 is gone", ("etcd-2",), "I3", None, (seen,)))
 
         assert screen.text[1].split() == ["who", "knew", "what", "node", "in", "its", "own", "words"]
 
@@ -290,7 +293,7 @@ class TestAside:
 
         with view.aside():
             assert screen.text == []
-            view.show(Detected("etcd-1 is gone", ("etcd-1",), "I1"))
+            view.show(Detection("etcd-1 is gone", ("etcd-1",), "I1"))
             view.show(CallStarted("a", "diagnose", {}))
             assert screen.text == []
         assert len(told) == 2
@@ -345,7 +348,7 @@ class TestHostile:
             CallEnded("a", "read_logs", True, "E1", 0.1, text),
             Progress(text, 1, 30),
             Progress(text, 1, 30, done=True),
-            SignalSeen(text, text, text, text, text, 0.1),
+            Signal(text, text, text, text, text, 0.1),
             Table("t", ("a", "b"), ((text, text),)),
         ]
 
@@ -358,7 +361,7 @@ class TestHostile:
 
     async def test_only_our_own_sequences_reach_the_terminal(self, text: str) -> None:
         screen = Screen(80, 24)
-        kinds = [*self.events(text), Notice(text), Failed(text), Detected(text, (text,), text, 0.1, SIGNALS)]
+        kinds = [*self.events(text), Notice(text), Failed(text), Detection(text, (text,), text, 0.1, SIGNALS)]
         kinds += [Diagnosed({**DIAGNOSIS, "observation": text, "node": text}), Text(text, done=True)]
         await drawn(screen, *kinds, signals=True).aclose()
 

@@ -1,0 +1,121 @@
+"""The conditions that hold: what is wrong now, in whose eyes. Views are kept side by side, never averaged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tools.observe.kinds import Meaning, Weight, meaning
+from tools.observe.signal import Key, Signal, Source
+
+
+@dataclass(slots=True)
+class Condition:
+    """A signal that holds: since when, and how often it was confirmed."""
+
+    signal: Signal
+    """The first of its kind, as it was filed."""
+    meaning: Meaning
+    count: int = 1
+    last: float = 0.0
+    """Monotonic time of the last snapshot that showed it."""
+    incident: str | None = None
+    """The incident that it belongs to."""
+    follows: bool = False
+    """Whether it is taken for a consequence of that incident rather than for its cause."""
+
+    @property
+    def node(self) -> str | None:
+        """The node it is about."""
+        return self.signal.node
+
+
+class Conditions:
+    """Everything that is held against nodes, or against the whole cluster, at present."""
+
+    def __init__(self) -> None:
+        self._held: dict[Key, Condition] = {}
+        self._cleared: dict[Key, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[Condition]:
+        return iter(list(self._held.values()))
+
+    def holds(self, condition: Condition) -> bool:
+        """Whether the condition is still there."""
+        return self._held.get(condition.signal.key) is condition
+
+    def get(self, signal: Signal) -> Condition | None:
+        """Return the condition that `signal` repeats."""
+        return self._held.get(signal.key)
+
+    def put(self, signal: Signal) -> Condition:
+        """Keep a condition that was not there before."""
+        condition = Condition(signal, meaning(signal.kind), last=signal.shown_at)
+        self._held[signal.key] = condition
+        return condition
+
+    def of(self, node: str | None) -> list[Condition]:
+        """Return what is held against one node (None: against the whole cluster)."""
+        return [condition for condition in self._held.values() if condition.node == node]
+
+    def witnessed(self, condition: Condition) -> bool:
+        """Whether something else is held against that node, by another side or over another line.
+
+        Silence over two lines of one node is two witnesses only while all other nodes answer: when many
+        fall silent together, it is what they have in common that is slow.
+        """
+        mine = condition.signal
+        shared = mine.kind == "silent" and any(
+            other.signal.kind == "silent" and other.node != condition.node for other in self._held.values()
+        )
+        return any(
+            other.signal.source is not mine.source
+            or other.signal.kind != mine.kind
+            or (other.signal.via != mine.via and not shared)
+            for other in self.of(condition.node)
+            if other is not condition
+        )
+
+    def stale(self, signal: Signal) -> bool:
+        """Whether the same was seen to be over after `signal` was."""
+        return signal.shown_at < self._cleared.get(signal.key, 0.0)
+
+    def clear(self, seen: Signal) -> list[Condition]:
+        """Drop what `seen` ends, over its own line if it has one; return what went.
+
+        Something that was seen wrong after `seen` stays: a slow snapshot must not clear what is newer.
+        """
+        ends = meaning(seen.kind).clears
+        if not ends:
+            return []
+        gone = [
+            condition
+            for key, condition in self._held.items()
+            if key[1] in ends
+            and key[0] is seen.source
+            and key[2] == seen.node
+            and (not seen.via or key[3] == seen.via)
+            and condition.last <= seen.shown_at
+        ]
+        for condition in gone:
+            del self._held[condition.signal.key]
+            self._cleared[condition.signal.key] = seen.shown_at
+        return gone
+
+    def expire(self, source: Source, older_than: float) -> None:
+        """Drop what one side has not confirmed since monotonic `older_than`."""
+        for key, condition in list(self._held.items()):
+            if key[0] is source and condition.last < older_than:
+                del self._held[key]
+
+    def forget(self, node: str) -> None:
+        """Drop all that is held against a node that is no member any more."""
+        for known in (self._held, self._cleared):
+            for key in [key for key in known if key[2] == node]:
+                del known[key]
+
+
+def counts(signal: Signal) -> bool:
+    """Whether such a signal is held as a condition, rather than only noted."""
+    return meaning(signal.kind).weight not in {Weight.NOTE, Weight.ALL_CLEAR}
