@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any, TextIO
 
 from agent.events import Finished
@@ -15,6 +15,8 @@ from tools.observe.foreign_text import clean
 
 LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
 """What JSON allows unescaped, but some readers take for the end of a line."""
+
+CLOCKS = frozenset({"at", "as_of"})
 
 NO_RESULT: dict[str, Any] = {"type": "result", "ok": False, "error": "It ended without a result."}
 """What is printed where the program ended before anyone told its result."""
@@ -88,7 +90,8 @@ def record(event: Event) -> dict[str, Any]:
             "title": event.title,
             "rows": [dict(zip(event.columns, row, strict=False)) for row in event.rows],
         }
-    return {field.name: getattr(event, field.name) for field in fields(event)}
+    # Monotonic times mean nothing to other programs: they have `t`, `wall` and `seconds`.
+    return {field.name: getattr(event, field.name) for field in fields(event) if field.name not in CLOCKS}
 
 
 def plain(value: Any) -> Any:
@@ -106,5 +109,7 @@ def plain(value: Any) -> Any:
             return {clean(str(key)): plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [plain(item) for item in value]
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return plain(asdict(value))
         case _:
             return clean(str(value))

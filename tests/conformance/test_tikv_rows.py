@@ -14,7 +14,7 @@ from tests.conformance.conftest import until
 from tests.conformance.test_cluster_conformance import identity_of
 from tests.standins.standin_http import Channel
 from tools.detection.monitor import Monitor
-from tools.diagnosis.case import case_of
+from tools.diagnosis.base import case_of
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.diagnosis.schema import Diagnosis
 from tools.diagnosis.schema import Kind as Called
@@ -51,7 +51,7 @@ class Watched:
         deadline = time.monotonic() + KNOWN_S
         while True:
             found = await RulesDiagnostician().examine(
-                case_of(detection), self.cluster, self.monitor.signals, self.ledger
+                case_of([detection]), self.cluster, self.monitor.signals, self.ledger
             )
             if (found.kind, found.nodes) == (kind, nodes):
                 assert found.verified, found.problems

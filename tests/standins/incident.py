@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tools.incidents.record import FirstSeen, Incident
 from tools.incidents.store import IncidentStore
+from tools.observe.signal import Signal, Source
 
 OPENED = 1_800_000_000.0
 HOSTILE = "<script>alert('x')</script> ${incident} | `code` [link](javascript:1)"
@@ -20,16 +21,11 @@ def full_incident(path: Path, *, verified: bool = True) -> Incident:
             invariants=("store_up",),
             wall=OPENED,
         )
-        store.add(
-            name,
-            "process 41 has ended",
-            source="process",
-            kind="exit",
-            node="etcd-2",
-            evidence="E4",
-            wall=OPENED,
+        process = Signal(
+            Source.PROCESS, "exit", "etcd-2", "process 41 has ended", OPENED, OPENED, evidence="E4"
         )
-        store.add(name, HOSTILE, source="client", kind="errors", wall=OPENED + 1)
+        store.add(name, process)
+        store.add(name, Signal(Source.CLIENT, "errors", None, HOSTILE, wall=OPENED + 1))
         store.knew(name, FirstSeen("kernel", 0.0, OPENED, "exit: process 41 has ended"))
         store.knew(name, FirstSeen("etcdMembersDown", 1200.0, None, "etcd-mixin: for 20m", measured=False))
         store.set_diagnosis(name, _diagnosis(verified=verified))

@@ -29,6 +29,17 @@ from subjects.base import (
 from subjects.runtimes.endpoints import EndpointNodes
 from tests.standins.many_nodes import HOST, HealthServer
 
+INVARIANTS = (
+    Invariant("has_leader", "there is a leader", 0.0, "s", "seen absent in two snapshots"),
+    Invariant("leader_stable", "the leader changes seldom", 3.0, "changes in 15 min", "etcd-mixin"),
+    Invariant(
+        "replication_caught_up", "no node is far behind", 5000.0, "entries", "snapshot-catchup-entries"
+    ),
+    Invariant("client_errors", "few operations fail", 0.05, "share", "etcd-mixin"),
+    Invariant("client_latency", "operations are answered in time", 1000.0, "ms", "ours"),
+    Invariant("disk_space", "there is room to write", 0.95, "share", "etcd-mixin"),
+)
+
 
 class ScriptedRuntime(EndpointNodes):
     """Tells the events that it is given, and says of each process what it was told."""
@@ -75,7 +86,7 @@ class ScriptedSubject:
         self.term = 2
         self.alarms: tuple[Alarm, ...] = ()
         self.held: bool = True
-        self.invariants: tuple[Invariant, ...] = ()
+        self.invariants = INVARIANTS
         self.views: dict[str, NodeView] = {name: _well(name, names) for name in names}
         self.looks = 0
 

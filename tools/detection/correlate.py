@@ -101,7 +101,8 @@ class Correlator:
     def answered(self, node: str) -> None:
         """Count a healthy answer of a node in an incident: after some it counts as back."""
         incident = self._incidents.of(node)
-        if incident is not None:
+        gone = any(held.signal.source is Source.PROCESS for held in self.conditions.of(node))
+        if incident is not None and not gone:
             incident.of(node).answers += 1
 
     def started(self, node: str) -> None:
@@ -290,7 +291,7 @@ class Correlator:
 
 
 def _text(condition: Condition, again: Again | None = None) -> str:
-    """Return what a condition is called by; the same words for the same trouble, but for how often it came."""
+    """Return what a condition is called by; the same trouble has the same words."""
     phrase, kind = condition.meaning.phrase, condition.signal.kind
     if kind == "alarm":
         phrase = f"{phrase}: {condition.signal.via[:MAX_ALARM]}"

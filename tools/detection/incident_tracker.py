@@ -53,7 +53,7 @@ class Outages:
     """What was held against it in this incident, and ended since the last detection."""
 
     def back_from(self, signal: Signal) -> bool:
-        """Whether the node had come back, so that `signal` tells of another outage rather than of the last."""
+        """Whether the node had come back, so that `signal` is of another outage than the last."""
         if signal.kind == "restarted":
             return not self.restart_due
         if signal.source is Source.PROCESS and self.started:
@@ -145,7 +145,7 @@ class IncidentTracker:
         signals: Sequence[Signal],
         known: OpenIncident | None = None,
     ) -> OpenIncident:
-        """Return the incident that a detection belongs to: one under way, one that came back, or a new one."""
+        """Return the incident that a detection belongs to: one open, one reopened, or a new one."""
         now = time.monotonic()
         grouped = known or next((each for each in self if now - each.caused < GROUP_S), None)
         incident = grouped or self._flapping(text, now) or self._new(nodes, invariants, text, signals)

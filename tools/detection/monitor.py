@@ -304,7 +304,7 @@ class Monitor:
         self._correlator.settle(nodes)
 
     def _excused(self, nodes: Sequence[str]) -> Collection[str]:
-        """Return the nodes whose loss of the lead is explained: by a planned act, or by their own incident."""
+        """Return the nodes whose loss of the lead is explained by a planned act or their own incident."""
         if self._maintenance.recently(nodes, 10.0):
             return nodes
         return [node for incident in self._incidents for node in incident.nodes]

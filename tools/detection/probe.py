@@ -1,4 +1,4 @@
-"""A held probe: one connection to one port of one node, asked again and again; reports at once if it breaks."""
+"""A held probe: one connection to one port of one node, asked again and again."""
 
 import asyncio
 import ssl

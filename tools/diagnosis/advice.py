@@ -5,8 +5,8 @@ from tools.diagnosis.schema import Kind
 
 ACTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.CRASH: (
-        "Start {nodes} again on its own data, if nothing has yet; check its member id and that the lag closes.",
-        "Find out who or what ended the process: its log, the kernel's log, the engine's events, deployments.",
+        "Start {nodes} again on its own data, if nothing has yet; check that its lag closes.",
+        "Find out who or what ended the process: its log, the kernel's log, engine events, deployments.",
     ),
     Kind.RESTART: (
         "Read the log of {nodes} from before its start: a shutdown request, a panic, or nothing.",
@@ -31,11 +31,11 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.SPACE_QUOTA: (
         "Compact old revisions: etcdctl compaction REVISION.",
         "Defragment the members one at a time: etcdctl defrag --endpoints ONE.",
-        "Then disarm the alarm: etcdctl alarm disarm. Raise --quota-backend-bytes if the data is meant to grow.",
+        "Then disarm the alarm: etcdctl alarm disarm. Raise --quota-backend-bytes if the data may grow.",
     ),
     Kind.CORRUPTION: (
         "Find the member whose data differs: etcdctl endpoint hashkv --cluster.",
-        "Replace that member from a healthy one: member remove, delete its data, member add; never copy its data.",
+        "Replace that member from a healthy one: member remove, delete its data, member add.",
         "Then disarm the alarm: etcdctl alarm disarm. Back up a healthy member first.",
     ),
     Kind.MEMBERSHIP: (
@@ -58,8 +58,8 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
         "Do not remove members or force a new cluster while their data can still be had.",
     ),
     Kind.LEADER_LOSS: (
-        "Check why leadership moved: an operator's move-leader, elections in the logs, disk and network of the "
-        "former leader.",
+        "Check why leadership moved: a move-leader by somebody, elections in the logs, disk and network of "
+        "the former leader.",
     ),
     Kind.PLANNED_RESTART: (
         "Nothing to repair if {nodes} was meant to be restarted; if it is still down, start it.",

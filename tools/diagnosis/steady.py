@@ -38,7 +38,7 @@ from tools.observe.targets import (
 LOOKS = 3
 """How often a cluster is looked at that is not healthy."""
 SLOW_LOOKS = 6
-"""How often one that is healthy but for late answers: on a busy machine several in a row are late by chance."""
+"""How often one that is healthy but for late answers: on a busy machine several in a row are late."""
 PAUSE_S = 0.2
 """Between two looks: twice etcd's heartbeat interval."""
 SLOW_MS = 150.0

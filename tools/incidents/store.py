@@ -105,7 +105,7 @@ class IncidentStore:
         return incident
 
     def add(self, incident: str, signal: Signal) -> None:
-        """Add a signal to the timeline; beyond MAX_ENTRIES it is dropped. One without a wall time is of now."""
+        """Add a signal to the timeline; beyond MAX_ENTRIES it is dropped."""
         with self.transaction():
             self._require(incident)
             count = self._db.execute(

@@ -147,7 +147,7 @@ class SnapshotDiff:
             return signal("same_start", node.name, f"started at {_utc(started)}", via=VIA, as_of=at)
         self._first_looked[node.name] = at
         raw = f"started at {_utc(started)}, where it was {_utc(known)}"
-        # What is seen is as old as the start, however late the snapshot: a planned one is covered by its window.
+        # It is as old as the start, however late the snapshot: a planned one is covered by its window.
         # The node's clock may be another one than ours; that it was between the two snapshots is certain.
         began = time.monotonic() - (time.time() - started)
         return signal("restarted", node.name, raw, via=VIA, as_of=min(at, max(began, looked)))
@@ -270,7 +270,7 @@ class SnapshotDiff:
             yield signal("member_removed", name, f"{name} is no longer a member", as_of=at)
 
     def _went(self, name: str | None) -> int | None:
-        """Return by how many entries a node's log grew since the last snapshot; None where that is unknown."""
+        """Return by how many entries a node's log grew since the last snapshot; None if unknown."""
         now, before = self._now.get(name or ""), self._nodes_before.get(name or "")
         if now is None or before is None or now.raft_index is None or before.raft_index is None:
             return None

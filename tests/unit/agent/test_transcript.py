@@ -18,7 +18,7 @@ from agent.transcript.file import Transcript, new_id
 from agent.transcript.reading import FORMAT, VERSION, Header, read, read_header
 from agent.transcript.scrub import scrub
 from tools.events import Event, Progress, Table
-from tools.observe.signal import Detection, Signal
+from tools.observe.signal import Detection, Signal, Source
 
 
 def header(**changes: object) -> Header:
@@ -285,7 +285,7 @@ def test_ids_are_fresh() -> None:
         Stage(3, 7, "kill", ok=True, elapsed_s=0.5),
         Progress("Waiting for detection", 2.0, 30.0),
         Detection(
-            "etcd-2 is gone", ("etcd-2",), "I1", 0.04, (Signal("process", "exit", "etcd-2", "exited"),)
+            "etcd-2 is gone", ("etcd-2",), "I1", 0.04, (Signal(Source.PROCESS, "exit", "etcd-2", "exited"),)
         ),
         Table("Nodes", ("name",), (("etcd-1",), ("etcd-2",))),
     ],

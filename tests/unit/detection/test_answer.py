@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subjects.base import Health
-from tools.detection.answer import MAX_ANSWER, Answer, AnswerReader, StrangeAnswer, judge
+from tools.detection.health_answer import MAX_ANSWER, Answer, AnswerReader, StrangeAnswer, judge
 
 ETCD = b'HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 29\r\n\r\n{"health":"true","reason":""}'
 CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n'

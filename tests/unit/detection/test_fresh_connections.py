@@ -7,6 +7,7 @@ import pytest
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
 from tools.detection import fresh
+from tools.observe.targets import WITHIN_S
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ async def test_one_connection_lost_in_passing_is_nothing(watched: Watched) -> No
     made = server.made
     await watched.until(lambda: server.made > made)
     server.newcomers_ignored = 0
-    await watched.calm(fresh.WITHIN_S + 0.5)
+    await watched.calm(WITHIN_S + 0.5)
 
     assert watched.kinds("n2") == []
 
@@ -59,7 +60,7 @@ async def test_a_node_that_is_silent_on_every_connection_is_told_as_silent(watch
     watched.subject.servers["n2"].manner = Manner.SILENT
     await watched.detection()
     await watched.until(lambda: watched.kinds("n2").count("silent") > 0)
-    await watched.calm(fresh.WITHIN_S + 0.5)
+    await watched.calm(WITHIN_S + 0.5)
 
     assert "lossy" not in watched.kinds("n2")
 

@@ -126,7 +126,7 @@ class TestSilence:
             server.manner = Manner.SILENT
         await watched.until(lambda: all("silent" in watched.kinds(n) for n in ("n1", "n2", "n3")))
         watched.subject.leader = "n2"
-        await watched.until(lambda: "leader_changed" in watched.kinds())
+        await watched.until(lambda: "leader_changed" in watched.kinds("n1"))
         watched.subject.servers["n2"].manner = Manner.UNHEALTHY
         watched.subject.servers["n2"].hang_up()
         detection = await watched.detection()
@@ -181,7 +181,7 @@ class TestTheOtherViews:
         watched.monitor.client_window(window(0))
         for n in range(1, 4):
             watched.monitor.client_window(window(n, operations=0))
-        assert (await watched.detection()).text == "clients get nothing done"
+        assert (await watched.detection()).text == "client operations stalled"
 
 
 class TestControlPlane:
@@ -220,7 +220,7 @@ class TestOneCause:
 
         incident = watched.store.get(detection.incident)
         assert len(watched.detected) == 1
-        assert {entry.kind for entry in incident.entries} >= {"exit", "refused", "peer_lost"}
+        assert {entry.kind for entry in incident.signals} >= {"exit", "refused", "peer_lost"}
 
     async def test_unrest_of_the_survivors_belongs_to_the_death(self, watched: Watched) -> None:
         watched.runtime.happens("n1", "exit", 137)
@@ -243,8 +243,8 @@ class TestOneCause:
         assert await watched.monitor.recorded()
 
         assert detection.text == "n2 refuses connections"
-        assert watched.monitor.name(detection.incident) == "n2 is dead: its process ended"
-        assert watched.store.get(detection.incident).text == "n2 is dead: its process ended"
+        assert watched.monitor.name(detection.incident) == "n2 is down: its process exited"
+        assert watched.store.get(detection.incident).text == "n2 is down: its process exited"
         assert len(watched.detected) == 1
 
     async def test_two_nodes_that_die_together_are_two_detections_in_one_incident(

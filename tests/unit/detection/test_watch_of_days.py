@@ -8,9 +8,11 @@ from subjects.base import Alarm
 from tests.standins.many_nodes import HealthServer
 from tests.unit.detection.conftest import Watched
 from tools.detection import correlate, maintenance
-from tools.detection.invariants import in_force
-from tools.detection.looks import Looks
 from tools.incidents.store import IncidentStore
+from tools.observe.kinds import abnormal
+from tools.observe.limits import limits_of
+from tools.observe.signal import Signal, Source
+from tools.observe.snapshot_diff import SnapshotDiff
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ class TestWorseThatComesLate:
         at = watched.runtime.happens("n2", "exit", 137)
         second = await watched.detection(at)
 
-        assert (second.nodes, second.text) == (("n2",), "n2 is dead: its process ended")
+        assert (second.nodes, second.text) == (("n2",), "n2 is down: its process exited")
         assert second.incident == first.incident
 
     async def test_an_alarm_beside_a_node_that_has_been_dead_for_long_is_told_and_each_other_one(
@@ -48,8 +50,8 @@ class TestWorseThatComesLate:
         watched.subject.alarms = (Alarm("NOSPACE", "n1"), Alarm("CORRUPT", "n3"))
         third = await watched.detection(at)
 
-        assert second.text == "raised an alarm: NOSPACE on n1"
-        assert third.text == "raised an alarm: CORRUPT on n3"
+        assert second.text == "n1 is over its space quota: writes are refused (NOSPACE)"
+        assert third.text == "n3 has corrupt data: writes are refused (CORRUPT)"
 
     async def test_what_is_no_worse_is_not_told_again(self, watched: Watched) -> None:
         watched.runtime.happens("n2", "exit", 137)
@@ -91,14 +93,14 @@ class TestAClockThatIsSet:
     async def test_no_restart_is_seen_in_a_start_that_moved_less_than_the_node_was_seen_alive(
         self, watched: Watched, step_s: float, restarts: list[str]
     ) -> None:
-        looks = Looks(in_force(()))
+        diff = SnapshotDiff(limits_of(()))
         before = await watched.subject.observe()
         for at in (0.0, 600.0):
-            looks.compare(before, at, calm=True, client_port=False)
+            list(diff.read(before, at))
         watched.subject.change("n2", started_at=1_000_000.0 + step_s)
-        found = looks.compare(await watched.subject.observe(), 603.0, calm=True, client_port=False)
+        seen = diff.read(await watched.subject.observe(), 603.0)
 
-        assert [seen.kind for seen in found.bad] == restarts
+        assert [each.kind for each in seen if abnormal(each.kind)] == restarts
 
 
 async def test_an_answer_that_cannot_be_read_is_told_and_the_looks_go_on(
@@ -112,13 +114,13 @@ async def test_an_answer_that_cannot_be_read_is_told_and_the_looks_go_on(
         detection = await watched.detection()
     await watched.looks()
 
-    assert detection.text == "nobody can say how the cluster is"
+    assert detection.text == "cluster state unavailable"
     assert "RecursionError" in detection.signals[0].raw
 
 
 async def test_what_cannot_be_written_down_does_not_take_another_incident_along(watched: Watched) -> None:
     def fails(store: IncidentStore) -> None:
-        store.add("no-such-incident", "x", source="a test")
+        store.add("no-such-incident", Signal(Source.SELF, "x", None, "x"))
 
     watched.monitor._recorder.do(fails)
     watched.runtime.happens("n2", "exit", 137)

@@ -1,19 +1,22 @@
 """A workbench on real etcd, as a session has it, and facts made by hand."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from subjects.state import open_state
 from tools.cluster import lifecycle
-from tools.diagnosis.facts import Fact, Side
+from tools.diagnosis.gather import Gathered
 from tools.diagnosis.rules import RulesDiagnostician
+from tools.diagnosis.views import Seen
 from tools.events import Event
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
+from tools.observe.kinds import signal
 from tools.observe.ledger import Ledger
+from tools.observe.signal import HEALTH_PORT
 from tools.registry import Dispatcher
 from tools.tool import Outcome
 from tools.workbench import Choice, Workbench
@@ -63,36 +66,46 @@ async def on_etcd(tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 @dataclass
-class Seen:
-    """Makes facts by hand, each with evidence in a ledger."""
+class Scene:
+    """Makes signals by hand, each with evidence in a ledger."""
 
     ledger: Ledger = field(default_factory=Ledger)
-    facts: list[Fact] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
 
-    def on(self, node: str | None, **words: str) -> "Seen":
-        """Add what is seen of a node now: side=word, several words with a space between."""
-        return self._add(node, words, now=True)
+    def on(self, node: str | None, *kinds: str) -> "Scene":
+        """Add what is seen of a node now, `exit:137` for an exit with that code."""
+        return self._add(node, kinds, now=True)
 
-    def earlier(self, node: str | None, **words: str) -> "Seen":
+    def earlier(self, node: str | None, *kinds: str) -> "Scene":
         """Add what was recorded of a node."""
-        return self._add(node, words, now=False)
+        return self._add(node, kinds, now=False)
 
-    def _add(self, node: str | None, words: dict[str, str], *, now: bool) -> "Seen":
-        for side, text in words.items():
-            named: Side = "self" if side == "itself" else side  # type: ignore[assignment]
-            for word in text.split():
-                quote = f"{node or 'the cluster'} from side {named}: {word}"
-                item = self.ledger.add(f"view:{named}", quote, node=node, wall=float(len(self.facts)))
-                self.facts.append(Fact(named, word, node, item.id, quote, item.wall, now=now))
+    def _add(self, node: str | None, kinds: Sequence[str], *, now: bool) -> "Scene":
+        for text in kinds:
+            kind, _, code = text.partition(":")
+            kind, _, via = kind.partition("@")
+            made = signal(
+                kind,
+                node,
+                f"{node or 'the cluster'} showed {text}",
+                via=HEALTH_PORT if via else "",
+                exit_code=int(code) if code else None,
+            )
+            item = self.ledger.add(f"view:{made.source}", made.raw, node=node, wall=float(len(self.seen)))
+            self.seen.append(Seen(replace(made, evidence=item.id, wall=item.wall), now))
         return self
 
-    def well(self, *nodes: str) -> "Seen":
+    def well(self, *nodes: str) -> "Scene":
         """Add nodes with which nothing is wrong."""
         for node in nodes:
-            self.on(node, process="running", connection="accepted", itself="healthy", peers="connected")
+            self.on(node, "running", "answers", "healthy", "connected")
         return self
+
+    @property
+    def gathered(self) -> Gathered:
+        return Gathered(tuple(self.seen))
 
 
 @pytest.fixture
-def seen() -> Seen:
-    return Seen()
+def scene() -> Scene:
+    return Scene()

@@ -10,8 +10,8 @@ from agent.diagnostician import TOOLS, ClaudeDiagnostician, specs, without
 from agent.models.base import ModelEvent, Reply, Request
 from tests.unit.diagnosis.conftest import Bench
 from tools.diagnosis.blind import BlindWorkbench
-from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis
+from tools.diagnosis.tools import open_case
 from tools.observe.ledger import Ledger
 from tools.registry import load_tools
 

@@ -13,8 +13,8 @@ from agent.models.base import ModelEvent, Reply, Request, Usage
 from agent.models.catalog import facts_of
 from tests.unit.diagnosis.conftest import Bench
 from tools.diagnosis.base import Case
-from tools.diagnosis.case import open_case
 from tools.diagnosis.schema import Diagnosis
+from tools.diagnosis.tools import open_case
 from tools.events import Notice
 
 

@@ -1,154 +1,260 @@
-"""The rules: which disagreement of views means what, and what outweighs what."""
+"""The rules: which disagreement of views means what, what outweighs what, and how sure they are of it."""
+
+from dataclasses import replace
 
 import pytest
 
-from tests.unit.diagnosis.conftest import Seen
+from subjects.base import ClusterSnapshot, ClusterState, Quorum
+from tests.unit.diagnosis.conftest import Scene
 from tools.diagnosis.check import check
 from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Confidence, Findings, Kind
-from tools.diagnosis.table import TABLE
+from tools.diagnosis.table import BY_NAME, TABLE
+from tools.observe.kinds import KINDS
+from tools.observe.signal import Again
 
 NODES = ("a", "b", "c")
-RUNS = {"process": "running", "itself": "healthy", "connection": "accepted", "peers": "connected"}
+RUNS = ("running", "healthy", "answers", "connected")
+OUTSIDE = ("answers", "healthy", "connected")
 
 
-def concluded(seen: Seen) -> Findings:
-    return conclude(seen.facts, NODES, seen.ledger)
+def concluded(scene: Scene, *, database: str = "etcd", again: Again | None = None) -> Findings:
+    return conclude(scene.gathered, NODES, scene.ledger, database=database, again=again)
+
+
+def with_quorum(scene: Scene, voters: int, up: int) -> Findings:
+    snapshot = ClusterSnapshot(0.0, 0.0, (), "a", 2, Quorum(voters, up), ClusterState.DEGRADED)
+    nodes = NODES[:voters]
+    return conclude(replace(scene.gathered, snapshot=snapshot), nodes, scene.ledger, database="etcd")
 
 
 @pytest.mark.parametrize(
-    ("views", "kind"),
+    ("kinds", "kind"),
     [
-        ({"process": "killed", "connection": "refused", "peers": "lost_by_all"}, Kind.CRASH),
-        ({"process": "oom", "connection": "refused"}, Kind.CRASH),
-        ({"process": "failed", "connection": "refused"}, Kind.CRASH),
-        ({"process": "failed", "disk": "full"}, Kind.DISK_FULL),
-        ({"process": "failed", "disk": "mute"}, Kind.DISK_FULL),
-        ({"process": "running", "disk": "full"}, Kind.DISK_FULL),
-        ({"process": "exited", "connection": "refused"}, Kind.CRASH),
-        ({"process": "ended exited", "restart": "graceful"}, Kind.PLANNED_RESTART),
-        ({"process": "running", "restart": "graceful restarted"}, Kind.PLANNED_RESTART),
-        ({"process": "running", "restart": "restarted"}, Kind.CRASH),
-        ({"process": "killed", "restart": "graceful"}, Kind.CRASH),
-        ({"process": "paused", "connection": "silent", "itself": "silent"}, Kind.PAUSE),
-        ({"process": "running paused", "itself": "healthy silent"}, Kind.PAUSE),
-        (
-            {**RUNS, "process": "running withdrawn", "connection": "refused", "peers": "lost_by_all"},
-            Kind.PAUSE,
-        ),
-        ({**RUNS, "peers": "lost_by_all", "itself": "unhealthy"}, Kind.PARTITION),
-        ({**RUNS, "connection": "silent"}, Kind.PARTITION),
-        ({**RUNS, "connection": "accepted lossy"}, Kind.PARTITION),
-        ({**RUNS, "connection": "slow lossy", "host": "late", "itself": "slow"}, Kind.OVERLOAD),
-        ({**RUNS, "control": "alone", "itself": "unhealthy"}, Kind.PARTITION),
-        ({**RUNS, "connection": "slow", "host": "quick"}, Kind.NETWORK_DELAY),
-        ({**RUNS, "itself": "slow", "host": "quick"}, Kind.NETWORK_DELAY),
-        ({**RUNS, "itself": "slow", "host": "late"}, Kind.OVERLOAD),
-        ({**RUNS, "disk": "slow"}, Kind.SLOW_DISK),
-        ({**RUNS, "disk": "slow", "cpu": "starved"}, Kind.OVERLOAD),
-        ({**RUNS, "cpu": "starved", "itself": "silent", "connection": "silent"}, Kind.OVERLOAD),
-        ({"process": "unknown", "connection": "refused"}, Kind.CRASH),
-        ({"process": "unknown", "connection": "silent"}, Kind.UNKNOWN),
+        (("exit:137", "refused", "peer_lost"), Kind.CRASH),
+        (("oom", "refused"), Kind.CRASH),
+        (("exit:1", "refused"), Kind.CRASH),
+        (("exit:1", "log_no_space"), Kind.DISK_FULL),
+        (("exit:1", "log_no_reason"), Kind.DISK_FULL),
+        (("running", "log_no_space"), Kind.DISK_FULL),
+        (("running", "low_space"), Kind.DISK_FULL),
+        (("exit", "refused"), Kind.CRASH),
+        (("exit:0", "log_shutdown"), Kind.PLANNED_RESTART),
+        (("running", "log_shutdown", "restarted"), Kind.PLANNED_RESTART),
+        (("running", "restarted", "log_no_shutdown"), Kind.CRASH),
+        (("exit:137", "log_shutdown"), Kind.CRASH),
+        (("stopped", "silent", "silent@health"), Kind.PAUSE),
+        (("running", "stopped", "healthy", "silent@health"), Kind.PAUSE),
+        ((*RUNS, "peer_lost", "unhealthy"), Kind.PARTITION),
+        ((*RUNS, "silent"), Kind.PARTITION),
+        ((*RUNS, "lossy"), Kind.PARTITION),
+        ((*RUNS, "slow_port", "lossy", "host_late", "slow_health"), Kind.OVERLOAD),
+        ((*RUNS, "leaderless", "unhealthy"), Kind.PARTITION),
+        ((*RUNS, "slow_port", "host_quick"), Kind.NETWORK_DELAY),
+        ((*RUNS, "slow_health", "host_quick"), Kind.NETWORK_DELAY),
+        ((*RUNS, "slow_health", "host_late"), Kind.OVERLOAD),
+        ((*RUNS, "slow_disk"), Kind.SLOW_DISK),
+        ((*RUNS, "slow_disk", "starved"), Kind.OVERLOAD),
+        ((*RUNS, "starved", "silent@health", "silent"), Kind.OVERLOAD),
+        ((*RUNS, "no_space"), Kind.SPACE_QUOTA),
+        ((*RUNS, "corrupt"), Kind.CORRUPTION),
+        ((*RUNS, "silent@health", "defragmenting"), Kind.DEFRAGMENTATION),
     ],
 )
-def test_one_nodes_views_mean(seen: Seen, views: dict[str, str], kind: Kind) -> None:
-    found = concluded(seen.well("a", "c").on("b", **views))
+def test_one_nodes_views_mean(scene: Scene, kinds: tuple[str, ...], kind: Kind) -> None:
+    found = concluded(scene.well("a", "c").on("b", *kinds))
 
     assert (found.kind, found.nodes) == (kind, ("b",))
 
 
+class TestFromOutside:
+    """Where nobody sees a process, what cannot be told apart is not told apart, and never with confidence."""
+
+    @pytest.mark.parametrize(
+        ("kinds", "kind", "words"),
+        [
+            (("refused", "peer_lost"), Kind.CRASH, "crashed or was stopped"),
+            (("answers", "refused", "restarted"), Kind.RESTART, "cannot be told apart without its log"),
+            (("silent", "deaf"), Kind.PAUSE, "cut off looks the same"),
+            (("silent", "no_connection"), Kind.PARTITION, "frozen or down"),
+            (("answers", "silent"), Kind.UNKNOWN, "look alike from outside"),
+            (("answers", "unhealthy", "leaderless"), Kind.PARTITION, "the network between them is cut"),
+        ],
+    )
+    def test_it_is_said_how_far_the_evidence_goes(
+        self, scene: Scene, kinds: tuple[str, ...], kind: Kind, words: str
+    ) -> None:
+        for node in ("a", "c"):
+            scene.on(node, *OUTSIDE)
+        found = concluded(scene.on("b", *kinds))
+
+        assert (found.kind, found.nodes) == (kind, ("b",))
+        assert found.confidence is not Confidence.HIGH
+        assert words in found.root_cause
+
+    def test_another_version_makes_a_restart_an_upgrade(self, scene: Scene) -> None:
+        for node in ("a", "c"):
+            scene.on(node, *OUTSIDE)
+        found = concluded(scene.on("b", *OUTSIDE, "refused", "restarted", "version_changed"))
+
+        assert (found.kind, found.nodes) == (Kind.PLANNED_RESTART, ("b",))
+
+    def test_another_id_under_the_same_name_is_another_member(self, scene: Scene) -> None:
+        for node in ("a", "c"):
+            scene.on(node, *OUTSIDE)
+        found = concluded(scene.on("b", *OUTSIDE, "restarted", "member_replaced"))
+
+        assert (found.kind, found.nodes) == (Kind.MEMBERSHIP, ("b",))
+
+    def test_a_member_that_was_removed_is_no_crash(self, scene: Scene) -> None:
+        for node in ("a", "c"):
+            scene.on(node, *OUTSIDE)
+
+        assert concluded(scene.earlier("b", "refused", "member_removed")).kind is Kind.MEMBERSHIP
+
+
 class TestWhatOutweighsWhat:
-    def test_neighbours_that_miss_a_dead_peer_are_no_cause(self, seen: Seen) -> None:
-        seen.on("a", **{**RUNS, "peers": "lost_by_some", "itself": "unhealthy"})
-        seen.on("b", process="killed", peers="lost_by_all").well("c")
+    def test_neighbours_that_miss_a_dead_peer_are_no_cause(self, scene: Scene) -> None:
+        scene.on("a", *RUNS, "edge_lost", "unhealthy")
+        scene.on("b", "exit:137", "peer_lost").well("c")
 
-        assert concluded(seen).nodes == ("b",)
+        assert concluded(scene).nodes == ("b",)
 
-    def test_one_answer_missed_in_passing_is_nothing_beside_a_cut_that_lasts(self, seen: Seen) -> None:
-        seen.well("a", "c").earlier("c", connection="silent")
-        seen.on("b", **{**RUNS, "control": "alone", "itself": "unhealthy"})
+    def test_one_answer_missed_in_passing_is_nothing_beside_a_cut_that_lasts(self, scene: Scene) -> None:
+        scene.well("a", "c").earlier("c", "silent")
+        scene.on("b", *RUNS, "leaderless", "unhealthy")
 
-        assert (concluded(seen).kind, concluded(seen).nodes) == (Kind.PARTITION, ("b",))
+        assert (concluded(scene).kind, concluded(scene).nodes) == (Kind.PARTITION, ("b",))
 
-    def test_want_of_memory_is_the_reason_of_a_kill_that_it_led_to(self, seen: Seen) -> None:
-        seen.well("a", "c").on("b", process="killed oom", connection="refused")
+    def test_an_oom_kill_is_the_reason_of_a_kill_that_it_led_to(self, scene: Scene) -> None:
+        scene.well("a", "c").on("b", "exit:137", "oom", "refused")
 
-        assert "memory ran out" in concluded(seen).root_cause
+        assert "OOM-killed" in concluded(scene).root_cause
 
-    def test_what_was_recorded_counts_when_it_is_over(self, seen: Seen) -> None:
-        seen.well("a", "b", "c").earlier("b", process="paused")
+    def test_what_was_recorded_counts_when_it_is_over(self, scene: Scene) -> None:
+        scene.well("a", "b", "c").earlier("b", "stopped")
 
-        assert (concluded(seen).kind, concluded(seen).nodes) == (Kind.PAUSE, ("b",))
+        assert (concluded(scene).kind, concluded(scene).nodes) == (Kind.PAUSE, ("b",))
 
-    def test_a_leader_is_blamed_for_what_spreads_from_it(self, seen: Seen) -> None:
+    def test_a_leader_is_blamed_for_what_spreads_from_it(self, scene: Scene) -> None:
         for node in NODES:
-            seen.on(node, **{**RUNS, "itself": "slow", "host": "quick"})
-        seen.on("c", control="leads")
+            scene.on(node, *RUNS, "slow_health", "host_quick")
+        scene.on("c", "leads")
 
-        assert (concluded(seen).kind, concluded(seen).nodes) == (Kind.NETWORK_DELAY, ("c",))
+        assert (concluded(scene).kind, concluded(scene).nodes) == (Kind.NETWORK_DELAY, ("c",))
 
-    def test_a_node_that_is_slow_by_itself_is_blamed_before_the_leader(self, seen: Seen) -> None:
+    def test_a_node_that_is_slow_by_itself_is_blamed_before_the_leader(self, scene: Scene) -> None:
         for node in NODES:
-            seen.on(node, **{**RUNS, "itself": "slow", "host": "quick"})
-        seen.on("c", control="leads").on("a", connection="slow")
+            scene.on(node, *RUNS, "slow_health", "host_quick")
+        scene.on("c", "leads").on("a", "slow_port")
 
-        assert concluded(seen).nodes == ("a",)
+        assert concluded(scene).nodes == ("a",)
 
-    def test_two_gone_of_three_are_a_lost_quorum_that_names_both(self, seen: Seen) -> None:
-        seen.on("a", process="killed").on("c", process="killed").on("b", **{**RUNS, "itself": "unhealthy"})
-        seen.on(None, control="quorum_lost")
+    def test_two_gone_of_three_are_a_lost_quorum_that_names_both(self, scene: Scene) -> None:
+        scene.on("a", "exit:137").on("c", "exit:137").on("b", *RUNS, "unhealthy")
+        scene.on(None, "quorum_lost")
 
-        assert (concluded(seen).kind, concluded(seen).nodes) == (Kind.QUORUM_LOSS, ("a", "c"))
+        assert (concluded(scene).kind, concluded(scene).nodes) == (Kind.QUORUM_LOSS, ("a", "c"))
 
-    def test_slow_answers_of_all_are_no_lost_quorum(self, seen: Seen) -> None:
+    def test_one_gone_of_two_is_a_lost_quorum_too(self, scene: Scene) -> None:
+        found = with_quorum(scene.well("a").on("b", "exit:137").on(None, "quorum_lost"), 2, 1)
+
+        assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("b",))
+        assert "the 1 of 2 voters left are no majority" in found.root_cause
+
+    def test_slow_answers_of_all_are_no_lost_quorum(self, scene: Scene) -> None:
         for node in NODES:
-            seen.on(node, **{**RUNS, "itself": "silent", "host": "quick"})
-        seen.on(None, control="quorum_lost")
+            scene.on(node, *RUNS, "silent@health", "host_quick")
+        scene.on(None, "quorum_lost")
 
-        assert concluded(seen).kind is Kind.NETWORK_DELAY
+        assert concluded(scene).kind is Kind.NETWORK_DELAY
 
 
 class TestWhereNoNodeStandsOut:
-    def test_all_well_is_none_with_evidence(self, seen: Seen) -> None:
-        found = concluded(seen.well(*NODES))
+    def test_all_well_is_none_with_evidence(self, scene: Scene) -> None:
+        found = concluded(scene.well(*NODES))
 
         assert (found.kind, found.nodes) == (Kind.NONE, ())
         assert found.evidence
 
-    def test_a_leader_that_moved_by_itself(self, seen: Seen) -> None:
-        found = concluded(seen.well(*NODES).earlier(None, control="leader_changed"))
+    def test_a_leader_that_moved_by_itself_is_the_former_one(self, scene: Scene) -> None:
+        found = concluded(scene.well(*NODES).earlier("a", "leader_changed"))
 
-        assert found.kind is Kind.LEADER_LOSS
+        assert (found.kind, found.nodes) == (Kind.LEADER_LOSS, ("a",))
+        assert found.confidence is Confidence.MEDIUM
 
-    def test_clients_that_wait_while_all_is_well(self, seen: Seen) -> None:
-        assert concluded(seen.well(*NODES).on(None, client="slow")).kind is Kind.OVERLOAD
+    def test_clients_that_wait_while_all_is_well(self, scene: Scene) -> None:
+        assert concluded(scene.well(*NODES).on(None, "slow")).kind is Kind.OVERLOAD
 
-    def test_what_no_row_explains_is_said_to_be_unknown(self, seen: Seen) -> None:
-        found = concluded(seen.well(*NODES).earlier("b", control="lagging"))
+    def test_what_no_row_explains_is_said_to_be_unknown(self, scene: Scene) -> None:
+        found = concluded(scene.well(*NODES).earlier("b", "lagging"))
 
         assert (found.kind, found.confidence) == (Kind.UNKNOWN, Confidence.LOW)
 
+    def test_an_alarm_of_nobody_in_particular_is_no_lost_majority(self, scene: Scene) -> None:
+        found = concluded(scene.well(*NODES).on(None, "no_space"))
+
+        assert (found.kind, found.nodes) == (Kind.SPACE_QUOTA, ())
+        assert any("disarm" in step for step in found.suggested_actions)
+
 
 class TestWhatTheRulesSay:
-    def test_every_conclusion_passes_the_check_that_a_model_has_to_pass(self, seen: Seen) -> None:
-        seen.well("a", "c").on("b", process="killed", connection="refused", peers="lost_by_all")
+    def test_every_conclusion_passes_the_check_that_a_model_has_to_pass(self, scene: Scene) -> None:
+        scene.well("a", "c").on("b", "exit:137", "refused", "peer_lost")
 
-        assert check(concluded(seen), seen.ledger, nodes=NODES, opened_wall=0.0) == ()
+        assert check(concluded(scene), scene.ledger, nodes=NODES, opened_wall=0.0) == ()
 
-    def test_one_witness_is_medium_two_are_high(self, seen: Seen) -> None:
-        seen.well("a", "c").on("b", process="killed")
-        assert concluded(seen).confidence is Confidence.MEDIUM
+    def test_one_witness_is_medium_two_are_high(self, scene: Scene) -> None:
+        scene.well("a", "c").on("b", "exit:137")
+        assert concluded(scene).confidence is Confidence.MEDIUM
 
-        seen.on("b", connection="refused")
-        assert concluded(seen).confidence is Confidence.HIGH
+        scene.on("b", "refused")
+        assert concluded(scene).confidence is Confidence.HIGH
 
-    def test_at_least_two_other_kinds_are_ruled_out_by_what_was_seen(self, seen: Seen) -> None:
-        found = concluded(seen.well("a", "c").on("b", process="paused", itself="silent"))
+    def test_what_looks_most_like_it_is_ruled_out_by_what_was_seen(self, scene: Scene) -> None:
+        found = concluded(scene.well("a", "c").on("b", "stopped", "silent@health"))
 
         assert len(found.alternatives) >= 2
         assert all("pause" not in other.cause for other in found.alternatives)
         assert all(other.ruled_out_by for other in found.alternatives)
 
-    def test_every_row_has_a_reason_and_a_name_of_its_own(self) -> None:
-        assert len({row.name for row in TABLE}) == len(TABLE)
-        assert all(row.reason and row.when for row in TABLE)
+    @pytest.mark.parametrize(("known", "said"), [((), "Not known"), (("not_oom",), "That would require")])
+    def test_after_sigkill_the_oom_killer_is_asked_for_either_way(
+        self, scene: Scene, known: tuple[str, ...], said: str
+    ) -> None:
+        found = concluded(scene.well("a", "c").on("b", "exit:137", "refused", *known))
+
+        assert found.alternatives[0].cause == "OOM-killed"
+        assert found.alternatives[0].ruled_out_by.startswith(said)
+
+    def test_nothing_of_another_database_is_ruled_out(self, scene: Scene) -> None:
+        scene.well("a", "c").on("b", *RUNS, "log_server_paused", "refused")
+
+        assert concluded(scene, database="tikv").kind is Kind.PAUSE
+        assert concluded(scene, database="etcd").kind is not Kind.PAUSE
+        of_one = {row.name for row in TABLE if row.database}
+        assert not [row.name for row in TABLE if not row.database and of_one & set(row.rivals)]
+
+    def test_a_loop_is_called_one_with_its_count_and_its_last_words(self, scene: Scene) -> None:
+        scene.well("a", "c").on("b", "exit:1", "refused", "log_failed")
+        found = concluded(scene, again=Again(3, 40.0))
+
+        assert "a crash loop: 3rd time in 40 s" in found.root_cause
+        assert "Last words in its log" in found.root_cause
+
+    def test_nobody_is_warned_of_a_majority_that_is_not_at_stake(self, scene: Scene) -> None:
+        scene.well("a", "c").on("b", "exit:137", "refused")
+        warned = "one more loss means no quorum"
+
+        assert any(warned in step for step in with_quorum(scene, 3, 2).suggested_actions)
+        assert not any(warned in step for step in with_quorum(scene, 5, 4).suggested_actions)
+
+    def test_every_row_has_a_name_of_its_own_rivals_that_are_rows_and_kinds_that_exist(self) -> None:
+        words = {"killed", "failed", "ended", "health_silent", *KINDS}
+
+        assert len(BY_NAME) == len(TABLE)
+        assert all(row.reason and row.when and len(row.rivals) >= 2 for row in TABLE)
+        assert [name for row in TABLE for name in row.rivals if name not in BY_NAME] == []
+        assert [
+            w for row in TABLE for group in (*row.when, row.unless) for w in group if w not in words
+        ] == []

@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import pytest
-from tools.detection.lines import HEALTH
-from tools.diagnosis.looks import facts_of
 
 from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
-from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
+from tests.standins.scripted_cluster import INVARIANTS, ScriptedRuntime, ScriptedSubject
 from tools.diagnosis.base import Case
+from tools.diagnosis.gather import gather
 from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Kind
-from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, steady_look
-from tools.diagnosis.views import gather
+from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, Looked, signals_of, steady_look
+from tools.observe.kinds import abnormal
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Detection, Signal, Source
+from tools.observe.limits import limits_of
+from tools.observe.signal import HEALTH_PORT, Detection, Signal, Source
 
 
 class Logged(ScriptedRuntime):
@@ -60,9 +60,13 @@ async def subject(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Timed]:
     await made.aclose()
 
 
-async def wrong(subject: Timed) -> set[tuple[str, str, str | None]]:
-    facts = facts_of(await steady_look(subject), Ledger())
-    return {(fact.side, fact.word, fact.node) for fact in facts if fact.abnormal}
+async def wrong(subject: Timed) -> set[tuple[str, str | None]]:
+    return wrong_in(await steady_look(subject))
+
+
+def wrong_in(looked: Looked) -> set[tuple[str, str | None]]:
+    seen = signals_of(looked, limits_of(INVARIANTS))
+    return {(each.kind, each.node) for each in seen if abnormal(each.kind)}
 
 
 async def test_a_cluster_that_is_well_is_looked_at_once(subject: Timed) -> None:
@@ -79,7 +83,7 @@ async def test_more_often_where_something_was_detected(subject: Timed) -> None:
 async def test_a_node_that_is_late_while_its_host_is_quick(subject: Timed) -> None:
     subject.answer("n2", 300.0)
 
-    assert await wrong(subject) == {("connection", "slow", "n2"), ("self", "slow", "n2")}
+    assert await wrong(subject) == {("slow_port", "n2"), ("slow_health", "n2")}
     assert subject.looks == SLOW_LOOKS
 
 
@@ -94,11 +98,7 @@ async def test_one_host_that_is_late_does_not_excuse_its_node(subject: Timed) ->
     subject.answer("n2", 300.0)
     subject.host_s["n2"] = 0.2
 
-    assert await wrong(subject) == {
-        ("connection", "slow", "n2"),
-        ("self", "slow", "n2"),
-        ("host", "late", "n2"),
-    }
+    assert await wrong(subject) == {("slow_port", "n2"), ("slow_health", "n2"), ("host_late", "n2")}
 
 
 async def test_answers_that_are_late_and_then_not_are_nothing(subject: Timed) -> None:
@@ -107,9 +107,8 @@ async def test_answers_that_are_late_and_then_not_are_nothing(subject: Timed) ->
     while subject.looks < SLOW_LOOKS - 1:
         await asyncio.sleep(0)
     subject.answer("n2", 20.0)
-    facts = facts_of(await looking, Ledger())
 
-    assert not [fact for fact in facts if fact.abnormal]
+    assert wrong_in(await looking) == set()
 
 
 @pytest.mark.parametrize("detected", [False, True])
@@ -117,14 +116,14 @@ async def test_one_answer_missed_in_passing_counts_only_where_something_was_dete
     subject: Timed, *, detected: bool
 ) -> None:
     missed = Signal(
-        Source.CONNECTION, "silent", "n2", 1.0, 1.0, "n2 silent: no answer for 300 ms", via=HEALTH
+        Source.CONNECTION, "silent", "n2", "n2 silent: no answer for 300 ms", 1.0, 1.0, via=HEALTH_PORT
     )
-    detection = Detection("D1", 1.0, 1.0, ("n2",), ("store_up",), "n2 does not answer", (missed,), "I1")
+    detection = Detection("n2 does not answer", ("n2",), "I1", signals=(missed,))
     case = Case("I1", detection, 1.0) if detected else Case(None, None, 1.0)
     ledger = Ledger()
-    facts = await gather(case, Cluster("c", subject, subject.runtime), (missed,), ledger)
+    found = await gather(case, Cluster("c", subject, subject.runtime), (missed,), ledger)
 
-    assert (conclude(facts, subject.nodes, ledger).kind is Kind.NONE) is not detected
+    assert (conclude(found, subject.nodes, ledger).kind is Kind.NONE) is not detected
 
 
 async def test_a_restart_seen_late_is_not_blamed_on_what_the_log_told_of_an_earlier_incident(
@@ -138,7 +137,7 @@ async def test_a_restart_seen_late_is_not_blamed_on_what_the_log_told_of_an_earl
     ):
         subject.logged.lines.append(LogLine("n2", text, began - ago))
     ledger = Ledger()
-    facts = await gather(Case(None, None, began), Cluster("c", subject, subject.runtime), (), ledger)
-    found = conclude(facts, subject.nodes, ledger)
+    gathered = await gather(Case(None, None, began), Cluster("c", subject, subject.runtime), (), ledger)
+    found = conclude(gathered, subject.nodes, ledger)
 
     assert (found.kind, found.nodes) == (Kind.PLANNED_RESTART, ("n2",))

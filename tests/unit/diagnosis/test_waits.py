@@ -7,8 +7,7 @@ import pytest
 from tests.standins import slow_disk
 from tests.standins.scripted_cluster import scripted_cluster
 from tests.unit.diagnosis.conftest import Bench
-from tools.diagnosis.waits import Waited, between, facts_of_waits
-from tools.observe.ledger import Ledger
+from tools.diagnosis.waits import Waited, between, signals_of_waits
 
 # As measured on etcd, two cores, a load average of ten: each for about 2 s.
 WELL = Waited(2.0, ran_s=0.06, waited_s=0.30, syncs=6, synced_s=0.005)
@@ -16,8 +15,8 @@ STARVED = Waited(2.0, ran_s=0.045, waited_s=5.2, syncs=1, synced_s=1.8)
 SLOW_DISK = Waited(2.0, ran_s=0.06, waited_s=0.28, syncs=1, synced_s=1.6)
 
 
-def told(**waits: Waited) -> list[tuple[str, str, str | None]]:
-    return [(fact.side, fact.word, fact.node) for fact in facts_of_waits(waits, Ledger())]
+def told(**waits: Waited) -> list[tuple[str, str | None]]:
+    return [(signal.kind, signal.node) for signal in signals_of_waits(waits)]
 
 
 class TestWhoStandsOut:
@@ -25,10 +24,10 @@ class TestWhoStandsOut:
         assert told(a=WELL, b=WELL, c=WELL) == []
 
     def test_one_that_is_kept_from_the_processor_whose_writes_are_late_for_that(self) -> None:
-        assert told(a=WELL, b=STARVED, c=WELL) == [("cpu", "starved", "b")]
+        assert told(a=WELL, b=STARVED, c=WELL) == [("starved", "b")]
 
     def test_one_whose_writes_are_late_though_it_has_its_processor(self) -> None:
-        assert told(a=WELL, b=SLOW_DISK, c=WELL) == [("disk", "slow", "b")]
+        assert told(a=WELL, b=SLOW_DISK, c=WELL) == [("slow_disk", "b")]
 
     def test_nobody_on_a_machine_where_everybody_waits(self) -> None:
         assert told(a=STARVED, b=STARVED, c=STARVED) == []
@@ -41,7 +40,7 @@ class TestWhoStandsOut:
     def test_a_slow_disk_beside_neighbours_that_wrote_nothing(self) -> None:
         idle = replace(WELL, syncs=0, synced_s=0.0)
 
-        assert told(a=idle, b=SLOW_DISK, c=idle) == [("disk", "slow", "b")]
+        assert told(a=idle, b=SLOW_DISK, c=idle) == [("slow_disk", "b")]
 
 
 async def test_a_node_that_was_restarted_between_the_readings_is_left_out() -> None:

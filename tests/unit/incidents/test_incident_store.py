@@ -12,6 +12,7 @@ from subjects.errors import NewerState, NotReady
 from tools.incidents.database import VERSION, connect
 from tools.incidents.record import FirstSeen, State
 from tools.incidents.store import MAX_ENTRIES, IncidentStore, UnknownIncident
+from tools.observe.signal import Signal, Source
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ class TestOneIncident:
 
     def test_its_whole_story_is_read_back_by_another_run(self, path: Path, store: IncidentStore) -> None:
         incident = opened(store)
-        store.add(incident, "exit 137", source="process", kind="exit", node="n2", evidence="E1", wall=1000.0)
+        store.add(incident, Signal(Source.PROCESS, "exit", "n2", "exit 137", wall=1000.0, evidence="E1"))
         store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "exit"))
         store.knew(incident, FirstSeen("UsualAlert", 1200.0, None, "a rule", measured=False))
         store.widen(incident, ["n3", "n2"], ["quorum"])
@@ -61,7 +62,7 @@ class TestOneIncident:
         assert (found.opened, found.healed, found.recovered) == (1000.0, 1005.0, 1006.0)
         assert found.diagnosis == {"root_cause": "n2 was killed", "kind": "crash"}
         assert set(found.figures) == {"before", "after"}
-        assert {entry.source for entry in found.entries} == {"process", "diagnosis", "heal", "monitor"}
+        assert {entry.source for entry in found.signals} == {"process", "diagnosis", "heal", "monitor"}
         assert [(knower.who, knower.measured) for knower in found.knew] == [
             ("kernel", True),
             ("UsualAlert", False),
@@ -93,9 +94,9 @@ class TestOneIncident:
         incident = opened(store)
         with store.transaction():
             for n in range(MAX_ENTRIES + 50):
-                store.add(incident, f"again {n}", source="process")
+                store.add(incident, Signal(Source.PROCESS, "exit", "n2", f"again {n}"))
 
-        assert len(store.get(incident).entries) == MAX_ENTRIES
+        assert len(store.get(incident).signals) == MAX_ENTRIES
 
 
 class TestMany:
@@ -115,7 +116,7 @@ class TestMany:
         def half() -> None:
             with store.transaction():
                 opened(store)
-                store.add("nope", "x", source="process")
+                store.add("nope", Signal(Source.PROCESS, "exit", None, "x"))
 
         with pytest.raises(UnknownIncident):
             half()

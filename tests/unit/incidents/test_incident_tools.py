@@ -12,6 +12,7 @@ import pytest
 from tools.incidents.record import FirstSeen
 from tools.incidents.store import IncidentStore, UnknownIncident
 from tools.incidents.tools import MAX_ENTRIES, ListParams, incident_list
+from tools.observe.signal import Signal, Source
 from tools.workbench import Workbench
 
 
@@ -31,7 +32,7 @@ async def test_nothing_ever_seen_is_said(workbench: Workbench) -> None:
 async def test_one_incident_is_told_whole_in_seconds_after_its_first_signal(workbench: Workbench) -> None:
     store = workbench.incidents
     incident = store.open(cluster="c", text="n2 is dead", nodes=["n2"], wall=1000.0)
-    store.add(incident, "exit", source="process", node="n2", evidence="E1", wall=1000.5)
+    store.add(incident, Signal(Source.PROCESS, "exit", "n2", "exit", wall=1000.5, evidence="E1"))
     store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "exit"))
     store.recover(incident, wall=1004.0)
     result = await incident_list(ListParams(incident=incident), workbench)
@@ -41,6 +42,7 @@ async def test_one_incident_is_told_whole_in_seconds_after_its_first_signal(work
     assert told["timeline"][0] == {
         "seconds": 0.5,
         "source": "process",
+        "kind": "exit",
         "node": "n2",
         "text": "exit",
         "evidence": "E1",

@@ -20,7 +20,7 @@ from agent.view.plain import PlainView
 from agent.view.terminal import TerminalView
 from tests.standins.screen import Screen
 from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
-from tools.observe.signal import Detection, Signal
+from tools.observe.signal import Detection, Signal, Source
 
 EVENTS: tuple[Event, ...] = (
     SessionOpened("s1", "playbook", None, "0.1.0"),
@@ -30,13 +30,13 @@ EVENTS: tuple[Event, ...] = (
     Progress("Waiting for detection…", 1.0, 30.0),
     Progress("Waiting for detection…", 2.0, 30.0),
     Progress("Waiting for detection…", 2.5, 30.0, done=True),
-    Signal("process", "exit", "etcd-2", "exited 137", "E7", 0.003),
+    Signal(Source.PROCESS, "exit", "etcd-2", "exited 137", evidence="E7", seconds=0.003),
     Detection(
         "etcd-2 is gone",
         ("etcd-2",),
         "I1",
         0.03,
-        (Signal("process", "exit", "etcd-2", "x", "E7", 0.003),),
+        (Signal(Source.PROCESS, "exit", "etcd-2", "x", evidence="E7", seconds=0.003),),
     ),
     Diagnosed(
         {"by": "rules", "root_cause": "killed", "evidence": [{"id": "E7", "claim": "c", "quote": "q"}]}
@@ -74,7 +74,7 @@ class TestJsonLines:
         assert (called["tool"], called["arguments"]["node"]) == ("store_kill", "etcd-2")
         assert lines[8]["signals"][0] == {
             "type": "signal", "source": "process", "kind": "exit", "node": "etcd-2",
-            "raw": "x", "evidence": "E7", "seconds": 0.003,
+            "raw": "x", "evidence": "E7", "seconds": 0.003, "wall": 0.0, "exit_code": None, "via": "",
         }  # fmt: skip
         assert lines[10]["rows"] == [{"when": "before", "ops/s": "300"}, {"when": "after", "ops/s": "299"}]
 

@@ -21,7 +21,7 @@ from agent.view.style import PROMPT
 from agent.view.terminal import TerminalView
 from tests.standins.screen import Screen
 from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
-from tools.observe.signal import Detection, Signal
+from tools.observe.signal import Detection, Signal, Source
 
 DIAGNOSIS: dict[str, Any] = {
     "by": "rules",
@@ -37,8 +37,8 @@ DIAGNOSIS: dict[str, Any] = {
 }
 
 SIGNALS = (
-    Signal("client", "errors", "etcd-2", "12 of 300 failed", "E9", 0.8),
-    Signal("process", "exit", "etcd-2", "exited with 137", "E7", 0.003),
+    Signal(Source.CLIENT, "errors", "etcd-2", "12 of 300 failed", evidence="E9", seconds=0.8),
+    Signal(Source.PROCESS, "exit", "etcd-2", "exited with 137", evidence="E7", seconds=0.003),
 )
 
 EVERYTHING: tuple[Event, ...] = (
@@ -239,7 +239,7 @@ class TestInPlace:
 
     def test_when_it_was_known_is_left_out_where_nobody_knows(self) -> None:
         screen = Screen()
-        seen = Signal("process", "exit", "etcd-2", "exited with 137", "E7")
+        seen = Signal(Source.PROCESS, "exit", "etcd-2", "exited with 137", evidence="E7")
         drawn(screen, Detection("etcd-2 is gone", ("etcd-2",), "I3", None, (seen,)))
 
         assert screen.text[1].split() == ["who", "knew", "what", "node", "in", "its", "own", "words"]
@@ -348,7 +348,7 @@ class TestHostile:
             CallEnded("a", "read_logs", True, "E1", 0.1, text),
             Progress(text, 1, 30),
             Progress(text, 1, 30, done=True),
-            Signal(text, text, text, text, text, 0.1),
+            Signal(Source.SELF, text, text, text, evidence=text, seconds=0.1),
             Table("t", ("a", "b"), ((text, text),)),
         ]
 
