@@ -21,7 +21,8 @@ from agent.demo.stages import (
 )
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
-from tools.events import Detected, Event, Notice, Progress
+from tools.events import Event, Notice, Progress
+from tools.observe.signal import Detection
 from tools.tool import Effect, Outcome
 from tools.workbench import Workbench
 
@@ -104,7 +105,9 @@ class DemoGate:
 
     def shows(self, event: Event) -> bool:
         """Keep the monitor's detections for stage 5, where they have their time since the injection."""
-        return not (isinstance(event, Detected) and event.seconds is None and self.stages.current < DETECTION)
+        return not (
+            isinstance(event, Detection) and event.seconds is None and self.stages.current < DETECTION
+        )
 
     def take_injection(self) -> None:
         """Keep what this demo has injected, if it has."""

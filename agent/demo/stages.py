@@ -13,7 +13,7 @@ TITLES = (
     "Load, and the baseline",
     "Break something",
     "Waiting for detection",
-    "Detected",
+    "Detection",
     "Diagnosis, from evidence alone",
     "Heal, and verify",
 )

@@ -16,7 +16,8 @@ from prometheus_client.registry import Collector
 from agent.setup import version
 from agent.watch.state import CLUSTER_STATES, NODE_STATES, STALLED_S, WatchState
 from subjects.errors import BadSetup
-from tools.events import Detected, Event, SignalSeen
+from tools.events import Event
+from tools.observe.signal import Detection, Signal
 
 CONTENT_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
@@ -55,9 +56,9 @@ class WatchMetrics(Collector):
     def take(self, event: Event) -> None:
         """Count a signal or a detection."""
         match event:
-            case SignalSeen():
+            case Signal():
                 self._signals[event.source, event.kind] += 1
-            case Detected():
+            case Detection():
                 self._detections += 1
                 if event.seconds is not None:
                     self._delay.observe(event.seconds)

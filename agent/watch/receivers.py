@@ -10,8 +10,9 @@ from agent.watch.alertmanager import AlertFeed
 from agent.watch.webhook import Webhook
 from subjects.base import Cluster
 from tools.detection.monitor import Monitor
-from tools.events import Detected, Diagnosed, Emit, Event, Notice, SignalSeen
+from tools.events import Diagnosed, Emit, Event, Notice
 from tools.incidents.store import IncidentStore
+from tools.observe.signal import Detection, Signal
 
 if TYPE_CHECKING:
     from agent.watch.metrics import MetricsServer, WatchMetrics
@@ -59,10 +60,10 @@ class Receivers:
         if self._metrics is not None:
             self._metrics.take(event)
         match event:
-            case Detected():
+            case Detection():
                 self._alerts.changed()
                 self._post("detection", *event.nodes, text=event.text, incident=event.incident)
-            case SignalSeen(kind="recovered"):
+            case Signal(kind="recovered"):
                 self._alerts.changed()
                 self._post("recovered", event.node, text=event.raw)
             case Diagnosed():
