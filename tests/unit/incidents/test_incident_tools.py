@@ -55,7 +55,7 @@ async def test_a_long_timeline_is_cut_and_says_so(workbench: Workbench) -> None:
     incident = workbench.incidents.open(cluster="c", text="n2 flaps", nodes=["n2"], wall=1000.0)
     with workbench.incidents.transaction():
         for n in range(MAX_ENTRIES + 7):
-            workbench.incidents.add(incident, "x", source="process", wall=1000.0 + n)
+            workbench.incidents.add(incident, Signal(Source.PROCESS, "exit", "n2", "x", wall=1000.0 + n))
     told = (await incident_list(ListParams(incident=incident), workbench)).data["incident"]
 
     assert (len(told["timeline"]), told["timeline_cut"]) == (MAX_ENTRIES, 7)
