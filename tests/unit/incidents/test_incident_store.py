@@ -149,13 +149,7 @@ class TestTheFile:
             names = ("synchronous", "journal_mode", "user_version")
             found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 
-<<<<<<< HEAD
         assert found == [2, "wal", VERSION]  # 2: FULL
-=======
-        asked = ("synchronous", "journal_mode", "user_version")
-        answers = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in asked]
-        assert answers == [2, "wal", VERSION]  # 2 is FULL
->>>>>>> 51b3120 (tests: add signals to incidents as they are)
 
     def test_a_newer_file_is_refused_and_not_touched(self, path: Path) -> None:
         raw = sqlite3.connect(path)
