@@ -39,11 +39,13 @@ def configured(name: str) -> str | None:
 
 def config_values() -> dict[str, Any]:
     """Return what the config file says; empty where there is none. Raises BadSetup if it is not TOML."""
-    path = config_file()
     try:
+        path = config_file()
         text = path.read_text(encoding="utf-8")
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder to look in
         return {}
+    except UnicodeDecodeError as error:
+        raise BadSetup(f"{path} is not valid UTF-8: {error.reason}.") from error
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -1,5 +1,6 @@
 """The workbench of a run: made from what the person asked for, and closed at its end."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -7,7 +8,7 @@ from agent.setup import Setup
 from agent.view.base import View
 from subjects.state import StateFolder, open_state
 from tools.diagnosis.rules import RulesDiagnostician
-from tools.events import Emit
+from tools.events import Emit, Notice
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
@@ -20,6 +21,7 @@ def make_workbench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
         incidents = on_failure.enter_context(contextlib.closing(IncidentStore(state.database)))
         faults = FaultService(state, setup.seed)
         on_failure.pop_all()
+    _report_trouble(incidents, faults, emit)
     return Workbench(
         state=state,
         emit=emit,
@@ -30,6 +32,20 @@ def make_workbench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
         choice=setup.choice,
         allow_quorum_loss=setup.allow_quorum_loss,
     )
+
+
+def _report_trouble(incidents: IncidentStore, faults: FaultService, emit: Emit) -> None:
+    """Have the person told, once, when what is written is not kept: both write into one file."""
+    loop = asyncio.get_running_loop()
+    reported: list[str] = []
+
+    def tell(text: str) -> None:
+        if not reported:
+            reported.append(text)
+            loop.call_soon_threadsafe(emit, Notice(text, level="warning"))
+
+    incidents.report(tell)
+    faults.journal.report(tell)
 
 
 @contextlib.asynccontextmanager

@@ -29,12 +29,20 @@ class StateFolder:
         return self.root / "clusters"
 
 
-def open_state(given: Path | None = None) -> StateFolder:
+def open_state(given: Path | None = None, *, to_read: bool = False) -> StateFolder:
     """Return the state folder: `given`, else `OPERATOR_STATE_DIR`, else the platform's; made if missing.
 
-    Raises NotReady when it can't be made or written to.
+    Raises NotReady when it can't be made or written to; `to_read`, one that is there is enough.
     """
     root = given or state_root()
+    if to_read and root.is_dir() and not os.access(root, os.W_OK):
+        return StateFolder(root.resolve())
+    try:
+        str(root).encode()
+    except UnicodeEncodeError as error:
+        raise NotReady(
+            "The state folder's name is not valid UTF-8. Give another with --state-dir or OPERATOR_STATE_DIR."
+        ) from error
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.chmod(0o700)
@@ -59,4 +67,9 @@ def state_root() -> Path:
         return Path(value)
     from platformdirs import user_state_path
 
-    return user_state_path("chaos-operator")
+    try:
+        return user_state_path("chaos-operator")
+    except RuntimeError as error:  # no HOME, and nobody in the list of users
+        raise NotReady(
+            "There is no home folder to keep state in. Give a folder with --state-dir or OPERATOR_STATE_DIR."
+        ) from error

@@ -103,7 +103,7 @@ def _store(setup: "Setup") -> "Iterator[IncidentStore]":
     from subjects.state import open_state
     from tools.incidents.store import IncidentStore
 
-    store = IncidentStore(open_state(setup.state_dir).database)
+    store = IncidentStore(open_state(setup.state_dir, to_read=True).database)
     try:
         yield store
     finally:

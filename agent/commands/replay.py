@@ -30,7 +30,7 @@ async def replay(setup: "Setup", view: "View", *, recording: str, speed: float) 
 
     named = Path(recording)
     is_file = bool(recording) and (named.suffix == ".jsonl" or named.name != recording or named.is_file())
-    path = named if is_file else find(open_state(setup.state_dir).sessions, recording)
+    path = named if is_file else find(open_state(setup.state_dir, to_read=True).sessions, recording)
     result: Result = {}
 
     def show(event: "Event") -> None:

@@ -25,7 +25,7 @@ async def list_sessions(setup: "Setup", view: "View") -> "Result":
     from agent.sessions.resume import listing
     from subjects.state import open_state
 
-    table = listing(open_state(setup.state_dir).sessions)
+    table = listing(open_state(setup.state_dir, to_read=True).sessions)
     view.show(table)
     return {"sessions": [dict(zip(table.columns, row, strict=True)) for row in table.rows]}
 
@@ -39,6 +39,6 @@ async def show_session(setup: "Setup", view: "View", *, session: str) -> "Result
     from agent.sessions.resume import show
     from subjects.state import open_state
 
-    text = show(open_state(setup.state_dir).sessions, session)
+    text = show(open_state(setup.state_dir, to_read=True).sessions, session)
     view.show(Text(text, done=True))
     return {"text": text}

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from subjects.base import Identity, ProcessState
+from subjects.errors import NotReady
 from subjects.runtimes import identity
 from subjects.runtimes.filelock import locked
 from tools.faults.steps import Step, from_json
@@ -120,6 +121,11 @@ class Journal:
         self._path = path
         self._db = connect(path, _TABLES)
 
+    def report(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, in the thread that writes, when what is written is not kept."""
+        with self._lock:
+            self._db.report(tell)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -145,7 +151,10 @@ class Journal:
         owner: Identity,
         ttl_s: float,
     ) -> int:
-        """Write down what is about to be done; it is on disk when this returns. Returns its id."""
+        """Write down what is about to be done; it is on disk when this returns. Returns its id.
+
+        NotReady where it cannot be written down: then it must not be done.
+        """
         with self._lock:
             cursor = self._db.execute(
                 "INSERT INTO faults (cluster, kind, nodes, steps, members, prediction, owner, ttl_s, state,"
@@ -163,6 +172,9 @@ class Journal:
                     time.time(),
                 ),
             )
+            if self._db.trouble:
+                self._db.execute("DELETE FROM faults WHERE id = ?", (cursor.lastrowid,))
+                raise NotReady(f"No fault without its journal: {self._db.trouble} Make room first.")
         return int(cursor.lastrowid or 0)
 
     def injected(self, fault: int, *, wall: float, at: float) -> None:

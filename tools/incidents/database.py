@@ -1,10 +1,18 @@
 """`operator.db`: the one SQLite file of a state folder, shared by the fault journal and the incidents.
 
 Each room makes its own tables with CREATE TABLE IF NOT EXISTS; the file's version is kept here.
+
+Where the disk takes no more, or the folder may not be written, work goes on in a copy in memory: what heals,
+stops or reads must not fail for want of a place to write it down. What was written meanwhile goes into the
+file when it is closed, if there is room by then.
 """
 
 import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from subjects.errors import NewerState, NotReady
 
@@ -14,33 +22,136 @@ VERSION = 1
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's write; ours take milliseconds."""
 
+_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+"""Primary result codes of SQLite for a disk that is full or broken, or a folder that may not be written."""
 
-def connect(path: Path, tables: str) -> sqlite3.Connection:
-    """Open the database in autocommit, durable (WAL, synchronous=FULL), for one thread at a time.
+Statement = tuple[str, Sequence[Any]]
 
-    `tables` is the script that makes the caller's tables where they are missing. Rows come as `sqlite3.Row`.
 
-    Raises NewerState for a file of a newer version, NotReady for one that is no database or can't be used.
-    """
-    try:
-        connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+class Database:
+    """One connection, in autocommit, durable (WAL, synchronous=FULL), for one thread at a time."""
+
+    def __init__(self, path: Path, tables: str) -> None:
+        self.trouble = ""
+        """Why what is written is not in the file, a sentence for the person; empty where it is."""
+        self._report: Callable[[str], None] = lambda _text: None
+        self._path = path
+        self._tables = tables
+        self._since_begin: list[Statement] = []
+        self._unsaved: list[Statement] = []
+        try:
+            self._sqlite = _open(str(path), path, tables)
+        except sqlite3.Error as error:
+            if not (_is_for_want_of_room(error) and path.parent.is_dir()):
+                raise NotReady(
+                    f"{path} cannot be used as operator's database: {error}. "
+                    "Move the file away or give another folder with --state-dir."
+                ) from error
+            self._sqlite = self._copy(error)
+
+    def report(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called with `trouble` when there is any: at once, or when it comes to that.
+
+        It is called in the thread that writes.
+        """
+        self._report = tell
+        if self.trouble:
+            tell(self.trouble)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._sqlite.in_transaction
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Execute one statement."""
+        if sql.startswith("BEGIN"):
+            self._since_begin.clear()
+        try:
+            cursor = self._sqlite.execute(sql, values)
+        except sqlite3.Error as error:
+            if self.trouble or not _is_for_want_of_room(error):
+                raise
+            cursor = self._go_on_in_memory(error, (sql, values))
+        if not sql.startswith(("SELECT", "PRAGMA")):
+            self._since_begin.append((sql, values))
+            if not self._sqlite.in_transaction:
+                if self.trouble:
+                    self._unsaved += self._since_begin
+                self._since_begin.clear()
+        return cursor
+
+    def close(self) -> None:
+        """Close it; what was written in memory goes into the file, if that takes it by now."""
+        self._sqlite.close()
+        unsaved, self._unsaved = self._unsaved, []
+        if unsaved:
+            with suppress(sqlite3.Error, NewerState):
+                late = _open(str(self._path), self._path, self._tables)
+                try:
+                    late.execute("BEGIN IMMEDIATE")
+                    for sql, values in unsaved:
+                        if not sql.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+                            late.execute(sql, values)
+                    late.execute("COMMIT")
+                finally:
+                    late.close()
+
+    def _go_on_in_memory(self, error: sqlite3.Error, failed: Statement) -> sqlite3.Cursor:
+        """Do anew, in a copy, what of the open transaction was done, and then what failed."""
+        begun = [*self._since_begin]
+        with suppress(sqlite3.Error):
+            self._sqlite.execute("ROLLBACK")
+        self._sqlite.close()
+        self._sqlite = self._copy(error)
+        for sql, values in begun:
+            self._sqlite.execute(sql, values)
+        return self._sqlite.execute(*failed)
+
+    def _copy(self, why: sqlite3.Error) -> sqlite3.Connection:
+        self.trouble = (
+            f"{self._path} cannot be written ({why}): what is done from here on is not kept, unless there is "
+            "room again at the end. Nothing will be broken meanwhile; healing, stopping and reading work."
         )
-    except sqlite3.Error as error:
-        raise NotReady(f"{path} cannot be opened: {error}. Give another folder with --state-dir.") from error
+        self._report(self.trouble)
+        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        for mode in ("rw", "ro", "ro&immutable=1"):
+            with suppress(sqlite3.Error):
+                source = sqlite3.connect(f"file:{quote(str(self._path))}?mode={mode}", uri=True)
+                try:
+                    # Exclusively, a write-ahead log is read without the shared memory that needs a file.
+                    source.execute("PRAGMA locking_mode = EXCLUSIVE")
+                    source.backup(memory)
+                    break
+                finally:
+                    source.close()
+        _prepare(memory, self._path)
+        memory.executescript(self._tables)
+        return memory
+
+
+def connect(path: Path, tables: str) -> Database:
+    """Open the database. `tables` makes the caller's tables where they are missing. Rows are `sqlite3.Row`.
+
+    Raises NewerState for a file of a newer version, NotReady for one that is no database.
+    """
+    return Database(path, tables)
+
+
+def _open(name: str, path: Path, tables: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(name, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
         connection.executescript(tables)
-    except sqlite3.Error as error:
-        connection.close()
-        raise NotReady(
-            f"{path} cannot be used as operator's database: {error}. "
-            "Move the file away or give another folder with --state-dir."
-        ) from error
-    except NewerState:
+    except (sqlite3.Error, NewerState):
         connection.close()
         raise
     return connection
+
+
+def _is_for_want_of_room(error: sqlite3.Error) -> bool:
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    return code & 0xFF in _NO_ROOM
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

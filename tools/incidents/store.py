@@ -5,7 +5,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,11 @@ class IncidentStore:
         self._lock = threading.RLock()
         self._depth = 0
         self._db = connect(path, _TABLES)
+
+    def report(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called, in the thread that writes, when what is written is not kept."""
+        with self._lock:
+            self._db.report(tell)
 
     def close(self) -> None:
         """Close the file."""
