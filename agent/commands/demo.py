@@ -35,7 +35,7 @@ def demo() -> None:
     type=TARGET,
     default="random",
     show_default=True,
-    help="random, leader, follower or a node.",
+    help="random, leader, follower, region-leader (TiKV) or a node.",
 )
 @click.option("--seed", type=int, help="Repeats the random choices.")
 @click.option("--pause/--no-pause", default=None, help="Enter between stages (default: on a terminal).")

@@ -115,7 +115,7 @@ def _nodes(root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _targets(root: Path) -> Iterable[tuple[str, str]]:
-    for role in ("random", "leader", "follower"):
+    for role in ("random", "leader", "follower", "region-leader"):
         yield role, "chosen when the fault is injected"
     yield from _nodes(root)
 

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 DEFAULT_FAULT, DEFAULT_TARGET, DEFAULT_TIMEOUT_S = "kill", "random", 30.0
-ROLES = {"random": "a random store", "leader": "the leader", "follower": "a follower"}
+ROLES = {
+    "random": "a random store",
+    "leader": "the leader",
+    "follower": "a follower",
+    "region-leader": "the store that leads most regions",
+}
 """What may stand in the place of a node's name, in words."""
 
 
@@ -15,7 +20,7 @@ class DemoRequest:
     fault: str | None = None
     """A fault of the catalogue."""
     target: str | None = None
-    """`random`, `leader`, `follower` or a node's name."""
+    """`random`, `leader`, `follower`, `region-leader` or a node's name."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """How long the detection is waited for."""
     workload: str | None = None

@@ -212,6 +212,30 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
+class Replication:
+    """Whether all data has all its replicas, as the control plane counts; None where it could not say."""
+
+    regions: int | None = None
+    """All there are."""
+    leaderless: int | None = None
+    """Regions that nobody leads."""
+    missing: int | None = None
+    """Regions with fewer replicas than they should have."""
+    pending: int | None = None
+    """Regions with a replica that has not caught up."""
+    down: int | None = None
+    """Regions with a replica that has been gone for long."""
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether any majority of stores may be relied on; None where nobody can say."""
+        counts = (self.missing, self.pending, self.down)
+        if any(counts):
+            return False
+        return None if None in counts else True
+
+
+@dataclass(frozen=True, slots=True)
 class NodeView:
     """One node as everyone sees it, at one time."""
 
@@ -306,6 +330,8 @@ class ClusterSnapshot:
     """Who stopped being a member while we watched, latest last."""
     cluster_id: str | None = None
     """The identity that the database gave the cluster."""
+    replication: Replication | None = None
+    """None for databases in which every member holds everything."""
     revision: int | None = None
 
     def node(self, name: str) -> NodeView:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from subjects.base import (
+    SLOW_SCORE,
     ClusterSnapshot,
     ClusterState,
     Connection,
@@ -15,9 +16,13 @@ from subjects.base import (
     Quorum,
     Role,
 )
+from subjects.tikv.replication import replication_problems
 
 LOW_SPACE_BYTES = 450 << 20
 """Half as much again as `storage.reserve-space` in tikv.toml, at which TiKV refuses writes."""
+
+WITHOUT_PD = "no region is moved or split, no timestamp is given; clients go on where they know the way"
+"""What PD's leader does, and what goes on without it."""
 
 INVARIANTS = (
     Invariant("store_up", "every store and PD runs and answers", 0.5, "s", "two missed answers at 250 ms"),
@@ -31,27 +36,36 @@ INVARIANTS = (
     Invariant("disk_space", "every store has room", float(LOW_SPACE_BYTES), "bytes", "storage.reserve-space"),
 )  # fmt: skip
 
-_UNWELL = {ControlState.DISCONNECTED, ControlState.DOWN, ControlState.OFFLINE}
+_UNWELL = {ControlState.DISCONNECTED, ControlState.DOWN}
+"""A store that is being removed (Offline) serves its regions until they are elsewhere."""
 
 
-def judge(snapshot: ClusterSnapshot, trouble: str) -> ClusterSnapshot:
-    """Return the snapshot with its state and its problems; `trouble` is why PD could not say all, if so."""
+def judge(snapshot: ClusterSnapshot, trouble: str, replicas: int) -> ClusterSnapshot:
+    """Return the snapshot with its state and its problems; `trouble` is why PD could not say all, if so.
+
+    `replicas` are those of a region.
+    """
+    stores = [node for node in snapshot.nodes if node.role is Role.STORE]
     problems = [problem for node in snapshot.nodes for problem in _node_problems(node)]
     if trouble:
         problems.append(f"PD: {trouble}")
-    elif snapshot.leader is None:
-        problems.append("PD has no leader")
+    if snapshot.leader is None:
+        problems.append(f"PD has no leader: {WITHOUT_PD}")
+    if snapshot.replication is not None:
+        problems += replication_problems(snapshot.replication)
     if not snapshot.quorum.held:
-        of_stores = quorum_of(
-            [node for node in snapshot.nodes if node.role is Role.STORE], snapshot.quorum.voters
-        )
-        what = "PDs run" if of_stores.held else "replicas can be up"
+        what = "PDs run" if quorum_of(stores, replicas).held else "replicas can be up"
         problems.append(f"quorum lost: {snapshot.quorum.up} of {snapshot.quorum.voters} {what}")
-    if not snapshot.quorum.held or snapshot.leader is None:
+    # Clients go on without PD: only the stores' majority decides whether the cluster is down.
+    if not quorum_of(stores, replicas).held or not any(_answers(node) for node in stores):
         state = ClusterState.DOWN
     else:
         state = ClusterState.DEGRADED if problems else ClusterState.HEALTHY
     return replace(snapshot, state=state, problems=tuple(problems))
+
+
+def _answers(store: NodeView) -> bool:
+    return serves(store) and Connection.ACCEPTED in (store.client.connection, store.itself.connection)
 
 
 def quorum_of(nodes: Sequence[NodeView], replicas: int) -> Quorum:
@@ -95,4 +109,9 @@ def _node_problems(node: NodeView) -> list[str]:
         problems.append(f"{node.name}: {', '.join(lost)} cannot reach it")
     if node.lag:
         problems.append(f"{node.name}: {node.lag} peers behind")
+    if node.disk_free_bytes is not None and node.disk_free_bytes <= LOW_SPACE_BYTES:
+        problems.append(f"{node.name}: {node.disk_free_bytes >> 20} MiB of disk left: it may refuse writes")
+    score = node.details.get("slow_score")
+    if isinstance(score, int) and score >= SLOW_SCORE:
+        problems.append(f"{node.name}: PD holds it for slow (slow score {score} of 100)")
     return problems

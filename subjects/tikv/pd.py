@@ -66,6 +66,11 @@ class Store:
     """The highest that any other store gives it; absent before v8.5.5 and while all is well."""
     busy: bool
 
+    @property
+    def tombstone(self) -> bool:
+        """Whether it was removed for good: all its regions are elsewhere."""
+        return self.state_name == "Tombstone"
+
 
 @dataclass(frozen=True, slots=True)
 class PdMember:
@@ -97,8 +102,8 @@ class PdClient:
     _first: int = 0
 
     async def stores(self, timeout_s: float) -> tuple[Store, ...]:
-        """Return all stores but tombstones. NoLeader, NotBootstrapped or Unreachable when PD can't say."""
-        body = await self.get("/stores", timeout_s)
+        """Return all stores, tombstones too. NoLeader, NotBootstrapped or Unreachable when PD can't say."""
+        body = await self.get("/stores?state=0&state=1&state=2", timeout_s)
         items = body.get("stores") if isinstance(body, dict) else None
         return tuple(read_store(item) for item in items or () if isinstance(item, dict))
 
@@ -110,6 +115,22 @@ class PdClient:
         """Return of how many replicas every region is made."""
         body = await self.get("/config/replicate", timeout_s)
         return int(body.get("max-replicas") or 3) if isinstance(body, dict) else 3
+
+    async def regions(self, timeout_s: float) -> int:
+        """Return how many regions there are."""
+        body = await self.get("/regions/count", timeout_s)
+        return int(body.get("count") or 0) if isinstance(body, dict) else 0
+
+    async def checked(self, what: str, timeout_s: float) -> list[dict[str, Any]]:
+        """Return the regions of one of PD's checks: `miss-peer`, `pending-peer`, `down-peer`."""
+        body = await self.get(f"/regions/check/{what}", timeout_s)
+        items = body.get("regions") if isinstance(body, dict) else None
+        return [item for item in items or () if isinstance(item, dict)]
+
+    async def post(self, path: str, body: object, timeout_s: float) -> Any:
+        """Have PD change something; it is asked once, at the member that answered last."""
+        url = self.urls[self._first]
+        return _parse(await self._ask(url, path, timeout_s, method="POST", body=body))
 
     async def started(self, url: str, timeout_s: float) -> float | None:
         """Return when the PD at `url` was started, by its own word."""
@@ -143,16 +164,26 @@ class PdClient:
         await self.client.aclose()
 
     async def _ask(
-        self, url: str, path: str, timeout_s: float, headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        path: str,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        body: object = None,
     ) -> str:
+        what = f"{method} {url}{API}{path}"
         try:
-            code, content = await ask(self.client, "GET", f"{url}{API}{path}", timeout_s, headers=headers)
+            code, content = await ask(
+                self.client, method, f"{url}{API}{path}", timeout_s, headers=headers, json=body
+            )
         except httpx2.HTTPError as error:
-            raise Unreachable(f"GET {url}{API}{path}: {error or type(error).__name__}") from error
+            raise Unreachable(f"{what}: {error or type(error).__name__}") from error
         text = content.decode(errors="replace")
         if code == 200:
             return text
-        raise _refused(code, f"GET {url}{API}{path}: {code} {_error_text(text)}")
+        raise _refused(code, f"{what}: {code} {_error_text(text)}")
 
 
 def read_store(item: Mapping[str, Any]) -> Store:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from subjects.base import (
     ClusterSnapshot,
     ClusterState,
+    FormerMember,
     LoadTarget,
     Metric,
     Nodes,
@@ -25,6 +26,7 @@ from subjects.tikv.loads import Loads, operator_load
 from subjects.tikv.members import Member, discovered
 from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
+from subjects.tikv.replication import Placement, read_placement
 from subjects.tikv.trap import StaleHeartbeatFilter
 from subjects.tikv.views import pd_view, store_view
 
@@ -41,7 +43,8 @@ class TikvSubject:
 
     name = "tikv"
     invariants = INVARIANTS
-    stop_timeout_s = 10.0
+    stop_timeout_s = 30.0
+    """From v8.5.5 on a store moves its leaders away for up to 20 s after SIGTERM."""
     """As long as Docker's own default."""
     stall_s = 20.0
     """10 to 20 raft ticks of 1 s: TiKV's election timeout."""
@@ -97,11 +100,14 @@ class TikvSubject:
     async def observe(self) -> ClusterSnapshot:
         """Ask PD and every node everything at once."""
         at, began = time.time(), time.monotonic()
-        group, stores, trouble = await self._control()
+        group, everyone, regions, trouble = await self._control()
+        stores = None if everyone is None else [store for store in everyone if not store.tombstone]
         if not self._given and group is not None and stores is not None:
             self._members = discovered(group, stores)
         names, members = self.nodes, self._members
-        itself, clients, processes, started, _ = await asyncio.gather(
+        replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores), 1))
+        placement, itself, clients, processes, started, _ = await asyncio.gather(
+            self._placement(regions, stores, replicas),
             asyncio.gather(*(self._health(member) for member in members)),
             asyncio.gather(*(self._greet(member, LOOK_TIMEOUT_S) for member in members)),
             asyncio.gather(*(self._nodes.inspect(name) for name in names)),
@@ -121,10 +127,10 @@ class TikvSubject:
             store = by_name[member.name]
             told = self._peers.of(store.id) if store else {}
             peers = {ids[teller]: holds for teller, holds in told.items() if teller in ids}
-            view = store_view(member, store, process, said, client, peers, at)
+            lacking = placement.lacking.get(store.id, 0) if store else None
+            view = store_view(member, store, process, said, client, peers, at, lacking)
             nodes.append(self._trap.judged(view, began))
         views = tuple(nodes)
-        replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores), 1))
         snapshot = ClusterSnapshot(
             at=at,
             took_s=round(time.monotonic() - began, 4),
@@ -133,8 +139,15 @@ class TikvSubject:
             term=None,
             quorum=quorum_of(views, replicas),
             state=ClusterState.DOWN,
+            left=tuple(
+                FormerMember(f"tikv-{store.id}", store.id, store.last_heartbeat or at)
+                for store in everyone or ()
+                if store.tombstone
+            ),
+            cluster_id=group.cluster_id if group else None,
+            replication=placement.replication,
         )
-        return judge(snapshot, trouble)
+        return judge(snapshot, trouble, replicas)
 
     async def probe(self, node: str, timeout_s: float) -> Probe:
         """Greet a store's gRPC port as clients do; ask a PD's client port."""
@@ -163,22 +176,36 @@ class TikvSubject:
                 return member
         raise KeyError(node)
 
-    async def _control(self) -> tuple[Group | None, tuple[Store, ...] | None, str]:
-        """Return what PD says; where it can't say it, why."""
-        group, stores = await asyncio.gather(
-            self._pd.group(PD_TIMEOUT_S), self._pd.stores(PD_TIMEOUT_S), return_exceptions=True
+    async def _placement(
+        self, regions: int | None, stores: Sequence[Store] | None, replicas: int
+    ) -> Placement:
+        if regions is None or stores is None:  # it would not answer this either
+            return Placement()
+        return await read_placement(self._pd, regions, stores, replicas, PD_TIMEOUT_S)
+
+    async def _regions_then_stores(self) -> tuple[int, tuple[Store, ...]]:
+        """Count the regions first: of leaders that are counted later none is missing for being new."""
+        regions = await self._pd.regions(PD_TIMEOUT_S)
+        return regions, await self._pd.stores(PD_TIMEOUT_S)
+
+    async def _control(self) -> tuple[Group | None, tuple[Store, ...] | None, int | None, str]:
+        """Return what PD says of itself, of the stores, and how many regions there are; or why it can't."""
+        group, counted = await asyncio.gather(
+            self._pd.group(PD_TIMEOUT_S), self._regions_then_stores(), return_exceptions=True
         )
-        for answer in (group, stores):
+        for answer in (group, counted):
             if isinstance(answer, BaseException) and not isinstance(answer, Unreachable):
                 raise answer
-        trouble = next((str(answer) for answer in (group, stores) if isinstance(answer, Unreachable)), "")
-        if isinstance(stores, NotBootstrapped):
+        stores, regions = (None, None) if isinstance(counted, BaseException) else counted[::-1]
+        trouble = next((str(answer) for answer in (group, counted) if isinstance(answer, Unreachable)), "")
+        if isinstance(counted, NotBootstrapped):
             stores = ()
         if self._replicas is None and not trouble:
             self._replicas = await self._pd.replicas(PD_TIMEOUT_S)
         return (
             group if isinstance(group, Group) else None,
-            stores if isinstance(stores, tuple) else None,
+            stores,
+            regions,
             trouble,
         )
 

@@ -34,8 +34,12 @@ def store_view(
     client: Probe,
     peers: Mapping[str, bool],
     at: float,
+    lacking: int | None = None,
 ) -> NodeView:
-    """Return the view of a store at wall time `at`; `store` is None when PD did not say or knows it not."""
+    """Return the view of a store at wall time `at`; `store` is None when PD did not say or knows it not.
+
+    `lacking` is the number of regions of which its replica is missing, behind or gone.
+    """
     if store is None:
         return NodeView(
             name=member.name,
@@ -64,16 +68,17 @@ def store_view(
         lag=store.pending_peers,
         db_bytes=None,
         disk_free_bytes=store.available_bytes,
-        details=_details(store),
+        details=_details(store, lacking),
     )
 
 
-def _details(store: Store) -> dict[str, Scalar]:
+def _details(store: Store, lacking: int | None) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {
         "kind": "store",
         "pd_state": store.state_name,
         "leaders": store.leaders,
         "regions": store.regions,
+        "lacking_replicas": lacking,
         "store_address": store.address,
     }
     if store.state is ControlState.UNKNOWN:

@@ -108,6 +108,23 @@ def check_quorum(prediction: Prediction, *, allowed: bool) -> None:
     )
 
 
+def check_replicas(
+    prediction: Prediction, snapshot: ClusterSnapshot, nodes: Sequence[str], *, allowed: bool
+) -> None:
+    """Refuse to take a store's vote while data lacks replicas, or while nobody can say whether it does."""
+    replication = snapshot.replication
+    if replication is None or replication.complete or not prediction.votes_lost or allowed:
+        return
+    if not any(snapshot.node(name).role is Role.STORE for name in nodes):
+        return
+    lacking = [problem for problem in snapshot.problems if "replica" in problem]
+    why = "; ".join(lacking) or "whether all regions have all their replicas cannot be found out now"
+    raise Refused(
+        f"Refused: {why}. The loss of one store could be the loss of a region's majority.",
+        "Wait until cluster_status shows the cluster healthy. " + PERMISSION,
+    )
+
+
 def _words(
     stall_s: float, snapshot: ClusterSnapshot, fault: Fault, nodes: Sequence[str], votes: str, writes: Writes
 ) -> str:

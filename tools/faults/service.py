@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 HEALER_TIMEOUT_S = 5.0
 MAX_TTL_S = 3600.0
-ROLES = ("random", "leader", "follower")
+REGION_LEADER = "region-leader"
+"""The store that leads most regions: the one whose loss clients feel most."""
+
+ROLES = ("random", "leader", "follower", REGION_LEADER)
 """What may stand in the place of a node's name as the target."""
 
 
@@ -94,6 +97,7 @@ class FaultService:
             cluster.subject.stall_s, before, fault, nodes, votes_lost=votes_lost, absent=self._absent(cluster)
         )
         guard.check_quorum(prediction, allowed=allow_quorum_loss)
+        guard.check_replicas(prediction, before, nodes, allowed=allow_quorum_loss)
         announce(prediction.text)
         targets = [await _target(cluster, node) for node in nodes]
         value = fault.default if settings.value is None else settings.value
@@ -204,6 +208,8 @@ class FaultService:
             target = "leader"
         if target in ("leader", "follower"):
             return [self._by_role(snapshot, stores, target)]
+        if target == REGION_LEADER:
+            return [_leads_most(snapshot, stores)]
         if target == "random":
             return [self._random.choice(stores)]
         return [_known(cluster, target)]
@@ -299,6 +305,22 @@ class FaultService:
                 started_at = now
                 await self._start_healer()
             await asyncio.sleep(0.01)
+
+
+def _leads_most(snapshot: ClusterSnapshot, stores: Sequence[str]) -> str:
+    """Return the store that leads most regions; Refused where the database has no regions or none is led."""
+    led = {store: _led(snapshot, store) for store in stores}
+    most = max(led, key=lambda store: led[store], default="")
+    if not most or not led[most]:
+        raise Refused(
+            "No store is known to lead regions.", "Choose a node, `leader`, `follower` or `random`."
+        )
+    return most
+
+
+def _led(snapshot: ClusterSnapshot, store: str) -> int:
+    leaders = next((node.details.get("leaders") for node in snapshot.nodes if node.name == store), None)
+    return leaders if isinstance(leaders, int) else 0
 
 
 def _known(cluster: Cluster, target: str) -> str:

@@ -31,6 +31,7 @@ def store(
             "capacity": "8GiB",
             "available": "7.812GiB",
             "used_size": "37.5MiB",
+            "leader_count": 7,
             "region_count": 20,
             "slow_score": 1,
             "start_ts": "2026-01-01T00:00:00Z",

@@ -16,6 +16,7 @@ from tests.unit.tikv import pd_answers
 
 PDS = ("pd0", "pd1", "pd2")
 NUMBERS = (1, 2, 3)
+REGIONS = 21
 
 
 class Engine(EndpointNodes):
@@ -42,14 +43,25 @@ class World:
         for number in NUMBERS:
             self.store_answers(number)
 
-    def pd(self, leader: str = "pd0", **changed: Mapping[str, Any]) -> None:
+    def pd(
+        self,
+        leader: str = "pd0",
+        short: Mapping[str, list[dict[str, Any]]] | None = None,
+        **changed: Mapping[str, Any],
+    ) -> None:
+        """Have PD say all is well, but for `changed` stores and the regions of `short`, by check."""
         rows = [pd_answers.store(n, time.time(), **changed.get(f"tikv{n}", {})) for n in NUMBERS]
+        checks = {check: (short or {}).get(check, []) for check in ("miss-peer", "pending-peer", "down-peer")}
         for name in PDS:
             base = f"http://{name}:2379/pd/api/v1"
             self.http.get(f"{base}/ping").respond(200)
             self.http.get(f"{base}/status").respond(200, json={"start_timestamp": 1767225600})
             self.http.get(f"{base}/members").respond(200, text=pd_answers.members(leader))
             self.http.get(f"{base}/stores").respond(200, text=pd_answers.stores(*rows))
+            self.http.get(f"{base}/regions/count").respond(200, json={"count": REGIONS, "regions": None})
+            for check, regions in checks.items():
+                body = {"count": len(regions), "regions": regions}
+                self.http.get(f"{base}/regions/check/{check}").respond(200, json=body)
             self.http.get(f"{base}/config/replicate").respond(200, json={"max-replicas": 3})
 
     def store_answers(self, number: int, failures: Mapping[int, int] | None = None, heard: int = 0) -> None:
