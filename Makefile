@@ -7,7 +7,7 @@ INSTALL := $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/pip install) 
 # files come first by their names (conformance, e2e), so that none of them is left to run alone at the end.
 JOBS ?= 3
 
-.PHONY: demo test check bench soak live format clean
+.PHONY: demo test check bench soak field live format clean
 
 demo: .venv/ready
 	$(BIN)/operator demo chaos
@@ -29,6 +29,9 @@ bench: .venv/dev
 
 soak: .venv/dev
 	$(BIN)/python -m tests.bench.soak
+
+field: .venv/dev
+	$(BIN)/python -m tests.field
 
 live: .venv/dev
 	$(BIN)/python -m tests.live

@@ -264,6 +264,10 @@ class Members:
             headers["Authorization"] = self._send(n, "auth/authenticate", who, {}, timeout_s)["token"]
         return self._send(n, method, json.dumps(body or {}).encode(), headers, timeout_s)
 
+    def change(self, n: int, method: str, body: Mapping[str, Any]) -> None:
+        """Change the members; etcd refuses that for the first seconds after they found each other."""
+        self.wait(lambda: self.try_post(n, f"cluster/member/{method}", body, 5.0) is not None, method)
+
     def try_post(self, n: int, method: str, body: Mapping[str, Any], timeout_s: float) -> Any:
         """Call the JSON gateway; None where it fails."""
         try:

@@ -1,0 +1,104 @@
+"""What the database itself raises: its space quota, corrupt data."""
+
+import time
+from typing import Any
+
+from tests.field.case import Field, Say, case
+
+QUOTA = "--quota-backend-bytes=200000"
+FULL = "writes are refused, reads served"
+
+
+def fill(etcd: Any, n: int = 0) -> None:
+    """Use up the space quota."""
+    for _ in range(4):
+        etcd.put(n, value=b"x" * 100_000)
+    etcd.wait(lambda: not etcd.put(n, value=b"x" * 1000), "puts are refused", 10)
+
+
+SPACE = Say(
+    kinds=("space_quota",),
+    within_s=4.0,
+    node=False,
+    advice="compact.*defrag.*disarm",
+    states=("degraded",),
+    never="quorum (is )?lost|majority is (gone|lost)",
+)
+
+
+@case(SPACE, "etcd-io/etcd#9992", "etcd-io/etcd#11309", quick=True)
+def space_quota(field: Field) -> None:
+    """Three members use up their space quota: puts are refused, reads are served, nobody is down."""
+    with field.members(3, args=[QUOTA]) as etcd, field.watching(etcd):
+        field.happens()
+        fill(etcd)
+        truth = etcd.truth()
+        field.truth(FULL, holds=truth == {"put": False, "linearizable": True, "serializable": True})
+
+
+@case(SPACE, "etcd-io/etcd#17318")
+def space_quota_of_one(field: Field) -> None:
+    """Only one member has a small quota; its alarm stops the writes of all."""
+    with field.members(3, each={1: [QUOTA]}) as etcd, field.watching(etcd):
+        field.happens("m1")
+        fill(etcd, 1)
+        time.sleep(1)
+        field.truth("another member refuses puts, too", holds=not etcd.put(0))
+
+
+@case(SPACE, "etcd-io/etcd#9992")
+def space_quota_3_4(field: Field) -> None:
+    """The same on etcd 3.4, whose health answer gives no reason."""
+    with field.members(3, version="3.4", args=[QUOTA]) as etcd, field.watching(etcd):
+        field.happens()
+        fill(etcd)
+        field.truth("reads are served", holds=etcd.read(0))
+
+
+@case(
+    Say(kinds=("space_quota",), within_s=4.0, node=False, states=("healthy",), says="recovered"),
+    "ahrtr/etcd-defrag#120",
+)
+def space_quota_disarmed(field: Field) -> None:
+    """The quota is used up; then the keys are compacted, all members defragmented, the alarm disarmed."""
+    with (
+        field.members(3, args=["--quota-backend-bytes=2000000"]) as etcd,
+        field.watching(etcd, settle_s=10) as watch,
+    ):
+        field.happens()
+        for _ in range(25):
+            etcd.put(0, value=b"x" * 100_000)
+        etcd.wait(lambda: not etcd.put(0, value=b"x" * 1000), "puts are refused", 10)
+        watch.until(lambda line: line["type"] == "diagnosis", 10, field.at)
+        revision = int(etcd.post(0, "maintenance/status")["header"]["revision"])
+        etcd.post(0, "kv/compaction", {"revision": revision, "physical": True})
+        for n in range(3):
+            etcd.post(n, "maintenance/defragment", timeout_s=10)
+        etcd.post(0, "maintenance/alarm", {"action": "DEACTIVATE", "memberID": "0", "alarm": "NOSPACE"})
+        etcd.wait(lambda: etcd.put(0), "puts are taken again", 10)
+        watch.until(lambda line: line.get("kind") == "recovered", 15, field.at)
+
+
+@case(
+    Say(
+        kinds=("corruption",),
+        within_s=4.0,
+        advice="remove.*add|restore|snapshot|replace",
+        states=("degraded",),
+        never="quorum (is )?lost|bring back any|disk space",
+    ),
+    "etcd-io/etcd#7125",
+    "etcd-io/etcd#13766",
+    "etcd-io/etcd#14849",
+)
+def corrupt(field: Field) -> None:
+    """A CORRUPT alarm is raised for one member: puts are refused, reads served."""
+    with field.members(3) as etcd, field.watching(etcd):
+        n = etcd.follower()
+        field.happens(etcd[n].name)
+        member = str(int(etcd.id(n), 16))
+        etcd.post(
+            etcd.leader(), "maintenance/alarm", {"action": "ACTIVATE", "memberID": member, "alarm": "CORRUPT"}
+        )
+        etcd.wait(lambda: not etcd.put(0), "puts are refused", 10)
+        field.truth("reads are served", holds=etcd.read(0))

@@ -1,0 +1,90 @@
+"""Certificates for field cases, made by openssl: an authority, and what it signs for as long as is asked."""
+
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.field.members import NotHere
+
+NAMES = "subjectAltName=IP:127.0.0.1,IP:::1,DNS:localhost"
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A certificate and its key."""
+
+    cert: Path
+    key: Path
+
+
+class Authority:
+    """An authority of its own, in a folder."""
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        if shutil.which("openssl") is None:
+            raise NotHere("there is no openssl to make certificates with")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.cert, self._key = folder / f"{name}.pem", folder / f"{name}.key"
+        _openssl(
+            "req",
+            "-x509",
+            *_NEW_KEY,
+            "-keyout",
+            self._key,
+            "-out",
+            self.cert,
+            "-subj",
+            f"/CN={name}",
+            "-days",
+            "9",
+        )
+
+    def sign(self, name: str, *, until: str = "", common_name: str = "") -> Signed:
+        """Sign a certificate for loopback; `until` is its end (YYYYMMDDHHMMSSZ), else in nine days."""
+        cert, key, asked = (self._folder / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
+        _openssl("req", *_NEW_KEY, "-keyout", key, "-out", asked, "-subj", f"/CN={common_name or name}")
+        extensions = self._folder / f"{name}.ext"
+        extensions.write_text(f"{NAMES}\nextendedKeyUsage=serverAuth,clientAuth\n")
+        lasts = ("-not_before", "20200101000000Z", "-not_after", until) if until else ("-days", "9")
+        if until and not _knows_not_after():
+            raise NotHere("this openssl cannot make a certificate that has ended")
+        _openssl(
+            *(
+                "x509",
+                "-req",
+                "-in",
+                asked,
+                "-CA",
+                self.cert,
+                "-CAkey",
+                self._key,
+                "-CAcreateserial",
+                "-out",
+                cert,
+            ),
+            *("-extfile", extensions, *lasts),
+        )
+        return Signed(cert, key)
+
+    def context(self, client: Signed | None = None) -> ssl.SSLContext:
+        """Return what trusts it, for the truth that is measured beside operator."""
+        context = ssl.create_default_context(cafile=str(self.cert))
+        if client is not None:
+            context.load_cert_chain(str(client.cert), str(client.key))
+        return context
+
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def _openssl(*arguments: object) -> None:
+    done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def _knows_not_after() -> bool:
+    told = subprocess.run(["openssl", "x509", "-help"], capture_output=True, text=True)
+    return "-not_after" in told.stderr + told.stdout
