@@ -54,6 +54,7 @@ def _as_given(key: str, value: Any) -> Any:
     envvar="OPERATOR_WATCH_FOR",
     help="Then end: 30s, 10m, 8h. Default: at Ctrl-C.",
 )
+@click.option("--name", metavar="NAME", help="What alerts and metrics call the cluster.")
 @click.option("--webhook", metavar="URL", help="Gets each detection and recovery as JSON.")
 @click.option("--alertmanager", metavar="URL", multiple=True, help="Gets incidents as alerts; repeatable.")
 @click.option("--metrics-listen", metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz there.")
@@ -70,6 +71,7 @@ async def watch(
     view: "View",
     *,
     for_s: float | None,
+    name: str | None,
     webhook: str | None,
     alertmanager: tuple[str, ...],
     metrics_listen: str | None,
@@ -87,7 +89,7 @@ async def watch(
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle, use
 
-    to = Addresses(webhook, alertmanager, metrics_listen)
+    to = Addresses(webhook, alertmanager, metrics_listen, name)
     async with opened_workbench(setup, view) as workbench:
         cluster = await chosen_cluster(workbench, endpoints)
         try:

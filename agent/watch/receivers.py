@@ -27,6 +27,8 @@ class Addresses:
     alertmanagers: tuple[str, ...] = ()
     metrics_listen: str | None = None
     """`HOST:PORT`."""
+    cluster: str | None = None
+    """The `cluster` label of alerts and metrics; else the cluster's id."""
 
 
 class Receivers:
@@ -34,11 +36,11 @@ class Receivers:
 
     def __init__(self, to: Addresses, cluster: Cluster, incidents: IncidentStore, emit: Emit) -> None:
         """Raises BadSetup for an address that is none."""
-        self._cluster = cluster
+        self._name = to.cluster or cluster.id
         self._emit = emit
         self._listen = to.metrics_listen
         self._webhook = Webhook(to.webhook, emit) if to.webhook is not None else None
-        self._alerts = AlertFeed(to.alertmanagers, cluster.id, incidents, emit)
+        self._alerts = AlertFeed(to.alertmanagers, self._name, incidents, emit)
         self._metrics: WatchMetrics | None = None
         self._server: MetricsServer | None = None
         self._following: asyncio.Task[None] | None = None
@@ -48,7 +50,7 @@ class Receivers:
         if self._listen is not None:
             from agent.watch.metrics import MetricsServer, WatchMetrics, listen_address
 
-            self._metrics = WatchMetrics(self._cluster.id, state, self.delivered)
+            self._metrics = WatchMetrics(self._name, state, self.delivered)
             self._server = MetricsServer(self._metrics)
             host, port = await self._server.start(*listen_address(self._listen))
             self._emit(Notice(f"Serving metrics on http://{host}:{port}/metrics."))
@@ -114,7 +116,7 @@ class Receivers:
             return
         message: dict[str, Any] = {
             "type": kind,
-            "cluster": self._cluster.id,
+            "cluster": self._name,
             "nodes": [node for node in nodes if node],
             "text": text,
             "incident": incident,

@@ -1,0 +1,250 @@
+"""Who knew when: one failure a cluster, and the seconds until each kind of watcher has paged somebody.
+
+For each of kill, pause, partition and disk_full a three-member etcd of its own is brought up; `operator
+watch` stands beside it, a real Prometheus (scraping etcd and operator each 15 s, Debian's default) evaluates
+etcd's usual rules and ours, and a real Alertmanager (group_wait 1 s) routes all alerts to a pager here. JSON
+on standard output. `--hold S` is how long the failure lasts (default 240; etcdMembersDown needs 1,300).
+
+Kill and pause are made with plain signals from here; the other two by `operator fault inject`, of which the
+watch, a process of its own, is told nothing.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from tests.bench.machine import describe
+from tests.standins.standin_http import serve
+
+ROOT = Path(__file__).parents[2]
+FAULTS = ("kill", "pause", "partition", "disk_full")
+USUAL_RULES = {
+    "groups": [
+        {
+            "name": "etcd",
+            "rules": [
+                {"alert": name, "expr": expr, "for": held}
+                for name, expr, held in (
+                    # Conditions and durations as etcd's own mixin has them (contrib/mixin, etcd 3.5).
+                    ("etcdMembersDown", 'max by (cluster) (up{job="etcd"} == bool 0) > 0', "20m"),
+                    (
+                        "etcdInsufficientMembers",
+                        'sum by (cluster) (up{job="etcd"}) < (count by (cluster) (up{job="etcd"}) + 1) / 2',
+                        "3m",
+                    ),
+                    ("etcdNoLeader", "max by (cluster) (etcd_server_has_leader) == 0", "1m"),
+                )
+            ],
+        }
+    ]
+}
+
+
+@dataclass
+class Trial:
+    """One cluster, its failure, and who reported it."""
+
+    fault: str
+    state: Path
+    injected: float = 0.0
+    """Monotonic."""
+    knew: dict[str, float] = field(default_factory=dict)
+    """Who → seconds after the injection."""
+
+    def report(self, who: str) -> None:
+        if self.injected:
+            self.knew.setdefault(who, round(time.monotonic() - self.injected, 3))
+
+
+def operator(trial: Trial, *words: str) -> list[str]:
+    return [sys.executable, "-m", "agent", "--state-dir", str(trial.state), "--output", "stream-json", *words]
+
+
+async def run(*command: str) -> dict[str, Any]:
+    """Run a command to its end and return its result line."""
+    ran = await asyncio.create_subprocess_exec(
+        *command, stdout=-1, stderr=asyncio.subprocess.DEVNULL, cwd=ROOT
+    )
+    printed, _ = await ran.communicate()
+    lines = printed.decode().splitlines()
+    return dict(json.loads(lines[-1])) if lines else {}
+
+
+@asynccontextmanager
+async def beside(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a program until the block ends."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=-1, stderr=asyncio.subprocess.DEVNULL, cwd=ROOT, limit=1 << 22
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+async def follow(trial: Trial, process: asyncio.subprocess.Process) -> None:
+    """Note when operator itself printed a detection and a diagnosis."""
+    assert process.stdout is not None
+    async for line in process.stdout:
+        kind = json.loads(line).get("type")
+        if kind in {"detection", "diagnosis"}:
+            trial.report(f"operator: {kind}")
+
+
+def victim(trial: Trial) -> psutil.Process:
+    for process in psutil.process_iter(["name", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if (
+            process.info["name"] == "etcd"
+            and "--name=etcd-2" in words
+            and any(str(trial.state) in word for word in words)
+        ):
+            return process
+    raise RuntimeError("etcd-2 does not run")
+
+
+async def break_it(trial: Trial, hold_s: float) -> None:
+    """Make the failure and hold it; it is undone by `deploy down` or by its own --for."""
+    trial.injected = time.monotonic()
+    if trial.fault in {"kill", "pause"}:
+        victim(trial).send_signal(signal.SIGKILL if trial.fault == "kill" else signal.SIGSTOP)
+        await asyncio.sleep(hold_s)
+        if trial.fault == "pause":
+            victim(trial).send_signal(signal.SIGCONT)
+        return
+    command = operator(trial, "fault", "inject", trial.fault, "etcd-2", "--for", f"{hold_s:.0f}s")
+    async with beside(*command) as injecting:
+        assert injecting.stdout is not None
+        async for line in injecting.stdout:
+            if json.loads(line).get("type") == "progress":
+                trial.injected = trial.injected or time.monotonic()
+
+
+async def measure(hold_s: float, faults: tuple[str, ...], folder: Path) -> list[Trial]:
+    trials = [Trial(fault, folder / fault) for fault in faults]
+    by_cluster: dict[str, Trial] = {trial.fault: trial for trial in trials}
+
+    async def page(method: str, path: str, body: bytes) -> tuple[int, str]:
+        for alert in json.loads(body)["alerts"]:
+            trial = by_cluster.get(alert["labels"].get("cluster", ""))
+            if alert["status"] == "firing" and trial is not None:
+                sender = "operator's alert" if alert["labels"].get("source") else "Prometheus rule"
+                trial.report(f"{sender}: {alert['labels']['alertname']}")
+        return 200, "{}"
+
+    async with AsyncExitStack() as stack:
+        pager = await serve(page, "127.0.0.1", 0)
+        stack.callback(pager.close)
+        scrapes = []
+        am, prometheus = free_port(), free_port()
+        for trial in trials:
+            await run(*operator(trial, "deploy", "up", "--subject", "etcd", "--runtime", "process"))
+            stack.push_async_callback(run, *operator(trial, "deploy", "down"))
+            status = await run(*operator(trial, "deploy", "status"))
+            etcd = [node["address"].split("//")[-1] for node in status["nodes"]]
+            port = free_port()
+            watch = operator(trial, "watch", "--name", trial.fault, "--metrics-listen", f"127.0.0.1:{port}")
+            watching = await stack.enter_async_context(
+                beside(*watch, "--alertmanager", f"http://127.0.0.1:{am}")
+            )
+            following = asyncio.create_task(follow(trial, watching))
+            stack.callback(following.cancel)
+            scrapes += [("etcd", trial.fault, etcd), ("operator", trial.fault, [f"127.0.0.1:{port}"])]
+        await stack.enter_async_context(beside(*_alertmanager(folder, am, pager)))
+        await stack.enter_async_context(beside(*_prometheus(folder, prometheus, am, scrapes)))
+        await asyncio.sleep(35.0)  # two scrapes of everything that is well
+        await asyncio.gather(*(break_it(trial, hold_s) for trial in trials))
+        await asyncio.sleep(5.0)
+    return trials
+
+
+def _alertmanager(folder: Path, port: int, pager: asyncio.Server) -> list[str]:
+    url = f"http://127.0.0.1:{pager.sockets[0].getsockname()[1]}/"
+    config = {
+        "route": {"receiver": "pager", "group_by": ["..."], "group_wait": "1s", "group_interval": "1s"},
+        "receivers": [{"name": "pager", "webhook_configs": [{"url": url}]}],
+    }
+    path = folder / "alertmanager.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return [
+        "prometheus-alertmanager",
+        f"--config.file={path}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+
+
+def _prometheus(folder: Path, port: int, am: int, scrapes: list[tuple[str, str, list[str]]]) -> list[str]:
+    (folder / "usual.yaml").write_text(yaml.safe_dump(USUAL_RULES))
+    config = {
+        "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
+        "rule_files": [str(folder / "usual.yaml"), str(ROOT / "packaging" / "prometheus-rules.yaml")],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{am}"]}]}]},
+        "scrape_configs": [
+            {
+                "job_name": f"{job}-{cluster}",
+                "static_configs": [{"targets": targets}],
+                # One name for a cluster in all alerts; the job is the same for all clusters.
+                "relabel_configs": [{"target_label": "job", "replacement": job}],
+                "metric_relabel_configs": [{"target_label": "cluster", "replacement": cluster}],
+            }
+            for job, cluster, targets in scrapes
+        ],
+    }
+    for scrape in config["scrape_configs"]:  # `up` has the labels of the target only
+        scrape["static_configs"][0]["labels"] = {"cluster": scrape["job_name"].partition("-")[2]}
+    path = folder / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return [
+        "prometheus",
+        f"--config.file={path}",
+        f"--storage.tsdb.path={folder / 'prometheus'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hold", type=float, default=240.0)
+    parser.add_argument("--faults", default=",".join(FAULTS))
+    given = parser.parse_args()
+    for program in ("prometheus", "prometheus-alertmanager"):
+        if shutil.which(program) is None:
+            sys.exit(f"{program} is missing: apt install prometheus prometheus-alertmanager")
+    os.environ["OPERATOR_CONFIG"] = os.devnull
+    with tempfile.TemporaryDirectory() as folder:
+        trials = asyncio.run(measure(given.hold, tuple(given.faults.split(",")), Path(folder)))
+    found = {trial.fault: dict(sorted(trial.knew.items(), key=lambda each: each[1])) for trial in trials}
+    print(
+        json.dumps(
+            {"machine": describe(), "hold_s": given.hold, "seconds_after_the_failure": found}, indent=1
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
