@@ -91,6 +91,10 @@ NEEDS = {
         _program("chromium", "chromium-browser", "google-chrome"),
         "install chromium",
     ),
+    "promtool": Need("promtool", _program("promtool"), "install prometheus"),
+    "alertmanager": Need(
+        "Alertmanager", _program("prometheus-alertmanager"), "install prometheus-alertmanager (Debian)"
+    ),
     "pd_server": Need(
         "a real PD", _program("pd-server"), "put TiKV's pd-server on PATH (`tiup install pd`)", in_ci=False
     ),

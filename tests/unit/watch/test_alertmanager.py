@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -22,10 +21,6 @@ from tests.standins.standin_http import serve
 from tests.unit.watch.quiet import Quiet
 from tools.incidents.store import IncidentStore
 
-needs_alertmanager = pytest.mark.skipif(
-    shutil.which("prometheus-alertmanager") is None,
-    reason="Alertmanager is missing: apt install prometheus-alertmanager",
-)
 Scripted = tuple[Cluster, ScriptedSubject, ScriptedRuntime]
 
 
@@ -123,7 +118,7 @@ async def watching(cluster: Cluster, store: IncidentStore, *urls: str) -> AsyncI
         await task
 
 
-@needs_alertmanager
+@pytest.mark.alertmanager
 async def test_a_death_fires_once_and_its_recovery_resolves(
     scripted: Scripted, store: IncidentStore, pager: Pager, tmp_path: Path
 ) -> None:
@@ -143,7 +138,7 @@ async def test_a_death_fires_once_and_its_recovery_resolves(
     assert len(pager.told("resolved")) == 1
 
 
-@needs_alertmanager
+@pytest.mark.alertmanager
 async def test_an_alertmanager_that_was_away_is_told_what_fires_and_nothing_twice(
     scripted: Scripted, store: IncidentStore, pager: Pager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

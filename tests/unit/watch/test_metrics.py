@@ -1,7 +1,6 @@
 """What a scrape gets, in Prometheus' own judgement, and how `/healthz` follows the watching."""
 
 import asyncio
-import shutil
 
 import httpx2
 import pytest
@@ -60,7 +59,7 @@ def test_a_thousand_nodes_have_as_many_series_as_they_have_states() -> None:
     assert len([line for line in text.splitlines() if not line.startswith("#")]) < 5 * 1000 + 60
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is missing: apt install prometheus")
+@pytest.mark.promtool
 async def test_promtool_has_nothing_to_complain_of() -> None:
     checked = await asyncio.create_subprocess_exec(
         "promtool", "check", "metrics", stdin=-1, stdout=-1, stderr=asyncio.subprocess.STDOUT
