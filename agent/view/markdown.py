@@ -4,6 +4,7 @@ Markdown is decided block by block: once a new block begins, nothing that follow
 before it. So only the open block is parsed again and again, and only it is ever drawn twice.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from markdown_it.token import Token
 
 from agent.view.prose import Prose, parse
 from tools.observe.foreign_text import clean
+
+_BLANK_LINES = re.compile(r"(?:[ \t]*\n)+")
 
 LARGE = 6_000
 """Characters of one open block beyond which it is finished in pieces, to bound memory and time."""
@@ -34,6 +37,7 @@ class MarkdownStream:
         self._size = 0
         self._fresh_lines = False
         self._spaced = False
+        self._drawn = False
 
     @property
     def large(self) -> bool:
@@ -82,8 +86,11 @@ class MarkdownStream:
         if self._parts:
             self._pending += "".join(self._parts)
             self._parts = []
-            if not self._pending.strip():  # blank lines before a block say nothing; its indent does
-                self._pending = self._pending.rpartition("\n")[2]
+            if blank := _BLANK_LINES.match(
+                self._pending
+            ):  # they say nothing of the next block; its indent does
+                self._pending = self._pending[blank.end() :]
+                self._spaced = self._drawn  # what was cut here is over all the same
             self._size = len(self._pending)
 
     def _keep(self, text: str) -> None:
@@ -111,7 +118,7 @@ class MarkdownStream:
         if not tokens:
             return
         yield Piece(Prose(tokens, self._style), self._spaced)
-        self._spaced = True
+        self._spaced = self._drawn = True
 
     def _cut(self) -> Iterator[Piece]:
         """Finish a part of an open block that has become too large; the rest goes on as the same kind."""

@@ -88,7 +88,7 @@ def test_no_text_whatever_raises(text: str, width: int) -> None:
     streamed(text, width, [7])
 
 
-@pytest.mark.parametrize("depth", [5, 30, 200])
+@pytest.mark.parametrize("depth", [5, 60])
 def test_deep_nesting_is_bounded(depth: int) -> None:
     text = "".join(f"{'  ' * n}- level {n}\n" for n in range(depth)) + "\n" + "> " * depth + "quoted"
 
@@ -136,13 +136,13 @@ class TestLargeBlocks:
             ("- item\n" * 1_200 + "\nafter\n", "item", 1_200),
             ("1. item\n" * 1_200 + "\nafter\n", "item", 1_200),
             ("> quoted\n" * 1_200 + "\nafter\n", "quoted", 1_200),
-            ("word " * 8_000 + "\n\nafter\n", "word", 8_000),
-            ("word\n" * 8_000 + "\nafter\n", "word", 8_000),
+            ("word " * 3_000 + "\n\nafter\n", "word", 3_000),
+            ("word\n" * 3_000 + "\nafter\n", "word", 3_000),
         ],
         ids=["fence", "table", "bullets", "numbers", "quote", "one line", "lines"],
     )
     def test_every_part_is_drawn_once(self, text: str, count: str, expected: int) -> None:
-        lines = streamed(text, 80, [500])
+        lines = streamed(text, 80, [1_500])
 
         assert "\n".join(lines).count(count) == expected
         assert lines[-1] == "after"
@@ -160,7 +160,7 @@ class TestLargeBlocks:
         assert seen == "x" * 50_000
 
 
-def test_a_megabyte_streams_in_constant_memory() -> None:
+def test_a_long_text_streams_in_constant_memory() -> None:
     screen = Screen(80, 24)
     screen.write = lambda text: len(text)  # type: ignore[method-assign] # only the view is measured
     view = TerminalView(screen, size=screen.size, clock=lambda: 0.0)
@@ -170,14 +170,14 @@ def test_a_megabyte_streams_in_constant_memory() -> None:
 
     tracemalloc.start()
     sent = 0
-    while sent < 1_000_000:
+    while sent < 200_000:
         for chunk in chunks:
             view.show(Text(chunk))
             sent += len(chunk)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert peak < 4_000_000
+    assert peak < 2_000_000
 
 
 def test_what_is_pending_stays_small() -> None:
@@ -191,6 +191,6 @@ def test_what_is_pending_stays_small() -> None:
 
 def test_the_design_document_streams_as_at_once() -> None:
     text = (Path(__file__).parents[3] / "agent" / "view" / "markdown.py").read_text()
-    text = f"# A file\n\n```python\n{text[:5000]}\n```\n\nIts end.\n"
+    text = f"# A file\n\n```python\n{text[:2000]}\n```\n\nIts end.\n"
 
     assert streamed(text, 100, [40, 11]) == stripped([line.rstrip() for line in at_once(text, 100)])
