@@ -95,6 +95,8 @@ def _result(body: dict[str, Any]) -> "Result":
             "role": node.get("role"),
             "state": _state(node),
             "address": node["address"],
+            "seen_s_ago": node.get("seen_s_ago"),
+            **{name: node.get(name) for name in _OF_STORES if node.get("kind") == "store"},
         }
         for node in body["nodes"]
     ]
@@ -103,8 +105,24 @@ def _result(body: dict[str, Any]) -> "Result":
         "label": body["cluster"],
         "leader": body["leader"],
         "problems": body["problems"],
+        "replication": body["replication"],
+        "pd": _pd(body),
+        "seen_s_ago": body["seen_s_ago"],
         "nodes": nodes,
     }
+
+
+def _pd(body: dict[str, Any]) -> dict[str, Any] | None:
+    """PD in a word: who leads it, and how many of its members answer; None where there is none."""
+    members = [node for node in body["nodes"] if node.get("kind") == "pd"]
+    if not members:
+        return None
+    up = sum(_state(node) == "healthy" for node in members)
+    return {"leader": body["leader"], "up": up, "members": len(members)}
+
+
+_OF_STORES = ("pd_state", "leaders", "regions", "lacking_replicas", "heartbeat_age_s")
+"""What PD says of a store."""
 
 
 def _state(node: dict[str, Any]) -> str:
@@ -118,15 +136,18 @@ def _state(node: dict[str, Any]) -> str:
 def _table(body: dict[str, Any]) -> "Table":
     from tools.events import Table
 
+    stores = any(node.get("kind") == "store" for node in body["nodes"])
+    more = ("PD says", "leaders", "regions", "lacking") if stores else ("lag",)
+    names = ("pd_state", "leaders", "regions", "lacking_replicas") if stores else ("lag",)
     return Table(
         f"{body['cluster']}: {body['state']}",
-        ("node", "role", "state", "lag", "address"),
+        ("node", "role", "state", *more, "address"),
         tuple(
             (
                 str(node["name"]),
                 str(node.get("role", "–")),
                 _state(node),
-                str(node.get("lag", "–")),
+                *(str(node.get(name, "–")) for name in names),
                 str(node["address"]),
             )
             for node in body["nodes"]

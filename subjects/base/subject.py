@@ -112,6 +112,13 @@ class Subject(Protocol):
         """Read the node's own metrics whose name begins with one of `names`; SubjectError if unreachable."""
         ...
 
+    async def prepare(self) -> str:
+        """Bring a new cluster of ours, healthy by now, into the shape that its users expect; bounded.
+
+        Returns what could not be done, empty where there is nothing to tell. Does nothing the second time.
+        """
+        ...
+
     def load_target(self, wanted: str = "auto") -> LoadTarget:
         """Say how load is put on this database: by `operator` itself, by `go-ycsb`, or what `auto` chooses.
 

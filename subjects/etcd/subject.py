@@ -164,6 +164,10 @@ class EtcdSubject:
         """Read from `/metrics`."""
         return await self._client.metrics(self._endpoints[node].metrics, names, LOOK_TIMEOUT_S)
 
+    async def prepare(self) -> str:
+        """Do nothing: a new cluster of etcd is as it should be."""
+        return ""
+
     def load_target(self, wanted: str = "auto") -> LoadTarget:
         """YCSB over the JSON gateway, through the ports that clients use."""
         if wanted == "go-ycsb":

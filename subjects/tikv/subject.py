@@ -27,6 +27,7 @@ from subjects.tikv.members import Member, discovered
 from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
 from subjects.tikv.replication import Placement, read_placement
+from subjects.tikv.spread import spread
 from subjects.tikv.trap import StaleHeartbeatFilter
 from subjects.tikv.views import pd_view, store_view
 
@@ -122,7 +123,7 @@ class TikvSubject:
         for index, member in enumerate(members):
             process, said, client = processes[index], itself[index], clients[index]
             if member.kind == "pd":
-                nodes.append(pd_view(member, group, process, said, started[index]))
+                nodes.append(pd_view(member, group, process, said, started[index], at))
                 continue
             store = by_name[member.name]
             told = self._peers.of(store.id) if store else {}
@@ -159,6 +160,14 @@ class TikvSubject:
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         """Read from `/metrics`; of a PD only the leader's cluster gauges mean something."""
         return await store_port.metrics(self._pd.client, self._member(node).url, names, LOOK_TIMEOUT_S)
+
+    async def prepare(self) -> str:
+        """Split the data into regions, and have every store lead some."""
+        try:
+            stores = await self._pd.stores(PD_TIMEOUT_S)
+        except Unreachable as error:
+            return f"the regions could not be spread over the stores: {error}"
+        return await spread(self._pd, sorted(int(store.id) for store in stores if not store.tombstone))
 
     def load_target(self, wanted: str = "auto") -> LoadTarget:
         """operator's generator over the raw API where gRPC is installed, else go-ycsb."""

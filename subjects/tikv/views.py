@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from subjects.base import ControlState, NodeView, Probe, ProcessView, Role, Scalar
+from subjects.base import Connection, ControlState, NodeView, Probe, ProcessView, Role, Scalar
 from subjects.tikv.members import Member
 from subjects.tikv.pd import Group, Store
 
 
 def pd_view(
-    member: Member, group: Group | None, process: ProcessView, said: Probe, started: float | None
+    member: Member, group: Group | None, process: ProcessView, said: Probe, started: float | None, at: float
 ) -> NodeView:
     """Return the view of a PD. Its client port and its management port are one."""
     known = next((each for each in group.members if each.name == member.name), None) if group else None
@@ -19,6 +19,7 @@ def pd_view(
         process=process,
         client=said,
         itself=said,
+        seen_at=at if said.connection is Connection.ACCEPTED else None,
         member_id=known.id if known else None,
         started_at=started,
         version=known.version if known else None,
@@ -40,6 +41,7 @@ def store_view(
 
     `lacking` is the number of regions of which its replica is missing, behind or gone.
     """
+    seen_at = at if said.connection is Connection.ACCEPTED else None
     if store is None:
         return NodeView(
             name=member.name,
@@ -48,6 +50,7 @@ def store_view(
             process=process,
             client=client,
             itself=said,
+            seen_at=seen_at,
             details={"kind": "store"},
         )
     heartbeat = store.last_heartbeat
@@ -58,6 +61,7 @@ def store_view(
         process=process,
         client=client,
         itself=said,
+        seen_at=seen_at,
         peers=dict(peers),
         control=store.state,
         # PD's clock and ours may differ a little; an age below zero is that difference.

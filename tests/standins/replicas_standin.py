@@ -65,11 +65,13 @@ class Peer:
         self.address = address
         self.owed = 0
         self._channel: grpc.aio.Channel | None = None
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
         """Hang up."""
         if self._channel is not None:
             await self._channel.close()
+        await asyncio.gather(*self._closing)
 
     async def ask(self, path: str, body: object, timeout_s: float = REPLY_S) -> Any:
         """Ask; grpc.aio.AioRpcError when there is no answer."""
@@ -83,7 +85,9 @@ class Peer:
         except grpc.aio.AioRpcError:
             if self._channel is channel:
                 self._channel = None
-                await channel.close()
+                closing = asyncio.create_task(channel.close(4 * REPLY_S))  # others still wait on it
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
             raise
         finally:
             self.owed -= 1

@@ -132,6 +132,9 @@ class ScriptedSubject:
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         return []
 
+    async def prepare(self) -> str:
+        return ""
+
     def load_target(self, wanted: str = "auto") -> LoadTarget:
         return LoadTarget("", ())
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 
 from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Lifecycle, ProcessState
 from subjects.clusters import decide, find_cluster, open_cluster
@@ -72,6 +73,8 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
         with workbench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
             await deployment.up()
     snapshot = await _wait_healthy(workbench, cluster, began, deployment.healthy_timeout_s)
+    if workbench.started_here and (undone := await cluster.subject.prepare()):
+        workbench.emit(Notice(f"{cluster.label}: {undone}.", level="warning"))
     _tell_of_standins(workbench, cluster, snapshot)
     await watch(workbench)
     return snapshot, time.monotonic() - began
@@ -220,6 +223,8 @@ def describe(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, object]:
             "needed": snapshot.quorum.needed,
         },
         "alarms": [str(alarm) for alarm in snapshot.alarms],
+        "replication": None if snapshot.replication is None else asdict(snapshot.replication),
+        "seen_s_ago": round(max(0.0, time.time() - snapshot.at), 1),
         "nodes": [_node(snapshot, name) for name in [node.name for node in snapshot.nodes]],
         "looked_in_s": snapshot.took_s,
     }
@@ -246,6 +251,7 @@ def _node(snapshot: ClusterSnapshot, name: str) -> dict[str, object]:
         "db_bytes": node.db_bytes,
         "disk_free_bytes": node.disk_free_bytes,
         "address": node.address,
+        "seen_s_ago": None if node.seen_at is None else round(max(0.0, time.time() - node.seen_at), 1),
         **node.details,
     }
     return {key: value for key, value in fields.items() if value is not None and value != "unknown"}

@@ -45,7 +45,7 @@ class TestCompletion:
 
         assert completed(tmp_path, ["logs"], "") == ["etcd-1", "etcd-2"]
         assert completed(tmp_path, ["fault", "inject", "kill"], "") == [
-            *("random", "leader", "follower"),
+            *("random", "leader", "follower", "region-leader"),
             *("etcd-1", "etcd-2"),
         ]
 

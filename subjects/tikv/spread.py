@@ -1,0 +1,64 @@
+"""Gives a new cluster several regions, led by all of its stores.
+
+A load of laptop size never reaches the size at which TiKV splits: all of it would be one region, led
+where it began: two of three stores could die unnoticed. PD moves leaders only at a difference of ten.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from subjects.errors import Unreachable
+from subjects.tikv.pd import PdClient
+from subjects.tikv.regions import Region, read_regions
+
+SPLIT_AT = tuple(f"user{part}" for part in (24, 38, 52, 66, 80))
+"""Sixths of the keys that the load writes: `user` and a hash in decimal digits."""
+
+ASK_S = 3.0
+WAIT_S = 15.0
+"""How long PD may take to have the regions split, and then to have them led elsewhere."""
+
+_LOOK_S = 0.3
+
+
+async def spread(pd: PdClient, stores: Sequence[int]) -> str:
+    """Split and spread a cluster that is new; returns why that could not be done, or nothing."""
+    try:
+        regions = await _regions(pd)
+        if len(regions) > len(SPLIT_AT):
+            return ""
+        # Else PD would merge regions that are so small again.
+        await pd.post("/config", {"merge-schedule-limit": 0}, ASK_S)
+        keys = [key.encode().hex() for key in SPLIT_AT]
+        await pd.post("/regions/split", {"split_keys": keys, "retry_limit": 3}, WAIT_S)
+        regions = await _until(pd, lambda found: len(found) > len(SPLIT_AT))
+        wanted = {region.id: stores[index % len(stores)] for index, region in enumerate(regions)}
+        for region in regions:
+            if region.leader is not None and region.leader.store != wanted[region.id]:
+                body = {"name": "transfer-leader", "region_id": region.id, "to_store_id": wanted[region.id]}
+                await pd.post("/operators", body, ASK_S)
+        await _until(pd, lambda found: all(_led_by(each, wanted.get(each.id)) for each in found))
+    except Unreachable as error:
+        return f"the regions could not be spread over the stores: {error}"
+    return ""
+
+
+def _led_by(region: Region, store: int | None) -> bool:
+    return store is None or (region.leader is not None and region.leader.store == store)
+
+
+async def _regions(pd: PdClient) -> list[Region]:
+    try:
+        return sorted(read_regions(await pd.get("/regions", ASK_S)), key=lambda region: region.start)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unreachable(f"PD's regions cannot be read: {error}") from error
+
+
+async def _until(pd: PdClient, holds: Callable[[list[Region]], bool]) -> list[Region]:
+    deadline = time.monotonic() + WAIT_S
+    while not holds(found := await _regions(pd)):
+        if time.monotonic() > deadline:
+            raise Unreachable(f"PD has not done it within {WAIT_S:g} s ({len(found)} regions)")
+        await asyncio.sleep(_LOOK_S)
+    return found
