@@ -55,6 +55,8 @@ class Field:
     truths: list[str] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     """What operator printed from the incident on."""
+    earlier: list[Line] = field(default_factory=list)
+    """What it printed before."""
     detected_s: float | None = None
     state: str | None = None
     code: int | None = None
@@ -86,7 +88,8 @@ class Field:
             else:
                 yield watch
             result = watch.end()
-        self.lines = [line for at, line in watch.lines if at >= self.at or self.say.refuses is not None]
+        self.lines = [line for at, line in watch.lines if at >= self.at]
+        self.earlier = [line for at, line in watch.lines if at < self.at]
         self.detected_s = watch.seconds_to("detection", self.at)
         seen = [line["state"] for line in watch.of("progress")]
         self.state = result.get("state") or (seen[-1] if seen else None)
@@ -201,7 +204,7 @@ def judge(made: Field) -> tuple[str, list[str]]:
     """Hold what was said against what must be said."""
     say = made.say
     found = _diagnosis(made)
-    text = "\n".join([*map(_text, made.lines), made.stderr])
+    text = "\n".join([*map(_text, [*made.earlier, *made.lines]), made.stderr])
     missed = []
     false = bool(say.never and re.search(say.never, text, re.IGNORECASE))
     if false:
@@ -284,7 +287,7 @@ def _said(made: Field) -> str:
         else f"{found['kind']}/{found['confidence']} {','.join(found['nodes'])}: {found['root_cause']}"
     )
     detected = [line["text"] for line in made.lines if line["type"] == "detection"]
-    notices = [line["text"] for line in made.lines if line["type"] in {"notice", "error"}]
+    notices = [line["text"] for line in [*made.earlier, *made.lines] if line["type"] in {"notice", "error"}]
     return " | ".join(part for part in (told, *detected[:2], *notices[:2], f"state {made.state}") if part)[
         :600
     ]

@@ -46,26 +46,13 @@ class Authority:
         """Sign a certificate for loopback; `until` is its end (YYYYMMDDHHMMSSZ), else in nine days."""
         cert, key, asked = (self._folder / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
         _openssl("req", *_NEW_KEY, "-keyout", key, "-out", asked, "-subj", f"/CN={common_name or name}")
-        extensions = self._folder / f"{name}.ext"
-        extensions.write_text(f"{NAMES}\nextendedKeyUsage=serverAuth,clientAuth\n")
-        lasts = ("-not_before", "20200101000000Z", "-not_after", until) if until else ("-days", "9")
-        if until and not _knows_not_after():
-            raise NotHere("this openssl cannot make a certificate that has ended")
+        rules = self._folder / f"{name}.rules"
+        (self._folder / "index").touch()
+        rules.write_text(_RULES.format(folder=self._folder, names=NAMES))
+        lasts = ("-startdate", "20200101000000Z", "-enddate", until) if until else ("-days", "9")
         _openssl(
-            *(
-                "x509",
-                "-req",
-                "-in",
-                asked,
-                "-CA",
-                self.cert,
-                "-CAkey",
-                self._key,
-                "-CAcreateserial",
-                "-out",
-                cert,
-            ),
-            *("-extfile", extensions, *lasts),
+            *("ca", "-batch", "-notext", "-config", rules, "-in", asked, "-out", cert, *lasts),
+            *("-cert", self.cert, "-keyfile", self._key),
         )
         return Signed(cert, key)
 
@@ -77,14 +64,27 @@ class Authority:
         return context
 
 
+_RULES = """
+[ca]
+default_ca = here
+[here]
+database = {folder}/index
+new_certs_dir = {folder}
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = any
+x509_extensions = both
+[any]
+commonName = supplied
+[both]
+{names}
+extendedKeyUsage = serverAuth,clientAuth
+"""
+
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
 def _openssl(*arguments: object) -> None:
     done = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def _knows_not_after() -> bool:
-    told = subprocess.run(["openssl", "x509", "-help"], capture_output=True, text=True)
-    return "-not_after" in told.stderr + told.stdout

@@ -8,17 +8,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-START_S = 20.0
+START_S = 60.0
 END_S = 15.0
 
 Line = dict[str, Any]
 
 
 class Watch:
-    """`operator watch --endpoints … --output stream-json`; `with` returns once it watches."""
+    """`operator watch --endpoints … --output stream-json`; `with` returns once it watches.
+
+    Without endpoints it watches the cluster of the state folder `folder`.
+    """
 
     def __init__(
         self,
@@ -33,12 +37,11 @@ class Watch:
             *before,
             str(Path(sys.executable).parent / "operator"),
             "watch",
-            "--endpoints",
-            endpoints,
+            *(("--endpoints", endpoints) if endpoints else ()),
             "--output",
             "stream-json",
             "--state-dir",
-            str(folder / f"state-{time.monotonic_ns()}"),
+            str(folder / f"state-{time.monotonic_ns()}" if endpoints else folder),
             *options,
         ]
         self._environ = {**os.environ, **(environ or {})}
@@ -70,6 +73,9 @@ class Watch:
 
     def end(self) -> Line:
         """Interrupt it and return its result; `{}` where there is none. Safe to call again."""
+        if any(line["type"] == "result" for _, line in self.lines):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(END_S)
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:

@@ -74,7 +74,8 @@ def space_quota_disarmed(field: Field) -> None:
         etcd.post(0, "kv/compaction", {"revision": revision, "physical": True})
         for n in range(3):
             etcd.post(n, "maintenance/defragment", timeout_s=10)
-        etcd.post(0, "maintenance/alarm", {"action": "DEACTIVATE", "memberID": "0", "alarm": "NOSPACE"})
+        for alarm in etcd.post(0, "maintenance/alarm", {"action": "GET"})["alarms"]:
+            etcd.post(0, "maintenance/alarm", {"action": "DEACTIVATE", **alarm})
         etcd.wait(lambda: etcd.put(0), "puts are taken again", 10)
         watch.until(lambda line: line.get("kind") == "recovered", 15, field.at)
 

@@ -258,7 +258,7 @@ def gateway_off_on_one(field: Field) -> None:
         with field.watching(f"{etcd[0].client},{etcd[2].client}"):
             time.sleep(2)
             field.happens(etcd[dead].name, at=etcd[dead].end())
-            field.truth("puts are taken", holds=etcd.put(0))
+            etcd.wait(lambda: etcd.put(0), "puts are taken", 10)
 
 
 @case(Say(says="gateway", states=(), refuses=1), "etcd-io/etcd#12377")
