@@ -1,7 +1,7 @@
 """Claude as diagnostician: a fresh conversation that reads, and has not seen what was done.
 
-It gets its own workbench (`tools.diagnosis.blind`), the tools that read, the failure signatures of the
-database, and the monitor's signals. What the session did is in none of them.
+It gets an examination (`tools.diagnosis.examination`), the tools that need no more, the failure signatures of
+the database, and the monitor's signals. What the session did is in none of them.
 """
 
 import re
@@ -19,37 +19,23 @@ from agent.models.catalog import facts_of
 from agent.permissions import PermissionGate
 from agent.turn import Conversation
 from prompts import read
-from tools.diagnosis.base import Case
-from tools.diagnosis.blind import BlindLedger, BlindWorkbench
 from tools.diagnosis.check import settle
+from tools.diagnosis.examination import Examination
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.diagnosis.schema import Diagnosis
 from tools.events import Emit, Event, Notice, Progress
 from tools.registry import Dispatcher, load_tools
 from tools.tool import Result, Tool
-from tools.workbench import Workbench
-
-TOOLS = (
-    "cluster_status",
-    "incident_list",
-    "load_status",
-    "read_logs",
-    "read_metrics",
-    "submit_diagnosis",
-    "timeline",
-)
-"""All that the diagnostician has: what reads, and the submission."""
 
 MAX_CALLS = 30
 MAX_SIGNALS = 40
 
 _SENTENCE_END = re.compile(r"(?<=[.:;!?])\s+")
-_BLIND_ID = re.compile(r"\bD\d+\b")
 
 
 @dataclass(slots=True)
 class BlindDispatcher(Dispatcher):
-    """Runs calls on the blind workbench; hints that name other tools are left out."""
+    """Runs calls on an examination; hints that name other tools are left out."""
 
     hidden: tuple[str, ...] = ()
 
@@ -70,7 +56,7 @@ class Unrecorded:
 
 @dataclass(slots=True)
 class ClaudeDiagnostician:
-    """A model that diagnoses blind. What it used adds up in `usage` and `cost_usd`."""
+    """A model that diagnoses examination. What it used adds up in `usage` and `cost_usd`."""
 
     model: Model
     emit: Emit
@@ -80,41 +66,41 @@ class ClaudeDiagnostician:
     cost_usd: float | None = None
     by: Literal["claude", "rules"] = "claude"
 
-    async def diagnose(self, case: Case, workbench: Workbench) -> Diagnosis:
+    async def diagnose(self, examination: Examination) -> Diagnosis:
         """Let the model read and submit; where it can't or won't, the rules answer and say that they do."""
-        blind = BlindWorkbench.of(workbench, case)
-        blind.emit = self._progress
-        conversation = self._conversation(blind)
+        conversation = self._conversation(examination)
         try:
-            await conversation.ask(opening(case, blind))
+            await conversation.ask(opening(examination))
         except ModelError as error:
             self.emit(Notice(f"The model could not diagnose ({error}); the rules do.", level="warning"))
         finally:
             self._count(conversation.budget)
             await conversation.aclose()
-        if blind.findings is None:
+        if examination.findings is None:
             self.emit(Notice("No diagnosis came from the model: this one is by the rules.", level="warning"))
-            return await RulesDiagnostician().diagnose(case, workbench)
-        found = settle(
-            blind.findings, self.by, blind.problems, ledger=blind.ledger, opened_wall=case.opened_wall
+            return await RulesDiagnostician().diagnose(examination)
+        return settle(
+            examination.findings,
+            self.by,
+            examination.problems,
+            ledger=examination.ledger,
+            opened_wall=examination.case.opened_wall,
         )
-        return in_session_ids(found, blind.ledger)
 
-    def _conversation(self, blind: BlindWorkbench) -> Conversation:
-        tools = load_tools()
-        hidden = tuple(name for name in tools if name not in TOOLS)
-        known = {name: tools[name] for name in TOOLS if name in tools}
+    def _conversation(self, examination: Examination) -> Conversation:
+        known = load_tools(Examination)
+        hidden = tuple(name for name in load_tools() if name not in known)
         limits = self.session.left() if self.session else Limits()
         return Conversation(
             model=self.model,
-            runner=BlindDispatcher(blind, known, hidden),
+            runner=BlindDispatcher(examination, known, hidden=hidden),
             gate=PermissionGate(Mode.READ_ONLY),
             emit=self._watch,
             transcript=Unrecorded(),
             budget=Budget(facts_of(self.model.name), replace(limits, calls_per_request=MAX_CALLS)),
-            system=system(blind),
+            system=system(examination),
             tools=tuple(specs(known.values(), hidden)),
-            unfinished=lambda: "" if blind.findings else "Submit your diagnosis with submit_diagnosis.",
+            unfinished=lambda: "" if examination.findings else "Submit your diagnosis with submit_diagnosis.",
         )
 
     def _watch(self, event: Event) -> None:
@@ -122,9 +108,6 @@ class ClaudeDiagnostician:
         if isinstance(event, CallStarted):
             on = event.arguments.get("node")
             self.emit(Progress(f"The diagnostician reads {event.tool}{f' of {on}' if on else ''}"))
-
-    def _progress(self, event: Event) -> None:
-        """What its tools tell while they work is not shown: it would look like the session's own."""
 
     def _count(self, budget: Budget) -> None:
         self.usage += budget.usage
@@ -134,9 +117,9 @@ class ClaudeDiagnostician:
             self.session.charge(budget.usage, budget.cost_usd)
 
 
-def system(blind: BlindWorkbench) -> str:
+def system(examination: Examination) -> str:
     """Return the system prompt: how to work, and what this database's failures look like."""
-    return f"{read('diagnostician')}\n\n{blind.require_cluster().subject.knowledge.strip()}"
+    return f"{read('diagnostician')}\n\n{examination.require_cluster().subject.knowledge.strip()}"
 
 
 def specs(tools: Iterable[Tool], hidden: Iterable[str]) -> Iterable[ToolSpec]:
@@ -156,9 +139,9 @@ def without(names: Iterable[str], text: str) -> str:
     return "\n".join(kept)
 
 
-def opening(case: Case, blind: BlindWorkbench) -> str:
+def opening(examination: Examination) -> str:
     """Return the first message: the case, in the monitor's words and in nobody else's."""
-    cluster = blind.require_cluster()
+    case, cluster = examination.case, examination.require_cluster()
     lines = [f"The cluster is {cluster.label}; its nodes are {', '.join(cluster.subject.nodes)}."]
     ago = max(0.0, time.time() - case.opened_wall)
     if case.detection is None:
@@ -173,7 +156,9 @@ def opening(case: Case, blind: BlindWorkbench) -> str:
         )
     if case.incident is not None:
         lines.append(f"The incident's id is {case.incident}.")
-    signals = [item for item in blind.ledger.since(case.opened_wall) if item.source.startswith("signal:")]
+    signals = [
+        item for item in examination.ledger.since(case.opened_wall) if item.source.startswith("signal:")
+    ]
     if signals:
         lines.append("Its signals so far, with seconds after the first:")
         lines += [
@@ -182,24 +167,3 @@ def opening(case: Case, blind: BlindWorkbench) -> str:
             for item in signals[:MAX_SIGNALS]
         ]
     return "\n".join(lines)
-
-
-def in_session_ids(found: Diagnosis, ledger: object) -> Diagnosis:
-    """Return the diagnosis with the evidence ids that the session knows."""
-    if not isinstance(ledger, BlindLedger):
-        return found
-    ids = ledger.session_ids
-
-    def renamed(value: Any) -> Any:
-        match value:
-            case str():
-                return _BLIND_ID.sub(lambda match: ids.get(match[0], match[0]), value)
-            case dict():
-                # A quotation is somebody else's words: nothing in it is one of our ids.
-                return {key: item if key == "quote" else renamed(item) for key, item in value.items()}
-            case list() | tuple():
-                return [renamed(item) for item in value]
-            case _:
-                return value
-
-    return Diagnosis.model_validate(renamed(found.model_dump(mode="json")))

@@ -8,26 +8,28 @@ import importlib
 import json
 import pkgutil
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from subjects.errors import SubjectError
 from tools.errors import ToolError
 from tools.observe.foreign_text import clean
+from tools.observe.observed import Observed
 from tools.tool import Effect, Outcome, Result, Tool, failure
-
-if TYPE_CHECKING:
-    from tools.workbench import Workbench
 
 MAX_RESULT_CHARS = 12_000
 """The most of one result that is sent to the model; tools cut sensibly long before."""
 
 
-def load_tools() -> dict[str, Tool]:
-    """Import every `tools/<capability>/tools.py` and return what they declare, by name."""
+def load_tools(given: type | None = None) -> dict[str, Tool]:
+    """Import every `tools/<capability>/tools.py` and return what they declare, by name.
+
+    With `given`, only those that run on what is `given`: `Workbench` for a session, `Examination` for a
+    diagnosis.
+    """
     import tools
 
     found: dict[str, Tool] = {}
@@ -42,7 +44,7 @@ def load_tools() -> dict[str, Tool]:
             continue
         for value in vars(module).values():
             declared = getattr(value, "tool", None)
-            if isinstance(declared, Tool):
+            if isinstance(declared, Tool) and (given is None or issubclass(given, declared.needs)):
                 found[declared.name] = declared
     return dict(sorted(found.items()))
 
@@ -51,8 +53,10 @@ def load_tools() -> dict[str, Tool]:
 class Dispatcher:
     """Validates, runs, times, bounds and files every call. The one broad `except` of the tools is here."""
 
-    workbench: "Workbench"
+    workbench: Observed
     tools: Mapping[str, Tool] = field(default_factory=load_tools)
+    find_cluster: Callable[[], Awaitable[object]] | None = None
+    """Looks for a cluster that somebody started meanwhile, where the workbench has none yet."""
 
     def effect(self, name: str) -> Effect:
         """Return what the tool does to the world; an unknown tool does nothing."""
@@ -69,11 +73,15 @@ class Dispatcher:
         known = self.tools.get(name)
         if known is None:
             return failure(f"There is no tool {name!r}.", f"The tools are: {', '.join(self.tools)}.")
+        if not isinstance(self.workbench, known.needs):
+            return failure(f"{name} needs more than there is here.")
         try:
             params = known.params.model_validate(dict(arguments))
         except ValidationError as error:
             return failure(_explain(error), f"Call {name} again with valid arguments.")
         try:
+            if self.find_cluster is not None and self.workbench.cluster is None:
+                await self.find_cluster()
             return await known.run(params, self.workbench)
         except ToolError as error:
             return failure(str(error), error.next)

@@ -62,7 +62,8 @@ class Tool:
     effect: Effect
     run: Run
     folder: Path
-    diagnostician_only: bool = False
+    needs: type = object
+    """What its function is given: the annotation of its second parameter."""
 
     @property
     def description(self) -> str:
@@ -95,19 +96,22 @@ class Outcome:
 
 
 def tool(
-    effect: Effect, *, diagnostician_only: bool = False
+    effect: Effect,
 ) -> Callable[[Callable[..., Awaitable[Result]]], Callable[..., Awaitable[Result]]]:
-    """Declare the async function below as the tool of that name; its first parameter's type is its schema."""
+    """Declare the async function below as the tool of that name.
+
+    Its first parameter's type is its schema, its second parameter's what it needs.
+    """
 
     def declare(function: Callable[..., Awaitable[Result]]) -> Callable[..., Awaitable[Result]]:
-        first = next(iter(inspect.signature(function, eval_str=False).parameters.values()))
+        first, second = inspect.signature(function).parameters.values()
         source = Path(inspect.getfile(function))
         params = first.annotation
         if not (isinstance(params, type) and issubclass(params, Params)):
             raise TypeError(f"{function.__name__}: the first parameter must be annotated with a Params class")
-        declared = Tool(
-            function.__name__, params, effect, function, source.parent, diagnostician_only=diagnostician_only
-        )
+        if not isinstance(second.annotation, type):
+            raise TypeError(f"{function.__name__}: the second parameter must be annotated with what it needs")
+        declared = Tool(function.__name__, params, effect, function, source.parent, second.annotation)
         function.tool = declared  # type: ignore[attr-defined] # how load_tools finds it
         return function
 

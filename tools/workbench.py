@@ -1,23 +1,19 @@
-"""What tools share: the cluster, the monitor, the load, the faults, the evidence, the incidents."""
+"""What a session has: all that may be read of its cluster, and what acts on it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import Literal, TextIO
 
 from subjects.base import Cluster
 from subjects.state import StateFolder
-from tools.errors import NoCluster, UnknownNode
-from tools.events import Emit
-from tools.observe.ledger import Ledger
-
-if TYPE_CHECKING:
-    from tools.detection.monitor import Monitor
-    from tools.diagnosis.base import Diagnostician
-    from tools.faults.outcome import FaultOutcome
-    from tools.faults.service import FaultService
-    from tools.incidents.store import IncidentStore
-    from tools.load.figures import LoadFigures
-    from tools.load.run import LoadRun
+from tools.detection.watched import Watched
+from tools.diagnosis.examination import Diagnosing
+from tools.errors import NoCluster
+from tools.faults.outcome import FaultOutcome
+from tools.faults.service import FaultService
+from tools.incidents.store import IncidentStore
+from tools.load.run import LoadRun
+from tools.observe.figures import LoadFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +28,19 @@ class Choice:
     """Who makes the load; `auto` is operator itself where it can."""
 
 
-@dataclass(slots=True)
-class Workbench:
+@dataclass(kw_only=True)
+class Workbench(Watched, Diagnosing):
     """One session's tools. `agent.workbench` makes and closes it."""
 
     state: StateFolder
-    emit: Emit
-    ledger: Ledger
-    incidents: "IncidentStore"
-    faults: "FaultService"
-    diagnostician: "Diagnostician"
+    incidents: IncidentStore
+    faults: FaultService
     choice: Choice = field(default_factory=Choice)
     cluster: Cluster | None = None
-    monitor: "Monitor | None" = None
-    load: "LoadRun | None" = None
-    baseline: "LoadFigures | None" = None
+    load: LoadRun | None = None
+    baseline: LoadFigures | None = None
     """What clients got just before the last fault; None where no load was running."""
-    outcome: "FaultOutcome | None" = None
+    outcome: FaultOutcome | None = None
     """What came of the last heal."""
     started_here: bool = False
     """Whether nothing of the cluster ran before this session started it; then it is stopped at the end."""
@@ -57,15 +49,11 @@ class Workbench:
     allow_quorum_loss: bool = False
     """Given on the command line; a model cannot set it."""
 
+    def __post_init__(self) -> None:
+        self.own_folder = str(self.state.root)
+
     def require_cluster(self) -> Cluster:
         """Return the cluster; NoCluster when there is none."""
         if self.cluster is None:
             raise NoCluster
         return self.cluster
-
-    def require_node(self, name: str) -> str:
-        """Return `name` if the cluster has such a node; UnknownNode, which names those it has, if not."""
-        nodes = self.require_cluster().subject.nodes
-        if name not in nodes:
-            raise UnknownNode(name, nodes)
-        return name

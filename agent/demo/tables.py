@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from agent.demo.facts import Facts
 from tools.events import Table
 from tools.faults.recovery import HOLD_S
-from tools.load.figures import LoadFigures
+from tools.observe.figures import LoadFigures
 
 _DASH = "–"
 _HELD = {True: "as predicted", False: "NOT as predicted", None: "not measured"}

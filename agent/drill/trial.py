@@ -14,7 +14,7 @@ from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import Case
 from tools.diagnosis.schema import Diagnosis
-from tools.diagnosis.tools import keep, open_case
+from tools.diagnosis.tools import open_case
 from tools.errors import NothingToDo, ToolError
 from tools.faults.recovery import Recovery, confirm
 from tools.faults.service import Injection
@@ -126,11 +126,11 @@ class Run:
         else:
             case = Case(None, None, self.began_wall)
         began = time.monotonic()
-        self.found = await self.workbench.diagnostician.diagnose(case, self.workbench)
+        self.found = await self.workbench.diagnosed(case)
         self.diagnose_s = time.monotonic() - began
         if case.incident is not None:
             await self.monitor.recorded()
-            keep(self.workbench.incidents, case.incident, self.found, self.workbench.ledger)
+            self.workbench.keep(case.incident, self.found)
 
     async def _heal(self) -> None:
         """Undo what is open and see that all is as it was; nothing to do when that was done already."""

@@ -73,9 +73,7 @@ class Offered:
     def tools(self) -> list[Tool]:
         """What is offered."""
         return [
-            tool
-            for tool in self.dispatcher.tools.values()
-            if not tool.diagnostician_only and (self.allow_faults or tool.effect is Effect.READ)
+            tool for tool in self.dispatcher.tools.values() if self.allow_faults or tool.effect is Effect.READ
         ]
 
     async def call(self, name: str, arguments: dict[str, Any]) -> Outcome:

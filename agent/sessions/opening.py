@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.budget import Budget, Limits
@@ -25,7 +26,8 @@ from agent.view.base import View
 from agent.workbench import close_workbench, make_workbench
 from prompts import read as read_prompt
 from subjects.state import open_state
-from tools.diagnosis.base import Diagnostician
+from tools.cluster import lifecycle
+from tools.diagnosis.examination import Diagnostician
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Emit, Event, Notice
 from tools.registry import Dispatcher, load_tools
@@ -64,8 +66,8 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
     except BaseException:
         transcript.close()
         raise
-    tools = await asyncio.to_thread(load_tools)
-    dispatcher = Dispatcher(workbench, {name: t for name, t in tools.items() if not t.diagnostician_only})
+    tools = await asyncio.to_thread(load_tools, Workbench)
+    dispatcher = Dispatcher(workbench, tools, partial(lifecycle.find, workbench))
     conversation = Conversation(
         model=model,
         runner=dispatcher,

@@ -19,8 +19,9 @@ from subjects.errors import BadSetup
 from tools.detection.monitor import Monitor
 from tools.errors import ToolError
 from tools.events import Emit, Notice
-from tools.incidents.record import Incident, State
+from tools.incidents.record import Incident
 from tools.incidents.store import IncidentStore
+from tools.observe.incident import State
 
 RESEND_S = 60.0
 """Between two sends of alerts that fire: Prometheus' own `--rules.alert.resend-delay`."""

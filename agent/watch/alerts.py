@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.incidents.record import Incident, State, utc
+from tools.incidents.record import Incident, utc
+from tools.observe.incident import State
 
 FIRING_FOR_S = 300.0
 """How far ahead the end of a firing alert lies: five times the time between two sends. Prometheus gives four

@@ -9,8 +9,8 @@ from subjects.base import Cluster
 from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import case_of
+from tools.diagnosis.examination import Diagnosing
 from tools.diagnosis.rules import RulesDiagnostician
-from tools.diagnosis.tools import keep
 from tools.errors import ToolError
 from tools.events import Diagnosed, Notice
 from tools.incidents.store import IncidentStore
@@ -48,12 +48,18 @@ class Examiner:
                 await self._examine(incident, made, monitor)
 
     async def _examine(self, incident: str, made: Sequence[Detection], monitor: Monitor) -> None:
+        session = Diagnosing(
+            emit=self._view.show,
+            ledger=self._ledger,
+            incidents=self._incidents,
+            cluster=self._cluster.observed,
+            monitor=monitor,
+            diagnostician=RulesDiagnostician(),
+        )
         try:
-            found = await RulesDiagnostician().examine(
-                case_of(made), self._cluster, monitor.signals, self._ledger
-            )
+            found = await session.diagnosed(case_of(made))
             await monitor.recorded()
-            keep(self._incidents, incident, found, self._ledger)
+            session.keep(incident, found)
         except (SubjectError, ToolError) as error:
             self._view.show(Notice(f"Incident {incident} could not be looked into: {error}"))
             return

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from tools.incidents.record import FirstSeen, Incident
+from tools.incidents.record import Incident
 from tools.incidents.store import IncidentStore
+from tools.observe.incident import FirstSeen
 from tools.observe.signal import Signal, Source
 
 OPENED = 1_800_000_000.0

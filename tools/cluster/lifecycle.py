@@ -6,7 +6,15 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Lifecycle, ProcessState
+from subjects.base import (
+    Cluster,
+    ClusterSnapshot,
+    ClusterState,
+    Deployment,
+    Lifecycle,
+    ObservedCluster,
+    ProcessState,
+)
 from subjects.clusters import decide, find_cluster, open_cluster
 from subjects.errors import NotReady
 from tools.cluster import use as use_of
@@ -207,7 +215,7 @@ async def leave(workbench: Workbench, *, keep: bool) -> str:
     )
 
 
-def describe(cluster: Cluster, snapshot: ClusterSnapshot) -> dict[str, object]:
+def describe(cluster: ObservedCluster, snapshot: ClusterSnapshot) -> dict[str, object]:
     """Return the snapshot as tools and `deploy status` give it."""
     return {
         "cluster": cluster.label,

@@ -3,6 +3,7 @@
 from subjects.base import ClusterState
 from tools.cluster import lifecycle
 from tools.errors import Refused
+from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
@@ -12,9 +13,9 @@ class NoParams(Params):
 
 
 @tool(Effect.READ)
-async def cluster_status(params: NoParams, workbench: Workbench) -> Result:  # noqa: ARG001
+async def cluster_status(params: NoParams, observed: Observed) -> Result:  # noqa: ARG001
     """Look at the cluster from every side."""
-    cluster = await lifecycle.find(workbench)
+    cluster = observed.cluster
     if cluster is None:
         return Result(
             {"state": str(ClusterState.DOWN), "nodes": [], "problems": ["no cluster is running"]},

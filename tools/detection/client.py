@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tools.load.figures import Window
+from tools.observe.figures import Window
 from tools.observe.kinds import signal
 from tools.observe.limits import Limits, over
 from tools.observe.signal import Signal

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from subjects.base import UsualAlert
 from tools.detection.recorder import Recorder
-from tools.incidents.record import FirstSeen
 from tools.incidents.store import IncidentStore, new_id
+from tools.observe.incident import FirstSeen
 from tools.observe.signal import Again, Key, Signal, Source
 
 GROUP_S = 5.0

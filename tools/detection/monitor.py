@@ -25,7 +25,7 @@ from tools.detection.recorder import Recorder
 from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.events import Emit, Failed
 from tools.incidents.store import IncidentStore
-from tools.load.figures import Window
+from tools.observe.figures import Window
 from tools.observe.kinds import Weight, meaning, signal
 from tools.observe.ledger import Ledger
 from tools.observe.limits import limits_of

@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import Field
 
 from tools.detection.monitor import Monitor
+from tools.detection.watched import Awaited, Watched
 from tools.errors import ToolError
 from tools.events import Progress
 from tools.observe.signal import Detection, Signal
 from tools.tool import Effect, Params, Result, tool
-from tools.workbench import Workbench
 
 TICK_S = 0.25
 """Between two steps of the countdown."""
@@ -38,20 +38,20 @@ class WaitParams(Params):
 
 
 @tool(Effect.READ)
-async def wait_for_detection(params: WaitParams, workbench: Workbench) -> Result:
+async def wait_for_detection(params: WaitParams, watched: Watched) -> Result:
     """Wait until the monitor detects something it has not reported here yet."""
-    workbench.require_cluster()
-    monitor = workbench.monitor
+    watched.require_cluster()
+    monitor = watched.monitor
     if monitor is None:
         raise ToolError("Nothing is being watched.", "Start a cluster with cluster_start.")
     began = time.monotonic()
-    due = _alarm_is_due(workbench)
+    due = _alarm_is_due(watched.awaited)
     bound_s = params.timeout_s if due else min(params.timeout_s, QUIET_S)
-    detection = await _wait(monitor, bound_s, workbench, "detection" if due else "an alarm that is not due")
+    detection = await _wait(monitor, bound_s, watched, "detection" if due else "an alarm that is not due")
     waited_s = time.monotonic() - began
     if detection is None:
         text = f"No detection within {bound_s:g} s{'' if due else ', and none was due'}"
-        workbench.emit(Progress(text, waited_s, bound_s, done=True))
+        watched.emit(Progress(text, waited_s, bound_s, done=True))
         return Result(
             summary=text,
             data={
@@ -65,28 +65,21 @@ async def wait_for_detection(params: WaitParams, workbench: Workbench) -> Result
             else "That is as it should be: say so, and go on with the diagnosis.",
         )
     # Without the wait: beside a detection it would be read as the time from the fault to it.
-    workbench.emit(Progress(f"Detected: {detection.text}", done=True))
+    watched.emit(Progress(f"Detected: {detection.text}", done=True))
     await asyncio.sleep(GATHER_S)
     together = [made for made in monitor.detections if made.incident == detection.incident]
     together = [made for made in together if made.at >= detection.at]
     monitor.reported = max(made.at for made in together)
     await monitor.recorded()
-    return _result(monitor, detection, together, waited_s, _after_fault(workbench, detection), due=due)
+    return _result(monitor, detection, together, waited_s, _after_fault(watched.awaited, detection), due=due)
 
 
-def _alarm_is_due(workbench: Workbench) -> bool:
-    """Tell whether silence would be a failure: not where what was done last is planned, or is nothing.
-
-    The monitor does not know: this only says how long its silence is worth waiting for.
-    """
-    made = workbench.faults.injections
-    if not made or workbench.faults.injections[-1].alarms:
-        return True
-    at = made[-1].record.injected_at
-    return at is None or time.monotonic() - at > JUST_NOW_S
+def _alarm_is_due(awaited: Awaited | None) -> bool:
+    """Tell whether silence would be a failure; what was done long ago says nothing of what comes now."""
+    return awaited is None or awaited.alarm_due or time.monotonic() - awaited.at > JUST_NOW_S
 
 
-async def _wait(monitor: Monitor, timeout_s: float, workbench: Workbench, what: str) -> Detection | None:
+async def _wait(monitor: Monitor, timeout_s: float, watched: Watched, what: str) -> Detection | None:
     """Wait in short steps, telling how far it is."""
     began = time.monotonic()
     after = _cursor(monitor)
@@ -98,7 +91,7 @@ async def _wait(monitor: Monitor, timeout_s: float, workbench: Workbench, what: 
         detection = await monitor.wait(after, min(TICK_S, left_s))
         if detection is not None:
             return detection
-        workbench.emit(Progress(f"Waiting for {what}", time.monotonic() - began, timeout_s))
+        watched.emit(Progress(f"Waiting for {what}", time.monotonic() - began, timeout_s))
 
 
 def _cursor(monitor: Monitor) -> float:
@@ -111,18 +104,16 @@ def _cursor(monitor: Monitor) -> float:
     return news + 1e-9
 
 
-def _after_fault(workbench: Workbench, first: Detection) -> dict[str, float]:
-    """Return how long after this session's last fault it was seen; nothing if none came before it.
+def _after_fault(awaited: Awaited | None, first: Detection) -> dict[str, float]:
+    """Return how long after the fault it was seen; nothing if none came before it.
 
     The monitor has detected by now: that it is compared with a fault here changes nothing it says.
     """
-    began = [made.record.injected_at for made in workbench.faults.injections]
-    before = [at for at in began if at is not None and at <= first.at]
-    if not before:
+    if awaited is None or awaited.at > first.at:
         return {}
     return {
-        "first_signal_after_fault_s": round(min(s.at for s in first.signals) - before[-1], 4),
-        "detected_after_fault_s": round(first.at - before[-1], 4),
+        "first_signal_after_fault_s": round(min(s.at for s in first.signals) - awaited.at, 4),
+        "detected_after_fault_s": round(first.at - awaited.at, 4),
     }
 
 

@@ -1,15 +1,10 @@
-"""Who can diagnose: the rules, or a model in a conversation that has not seen the injection."""
+"""The case that a diagnosis is about."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
 
 from tools.observe.signal import Detection
-
-if TYPE_CHECKING:
-    from tools.diagnosis.schema import Diagnosis
-    from tools.workbench import Workbench
 
 LOOKBACK_S = 60.0
 """With no detection, how far back evidence may lie: as long as a returning incident counts as the same."""
@@ -41,16 +36,3 @@ def case_of(detections: Sequence[Detection]) -> Case:
     first, latest = detections[0], detections[-1]
     began = min((signal.wall for signal in first.signals), default=first.wall)
     return Case(latest.incident, latest, min(began, first.wall))
-
-
-class Diagnostician(Protocol):
-    """One who concludes what happened."""
-
-    @property
-    def by(self) -> Literal["claude", "rules"]:
-        """Who it is, as the result has it."""
-        ...
-
-    async def diagnose(self, case: Case, workbench: "Workbench") -> "Diagnosis":
-        """Return a diagnosis that the check has passed or lowered; never raises for weak evidence."""
-        ...

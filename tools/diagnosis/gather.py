@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from subjects.base import Cluster, ClusterSnapshot, LogLine
+from subjects.base import ClusterSnapshot, LogLine, ObservedCluster
 from subjects.errors import SubjectError
 from tools.diagnosis.base import Case
 from tools.diagnosis.signatures import gives_reason, signatures_in
@@ -46,7 +46,9 @@ class Gathered:
     """The diagnosis' own; None where it failed."""
 
 
-async def gather(case: Case, cluster: Cluster, recorded: Iterable[Signal], ledger: Ledger) -> Gathered:
+async def gather(
+    case: Case, cluster: ObservedCluster, recorded: Iterable[Signal], ledger: Ledger
+) -> Gathered:
     """Return everything that is known of the incident."""
     earlier = [_quoted(each, ledger) for each in _since(case, recorded)]
     snapshot, fresh = await _look(case, cluster, ledger)
@@ -83,7 +85,9 @@ def _quoted(recorded: Signal, ledger: Ledger) -> Signal:
     return replace(recorded, raw=known.text[:QUOTE_CHARS], evidence=known.id)
 
 
-async def _look(case: Case, cluster: Cluster, ledger: Ledger) -> tuple[ClusterSnapshot | None, list[Signal]]:
+async def _look(
+    case: Case, cluster: ObservedCluster, ledger: Ledger
+) -> tuple[ClusterSnapshot | None, list[Signal]]:
     limits = limits_of(cluster.subject.invariants)
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
@@ -127,7 +131,7 @@ def _restarts(snapshot: ClusterSnapshot, opened_wall: float) -> list[Signal]:
 
 
 async def _logs(
-    cluster: Cluster, ledger: Ledger, opened_wall: float, known: Sequence[Signal]
+    cluster: ObservedCluster, ledger: Ledger, opened_wall: float, known: Sequence[Signal]
 ) -> list[Signal]:
     # Whose end was seen has its reason after that; only a restart that was noticed late is looked back for.
     ended = {each.node for each in known if each.kind in ENDS}

@@ -4,12 +4,13 @@ It never reads the journal of faults, and it passes the same check as a model.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from subjects.base import Cluster
+from subjects.base import ObservedCluster
 from tools.diagnosis.advice import actions, would_change
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
+from tools.diagnosis.examination import Examination
 from tools.diagnosis.gather import Gathered, gather
 from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
 from tools.diagnosis.table import BY_NAME, Row
@@ -18,9 +19,6 @@ from tools.diagnosis.views import Seen, Views, views_of
 from tools.observe.kinds import KINDS, meaning
 from tools.observe.ledger import Ledger
 from tools.observe.signal import Again, Signal
-
-if TYPE_CHECKING:
-    from tools.workbench import Workbench
 
 MAX_CITED = 8
 
@@ -36,13 +34,13 @@ class RulesDiagnostician:
         """`rules`."""
         return "rules"
 
-    async def diagnose(self, case: Case, workbench: "Workbench") -> Diagnosis:
-        """Diagnose with what a session has."""
-        recorded = workbench.monitor.signals if workbench.monitor else ()
-        return await self.examine(case, workbench.require_cluster(), recorded, workbench.ledger)
+    async def diagnose(self, examination: Examination) -> Diagnosis:
+        """Diagnose from what the examination has."""
+        cluster = examination.require_cluster()
+        return await self.examine(examination.case, cluster, examination.signals, examination.ledger)
 
     async def examine(
-        self, case: Case, cluster: Cluster, recorded: Iterable[Signal], ledger: Ledger
+        self, case: Case, cluster: ObservedCluster, recorded: Iterable[Signal], ledger: Ledger
     ) -> Diagnosis:
         """Gather, decide, cite and check; for those who have no workbench, as `operator watch`."""
         gathered = await gather(case, cluster, recorded, ledger)

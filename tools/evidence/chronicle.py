@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tools.incidents.record import Incident
-from tools.load.figures import Window
+from tools.observe.figures import Window
+from tools.observe.incident import SeenIncident
 from tools.observe.ledger import Evidence
-from tools.workbench import Workbench
+from tools.observe.observed import Observed
 
 TEXT_CHARS = 240
 MAX_WINDOWS = 60
@@ -43,10 +43,10 @@ class Span:
 
 
 def entries(
-    workbench: Workbench, incident: Incident | None, span: Span, *, sources: Sequence[str], node: str | None
+    observed: Observed, incident: SeenIncident | None, span: Span, *, sources: Sequence[str], node: str | None
 ) -> list[Evidence]:
     """Return everything in the span, oldest first."""
-    seen = [*_of_ledger(workbench), *_of_incident(workbench, incident), *_of_detections(workbench)]
+    seen = [*_of_ledger(observed), *_of_incident(observed, incident), *_of_detections(observed)]
     chosen = (
         each
         for each in seen
@@ -70,17 +70,17 @@ def entry_json(entry: Evidence, zero: float) -> dict[str, Any]:
     return shown if entry.ok else {**shown, "ok": False}
 
 
-def _of_ledger(workbench: Workbench) -> Iterator[Evidence]:
-    for item in workbench.ledger:
+def _of_ledger(observed: Observed) -> Iterator[Evidence]:
+    for item in observed.ledger:
         if item.source != _OWN:
             yield replace(item, source=item.source.removeprefix(_SIGNAL))
 
 
-def _of_incident(workbench: Workbench, incident: Incident | None) -> Iterator[Evidence]:
+def _of_incident(observed: Observed, incident: SeenIncident | None) -> Iterator[Evidence]:
     """Yield what only the incident's record has: signals of this session are in the ledger already."""
     if incident is None:
         return
-    known = {(round(item.wall, 3), item.node) for item in workbench.ledger if item.source.startswith(_SIGNAL)}
+    known = {(round(item.wall, 3), item.node) for item in observed.ledger if item.source.startswith(_SIGNAL)}
     for signal in incident.signals:
         if (round(signal.wall, 3), signal.node) not in known:
             yield Evidence(
@@ -88,8 +88,8 @@ def _of_incident(workbench: Workbench, incident: Incident | None) -> Iterator[Ev
             )
 
 
-def _of_detections(workbench: Workbench) -> Iterator[Evidence]:
-    for made in workbench.monitor.detections if workbench.monitor else ():
+def _of_detections(observed: Observed) -> Iterator[Evidence]:
+    for made in observed.monitor.detections if observed.monitor else ():
         node = made.nodes[0] if len(made.nodes) == 1 else None
         yield Evidence("", "monitor", f"detection: {made.text}", made.at, made.wall, node)
 

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from subjects.base import Metric
 from tools.evidence.chronicle import Span, client_effect, entries, entry_json, load_windows
+from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, failure, tool
-from tools.workbench import Workbench
 
 READ_LINES = 4000
 """Lines of a log that are looked through for one call."""
@@ -27,14 +27,14 @@ class LogParams(Params):
 
 
 @tool(Effect.READ)
-async def read_logs(params: LogParams, workbench: Workbench) -> Result:
+async def read_logs(params: LogParams, observed: Observed) -> Result:
     """Read the end of a node's own log."""
-    node = workbench.require_node(params.node)
-    found = await workbench.require_cluster().nodes.logs(node, time.time() - params.since_s, READ_LINES)
+    node = observed.require_node(params.node)
+    found = await observed.require_cluster().nodes.logs(node, time.time() - params.since_s, READ_LINES)
     wanted = params.contains.lower()
     matching = [line.text for line in found if wanted in line.text.lower()]
     # Where our own state folder lies says nothing of the database, and something of this machine.
-    shown = [_cut(text.replace(str(workbench.state.root), "…")) for text in matching[-params.limit :]]
+    shown = [_cut(_without(text, observed.own_folder)) for text in matching[-params.limit :]]
     data = {
         "node": node,
         "lines": len(shown),
@@ -63,10 +63,10 @@ class MetricParams(Params):
 
 
 @tool(Effect.READ)
-async def read_metrics(params: MetricParams, workbench: Workbench) -> Result:
+async def read_metrics(params: MetricParams, observed: Observed) -> Result:
     """Read a node's own metrics whose name begins so."""
-    node = workbench.require_node(params.node)
-    found = await workbench.require_cluster().subject.metrics(node, params.names)
+    node = observed.require_node(params.node)
+    found = await observed.require_cluster().subject.metrics(node, params.names)
     samples = [metric for metric in found if not metric.name.endswith("_bucket")]
     if not samples:
         return failure(
@@ -105,33 +105,37 @@ class TimelineParams(Params):
 
 
 @tool(Effect.READ)
-async def timeline(params: TimelineParams, workbench: Workbench) -> Result:
+async def timeline(params: TimelineParams, observed: Observed) -> Result:
     """Tell in order what was seen, and what clients felt."""
     if params.node is not None:
-        workbench.require_node(params.node)
-    if workbench.monitor is not None:
-        await workbench.monitor.recorded()
-    incident = workbench.incidents.get(params.incident) if params.incident else None
+        observed.require_node(params.node)
+    if observed.monitor is not None:
+        await observed.monitor.recorded()
+    incident = observed.incidents.get(params.incident) if params.incident else None
     zero = incident.opened if incident else time.time()
     span = Span(zero, params.from_s, params.to_s)
     if span.since >= span.until:
         return failure(
             "from_s must be before to_s.", "Without an incident, seconds count from now: use -60 to 0."
         )
-    found = entries(workbench, incident, span, sources=params.sources, node=params.node)
+    found = entries(observed, incident, span, sources=params.sources, node=params.node)
     shown = found[: params.limit]
     data: dict[str, object] = {
         "seconds_count_from": "the incident's first signal" if incident else "now",
         "entries": [entry_json(entry, zero) for entry in shown],
         "entries_cut": len(found) - len(shown),
     }
-    if workbench.load is not None:
-        data["clients"] = client_effect(workbench.load.windows, span)
+    if observed.load is not None:
+        data["clients"] = client_effect(observed.load.windows, span)
         if params.load:
-            data["load_windows"] = load_windows(workbench.load.windows, span)
+            data["load_windows"] = load_windows(observed.load.windows, span)
     hint = "" if found else "Nothing in that span: widen from_s and to_s, or leave out sources and node."
     told = f"{len(shown)} of {len(found)} entries"
     return Result(data, next=hint or "Cite an entry by its own evidence id.", summary=told, node=params.node)
+
+
+def _without(text: str, folder: str) -> str:
+    return text.replace(folder, "…") if folder else text
 
 
 def _cut(text: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tools.faults.guard import Prediction
-from tools.load.figures import WriteCheck
+from tools.observe.figures import WriteCheck
 
 ERRORS_S = 3.0
 """How long clients of a lost node may see errors: the load's deadline of 2 s, and the second it ends in."""

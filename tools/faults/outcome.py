@@ -13,8 +13,8 @@ from tools.faults.healing import HealReport
 from tools.faults.recovery import Recovery
 from tools.faults.service import Injection
 from tools.load import results as load_results
-from tools.load.figures import WINDOW_S, LoadFigures, Window, WriteCheck
 from tools.load.spans import NOT_MEASURED, between, summed
+from tools.observe.figures import WINDOW_S, LoadFigures, Window, WriteCheck
 from tools.workbench import Workbench
 
 

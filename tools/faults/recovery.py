@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from subjects.base import Cluster, ClusterSnapshot, ClusterState
-from tools.load.figures import LoadFigures
+from tools.observe.figures import LoadFigures
 
 HOLD_S = 3.0
 """How long all must be well without a break."""

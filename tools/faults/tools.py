@@ -7,13 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from subjects.base import Direction, Lifecycle, ProcessState, Scope
+from tools.detection.watched import Awaited
 from tools.events import Notice
 from tools.faults import outcome, recovery, results
 from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
 from tools.faults.outcome import FaultOutcome
 from tools.faults.service import MAX_TTL_S, Injection
-from tools.load.figures import LoadFigures
+from tools.observe.figures import LoadFigures
 from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
@@ -111,7 +112,14 @@ async def _inject(workbench: Workbench, params: InjectParams) -> Result:
     )
     if len(workbench.faults.journal.open_faults()) == 1:  # with another one open, clients feel that already
         workbench.baseline = baseline
+    _expect(workbench, done)
     return _injected(done)
+
+
+def _expect(workbench: Workbench, done: Injection) -> None:
+    """Pass on what the next wait for a detection is about."""
+    if done.record.injected_at is not None:
+        workbench.awaited = Awaited(done.record.injected_at, alarm_due=done.alarms)
 
 
 def _injected(done: Injection) -> Result:
@@ -181,5 +189,6 @@ async def _planned_restart(workbench: Workbench, node: str) -> Result:
     baseline = _baseline(workbench)
     done = await workbench.faults.inject(cluster, "restart", node, monitor=workbench.monitor)
     workbench.baseline = baseline
+    _expect(workbench, done)
     healing = workbench.faults.heal(cluster, done.record.id)
     return await _healed(workbench, healing, {"restarted": node, "planned": True})

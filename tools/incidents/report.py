@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from tools.incidents.record import Incident, State, utc
+from tools.incidents.record import Incident, utc
+from tools.observe.incident import State
 
 Format = Literal["md", "json", "html"]
 

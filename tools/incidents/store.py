@@ -12,7 +12,8 @@ from typing import Any
 
 from tools.errors import ToolError
 from tools.incidents.database import connect
-from tools.incidents.record import FirstSeen, Incident, State
+from tools.incidents.record import Incident
+from tools.observe.incident import FirstSeen, State
 from tools.observe.signal import Signal, Source
 
 _TABLES = """
@@ -164,6 +165,14 @@ class IncidentStore:
             cause = str(diagnosis.get("root_cause") or diagnosis.get("kind") or "diagnosed")
             kind = str(diagnosis.get("kind") or "")
             self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause))
+
+    def keep_diagnosis(
+        self, incident: str, diagnosis: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Store a diagnosis, and beside it the evidence that it cites, by id."""
+        with self.transaction():
+            self.set_diagnosis(incident, diagnosis)
+            self.set_figures(incident, {"evidence": evidence})
 
     def heal(self, incident: str, text: str, wall: float | None = None) -> None:
         """Keep that somebody acted to end it, and how."""

@@ -5,8 +5,9 @@ from typing import Any
 from pydantic import Field
 
 from tools.incidents.record import Incident, utc
+from tools.observe.incident import SeenIncident
+from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, tool
-from tools.workbench import Workbench
 
 MAX_ENTRIES = 40
 """Timeline entries of one incident that are told; the incident's report has all."""
@@ -20,12 +21,12 @@ class ListParams(Params):
 
 
 @tool(Effect.READ)
-async def incident_list(params: ListParams, workbench: Workbench) -> Result:
+async def incident_list(params: ListParams, observed: Observed) -> Result:
     """List the latest incidents, or tell one whole."""
     if params.incident is not None:
-        found = workbench.incidents.get(params.incident)
+        found = observed.incidents.get(params.incident)
         return Result({"incident": detailed(found)}, node=found.nodes[0] if len(found.nodes) == 1 else None)
-    incidents = workbench.incidents.list(params.limit)
+    incidents = observed.incidents.list(params.limit)
     if not incidents:
         return Result({"incidents": []}, next="No incident was ever seen here.")
     return Result(
@@ -34,8 +35,9 @@ async def incident_list(params: ListParams, workbench: Workbench) -> Result:
     )
 
 
-def brief(incident: Incident) -> dict[str, Any]:
+def brief(incident: SeenIncident) -> dict[str, Any]:
     """One incident in a few fields."""
+    known = incident if isinstance(incident, Incident) else None
     return {
         "id": incident.id,
         "state": incident.state.value,
@@ -46,19 +48,20 @@ def brief(incident: Incident) -> dict[str, Any]:
         "text": incident.text,
         "nodes": list(incident.nodes),
         "reopened": incident.reopened,
-        "root_cause": (incident.diagnosis or {}).get("root_cause"),
+        "root_cause": (known.diagnosis or {}).get("root_cause") if known else None,
     }
 
 
-def detailed(incident: Incident) -> dict[str, Any]:
+def detailed(incident: SeenIncident) -> dict[str, Any]:
     """One incident with its timeline and who knew when, seconds counted from its first signal."""
+    known = incident if isinstance(incident, Incident) else None
     shown = incident.signals[:MAX_ENTRIES]
     return {
         **brief(incident),
         "cluster": incident.cluster,
         "invariants": list(incident.invariants),
-        "healed": None if incident.healed is None else round(incident.healed - incident.opened, 3),
-        "heal": incident.heal_text or None,
+        "healed": None if known is None or known.healed is None else round(known.healed - known.opened, 3),
+        "heal": known.heal_text or None if known else None,
         "timeline": [{**signal.as_json(incident.opened), "text": signal.raw[:200]} for signal in shown],
         "timeline_cut": len(incident.signals) - len(shown),
         "who_knew_when": [
@@ -70,6 +73,6 @@ def detailed(incident: Incident) -> dict[str, Any]:
             }
             for knower in incident.knew
         ],
-        "diagnosis": incident.diagnosis,
-        "writes": incident.figures.get("writes"),
+        "diagnosis": known.diagnosis if known else None,
+        "writes": known.figures.get("writes") if known else None,
     }

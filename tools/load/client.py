@@ -7,10 +7,10 @@ from collections import Counter
 from subjects.load import OperationFailed
 from tools.load.choosers import key_name
 from tools.load.driver import Driver
-from tools.load.figures import WriteCheck
 from tools.load.recorder import Recorder
 from tools.load.workloads import Kind, Operation
 from tools.load.written import Verdict, Written
+from tools.observe.figures import WriteCheck
 
 PARALLEL = 16
 """Requests under way at once while records are loaded or read back."""

@@ -15,7 +15,6 @@ from typing import Any
 from subjects.load import OperationFailed
 from tools.load.client import Client
 from tools.load.driver import Driver
-from tools.load.figures import WINDOW_S
 from tools.load.openloop import OpenLoop
 from tools.load.pipes import Pipes
 from tools.load.recorder import Recorder
@@ -23,6 +22,7 @@ from tools.load.settings import LoadSettings
 from tools.load.wire import line, parse, window_line
 from tools.load.workloads import Operations
 from tools.load.written import Written
+from tools.observe.figures import WINDOW_S
 
 
 class Generator:

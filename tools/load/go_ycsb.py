@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator
 
 from subjects.base import LoadTarget
 from subjects.tikv.go_ycsb import DRIVER, TOTAL, Differences, Growth, command, read_row
-from tools.load.figures import LoadTotals, OperationFigures, Window, WriteCheck
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.workloads import Kind
+from tools.observe.figures import LoadTotals, OperationFigures, Window, WriteCheck
 
 THREADS = 8
 """Operations under way at once: go-ycsb has no other bound."""

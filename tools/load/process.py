@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from subjects.base import LoadTarget
-from tools.load.figures import LoadTotals, Window, WriteCheck
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.wire import line, parse, read_totals, read_window
+from tools.observe.figures import LoadTotals, Window, WriteCheck
 
 LOAD_S = 30.0
 """The least that the load phase may take; large numbers of records get 5 ms each."""

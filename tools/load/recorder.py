@@ -4,7 +4,7 @@ import time
 
 from hdrh.histogram import HdrHistogram
 
-from tools.load.figures import LoadTotals, OperationFigures, Window
+from tools.observe.figures import LoadTotals, OperationFigures, Window
 
 LONGEST_US = 120_000_000
 """Latencies are recorded from one microsecond to two minutes, to three digits."""

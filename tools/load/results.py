@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tools.load.figures import LoadFigures, LoadTotals, OperationFigures, Window, WriteCheck
+from tools.observe.figures import LoadFigures, LoadTotals, OperationFigures, Window, WriteCheck
 
 
 def figures(measured: LoadFigures) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import IO
 
 from subjects.base import LoadTarget
 from subjects.tikv.go_ycsb import DRIVER as GO_YCSB
-from tools.load.figures import LoadFigures, LoadTotals, Window, WriteCheck
 from tools.load.process import GeneratorProcess
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed, LoadSource
 from tools.load.spans import between, summed
+from tools.observe.figures import LoadFigures, LoadTotals, Window, WriteCheck
 
 KEPT_WINDOWS = 3600
 """The windows kept in memory, an hour; all are in the run's folder."""
@@ -74,6 +74,12 @@ class LoadRun:
         await source.start()
         run._reader = asyncio.create_task(run._read(on_window, on_end))
         return run
+
+    @property
+    def label(self) -> str:
+        """The load in a few words: workload, records, rate."""
+        settings = self.settings
+        return f"workload {settings.workload}, {settings.records:,} records, {settings.rate:g} operations/s"
 
     @property
     def unrecorded(self) -> str:

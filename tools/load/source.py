@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from tools.errors import ToolError
-from tools.load.figures import LoadTotals, Window, WriteCheck
+from tools.observe.figures import LoadTotals, Window, WriteCheck
 
 
 class LoadFailed(ToolError):

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from tools.load.figures import LoadFigures, Window
 from tools.load.recorder import merge_histograms, percentile_ms
+from tools.observe.figures import LoadFigures, Window
 
 NOT_MEASURED = LoadFigures(None, None, None, None)
 

@@ -9,11 +9,12 @@ from subjects.runtimes.filelock import hold
 from tools.errors import NothingToDo, Refused, ToolError
 from tools.events import Notice, Progress
 from tools.load import results
-from tools.load.figures import LoadFigures, Window, WriteCheck
 from tools.load.folders import new_folder
 from tools.load.run import LoadRun
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
+from tools.observe.figures import LoadFigures, Window, WriteCheck
+from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
 
@@ -61,7 +62,7 @@ async def load_start(params: StartParams, workbench: Workbench) -> Result:
         raise Refused(f"{cluster.label} is external: load would write into somebody else's data.")
     if workbench.load is not None and workbench.load.running:
         raise NothingToDo(
-            f"A load already runs: {_named(workbench.load)}.",
+            f"A load already runs: {workbench.load.label}.",
             "Read it with load_status, or end it with load_stop.",
         )
     settings = LoadSettings(
@@ -93,16 +94,16 @@ async def load_start(params: StartParams, workbench: Workbench) -> Result:
 
 
 @tool(Effect.READ)
-async def load_status(params: StatusParams, workbench: Workbench) -> Result:
+async def load_status(params: StatusParams, observed: Observed) -> Result:
     """Tell what the load measures."""
-    run = workbench.load
+    run = observed.load
     if run is None:
         return Result({"running": False, "why": "no load was started"}, next="Start one with load_start.")
     now = time.time()
     windows = [window for window in run.windows if window.wall >= now - params.seconds - 0.5]
     body: dict[str, Any] = {
         "running": run.running,
-        "load": _named(run),
+        "load": run.label,
         "seconds": len(windows),
         "figures": results.figures(run.latest(len(windows))),
         "latest": results.seconds(windows[-ROWS:], now),
@@ -127,7 +128,7 @@ async def load_stop(params: StopParams, workbench: Workbench) -> Result:
     run = workbench.load
     if run is None:
         raise NothingToDo("No load runs.", "Start one with load_start.")
-    body: dict[str, Any] = {"load": _named(run)}
+    body: dict[str, Any] = {"load": run.label}
     advice = "What was acknowledged was not read back."
     if params.verify and run.unrecorded:
         body["writes"], body["writes_not_measured"] = None, run.unrecorded
@@ -201,11 +202,6 @@ def _steady(run: LoadRun, baseline: LoadFigures) -> bool:
     """Tell whether what comes can be compared with it."""
     enough = baseline.ops_per_s is not None and baseline.ops_per_s >= STEADY_SHARE * run.settings.rate
     return enough and not baseline.errors
-
-
-def _named(run: LoadRun) -> str:
-    settings = run.settings
-    return f"workload {settings.workload}, {settings.records:,} records, {settings.rate:g} operations/s"
 
 
 def _advice(check: WriteCheck) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tools.load.figures import LoadTotals, OperationFigures, Window
+from tools.observe.figures import LoadTotals, OperationFigures, Window
 
 
 def line(kind: str, body: Mapping[str, Any] | None = None) -> bytes:

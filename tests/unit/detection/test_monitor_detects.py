@@ -8,7 +8,7 @@ import pytest
 from subjects.base import Alarm, ControlState, Health, Probe, ProcessState
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
-from tools.load.figures import OperationFigures, Window
+from tools.observe.figures import OperationFigures, Window
 from tools.observe.signal import Source
 
 

@@ -8,7 +8,7 @@ from subjects.base import Connection, Probe, ProcessState
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
 from tests.unit.detection.test_monitor_detects import window
-from tools.incidents.record import State
+from tools.observe.incident import State
 
 
 def restart(watched: Watched, node: str) -> None:

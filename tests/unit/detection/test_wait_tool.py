@@ -1,40 +1,33 @@
 """wait_for_detection: what it returns, what it tells meanwhile, and that it never waits for what is there."""
 
 import time
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from tests.unit.detection.conftest import Watched
 from tools.detection.tools import WaitParams, wait_for_detection
+from tools.detection.watched import Awaited
+from tools.detection.watched import Watched as WatchedCluster
 from tools.errors import ToolError
 from tools.events import Progress
 from tools.tool import Result
-from tools.workbench import Workbench
 
 
-def workbench(watched: Watched, **more: Any) -> Workbench:
-    """What the tool uses of a workbench."""
-    parts = {
-        "monitor": watched.monitor,
+def session(watched: Watched, **more: Any) -> WatchedCluster:
+    """What the tool is given of a session."""
+    parts: dict[str, Any] = {
         "emit": watched.told.append,
-        "require_cluster": lambda: None,
-        "faults": SimpleNamespace(injections=[]),
-        **more,
+        "ledger": watched.ledger,
+        "incidents": watched.store,
+        "cluster": watched.cluster,
+        "monitor": watched.monitor,
     }
-    return cast(Workbench, SimpleNamespace(**parts))
-
-
-def injected(at: float, *, alarms: bool) -> SimpleNamespace:
-    """Faults of which one was injected by this session."""
-    return SimpleNamespace(
-        injections=[SimpleNamespace(alarms=alarms, record=SimpleNamespace(injected_at=at))]
-    )
+    return WatchedCluster(**{**parts, **more})
 
 
 async def call(watched: Watched, timeout_s: float = 5.0) -> Result:
-    return await wait_for_detection(WaitParams(timeout_s=timeout_s), workbench(watched))
+    return await wait_for_detection(WaitParams(timeout_s=timeout_s), session(watched))
 
 
 async def test_what_was_detected_before_the_call_is_returned_at_once(watched: Watched) -> None:
@@ -50,9 +43,9 @@ async def test_what_was_detected_before_the_call_is_returned_at_once(watched: Wa
 
 async def test_a_detection_tells_how_long_after_this_sessions_fault_it_came(watched: Watched) -> None:
     injected_at = time.monotonic()
-    faults = injected(injected_at, alarms=True)
+    awaited = Awaited(injected_at, alarm_due=True)
     watched.runtime.happens("n2", "exit", 137)
-    result = await wait_for_detection(WaitParams(timeout_s=5.0), workbench(watched, faults=faults))
+    result = await wait_for_detection(WaitParams(timeout_s=5.0), session(watched, awaited=awaited))
 
     assert (made := watched.monitor.detections[0]).at > injected_at
     assert result.data["detected_after_fault_s"] == round(made.at - injected_at, 4)
@@ -80,24 +73,24 @@ async def test_where_no_alarm_is_due_the_wait_is_short_and_silence_is_right(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tools.detection.tools.QUIET_S", 0.3)
-    faults = injected(time.monotonic(), alarms=False)
-    result = await wait_for_detection(WaitParams(timeout_s=60), workbench(watched, faults=faults))
+    awaited = Awaited(time.monotonic(), alarm_due=False)
+    result = await wait_for_detection(WaitParams(timeout_s=60), session(watched, awaited=awaited))
 
     assert (result.data["detected"], result.data["alarm_due"]) == (False, False)
     assert "none was due" in result.summary
 
 
 async def test_an_alarm_that_is_not_due_is_returned_as_such(watched: Watched) -> None:
-    faults = injected(time.monotonic(), alarms=False)
+    awaited = Awaited(time.monotonic(), alarm_due=False)
     watched.runtime.happens("n2", "exit", 137)
-    result = await wait_for_detection(WaitParams(timeout_s=60), workbench(watched, faults=faults))
+    result = await wait_for_detection(WaitParams(timeout_s=60), session(watched, awaited=awaited))
 
     assert (result.data["detected"], result.data["alarm_due"]) == (True, False)
 
 
 async def test_what_was_planned_long_ago_does_not_shorten_the_wait(watched: Watched) -> None:
-    faults = injected(time.monotonic() - 3600, alarms=False)
-    result = await wait_for_detection(WaitParams(timeout_s=0.3), workbench(watched, faults=faults))
+    awaited = Awaited(time.monotonic() - 3600, alarm_due=False)
+    result = await wait_for_detection(WaitParams(timeout_s=0.3), session(watched, awaited=awaited))
 
     assert result.data["alarm_due"] is True
 
@@ -111,4 +104,4 @@ async def test_the_incident_is_written_down_when_the_tool_returns(watched: Watch
 
 async def test_without_a_cluster_that_is_watched_it_says_what_to_do(watched: Watched) -> None:
     with pytest.raises(ToolError, match="Nothing is being watched"):
-        await wait_for_detection(WaitParams(), workbench(watched, monitor=None))
+        await wait_for_detection(WaitParams(), session(watched, monitor=None))

@@ -1,19 +1,23 @@
 """The diagnostician is blind: what it is sent holds no trace of what was done, whatever was done."""
 
+import dataclasses
 import re
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 import pytest
 
-from agent.diagnostician import TOOLS, ClaudeDiagnostician, specs, without
+from agent.diagnostician import ClaudeDiagnostician, specs, without
 from agent.models.base import ModelEvent, Reply, Request
+from subjects.base import ObservedCluster
 from tests.unit.diagnosis.conftest import Bench
-from tools.diagnosis.blind import BlindWorkbench
+from tools.diagnosis.examination import Examination, ObservedLedger
 from tools.diagnosis.schema import Diagnosis
 from tools.diagnosis.tools import open_case
+from tools.observe.incident import SeenIncident
 from tools.observe.ledger import Ledger
-from tools.registry import load_tools
+from tools.registry import Dispatcher, load_tools
+from tools.workbench import Workbench
 
 ACTS = re.compile(r"store_kill|store_restart|fault_inject|fault_heal|cluster_stop|load_stop", re.IGNORECASE)
 TELLTALE = re.compile(r"inject|\bfaults?\b|chaos|\bdrill|predict|operator|heal(?:ed|s)? ", re.IGNORECASE)
@@ -94,7 +98,8 @@ async def sent_to_the_diagnostician(on: Bench) -> tuple[Request, Diagnosis]:
     """Diagnose with a model that reads everything; return its last request, which holds all that it got."""
     case = open_case(on.workbench)
     model = ReadingModel(on.workbench.require_cluster().subject.nodes, case.incident)
-    found = await ClaudeDiagnostician(model, on.told.append).diagnose(case, on.workbench)
+    on.workbench.diagnostician = ClaudeDiagnostician(model, on.told.append)
+    found = await on.workbench.diagnosed(case)
     return model.requests[-1], found
 
 
@@ -140,13 +145,32 @@ async def test_the_same_search_finds_the_truth_where_it_is(on_etcd: Bench) -> No
     assert TELLTALE.findall(session)
 
 
-async def test_the_diagnostician_can_neither_act_nor_look_at_what_only_the_owner_knows(
-    on_etcd: Bench,
-) -> None:
-    blind = BlindWorkbench.of(on_etcd.workbench, open_case(on_etcd.workbench))
+async def test_nothing_of_an_examination_acts_or_knows_what_was_done(on_etcd: Bench) -> None:
+    session = on_etcd.workbench
+    await on_etcd.do("store_kill")
+    examination = Examination.of(session, open_case(session))
 
-    assert blind.require_cluster().control is None
-    assert not any(hasattr(blind.faults, name) for name in ("inject", "journal", "injections", "open_on"))
+    assert not isinstance(examination, Workbench)
+    assert set(vars(examination)) == {field.name for field in dataclasses.fields(Examination)}
+    assert {field.name for field in dataclasses.fields(Examination)} == {
+        *("emit", "ledger", "incidents", "cluster", "monitor", "load", "own_folder"),
+        *("case", "findings", "problems", "submissions"),
+    }
+    assert type(examination.cluster) is ObservedCluster
+    for incident in examination.incidents.list():
+        assert type(incident) is SeenIncident
+    assert not [item for item in examination.ledger if not item.source.startswith("signal:")]
+
+
+async def test_what_acts_cannot_be_run_on_an_examination(on_etcd: Bench) -> None:
+    examination = Examination.of(on_etcd.workbench, open_case(on_etcd.workbench))
+    everything = load_tools()
+    dispatcher = Dispatcher(examination, everything)
+    acting = [name for name, tool in everything.items() if not issubclass(Examination, tool.needs)]
+
+    assert {"store_kill", "fault_inject", "fault_heal", "cluster_stop", "load_stop"} < set(acting)
+    for name in acting:
+        assert not (await dispatcher.run("c", name, {})).ok
 
 
 def test_a_blind_ledger_shows_what_was_observed_and_nothing_that_was_done() -> None:
@@ -173,10 +197,8 @@ def test_what_the_diagnostician_reads_can_be_shown_under_the_sessions_ids() -> N
     assert shown.text == "a line"
 
 
-def _ledger_of(session: Ledger, opened: float) -> Any:
-    from tools.diagnosis.blind import BlindLedger
-
-    return BlindLedger(session, opened)
+def _ledger_of(session: Ledger, opened: float) -> ObservedLedger:
+    return ObservedLedger(session, opened)
 
 
 def test_descriptions_lose_the_sentences_that_name_other_tools() -> None:
@@ -186,11 +208,9 @@ def test_descriptions_lose_the_sentences_that_name_other_tools() -> None:
 
 
 def test_no_tool_of_the_diagnosticians_names_one_that_it_has_not() -> None:
-    tools = load_tools()
-    hidden = [name for name in tools if name not in TOOLS]
-    told = "\n".join(
-        f"{spec.description}\n{spec.schema}" for spec in specs((tools[n] for n in TOOLS), hidden)
-    )
+    tools = load_tools(Examination)
+    hidden = [name for name in load_tools() if name not in tools]
+    told = "\n".join(f"{spec.description}\n{spec.schema}" for spec in specs(tools.values(), hidden))
 
     assert not re.search(rf"\b({'|'.join(hidden)})\b", told)
     assert not re.search(r"inject|chaos|drill", told)

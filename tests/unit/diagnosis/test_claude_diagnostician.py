@@ -73,7 +73,8 @@ async def diagnosed(
 ) -> tuple[Diagnosis, ClaudeDiagnostician]:
     who = ClaudeDiagnostician(model, on.told.append, session)
     case: Case = open_case(on.workbench)
-    return await who.diagnose(case, on.workbench), who
+    on.workbench.diagnostician = who
+    return await on.workbench.diagnosed(case), who
 
 
 async def test_what_holds_is_verified_and_what_it_cost_is_counted(on_etcd: Bench) -> None:

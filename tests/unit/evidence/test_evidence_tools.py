@@ -13,7 +13,7 @@ from tools.diagnosis.rules import RulesDiagnostician
 from tools.evidence.chronicle import Span, client_effect
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
-from tools.load.figures import OperationFigures, Window
+from tools.observe.figures import OperationFigures, Window
 from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher
 from tools.tool import Outcome

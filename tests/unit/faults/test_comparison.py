@@ -6,7 +6,7 @@ import pytest
 
 from tools.faults.comparison import Observed, compare, held
 from tools.faults.guard import Prediction
-from tools.load.figures import WriteCheck
+from tools.observe.figures import WriteCheck
 
 FOLLOWER = Prediction(3, 2, 2, True, False, "go on", "", True, 3.0, "etcd-1")
 LEADER = replace(FOLLOWER, leader_lost=True, writes="stall")

@@ -19,7 +19,7 @@ from tests.standins.embedded import ETCD, bring_up, healthy, own_port, process_r
 from tools.faults import recovery
 from tools.faults.journal import State
 from tools.faults.service import FaultService
-from tools.load.figures import LoadFigures
+from tools.observe.figures import LoadFigures
 
 
 @pytest.fixture

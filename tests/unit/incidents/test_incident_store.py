@@ -10,8 +10,8 @@ import pytest
 
 from subjects.errors import NewerState, NotReady
 from tools.incidents.database import VERSION, connect
-from tools.incidents.record import FirstSeen, State
 from tools.incidents.store import MAX_ENTRIES, IncidentStore, UnknownIncident
+from tools.observe.incident import FirstSeen, State
 from tools.observe.signal import Signal, Source
 
 

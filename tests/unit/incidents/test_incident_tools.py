@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from tools.incidents.record import FirstSeen
 from tools.incidents.store import IncidentStore, UnknownIncident
 from tools.incidents.tools import MAX_ENTRIES, ListParams, incident_list
+from tools.observe.incident import FirstSeen
 from tools.observe.signal import Signal, Source
 from tools.workbench import Workbench
 

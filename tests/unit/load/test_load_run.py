@@ -19,12 +19,12 @@ from tests.standins.etcd_gateway_standin import gateway
 from tests.standins.etcd_members import Members
 from tools.errors import ToolError
 from tools.load.choosers import key_name
-from tools.load.figures import Window
 from tools.load.process import GeneratorProcess
 from tools.load.run import LoadRun
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.wire import parse, read_window
+from tools.observe.figures import Window
 
 DRIVER = "subjects.etcd.load:EtcdDriver"
 SMALL = LoadSettings(records=100, rate=100, deadline_s=5)

@@ -14,8 +14,8 @@ from tools.events import Event, Notice
 from tools.load import folders
 from tools.load import tools as load_tools_module
 from tools.load.choosers import key_name
-from tools.load.figures import Window
 from tools.load.folders import KEPT_RUNS, new_folder
+from tools.observe.figures import Window
 from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher, load_tools
 from tools.tool import Effect, Outcome

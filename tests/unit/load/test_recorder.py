@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.load.figures import LoadFigures, Window
 from tools.load.recorder import Recorder
 from tools.load.spans import between, summed
 from tools.load.wire import parse, read_window, window_line
+from tools.observe.figures import LoadFigures, Window
 
 
 def window(latencies_ms: list[float], *, recorder: Recorder | None = None, at: float = 1.0) -> Window:

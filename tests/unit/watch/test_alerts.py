@@ -6,7 +6,8 @@ import pytest
 
 from agent.watch import alerts
 from agent.watch.alerts import FIRING_FOR_S, AlertBook
-from tools.incidents.record import Incident, State, utc
+from tools.incidents.record import Incident, utc
+from tools.observe.incident import State
 
 OPENED = 1_000_000.0
 DEAD = Incident(
