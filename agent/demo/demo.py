@@ -23,7 +23,7 @@ from agent.sessions.session import Session
 from subjects.errors import SubjectError
 from tools.errors import ToolError
 from tools.events import Notice
-from tools.faults import outcome
+from tools.faults import measured_heal
 from tools.uncancelled import uncancelled
 
 
@@ -134,9 +134,11 @@ class Demo:
         read_back = not self.facts.interrupted
         if workbench.faults.own_open():
             workbench.emit(Notice("Restoring: a fault is still open."))
-            await outcome.heal(workbench, workbench.faults.heal_own(), read_back=read_back)
+            await measured_heal.heal(workbench, workbench.faults.heal_own(), read_back=read_back)
         elif injection is not None and self.facts.outcome is None:
-            await outcome.heal(workbench, outcome.healed_meanwhile(workbench, injection), read_back=read_back)
+            await measured_heal.heal(
+                workbench, measured_heal.healed_meanwhile(workbench, injection), read_back=read_back
+            )
         self.gate.take_outcome()
 
 

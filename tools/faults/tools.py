@@ -9,7 +9,7 @@ from pydantic import Field
 from subjects.base import Direction, Lifecycle, ProcessState, Scope
 from tools.detection.watched import Awaited
 from tools.events import Notice
-from tools.faults import outcome, recovery, results
+from tools.faults import measured_heal, recovery, results
 from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
 from tools.faults.outcome import FaultOutcome
@@ -156,7 +156,7 @@ async def _healed(
     workbench: Workbench, healing: Awaitable[Sequence[HealReport]], more: dict[str, object]
 ) -> Result:
     """Carry out `healing`, watch until all is as before, and say so or not, with what the fault cost."""
-    done = await outcome.heal(workbench, healing)
+    done = await measured_heal.heal(workbench, healing)
     nodes = ", ".join(dict.fromkeys(node for report in done.reports for node in report.nodes))
     return Result(
         {
