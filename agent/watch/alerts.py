@@ -28,6 +28,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "client_errors": ("OperatorClientErrors", "critical"),
     "client_latency": ("OperatorClientLatencyHigh", "warning"),
     "disk_space": ("OperatorDiskSpace", "critical"),
+    "data_intact": ("OperatorDataCorrupt", "critical"),
 }
 """An invariant → the alert's name and severity."""
 

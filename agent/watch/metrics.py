@@ -60,8 +60,8 @@ class WatchMetrics(Collector):
                 self._signals[event.source, event.kind] += 1
             case Detection():
                 self._detections += 1
-                if event.seconds is not None:
-                    self._delay.observe(event.seconds)
+                if event.signals:
+                    self._delay.observe(event.at - min(signal.at for signal in event.signals))
             case _:
                 pass
 

@@ -8,6 +8,7 @@ from agent.watch import alerts
 from agent.watch.alerts import FIRING_FOR_S, AlertBook
 from tools.incidents.record import Incident, utc
 from tools.observe.incident import State
+from tools.observe.kinds import KINDS
 
 OPENED = 1_000_000.0
 DEAD = Incident(
@@ -45,6 +46,12 @@ def test_an_alert_has_the_name_of_what_is_broken_and_no_label_without_end(book: 
         "severity": "warning",
         "source": "operator",
     }
+
+
+def test_every_invariant_that_a_signal_may_break_has_an_alert_of_its_own() -> None:
+    breakable = {each.invariant for each in KINDS.values() if each.invariant is not None}
+
+    assert breakable <= alerts.NAMES.keys()
 
 
 def test_what_is_found_out_later_is_annotated_and_the_labels_stay(book: AlertBook) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from agent.commands.root import cli
 from agent.watch.retention import prune_now_and_then
 from tools.incidents.store import IncidentStore
+from tools.observe.kinds import signal
 
 DAY_S = 86_400.0
 
@@ -83,7 +84,7 @@ class TestRetention:
         for n in range(200):
             incident = opened(store, n * DAY_S)
             for _ in range(10):
-                store.add(incident, "x" * 1000, source="connection")
+                store.add(incident, signal("refused", "n1", "x" * 1000))
 
         store.prune(before=0.0, max_bytes=1_000_000)
 
