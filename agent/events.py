@@ -98,11 +98,11 @@ class Stage(Event):
     elapsed_s: float | None = None
 
 
-NodeState = Literal["up", "down", "paused", "unwell", "unknown"]
+NodeState = Literal["up", "down", "paused", "unhealthy", "unknown"]
 
 
-RATES = 20
-"""Looks whose rates a NodeRow tells: as many as its sparkline draws."""
+RATES = 120
+"""Snapshots whose rates a NodeRow has: more than the widest sparkline draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,27 @@ class NodeRow(Event):
     lag: int | None
     heartbeat_age_s: float | None
     entries_per_s: tuple[float, ...] = ()
-    """Entries that its log grew by, a second, over the last RATES looks; empty where that is not known."""
+    """Entries that its log grew by, a second, over the last RATES snapshots; empty if not known."""
+    ops_per_s: float | None = None
+    """Client requests, by its own metrics."""
+    errors_per_s: float | None = None
+    p99_ms: float | None = None
+    """At most so long; of what, NodesSeen says."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident(Event):
+    """An incident under way, within NodesSeen."""
+
+    type: ClassVar[str] = "incident"
+    id: str
+    text: str
+    age_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class NodesSeen(Event):
-    """All nodes of a watched cluster, at one look."""
+    """All nodes of a watched cluster, in one snapshot."""
 
     type: ClassVar[str] = "progress"
     cluster: str
@@ -129,6 +144,23 @@ class NodesSeen(Event):
     nodes: tuple[NodeRow, ...]
     incidents: tuple[str, ...] = ()
     """Those that are open."""
+    open: tuple[OpenIncident, ...] = ()
+    """The same, with what each is about and since when."""
+    latency_of: str = ""
+    """What the nodes' p99 is of: `request` or `fsync`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Focused(Event):
+    """What the person at a watch looks at: for terminals only."""
+
+    type: ClassVar[str] = "progress"
+    filter: str = ""
+    typing: bool = False
+    node: str | None = None
+    """The chosen node."""
+    detail: tuple[Event, ...] = ()
+    """What is known of it, where it is looked into."""
 
 
 @dataclass(frozen=True, slots=True)

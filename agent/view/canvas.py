@@ -60,9 +60,9 @@ class Canvas:
         """Lines there are now."""
         return max(2, self._size()[1])
 
-    def lines(self, *drawn: RenderableType) -> list[Line]:
-        """Lay out `drawn`, one below the other."""
-        options = self._console.options.update(width=self.column, height=None)
+    def lines(self, *drawn: RenderableType, wide: bool = False) -> list[Line]:
+        """Lay out `drawn`, one below the other; `wide` in the whole window."""
+        options = self._console.options.update(width=self.width if wide else self.column, height=None)
         lines: list[Line] = []
         for item in drawn:
             lines += map(self._line, self._console.render_lines(item, options, pad=False))

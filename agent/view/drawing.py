@@ -1,6 +1,8 @@
 """Events as Rich renderables, made of plain `Text` only: nothing foreign is ever read as markup."""
 
+import time
 from collections.abc import Sequence
+from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -12,7 +14,7 @@ from rich.text import Text
 from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Verbatim
 from agent.view.style import DONE, FAILED, MAX_WIDTH, RUNNING
 from agent.view.words import MAX_VERBATIM, call_words, lines, one_line, seconds
-from tools.events import Failed, Notice, Progress, Table
+from tools.events import Diagnosed, Failed, Notice, Progress, Table
 from tools.observe.signal import Detection, Signal
 
 RAW_FROM = 72
@@ -101,26 +103,41 @@ def progressed(event: Progress, width: int) -> Text:
 
 
 def signal(event: Signal, width: int) -> Text:
-    """Draw one signal in a line."""
-    words = [
-        seconds(event.seconds),
-        event.source,
-        event.kind,
-        event.node or "",
-        event.evidence or "",
-        event.raw,
-    ]
-    return _cut(Text("  " + "  ".join(one_line(word) for word in words if word), "quiet"), width)
+    """Draw one signal in a line, with the time of day."""
+    about = event.node or "cluster"
+    raw = one_line(event.raw).removeprefix(f"{about} {event.kind}").removeprefix(":").strip()
+    seen = datetime.fromtimestamp(event.wall or time.time()).astimezone()
+    line = Text(f"{seen:%H:%M:%S.%f}"[:-3] + "  ", "quiet")
+    line.append(one_line(about, 30), "node")
+    line.append(
+        f"  {one_line(event.source, 20)} {one_line(event.kind, 30)}",
+        "ok" if event.kind == "recovered" else "warn",
+    )
+    line.append(f"  {raw}", "quiet")
+    tail = Text(f"  {one_line(event.evidence, 12)}" if event.evidence else "", "evidence")
+    return _cut(line, width - tail.cell_len).append_text(tail)
 
 
-def detected(event: Detection, width: int) -> RenderableType:
-    """Draw a detection, and who knew when."""
+def concluded(event: Diagnosed) -> Text:
+    """Draw a diagnosis in a line or two: `incidents show` has the rest."""
+    found = event.diagnosis
+    nodes = ", ".join(found.get("nodes") or ()) or "the cluster"
+    line = Text(f"{datetime.now().astimezone():%H:%M:%S}  ", "quiet")
+    line.append(f"Diagnosis: {one_line(found.get('kind', '?'), 40)} of {one_line(nodes, 80)}", "key")
+    line.append(f", confidence {one_line(found.get('confidence', '?'), 20)}. ", "quiet")
+    return line.append(one_line(found.get("root_cause", ""), 600))
+
+
+def detected(event: Detection, width: int, *, alone: bool = False) -> RenderableType:
+    """Draw a detection, and who knew when; `alone` where its signals have been drawn."""
     head = Text.assemble((RUNNING, "bad"), " ", (lines(event.text), "key"))
     after = seconds(event.seconds)
     if after and after not in event.text:
         head.append(f" · {after}", "quiet")
     if event.incident:
         head.append(f" · incident {one_line(event.incident, 40)}", "quiet")
+    if alone:
+        return Text(f"{datetime.now().astimezone():%H:%M:%S}  ", "quiet").append_text(head)
     if not event.signals:
         return head
     return Group(head, _who_knew_when(event.signals, width))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, TextIO
 
-from agent.events import Finished
+from agent.events import Finished, Focused
 from agent.view.outlet import Outlet, tolerant
 from tools.events import Event, Failed, Notice, Table
 from tools.observe.foreign_text import clean
@@ -50,6 +50,8 @@ class JsonView:
             return
         if isinstance(event, Finished):
             self._result(event.result)
+        elif isinstance(event, Focused):
+            return
         elif self._errors is None:
             self._line({"type": event.type, "t": self._t(), **record(event)})
         elif isinstance(event, Failed | Notice):

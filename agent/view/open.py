@@ -31,7 +31,7 @@ def open_view(
     if not out.isatty():
         from agent.view.plain import PlainView
 
-        return PlainView(stream, listing=listing)
+        return PlainView(stream, listing=listing, timed=signals)
     from agent.view.terminal import TerminalView
 
     known = os.environ if environ is None else environ

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TextIO
 
 from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid, Verbatim
@@ -22,8 +23,15 @@ class PlainView:
     interactive = False
 
     def __init__(
-        self, stream: TextIO | None = None, errors: TextIO | None = None, *, listing: bool = False
+        self,
+        stream: TextIO | None = None,
+        errors: TextIO | None = None,
+        *,
+        listing: bool = False,
+        timed: bool = False,
     ) -> None:
+        """`listing`: tables are the answer. `timed`: detections have the time of day (`operator watch`)."""
+        self._timed = timed
         self._answers = (Table, Diagnosed) if listing else ()
         self._out = Outlet(tolerant(stream or sys.stdout))
         self._err = Outlet(tolerant(errors or sys.stderr))
@@ -72,7 +80,8 @@ class PlainView:
             case Progress():
                 return self._progressed(event)
             case Detection():
-                return _detected(event)
+                time = f"{datetime.now().astimezone():%H:%M:%S}  " if self._timed else ""
+                return time + _detected(event)
             case Diagnosed():
                 return diagnosis_text(event.diagnosis)
             case Table():

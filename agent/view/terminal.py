@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import RenderableType
 from rich.text import Text as RichText
 
-from agent.events import CallEnded, CallStarted, NodesSeen, SessionOpened, Stage, Text, TextVoid, Verbatim
+from agent.events import (
+    CallEnded,
+    CallStarted,
+    Focused,
+    NodesSeen,
+    SessionOpened,
+    Stage,
+    Text,
+    TextVoid,
+    Verbatim,
+)
 from agent.view import drawing
 from agent.view.canvas import Canvas, Line, Size
 from agent.view.live import LiveArea
@@ -49,6 +59,11 @@ class TerminalView:
 
     interactive = True
 
+    @property
+    def animated(self) -> bool:
+        """Whether things are drawn in place."""
+        return self._animated
+
     def __init__(
         self,
         stream: TextIO | None = None,
@@ -70,6 +85,9 @@ class TerminalView:
         self._running: dict[str, tuple[CallStarted, float]] = {}
         self._progress: Progress | None = None
         self._nodes: NodesSeen | None = None
+        self._focus: Focused | None = None
+        self._known: set[str] = set()
+        """Columns of the nodes' table that had something once: they stay."""
         self._typed = ""
         self._kind = ""
         self._held: deque[Event] | None = None
@@ -124,15 +142,15 @@ class TerminalView:
     async def aclose(self) -> None:
         """Draw what is left and leave the terminal as it was."""
         if self._nodes is not None:
-            table, self._nodes = self._watched(self._nodes), None
-            self._commit("table", table)
+            last, self._nodes, self._focus = self._nodes, None, None
+            self._frame([*self._gap("table"), self._watched(last)], wide=True)
         self.settle()
         self._pace.stop()
 
     def _watched(self, nodes: NodesSeen) -> RenderableType:
         from agent.view import watch_table  # only `operator watch` draws it
 
-        return watch_table.draw(nodes, self._canvas.column)
+        return watch_table.draw(nodes, self._canvas.width, self._canvas.height, self._focus, self._known)
 
     def _draw(self, event: Event) -> None:
         width = self._canvas.column
@@ -157,16 +175,22 @@ class TerminalView:
                 self._end_text()
                 self._commit("stage" if event.ok is None else "call", drawing.stage(event, width))
             case Signal() if self._signals:
-                self._commit("signal", drawing.signal(event, width))
+                self._commit("signal", drawing.signal(event, self._canvas.width), wide=True)
             case Detection():
                 self._progress = None
-                self._commit("detected", drawing.detected(event, width))
+                kind = "signal" if self._signals else "detected"
+                self._commit(kind, drawing.detected(event, width, alone=self._signals), wide=self._signals)
+            case Diagnosed() if self._signals:
+                self._commit("signal", drawing.concluded(event), wide=True)
             case Diagnosed():
                 from agent.view import panel
 
                 self._commit("panel", panel.diagnosis(event.diagnosis, width))
             case NodesSeen():
                 self._nodes = event
+                self._soon()
+            case Focused():
+                self._focus = event
                 self._soon()
             case Verbatim():
                 self._end_text()
@@ -213,10 +237,10 @@ class TerminalView:
         self._progress = event
         self._soon()
 
-    def _commit(self, kind: str, what: RenderableType) -> None:
-        """Print `what` for good; a text that is under way goes on below it."""
+    def _commit(self, kind: str, what: RenderableType, *, wide: bool = False) -> None:
+        """Print `what` for good; a text that is under way goes on below it. `wide` uses the whole window."""
         before = self._spaced(self._text.settled()) if self._text is not None else []
-        self._frame([*before, *self._gap(kind), what])
+        self._frame([*before, *self._gap(kind), what], wide=wide)
 
     def _gap(self, kind: str) -> list[RenderableType]:
         """Return the blank line that goes between different kinds of things."""
@@ -243,10 +267,10 @@ class TerminalView:
         if self._running:
             self._soon(TICK_S)
 
-    def _frame(self, finished: list[RenderableType], *, still: bool = False) -> None:
+    def _frame(self, finished: list[RenderableType], *, still: bool = False, wide: bool = False) -> None:
         """Print `finished`, and below it what goes on; with `still`, nothing below."""
         below = [] if still or not self._animated or self._held is not None else self._below()
-        self._live.frame(self._canvas.lines(*finished), below, self._canvas.width)
+        self._live.frame(self._canvas.lines(*finished, wide=wide), below, self._canvas.width)
 
     def _below(self) -> list[Line]:
         """Lay out what goes on: the open block's last lines, running calls, progress, what is typed."""
@@ -260,9 +284,9 @@ class TerminalView:
         ]
         if self._progress is not None:
             parts.append(drawing.progress(self._progress, width))
-        if self._nodes is not None:
-            parts.append(self._watched(self._nodes))
         if self._typed:
             parts.append(drawing.typed(PROMPT, self._typed, width))
         lines = [*tail, *self._canvas.lines(*parts)]
+        if self._nodes is not None:
+            lines += self._canvas.lines(self._watched(self._nodes), wide=True)
         return lines[-(self._canvas.height - 1) :]

@@ -1,26 +1,23 @@
 """Watching a cluster with the detector alone, in the foreground, for minutes or for days."""
 
 import asyncio
+import sys
 import time
-from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from agent.events import RATES, NodeRow, NodesSeen, NodeState
+from agent.events import OpenIncident
 from agent.view.base import View
+from agent.view.words import seconds as duration
 from agent.watch.examiner import Examiner
 from agent.watch.reader import Reader
 from agent.watch.receivers import Addresses, Receivers
 from agent.watch.retention import KEEP_S, prune_now_and_then
+from agent.watch.rows import Rows, node_state
 from agent.watch.state import WatchState
-from subjects.base import (
-    Cluster,
-    ClusterSnapshot,
-    Health,
-    NodeView,
-    ProcessState,
-    Unseen,
-    UnseenReason,
-)
+from agent.watch.traffic import TrafficReader
+from subjects.base import Cluster, ClusterSnapshot, Unseen, UnseenReason
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Event, Notice
 from tools.incidents.store import IncidentStore
@@ -53,11 +50,13 @@ async def watch(
     receivers = Receivers(to, cluster, incidents, view.show)
     ledger = Ledger(keep=EVIDENCE)
     examiner = Examiner(cluster, incidents, ledger, view)
-    tally = Tally(cluster, view, receivers, examiner)
+    tally = Tally(cluster, view, receivers, examiner, incidents)
     look_s = TERMINAL_LOOK_S if view.interactive else LOOK_S
     monitor = Monitor(cluster, ledger, incidents, tally.take, look_s=look_s)
+    traffic = TrafficReader(cluster)
     beside = [
         asyncio.ensure_future(examiner.run(monitor)),
+        asyncio.ensure_future(traffic.run()),
         asyncio.ensure_future(prune_now_and_then(incidents, keep_s)),
     ]
     began = time.monotonic()
@@ -68,7 +67,7 @@ async def watch(
         view.show(Notice(f"Watching {cluster.label}: {', '.join(cluster.subject.nodes)}."))
         with Reader() as reader:
             async with asyncio.timeout(for_s):
-                await _show(monitor, cluster, view, reader)
+                await _show(monitor, cluster, view, tally, traffic, reader)
     except TimeoutError:
         pass
     except asyncio.CancelledError:
@@ -90,11 +89,16 @@ class Tally:
     """Counts what the monitor tells, and passes it on."""
 
     def __init__(
-        self, cluster: Cluster, view: View, receivers: Receivers, examiner: Examiner | None = None
+        self, cluster: Cluster, view: View, receivers: Receivers, examiner: Examiner, store: IncidentStore
     ) -> None:
+        self.store = store
         self.signals = 0
         self.detections = 0
         self.incidents: dict[str, None] = {}
+        self._began: dict[str, tuple[float, str]] = {}
+        """Incidents that were open when last looked: since when (monotonic), and what each is about."""
+        self.news = asyncio.Event()
+        """Set by what the table must show at once."""
         self._cluster = cluster
         self._view = view
         self._receivers = receivers
@@ -109,12 +113,24 @@ class Tally:
                 self.signals += 1
             case Detection():
                 self.detections += 1
+                self.news.set()
+                if event.incident is not None:
+                    self._began.setdefault(event.incident, (time.monotonic(), event.text))
                 if event.incident is not None and len(self.incidents) < MAX_INCIDENTS:
-                    if self._examiner is not None and event.incident not in self.incidents:
+                    if event.incident not in self.incidents:
                         self._examiner.take(event.incident)
                     self.incidents[event.incident] = None
             case _:
                 pass
+
+    def open_incidents(self, monitor: Monitor) -> tuple[OpenIncident, ...]:
+        """Return the incidents under way, and say of those that were until now how long they took."""
+        now, under_way = time.monotonic(), monitor.open_incidents
+        for incident in self._began.keys() - set(under_way):
+            began, text = self._began.pop(incident)
+            self._view.show(Notice(f"Incident {incident} ({text}) recovered after {duration(now - began)}."))
+        known = {each: self._began.get(each, (now, "")) for each in under_way}
+        return tuple(OpenIncident(each, text, now - began) for each, (began, text) in known.items())
 
     def result(self, monitor: Monitor, seconds: float, *, interrupted: bool) -> dict[str, Any]:
         """Return the summary, and tell it in a sentence."""
@@ -140,51 +156,31 @@ class Tally:
         }
 
 
-class Rates:
-    """How fast each node's log grows, over the last looks."""
-
-    def __init__(self) -> None:
-        self._before: ClusterSnapshot | None = None
-        self._rates: dict[str, deque[float]] = {}
-
-    def read(self, snapshot: ClusterSnapshot) -> None:
-        """Take a look into account; the same one twice counts once."""
-        before, self._before = self._before, snapshot
-        if before is None or before.at == snapshot.at:
-            return
-        indices = {node.name: node.raft_index for node in before.nodes}
-        for node in snapshot.nodes:
-            known = indices.get(node.name)
-            if node.raft_index is not None and known is not None:
-                rate = max(0.0, (node.raft_index - known) / (snapshot.at - before.at))
-                self._rates.setdefault(node.name, deque(maxlen=RATES)).append(rate)
-        for name in self._rates.keys() - {node.name for node in snapshot.nodes}:
-            del self._rates[name]
-
-    def of(self, node: str) -> tuple[float, ...]:
-        """Return the last rates of a node."""
-        return tuple(self._rates.get(node, ()))
-
-
-async def _show(monitor: Monitor, cluster: Cluster, view: View, reader: Reader) -> None:
+async def _show(
+    monitor: Monitor, cluster: Cluster, view: View, tally: Tally, traffic: TrafficReader, reader: Reader
+) -> None:
     """Show the nodes: every second to a person, and to programs when a state or role changed.
 
     Returns when nobody reads it any more.
     """
-    rates = Rates()
+    rows = Rows()
     unseen: dict[str, Unseen | None] = {}
-    told: tuple[object, ...] = ()
-    while not reader.gone:
-        snapshot = monitor.snapshot
-        if snapshot is not None:
-            _show_unseen(snapshot, unseen, view)
-            rates.read(snapshot)
-            event = _seen(snapshot, cluster, monitor, rates)
-            now = (event.state, *((row.name, row.state, row.role) for row in event.nodes))
-            if view.interactive or now != told:
-                view.show(event)
-            told = now
-        await asyncio.sleep(TERMINAL_LOOK_S)
+    shown: tuple[object, ...] = ()
+    with _looked_into(cluster, tally, view, rows) as look:
+        while not reader.gone:
+            incidents = tally.open_incidents(monitor)
+            if (snapshot := monitor.snapshot) is not None:
+                _show_unseen(snapshot, unseen, view)
+                event = rows.read(cluster.label, snapshot, monitor.troubled, incidents, traffic)
+                now = (event.state, *((row.name, row.state, row.role) for row in event.nodes))
+                if view.interactive or now != shown:
+                    view.show(event)
+                shown = now
+            await look()
+            tally.news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TERMINAL_LOOK_S):
+                    await tally.news.wait()
 
 
 def _show_unseen(snapshot: ClusterSnapshot, shown: "dict[str, Unseen | None]", view: View) -> None:
@@ -205,34 +201,25 @@ _ITS_OWN = frozenset({UnseenReason.REFUSED, UnseenReason.SILENT})
 """What detection speaks of itself."""
 
 
-def _seen(snapshot: ClusterSnapshot, cluster: Cluster, monitor: Monitor, rates: Rates) -> NodesSeen:
-    rows = tuple(
-        NodeRow(
-            node.name,
-            _state(node, monitor),
-            str(node.role),
-            node.lag,
-            node.heartbeat_age_s,
-            rates.of(node.name),
-        )
-        for node in snapshot.nodes
-    )
-    return NodesSeen(cluster.label, snapshot.state.value, rows, monitor.open_incidents)
+@contextmanager
+def _looked_into(
+    cluster: Cluster, tally: Tally, view: View, rows: Rows
+) -> Iterator[Callable[[], Awaitable[None]]]:
+    """Let a person at a terminal filter the nodes and look into one; what is yielded draws that anew."""
+    from agent.view.terminal import TerminalView
+
+    if not (isinstance(view, TerminalView) and view.animated and sys.stdin.isatty()):
+        yield _nothing
+        return
+    from agent.watch.inspector import Inspector
+
+    inspector = Inspector(cluster, tally.store, view, rows)
+    with inspector.listening():
+        yield inspector.look
 
 
-def _state(node: NodeView, monitor: Monitor) -> NodeState:
-    match node.process.state:
-        case ProcessState.EXITED:
-            return "down"
-        case ProcessState.PAUSED:
-            return "paused"
-        case _:
-            pass
-    if node.itself.health is Health.HEALTHY:
-        return "unwell" if node.name in monitor.troubled else "up"
-    if node.itself.health is Health.UNHEALTHY:
-        return "unwell"
-    return "down" if node.name in monitor.troubled else "unknown"
+async def _nothing() -> None:
+    """Do nothing: nobody looks."""
 
 
 def _state_of(monitor: Monitor, cluster: Cluster) -> WatchState:
@@ -240,7 +227,9 @@ def _state_of(monitor: Monitor, cluster: Cluster) -> WatchState:
     snapshot, now = monitor.snapshot, time.monotonic()
     return WatchState(
         state="unknown" if snapshot is None else snapshot.state.value,
-        nodes={} if snapshot is None else {node.name: _state(node, monitor) for node in snapshot.nodes},
+        nodes={}
+        if snapshot is None
+        else {node.name: node_state(node, monitor.troubled) for node in snapshot.nodes},
         invariants={each.name: each.name in monitor.broken for each in cluster.subject.invariants},
         open_incidents=len(monitor.open_incidents),
         probes_answered=monitor.answered,

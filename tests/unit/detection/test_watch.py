@@ -257,7 +257,7 @@ class TestTheTable:
         )
         text = [line.text for line in lines]
 
-        assert "open: I1" in text[0]
+        assert "degraded" in text[0]
         assert text[2].split()[:3] == ["n2", "down", "follower"]
         assert "12.3 s" in text[2]
 
