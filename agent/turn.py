@@ -1,7 +1,7 @@
 """The loop: model → tool calls → results → model, until the model has answered.
 
 One `Conversation` lives as long as a session. `ask` is one turn of the person's: it sends the history
-to the driver (Claude or the playbook, in tests a tape: it can't tell), runs the calls that come back
+to the driver (Claude or offline mode, in tests a tape: it can't tell), runs the calls that come back
 (`agent.calls`), appends their results and goes on. Whatever ends a turn, the history is valid after it.
 """
 

@@ -164,7 +164,7 @@ def status_words(status: "Status | None", columns: int) -> str:
     """Say the status in one line; what matters least goes first when there is no room."""
     if status is None:
         return " starting…"
-    who = status.model or {"playbook": "script (not Claude)"}.get(status.driver, status.driver)
+    who = status.model or {"playbook": "offline mode"}.get(status.driver, status.driver)
     parts = [who, status.mode.value]
     if status.open_faults:
         parts.insert(0, f"{status.open_faults} fault{'s' * (status.open_faults > 1)} open: /restore")

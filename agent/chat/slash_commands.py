@@ -217,7 +217,7 @@ async def cost(at: CommandContext) -> None:
     """Show what the session has used: context, tokens, money."""
     now = at.session.status()
     if now.driver == "playbook":
-        at.view.show(Notice("A fixed script answers: no model, no tokens, no cost."))
+        at.view.show(Notice("Offline mode: no model, no tokens, no cost."))
         return
     window = (
         f"{now.context_tokens:,} of {now.context_limit:,}" if now.context_limit else f"{now.context_tokens:,}"

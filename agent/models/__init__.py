@@ -1,1 +1,1 @@
-"""One protocol, two drivers: Claude and a fixed script. Tests have a third, a recorded session."""
+"""One protocol, two drivers: Claude and offline mode. Tests have a third, a recorded session."""

@@ -1,4 +1,4 @@
-"""Who can talk: the protocol that Claude, the playbook and the tape of the tests have in common.
+"""Who can talk: the protocol that Claude, offline mode and the tape of the tests have in common.
 
 The loop in `agent.turn` cannot tell them apart.
 """

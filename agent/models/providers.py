@@ -39,7 +39,7 @@ _HOW: dict[Provider, str] = {
 
 def setup_help(provider: Provider = "api") -> str:
     """Return how to give credentials, and what works without."""
-    return f"{_HOW[provider]} Without any of it, --offline runs the same tools by a fixed script."
+    return f"{_HOW[provider]} Without any of it, --offline runs the same tools without a model."
 
 
 def credentials_found(provider: Provider = "api") -> bool:

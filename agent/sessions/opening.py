@@ -14,7 +14,7 @@ from agent.events import SessionOpened
 from agent.mode import Mode
 from agent.models.base import Model, ToolSpec
 from agent.models.catalog import choose, facts_of
-from agent.models.playbook import PlaybookModel
+from agent.models.offline import OfflineModel
 from agent.permissions import ActiveGate, Ask, PermissionGate
 from agent.sessions.session import Session
 from agent.setup import Setup, configured, version
@@ -112,12 +112,12 @@ async def headless_session(setup: Setup, view: View) -> AsyncIterator[Session]:
 
 
 def choose_model(setup: Setup) -> Model:
-    """Return who answers: Claude with credentials, else the script. BadCredentials if a model was named."""
+    """Return who answers: Claude with credentials, else offline mode. BadCredentials if a model was named."""
     from agent.models.providers import credentials_found
 
     wanted = setup.model is not None or setup.provider != "api"
     if setup.offline or not (wanted or credentials_found(setup.provider)):
-        return PlaybookModel()
+        return OfflineModel()
     return choose_claude(setup)
 
 

@@ -107,7 +107,7 @@ class Session:
         self.conversation.interrupt()
 
     def interject(self, text: str) -> None:
-        """Let the model read `text` at the next safe point; the script does one thing after the other."""
+        """Let the model read `text` at the next safe point; offline mode does one thing after the other."""
         if self.conversation.model.driver == "playbook":
             self._waiting.append(text)
         else:
@@ -146,14 +146,14 @@ class Session:
         """Let another model answer from the next request on."""
         from agent.sessions.opening import choose_diagnostician, choose_model
 
-        model = choose_model(replace(self.setup, model=name, offline=name in ("script", "playbook")))
+        model = choose_model(replace(self.setup, model=name, offline=name == "offline"))
         before = self.conversation.model
         self.conversation.switch(model, facts_of(model.name))
         self.workbench.diagnostician = choose_diagnostician(
             model, self.workbench.emit, self.conversation.budget
         )
         await before.aclose()
-        return f"From now on {model.name or 'the script'} answers."
+        return f"Model set to {model.name}." if model.name else "Offline mode."
 
     async def compact(self) -> bool:
         """Replace what was said by a summary."""

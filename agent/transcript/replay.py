@@ -20,7 +20,7 @@ from tools.tool import Outcome
 LONGEST_IDLE_S = 4.0
 """A longer pause (somebody went for coffee, the session went on the next day) is played as this."""
 
-DRIVERS = {"claude": "Claude", "playbook": "the playbook (a script)", "tape": "a tape"}
+DRIVERS = {"claude": "Claude", "playbook": "offline mode", "tape": "a tape"}
 
 Sleep = Callable[[float], Awaitable[object]]
 

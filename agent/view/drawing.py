@@ -29,7 +29,7 @@ BAR = 24
 
 def session(event: SessionOpened) -> Text:
     """Say who answers."""
-    who = event.model or {"playbook": "a fixed script, not Claude"}.get(event.driver, event.driver)
+    who = event.model or {"playbook": "offline mode"}.get(event.driver, event.driver)
     return Text(f"operator {event.version} · {one_line(who)} · session {one_line(event.id)}", "quiet")
 
 

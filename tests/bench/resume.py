@@ -31,7 +31,7 @@ def long_session(folder: Path) -> Path:
         for n in range(LINES - 1):
             entry = recorded[n % len(recorded)]
             text = json.dumps({**entry.data, "t": float(n)}, ensure_ascii=False)
-            file.write(f"{text.replace('toolu_playbook_', f'toolu_{n // len(recorded)}_')}\n")
+            file.write(f"{text.replace('toolu_offline_', f'toolu_{n // len(recorded)}_')}\n")
     transcript.close()
     return transcript.path
 

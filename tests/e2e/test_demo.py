@@ -167,5 +167,5 @@ class TestInATerminal:
         assert child.exitstatus == 0, text[-2000:]
         for n in range(1, 8):
             assert f"Stage {n}/7" in text
-        for words_shown in ("a fixed script, not Claude", "Diagnosis", "Restored", "was stopped"):
+        for words_shown in ("Offline mode", "Diagnosis", "Restored", "was stopped"):
             assert words_shown in text

@@ -22,9 +22,14 @@ from tools.workbench import Choice
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 FOLLOW_UPS = (
-    "why did it fail?",
+    "what broke?",
+    "did the leader change?",
+    "was it the OOM killer?",
+    "how sure are you?",
     "which store, and how do you know?",
     "what else could it have been?",
+    "what was the blast radius?",
+    "a summary for Slack",
     "why did writes stall?",
     "how long were clients affected?",
     "how would I have noticed?",

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agent.errors import BadTranscript
-from agent.models.playbook import PlaybookModel
 from agent.transcript.reading import read
+from agent.models.offline import OfflineModel
 from tests.replay.play import Played, play, recorded_messages, run, shape
 from tests.replay.tape import Tape, TapeMismatch, TapeModel
 from tests.replay.tape_runner import TapeRunner
@@ -35,7 +35,7 @@ REQUESTS = ("list the incidents", "why did it fail?", "help")
 async def recording(tmp_path: Path) -> Path:
     folder = tmp_path / "recorded"
     folder.mkdir()
-    return (await run(folder, PlaybookModel(), WrittenRunner(), REQUESTS)).path
+    return (await run(folder, OfflineModel(), WrittenRunner(), REQUESTS)).path
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_a_recording_plays_to_the_same_end(recording: Path, played_into: P
 
 
 async def test_the_same_script_still_makes_the_recorded_calls(recording: Path, played_into: Path) -> None:
-    assert same(recording, await play(recording, played_into, PlaybookModel()))
+    assert same(recording, await play(recording, played_into, OfflineModel()))
 
 
 async def test_another_call_than_the_recorded_one_is_told_with_the_line(
@@ -166,7 +166,7 @@ async def test_prose_may_change(recording: Path, played_into: Path) -> None:
 
     edit(recording, reworded)
 
-    await play(recording, played_into, PlaybookModel())
+    await play(recording, played_into, OfflineModel())
 
 
 async def test_an_interrupted_session_is_no_tape(recording: Path) -> None:

@@ -1,17 +1,21 @@
 """read_logs, read_metrics and timeline: bounded looks at what was written, measured and seen."""
 
 import time
+from collections.abc import Sequence
 
 from pydantic import Field
 
 from subjects.base import Metric
 from tools.evidence.chronicle import Span, client_effect, entries, entry_json, load_windows
+from tools.incidents.record import utc
 from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, failure, tool
 
 READ_LINES = 4000
 """Lines of a log that are looked through for one call."""
 LINE_CHARS = 400
+EVIDENCE_CHARS = 3000
+"""The most of one piece of evidence that is returned."""
 MAX_METRICS = 60
 
 
@@ -101,12 +105,19 @@ class TimelineParams(Params):
     )
     node: str | None = Field(None, description="Only what concerns this node.")
     load: bool = Field(False, description="Add the load's one-second windows in the span.")
+    evidence: list[str] = Field(
+        default_factory=list,
+        max_length=10,
+        description="Only these evidence ids, e.g. E7, each with its text.",
+    )
     limit: int = Field(60, ge=1, le=200, description="At most so many entries; the earliest are kept.")
 
 
 @tool(Effect.READ)
 async def timeline(params: TimelineParams, observed: Observed) -> Result:
     """Tell in order what was seen, and what clients felt."""
+    if params.evidence:
+        return _pieces(observed, params.evidence)
     if params.node is not None:
         observed.require_node(params.node)
     if observed.monitor is not None:
@@ -136,6 +147,26 @@ async def timeline(params: TimelineParams, observed: Observed) -> Result:
 
 def _without(text: str, folder: str) -> str:
     return text.replace(folder, "…") if folder else text
+
+
+def _pieces(observed: Observed, ids: Sequence[str]) -> Result:
+    """Return pieces of evidence by their ids, whole as far as a result may be long."""
+    found = [item for name in ids if (item := observed.ledger.get(name.upper())) is not None]
+    missing = [name for name in ids if name.upper() not in {item.id for item in found}]
+    if not found:
+        return failure(
+            f"There is no evidence {', '.join(missing)} in this session.", "timeline lists what there is."
+        )
+    told = {
+        item.id: {
+            "source": item.source,
+            "node": item.node,
+            "at": utc(item.wall),
+            "text": item.text[:EVIDENCE_CHARS],
+        }
+        for item in found
+    }
+    return Result({"evidence": told, "missing": missing}, summary=", ".join(told))
 
 
 def _cut(text: str) -> str:

@@ -27,6 +27,7 @@ async def heal(
     began = time.monotonic()
     seen = workbench.monitor.snapshot if workbench.monitor is not None else None
     leader_under = seen.leader if seen is not None else None
+    under_way = workbench.monitor.open_incidents if workbench.monitor is not None else ()
     reports = tuple(await healing)
     healed_at = time.monotonic()
     cluster = workbench.require_cluster()
@@ -62,7 +63,7 @@ async def heal(
         unproven=read_back and writes is None and load is not None and not load.unrecorded,
     )
     workbench.outcome = outcome
-    _keep(workbench, outcome)
+    _keep(workbench, outcome, under_way)
     return outcome
 
 
@@ -119,18 +120,16 @@ def _longest_stall(windows: Sequence[Window]) -> float | None:
     return round(longest, 1) if windows else None
 
 
-def _keep(workbench: Workbench, outcome: FaultOutcome) -> None:
-    """Write what came of it into the incidents that it was."""
+def _keep(workbench: Workbench, outcome: FaultOutcome, under_way: Sequence[str]) -> None:
+    """Write what came of it into the incidents that were under way, and that the fault has opened."""
     injection, monitor = outcome.injection, workbench.monitor
     if monitor is None:
         return
     since = injection.record.injected_at if injection else None
     made = [each for each in monitor.detections if since is not None and each.at >= since]
-    incidents = dict.fromkeys([*(each.incident for each in made), *monitor.open_incidents])
     text = "; ".join(report.text for report in outcome.reports) or "started"
-    for incident in incidents:
-        if incident in monitor.open_incidents:
-            workbench.incidents.heal(incident, text, time.time() - (time.monotonic() - outcome.healed_at))
+    for incident in under_way:
+        workbench.incidents.heal(incident, text, time.time() - (time.monotonic() - outcome.healed_at))
     if injection is None or since is None or (record := injection.record).injected is None:
         return
     offset = record.injected - since

@@ -43,7 +43,7 @@ def report(incident: Incident) -> dict[str, Any]:
         "invariants": list(incident.invariants),
         "summary": _summary(incident),
         "impact": _impact(incident, windows, load),
-        "marks": _marks(incident),
+        "marks": marks(incident),
         "timeline": [
             {**signal.as_json(incident.opened), "utc": utc(signal.wall)} for signal in incident.signals
         ],
@@ -93,7 +93,7 @@ def _impact(
 ) -> dict[str, Any]:
     """Return what clients felt: over the windows from the fault (the first signal) to the recovery."""
     until = None if incident.recovered is None else incident.recovered - incident.opened
-    since = min(0.0, _marks(incident)["injected"] or 0.0)
+    since = min(0.0, marks(incident)["injected"] or 0.0)
     inside = [w for w in windows if w["seconds"] >= since and (until is None or w["seconds"] <= until + 1.0)]
     p99s = [w["p99_ms"] for w in inside if w["p99_ms"] is not None]
     return {
@@ -110,7 +110,7 @@ def _impact(
     }
 
 
-def _marks(incident: Incident) -> dict[str, float | None]:
+def marks(incident: Incident) -> dict[str, float | None]:
     """Return when things happened, in seconds after the first signal."""
     given = incident.figures.get("marks") or {}
     walls = {

@@ -5,10 +5,13 @@ from typing import Any
 from pydantic import Field
 
 from tools.incidents.record import Incident, utc
+from tools.incidents.report import marks
 from tools.observe.incident import SeenIncident
 from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, tool
 
+_MEASURED = ("injected", "leader", "load", "writes", "writes_not_measured", "prediction", "undo")
+"""What the heal of a fault of ours has measured; null for what nobody of ours injected."""
 MAX_ENTRIES = 40
 """Timeline entries of one incident that are told; the incident's report has all."""
 
@@ -16,7 +19,9 @@ MAX_ENTRIES = 40
 class ListParams(Params):
     """Which incidents to tell of."""
 
-    incident: str | None = Field(None, description="The id of one incident, to get its whole timeline.")
+    incident: str | None = Field(
+        None, description="The id of one incident, or `last`, to get all that is known of it."
+    )
     limit: int = Field(10, ge=1, le=50, description="How many of the latest incidents to list.")
 
 
@@ -24,7 +29,10 @@ class ListParams(Params):
 async def incident_list(params: ListParams, observed: Observed) -> Result:
     """List the latest incidents, or tell one whole."""
     if params.incident is not None:
-        found = observed.incidents.get(params.incident)
+        latest = observed.incidents.list(1)
+        if params.incident == "last" and not latest:
+            return Result({"incidents": []}, next="No incident was ever seen here.")
+        found = observed.incidents.get(latest[0].id if params.incident == "last" else params.incident)
         return Result({"incident": detailed(found)}, node=found.nodes[0] if len(found.nodes) == 1 else None)
     incidents = observed.incidents.list(params.limit)
     if not incidents:
@@ -74,5 +82,6 @@ def detailed(incident: SeenIncident) -> dict[str, Any]:
             for knower in incident.knew
         ],
         "diagnosis": known.diagnosis if known else None,
-        "writes": known.figures.get("writes") if known else None,
+        "marks_s": marks(known) if known else None,
+        **{name: known.figures.get(name) if known else None for name in _MEASURED},
     }

@@ -7,7 +7,7 @@ from agent.errors import ContextOverflow, ModelRefused, ModelUnavailable
 from agent.models.base import Request, Usage
 from agent.models.catalog import ModelFacts
 from agent.models.claude import ClaudeModel
-from agent.models.playbook import PlaybookModel
+from agent.models.offline import OfflineModel
 from tests.standins.clock import Clock
 from tests.standins.conversation import Speaker, replies, room
 from tests.standins.messages_api import MessagesApi
@@ -104,7 +104,7 @@ async def test_a_service_that_cannot_compact_is_asked_for_a_summary() -> None:
 
 
 async def test_what_a_script_said_is_left_as_it_is() -> None:
-    here = room(PlaybookModel(), compactor=compactor())
+    here = room(OfflineModel(), compactor=compactor())
     await here.talk.ask("help")
     before = list(here.talk.history.messages)
 
@@ -114,7 +114,7 @@ async def test_what_a_script_said_is_left_as_it_is() -> None:
 
 
 async def test_another_model_compacts_in_its_own_way_from_then_on() -> None:
-    here = room(PlaybookModel(), compactor=compactor())
+    here = room(OfflineModel(), compactor=compactor())
     await here.talk.ask("help")
     here.talk.switch(Speaker(replies(text("They asked for help."))), ModelFacts())
 

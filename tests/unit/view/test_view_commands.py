@@ -262,7 +262,7 @@ class TestStatusLine:
     def test_what_is_not_known_is_not_said(self) -> None:
         status = Status("playbook", None, Mode.READ_ONLY)
 
-        assert status_words(status, 80) == " script (not Claude) · read-only"
+        assert status_words(status, 80) == " offline mode · read-only"
 
 
 def test_any_result_becomes_a_notice_and_tables() -> None:

@@ -1,28 +1,24 @@
-"""The playbook: a fixed script in the place of a model, for when there is no key or `--offline`.
-
-It answers what it has a pattern for, from results and recorded evidence alone, and says what it is.
-"""
+"""Offline mode as a driver: it plays the demo, carries out plain orders, and answers from the record."""
 
 from collections.abc import AsyncIterator
 from typing import Literal
 
 from agent.models.base import Block, ModelEvent, Reply, Request, TextDelta
-from agent.models.playbook.plan import plan
-from agent.models.playbook.record import Record, read
-from agent.models.playbook.step import Step
+from agent.models.offline.plan import plan
+from agent.models.offline.record import Record, Step, read
 
 INTRODUCTION = (
-    "I am operator's playbook, a fixed script, not Claude: I run real tools and tell what they return, "
-    "and I understand only what `help` lists."
+    "Offline mode: a script answers, not Claude. It runs real tools and reports what they return; `help` "
+    "lists what it understands."
 )
 
 
-class PlaybookModel:
+class OfflineModel:
     """Answers by script; keeps nothing between replies, so that a resumed session goes on as it was."""
 
     @property
     def driver(self) -> Literal["playbook"]:
-        """It is the playbook."""
+        """What results call it."""
         return "playbook"
 
     @property
@@ -53,7 +49,7 @@ def _reply(text: str, step: Step, record: Record) -> Reply:
         return Reply((said,), "end_turn")
     call: Block = {
         "type": "tool_use",
-        "id": f"toolu_playbook_{record.calls + 1}",
+        "id": f"toolu_offline_{record.calls + 1}",
         "name": step.tool,
         "input": dict(step.arguments),
     }

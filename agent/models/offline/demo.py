@@ -1,15 +1,12 @@
-"""The chaos demo as a state machine over the results so far: what was done last says what comes next."""
+"""The chaos demo as a state machine over the results so far: the last result says what comes next."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from agent.demo.request import DemoRequest
-from agent.models.playbook.facts import HEALS
-from agent.models.playbook.narration import tell
-from agent.models.playbook.record import Record, Seen
-from agent.models.playbook.settings import given
-from agent.models.playbook.step import Step
-from agent.models.playbook.words import joined
+from agent.models.offline.narration import tell
+from agent.models.offline.record import HEALS, Record, Seen, Step
+from agent.models.offline.words import given, joined
 
 LOAD_TRIES = 3
 
@@ -95,5 +92,5 @@ def _heal_or_stop(told: str, record: Record) -> Step:
 def _end(told: str, last: Seen) -> Step:
     if not last.ok:
         return Step(joined(told, "The host heals what is still open before the program ends."))
-    answered = "Ask me why it failed, how I know, what was lost, or how you would have noticed."
+    answered = "Ask what broke, how sure I am, what was lost, or for a summary."
     return Step(joined(told, "That was the demo.", answered))

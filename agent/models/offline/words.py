@@ -4,6 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
+def given(**arguments: Any) -> Mapping[str, Any]:
+    """Return the arguments that were said."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
 def seconds(value: Any) -> str:
     """Return a time, e.g. `0.04 s` or `12 s`; an empty text for what is no number."""
     if not isinstance(value, int | float) or isinstance(value, bool):
@@ -45,9 +50,14 @@ def sentence(text: Any) -> str:
     return found if not found or found[-1] in ".!?…" else f"{found}."
 
 
-def cite(evidence: str | None) -> str:
-    """Return ` (E7)`, or nothing."""
-    return f" ({evidence})" if evidence else ""
+def cited(text: str, evidence: str | None) -> str:
+    """Return `text` with the evidence's id at the end of its first sentence: `It is down (E7).`"""
+    if not evidence:
+        return text
+    first, dot, rest = text.partition(". ")
+    if dot and "\n" not in first:
+        return f"{first} ({evidence}). {rest}"
+    return f"{text[:-1]} ({evidence})." if text.endswith(".") else f"{text} ({evidence})"
 
 
 def joined(*sentences: str) -> str:

@@ -1,0 +1,289 @@
+"""Answers to the questions of after an incident, each from what `incident_list` returns of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.models.offline import words
+from agent.models.offline.narration import writes
+
+Data = Mapping[str, Any]
+NOT_MEASURED = "not measured"
+
+
+def what(i: Data) -> str:
+    """What broke, and why, as the diagnosis has it."""
+    found = _of(i, "diagnosis")
+    if not found:
+        return f"{words.sentence(i.get('text'))} It has no diagnosis yet; try: `diagnose`."
+    ids = words.listed(cited.get("id") for cited in found.get("evidence") or ())
+    return words.joined(
+        f"{words.sentence(i.get('text'))} {words.sentence(found.get('observation'))}",
+        f"Root cause ({found.get('confidence')} confidence, {ids}):",
+        words.sentence(found.get("root_cause")),
+        injected(i) if i.get("injected") else "",
+    )
+
+
+def injected(i: Data) -> str:
+    """What this program did itself; the diagnosis did not know it."""
+    did = _of(i, "injected")
+    if not did:
+        return "This program injected nothing in this incident; what ended it comes from outside."
+    nodes = words.listed(did.get("nodes") or ())
+    seen = did.get("effect") or "no effect"
+    return f"operator itself injected it: {did.get('kind')} of {nodes}; seen: {seen}."
+
+
+def leader(i: Data) -> str:
+    """Who led before, under the fault and now."""
+    led = _of(i, "leader")
+    if not led:
+        return "Who led at the time is not in this incident's record; try: `status` for who leads now."
+    before, now = led.get("before") or "nobody", led.get("now") or "nobody"
+    under = led.get("under_fault") or "nobody"
+    return f"{before} led before it, {under} when the healing began, {now} at the end."
+
+
+def elected(i: Data) -> str:
+    """Whether the leader changed."""
+    led = _of(i, "leader")
+    if not led:
+        return leader(i)
+    before, after = led.get("before"), led.get("under_fault") or led.get("now")
+    if before == after == led.get("now"):
+        return f"No: {before} led before, under the fault and at the end."
+    return (
+        f"Yes, the leader changed: {before} led before it, then {after}; {led.get('now')} leads at the end."
+    )
+
+
+def lost(i: Data) -> str:
+    """What reading back every acknowledged write found."""
+    check = _of(i, "writes")
+    if check:
+        return writes(check, None)
+    why = i.get("writes_not_measured") or "no acknowledged write was read back in this incident"
+    return f"What was lost is {NOT_MEASURED}: {why}. Try: `stop the load`, which reads back every write."
+
+
+def duration(i: Data) -> str:
+    """When it began, was detected, healed and recovered."""
+    marks, load = _of(i, "marks_s"), _of(i, "load")
+    parts = [
+        f"{name} at {_s(marks.get(name))}"
+        for name in ("injected", "detected", "healed", "recovered")
+        if marks.get(name) is not None
+    ]
+    lasted = i.get("seconds_open")
+    return words.joined(
+        f"From the first signal ({i.get('opened')}) to recovery it took {_s(lasted)}."
+        if lasted is not None
+        else f"It began at {i.get('opened')} and is not over in the record.",
+        f"Seconds after the first signal: {', '.join(parts)}." if parts else "",
+        f"Clients saw errors in {_s(load['seconds_with_errors'])}." if "seconds_with_errors" in load else "",
+    )
+
+
+def blast(i: Data) -> str:
+    """What it touched: nodes, invariants, clients."""
+    return words.joined(
+        f"Nodes: {words.listed(i.get('nodes') or ()) or 'none'}.",
+        f"Broken: {words.listed(i.get('invariants') or ()) or 'no invariant'}.",
+        clients(i),
+        lost(i) if i.get("writes") else "",
+    )
+
+
+def clients(i: Data) -> str:
+    """What clients got, before, during and after."""
+    load = _of(i, "load")
+    spans = [
+        f"{name} {told}"
+        for name in ("before", "during", "after")
+        if (told := words.load(load.get(name) or {}))
+    ]
+    if not spans:
+        return f"What clients saw is {NOT_MEASURED}: no load was running."
+    failed, stall = load.get("failed_operations"), load.get("longest_stall_s")
+    return words.joined(
+        f"Clients: {'; '.join(spans)}.",
+        f"{failed} operations failed in {_s(load.get('seconds_with_errors'))}." if failed else "None failed.",
+        f"The longest stall was {_s(stall)}." if stall else "No whole second passed without a success.",
+    )
+
+
+def stall(i: Data) -> str:
+    """Why clients were held up, with the figures, and that they were not where the figures say so."""
+    led = _of(i, "leader")
+    moved = led.get("before") and led.get("before") != (led.get("under_fault") or led.get("now"))
+    return words.joined(
+        clients(i),
+        f"The leader was lost ({led['before']}), and nothing is written until another is elected."
+        if moved
+        else "",
+        f"Predicted: {words.sentence(_of(i, 'prediction').get('text'))}" if i.get("prediction") else "",
+        f"Diagnosed: {words.sentence(_of(i, 'diagnosis').get('root_cause'))}" if i.get("diagnosis") else "",
+    )
+
+
+def predicted(i: Data) -> str:
+    """Each prediction beside what was observed."""
+    compared = _of(i, "prediction").get("compared") or ()
+    if not compared:
+        return "Nothing was predicted: this incident is no fault that operator injected and healed."
+    held = {True: "as predicted", False: "NOT as predicted", None: NOT_MEASURED}
+    return "\n".join(
+        f"- {each['what']}: predicted {each['predicted']}; observed {each['observed']} ({held[each['held']]})"
+        for each in compared
+    )
+
+
+def sure(i: Data) -> str:
+    """How confident the diagnosis is, on what, and what would change it."""
+    found = _of(i, "diagnosis")
+    if not found:
+        return "It has no diagnosis yet; try: `diagnose`."
+    cited = found.get("evidence") or ()
+    check = "every quotation was checked against the record" if found.get("verified") else "NOT verified"
+    return words.joined(
+        f"Confidence {found.get('confidence')}, by {found.get('by')}: {len(cited)} citations "
+        f"({words.listed(each.get('id') for each in cited)}), {check}.",
+        f"It would change with: {words.sentence(found.get('would_change'))}"
+        if found.get("would_change")
+        else "",
+        _against_truth(i, found),
+    )
+
+
+def _against_truth(i: Data, found: Data) -> str:
+    did = _of(i, "injected")
+    if not did:
+        return ""
+    nodes = words.listed(did.get("nodes") or ())
+    diagnosed = f"{found.get('kind')} of {found.get('node')}"
+    return f"Injected: {did.get('kind')} of {nodes}; diagnosed, without knowing it: {diagnosed}."
+
+
+def evidence_all(i: Data) -> str:
+    """The evidence, word for word."""
+    cited = _of(i, "diagnosis").get("evidence") or ()
+    if not cited:
+        return "No diagnosis with evidence is in the record; try: `diagnose`."
+    return "\n".join(f"- {e.get('id')}: {words.sentence(e.get('claim'))} “{e.get('quote')}”" for e in cited)
+
+
+def alternatives(i: Data) -> str:
+    """What else it could have been, and what rules it out."""
+    found = _of(i, "diagnosis")
+    rows = [
+        f"- {o.get('cause')}: {words.sentence(o.get('ruled_out_by'))}" for o in found.get("ruled_out") or ()
+    ]
+    if not rows:
+        return "No alternatives are in the record."
+    return (
+        "Ruled out:\n"
+        + "\n".join(rows)
+        + f"\n\nIt would change with: {words.sentence(found.get('would_change'))}"
+    )
+
+
+def oom(i: Data) -> str:
+    """Whether it was the OOM killer, as far as anybody asked."""
+    found, did = _of(i, "diagnosis"), _of(i, "injected")
+    rows = [*(found.get("ruled_out") or ()), *(found.get("evidence") or ())]
+    said = [row for row in rows if "oom" in str(row).lower() or "memory" in str(row).lower()]
+    told = words.joined(
+        *(words.sentence(row.get("ruled_out_by") or row.get("quote")) for row in said),
+        f"No: operator sent the signal itself ({did.get('kind')} of {words.listed(did.get('nodes') or ())})."
+        if did
+        else "",
+    )
+    return told or (
+        "Not known: nobody's record of the OOM killer is in this incident. Try: `dmesg -T | grep -i oom` or "
+        f"`journalctl -k` on the machine of {words.listed(i.get('nodes') or ['the node'])}."
+    )
+
+
+def alerts(i: Data) -> str:
+    """Who knew when, and the usual alert by its definition."""
+    rows = [
+        f"- {k.get('who')}: after {_s(k.get('seconds'))} ({k.get('how')})"
+        if k.get("measured") is not False
+        else f"- {k.get('who')} would fire after {_s(k.get('seconds'))}, by its definition ({k.get('how')})"
+        for k in i.get("who_knew_when") or ()
+    ]
+    return "\n".join(rows) or "The record does not say who knew when."
+
+
+def change(i: Data) -> str:
+    """The actions that the diagnosis suggests."""
+    actions = _of(i, "diagnosis").get("suggested_actions") or ()
+    return "\n".join(f"- {words.sentence(action)}" for action in actions) or "No actions were suggested."
+
+
+def recovered(i: Data) -> str:
+    """Whether it recovered, and by what."""
+    undo, heal = _of(i, "undo"), i.get("heal")
+    state = (
+        f"State: {i.get('state')}, after {_s(i.get('seconds_open'))}."
+        if i.get("seconds_open")
+        else f"State: {i.get('state')}."
+    )
+    verified = {True: "Recovery was verified.", False: "Recovery was NOT verified."}
+    return words.joined(
+        state,
+        words.sentence(f"Healed by: {heal}") if heal else "",
+        verified.get(bool(undo.get("recovered")), "") if undo else "",
+    )
+
+
+def order(i: Data) -> str:
+    """The timeline."""
+    rows = [
+        f"- {e.get('seconds')} s {e.get('source')}: {e.get('text')}" for e in (i.get("timeline") or ())[:15]
+    ]
+    return "\n".join(rows) or "The timeline is empty."
+
+
+def summary(i: Data) -> str:
+    """A summary to paste."""
+    return words.joined(
+        f"**{i.get('text')}** ({i.get('cluster')}, incident {i.get('id')}, {i.get('opened')}).",
+        what(i).removeprefix(words.sentence(i.get("text"))).strip(),
+        duration(i),
+        elected(i) if i.get("leader") else "",
+        clients(i),
+        lost(i),
+        recovered(i),
+    )
+
+
+def _of(i: Data, name: str) -> Data:
+    found = i.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _s(value: Any) -> str:
+    return words.seconds(value) or NOT_MEASURED
+
+
+ANSWERS: Mapping[str, Callable[[Data], str]] = {
+    "what": what,
+    "injected": injected,
+    "leader": leader,
+    "elected": elected,
+    "lost": lost,
+    "duration": duration,
+    "blast": blast,
+    "stall": stall,
+    "predicted": predicted,
+    "sure": sure,
+    "evidence_all": evidence_all,
+    "else": alternatives,
+    "oom": oom,
+    "alerts": alerts,
+    "change": change,
+    "recovered": recovered,
+    "order": order,
+    "summary": summary,
+}

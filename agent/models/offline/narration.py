@@ -1,0 +1,190 @@
+"""One or two plain sentences about a result: only what is in it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.models.offline import words
+from agent.models.offline.record import Seen
+
+Data = Mapping[str, Any]
+_DID = {
+    "kill": "was killed",
+    "pause": "is paused",
+    "partition": "is cut off from the network",
+    "restart": "was restarted as planned",
+    "disk_full": "can write nothing more to its disk",
+    "cpu_starvation": "is starved of CPU",
+}
+
+
+def tell(seen: Seen) -> str:
+    """Say what a result holds, with its evidence id."""
+    if seen.refused:
+        return (
+            f"You declined {seen.tool}; nothing ran."
+            if "said no" in seen.refused
+            else words.sentence(f"{seen.tool} was refused, and nothing ran: {seen.refused}")
+        )
+    if seen.tool == "read_logs" and seen.ok:
+        return logs(seen)
+    teller = _TELLERS.get(seen.tool)
+    told = teller(seen.data) if teller else ""
+    if seen.ok:
+        return words.cited(told or f"{seen.tool} is done.", seen.evidence)
+    if "error" in seen.data or not told:
+        told = words.sentence(f"{seen.tool} did not work: {seen.error}")
+    return words.joined(words.cited(told, seen.evidence), words.sentence(seen.data.get("next", "")))
+
+
+def status(data: Data) -> str:
+    """Say how the cluster is, and who leads it."""
+    state = data.get("state")
+    if not state:
+        return ""
+    names = [node.get("name") for node in data.get("nodes") or () if isinstance(node, Mapping)]
+    label, problems = data.get("cluster"), data.get("problems") or ()
+    return words.joined(
+        f"The cluster{f' {label}' if label else ''} is {state}"
+        f"{f': {words.listed(names)}' if names else ''}"
+        f"{', led by ' + str(data['leader']) if data.get('leader') else ''}.",
+        words.sentence(f"Problems: {words.listed(problems)}" if problems else ""),
+    )
+
+
+def load(data: Data) -> str:
+    """Say what the load measures."""
+    figures = words.load(data.get("baseline") or data.get("figures"))
+    if not figures:
+        return words.sentence(data.get("why", ""))
+    unsteady = " It is not steady." if data.get("steady") is False else ""
+    return f"{'The baseline is' if data.get('baseline') else 'The load shows'} {figures}.{unsteady}"
+
+
+def fault(data: Data) -> str:
+    """Say what was injected and whether it was seen to have happened; the prediction came before it."""
+    nodes, role = data.get("nodes") or [data.get("node")], data.get("role")
+    if not nodes or not nodes[0]:
+        return "No node was touched."
+    who = f"{words.listed(nodes)}{f' ({role})' if isinstance(role, str) else ''}"
+    kind = str(data.get("kind") or "fault")
+    verified = {True: " (verified)", False: ", but its effect was not seen"}.get(data.get("verified"), "")  # type: ignore[arg-type]
+    return f"{who} {_DID.get(kind, f'has the fault {kind}')}{verified}."
+
+
+def detection(data: Data) -> str:
+    """Say what the monitor made of it, and from which signals."""
+    if not data.get("detected"):
+        if data.get("alarm_due") is False:
+            return "Nothing was detected, as it should be: what was done is no failure."
+        return "Nothing was detected within the time allowed; I go on without."
+    signals = [_signal(signal) for signal in data.get("signals") or () if isinstance(signal, Mapping)]
+    return words.joined(
+        words.sentence(f"Detected: {data.get('text') or words.listed(data.get('nodes') or ['a failure'])}"),
+        words.sentence(f"First signal: {signals[0]}" if signals else ""),
+        words.sentence(f"Then {words.listed(signals[1:4])}" if signals[1:] else ""),
+    )
+
+
+def _signal(signal: Data) -> str:
+    after = words.seconds(signal["after_first_s"]) if signal.get("after_first_s") else ""
+    return f"{signal.get('source')} {signal.get('kind')}{f' {after} later' if after else ''}"
+
+
+def diagnosis(data: Data) -> str:
+    """Say the conclusion, how sure it is and whether its citations held."""
+    found = data.get("diagnosis")
+    if not isinstance(found, Mapping) or not found.get("root_cause"):
+        return ""
+    held = {True: ", citations checked", False: ", NOT verified"}.get(found.get("verified"), "")  # type: ignore[arg-type]
+    return f"Diagnosis: {words.sentence(found['root_cause'])} Confidence {found.get('confidence')}{held}."
+
+
+def heal(data: Data) -> str:
+    """Say whether the cluster recovered, who leads now, what was checked and read back."""
+    recovered, led = data.get("recovered", data.get("healed")), data.get("leader") or {}
+    if recovered is None:
+        return ""
+    moved = led.get("before") and led.get("now") and led["before"] != led["now"]
+    took = words.seconds(data.get("healthy_after_s")) if recovered and data.get("healthy_after_s") else ""
+    checks = [check for check in data.get("checks") or () if isinstance(check, Mapping)]
+    named = {
+        ok: words.listed(f"{c.get('name')} ({c.get('text')})" for c in checks if c.get("ok") is ok)
+        for ok in (True, False, None)
+    }
+    return words.joined(
+        f"{'Recovered' if recovered else 'NOT recovered'}{f' {took} after the heal' if took else ''}"
+        f"{'; leader is now {now}, was {before}'.format(**led) if moved else ''}.",
+        f"Checked: {named[True]}." if named[True] else "",
+        f"Not as before: {named[False]}." if named[False] else "",
+        f"Not measured: {named[None]}." if named[None] else "",
+        writes(data["writes"], None) if isinstance(data.get("writes"), Mapping) else "",
+    )
+
+
+def writes(check: Data, evidence: str | None) -> str:
+    """Say what reading back every acknowledged write found."""
+    lost, changed, unreadable, unknown = (
+        check.get(name) or 0 for name in ("lost", "changed", "unreadable", "indeterminate")
+    )
+    if unreadable:
+        return words.cited(
+            f"{words.count(unreadable, 'key')} could not be read back, so nothing is proven.", evidence
+        )
+    of = f" of {check['acknowledged']:,}" if isinstance(check.get("acknowledged"), int) else ""
+    verdict = (
+        f"{words.count(lost, 'key')} lost an acknowledged write" if lost else "No acknowledged write was lost"
+    )
+    return words.joined(
+        words.cited(f"{verdict}{of}.", evidence),
+        f"{words.count(changed, 'key')} hold what nobody wrote." if changed else "",
+        f"{words.count(unknown, 'write')} got no answer and may or may not have happened." if unknown else "",
+    )
+
+
+def stopped(data: Data) -> str:
+    """Say what the end of the load showed."""
+    if why := data.get("writes_not_measured"):
+        return words.sentence(f"Nothing was read back: {why}")
+    check = data.get("writes")
+    return writes(check, None) if isinstance(check, Mapping) else "The load is off."
+
+
+def incidents(data: Data) -> str:
+    """List incidents."""
+    rows = [f"- {i.get('id')}: {i.get('text')} ({i.get('state')})" for i in data.get("incidents") or ()]
+    return "\n".join(rows) or "No incident was ever seen here."
+
+
+def pieces(data: Data) -> str:
+    """Quote pieces of evidence."""
+    found = data.get("evidence") or {}
+    return "\n".join(
+        f"- {name} ({e.get('source')}, {e.get('at')}): {e.get('text')}" for name, e in found.items()
+    )
+
+
+def logs(seen: Seen) -> str:
+    """Show the log lines that were read."""
+    lines = (
+        seen.text.partition("<pasted_content>\n")[2].removesuffix("\n</pasted_content>").replace("```", "")
+    )
+    data = seen.data
+    head = f"{data.get('lines')} of {data.get('lines_matching')} lines of {data.get('node')}'s log"
+    return f"{words.cited(f'{head}.', seen.evidence)}\n\n```\n{lines}\n```" if lines else f"{head}."
+
+
+_TELLERS: Mapping[str, Callable[[Data], str]] = {
+    "cluster_status": status,
+    "cluster_start": status,
+    "load_start": load,
+    "load_status": load,
+    "load_stop": stopped,
+    "store_kill": fault,
+    "fault_inject": fault,
+    "wait_for_detection": detection,
+    "diagnose": diagnosis,
+    "store_restart": heal,
+    "fault_heal": heal,
+    "incident_list": incidents,
+    "timeline": pieces,
+}

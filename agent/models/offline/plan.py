@@ -1,0 +1,125 @@
+"""From a request to the next reply: the demo, a plain order, or questions; all else is not supported."""
+
+import re
+
+from agent.models.offline import demo
+from agent.models.offline.answers import ANSWERS
+from agent.models.offline.narration import tell
+from agent.models.offline.questions import understand
+from agent.models.offline.record import Record, Seen, Step
+from agent.models.offline.words import given
+from agent.orders import read_demo, read_order
+from tools.faults.catalogue import CATALOGUE
+
+HELP = """Orders, which act (plainly worded, and nothing else beside them):
+
+- `run the chaos demo`, also `with fault pause on the leader`
+- `start the cluster`, `start load`, `stop the load`, `stop the cluster`
+- `kill etcd-2`, `pause the leader`, `inject network_delay on a follower`, `restart etcd-2`, `undo everything`
+
+Questions, answered from the record:
+
+- `what broke?`, `who led?`, `did the leader change?`, `was it the OOM killer?`, `what else could it be?`
+- `how sure are you?`, `how do you know?`, `what does E7 say?`, `what was predicted?`
+- `was anything lost?`, `how long?`, `blast radius?`, `why did writes stall?`
+- `what would have told me?`, `what should I change?`, `a summary for Slack`
+- `status`, `logs etcd-2`, `incidents`, `list faults`
+
+For anything else set ANTHROPIC_API_KEY: then Claude answers."""
+
+UNKNOWN = "Not supported offline; try: `help`. With ANTHROPIC_API_KEY set, Claude answers from the record."
+NOTHING = "There is no incident in the record: nothing was detected here, and no earlier one is kept."
+_READS = {"status": "cluster_status", "load": "load_status", "incidents": "incident_list"}
+_NODE = re.compile(r"\b[a-z]+(?:[-_][a-z]+)*[-_]?\d+\b")
+_ORDER_SAID = re.compile(
+    r"^(?:please )?(?:kill|pause|freeze|partition|inject|restart|stop|start|heal|undo|restore)\b"
+)
+
+
+def plan(record: Record) -> Step:
+    """Return the next step for the latest request."""
+    if record.demo is not None:
+        return demo.next_step(record, record.demo)
+    broken = record.broken
+    if order := read_order(record.request, broken.data.get("node") if broken else None):
+        done = record.tried(order.tool)
+        return (
+            Step(f"I call {order.tool}.", order.tool, order.arguments) if done is None else Step(tell(done))
+        )
+    if read_demo(record.request) is not None:
+        return Step("The session is read-only: /mode ask lets the demo act.")
+    if re.fullmatch(
+        r"diagnose(?: it| this)?|(?:wait|watch) for (?:a |the )?detection", record.request.lower().strip(" .")
+    ):
+        return _once(record, "diagnose" if "diag" in record.request.lower() else "wait_for_detection")
+    questions = understand(record.request)
+    if not questions:
+        hint = (
+            " An order is one plain act, such as `kill etcd-2`."
+            if _ORDER_SAID.match(record.request.lower())
+            else ""
+        )
+        return Step(UNKNOWN + hint)
+    replies = [_reply(record, question) for question in questions]
+    waiting = next((step for step in replies if step.tool is not None), None)
+    return waiting or Step("\n\n".join(step.say for step in replies))
+
+
+def _reply(record: Record, question: str) -> Step:
+    match question:
+        case "help":
+            return Step(HELP)
+        case "faults":
+            rows = "\n".join(f"- {kind}: {fault.meaning}" for kind, fault in CATALOGUE.items())
+            return Step(f"The faults, of which `operator doctor` says which work here:\n\n{rows}")
+        case "evidence":
+            ids = [name.upper() for name in re.findall(r"\b[a-z]\d+\b", record.request.lower())]
+            return _once(record, "timeline", evidence=ids)
+        case "logs":
+            return _logs(record)
+        case "incidents" | "status" | "load":
+            return _once(record, _READS[question])
+    found = _incident(record)
+    if isinstance(found, Step):
+        return found
+    incident, cite = found
+    return Step(f"{ANSWERS[question](incident)}{cite}")
+
+
+def _incident(record: Record) -> Step | tuple[dict[str, object], str]:
+    """Return the whole incident as the tool tells it now, and its citation; else the read that brings it."""
+    seen = next(
+        (
+            each
+            for each in reversed(record.since)
+            if each.tool == "incident_list" and "incident" in each.arguments
+        ),
+        None,
+    )
+    if seen is None:
+        return Step("I look in the record.", "incident_list", {"incident": record.incident})
+    found = seen.data.get("incident")
+    if not seen.ok or not isinstance(found, dict):
+        return Step(NOTHING if seen.ok else tell(seen))
+    return found, f" ({seen.evidence})" if seen.evidence else ""
+
+
+def _logs(record: Record) -> Step:
+    named = _NODE.search(record.request.lower())
+    node = named[0] if named else ""
+    if not node and re.search(
+        r"\b(?:dead|killed|broken|failed|crashed|that|its|it)\b", record.request.lower()
+    ):
+        found = _incident(record)
+        if isinstance(found, Step):
+            return found
+        node = str(next(iter(found[0].get("nodes") or ()), ""))  # type: ignore[call-overload]
+    if not node:
+        return Step("Of which node? Try: `logs etcd-2`.")
+    return _once(record, "read_logs", node=node, since_s=600.0, limit=20)
+
+
+def _once(record: Record, tool: str, **arguments: object) -> Step:
+    """Call one tool that only reads, then tell what it returned."""
+    done: Seen | None = record.tried(tool)
+    return Step("I look.", tool, given(**arguments)) if done is None else Step(tell(done))

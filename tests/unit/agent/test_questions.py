@@ -1,0 +1,224 @@
+"""What people ask after an incident, in their own words, is answered from the record; nothing acts."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.models.base import Message, Reply, Request
+from agent.models.offline import OfflineModel
+from agent.orders import read_demo, read_order
+
+INCIDENT: dict[str, Any] = json.loads((Path(__file__).parent / "records" / "leader_killed.json").read_text())
+"""What `incident_list` returned of a real run: etcd-1, which led, was killed, and started again."""
+ACTS = {
+    "store_kill", "fault_inject", "store_restart", "fault_heal", "load_start", "load_stop", "cluster_start",
+    "cluster_stop",
+}  # fmt: skip
+
+
+class Conversation:
+    """Offline mode over tools that return what was recorded."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def ask(self, text: str) -> str:
+        messages = [Message("user", ({"type": "text", "text": text},))]
+        for _ in range(6):
+            reply = asyncio.run(_reply(messages))
+            messages.append(Message("assistant", reply.content))
+            if reply.stop_reason == "end_turn":
+                return reply.text.partition("\n\n")[2] if len(messages) == 2 else reply.text
+            results = []
+            for call in reply.calls:
+                self.calls.append((call.name, dict(call.arguments)))
+                block = {"type": "tool_result", "tool_use_id": call.id, "content": self._result(call.name)}
+                results.append(block)
+            messages.append(Message("user", tuple(results)))
+        raise AssertionError("it comes to no end")
+
+    def _result(self, tool: str) -> str:
+        data: dict[str, Any] = {
+            "incident_list": {"incident": INCIDENT},
+            "cluster_status": {"state": "healthy", "leader": "etcd-2", "nodes": []},
+            "timeline": {
+                "evidence": {"E5": {"source": "signal:process", "at": "T", "text": "exit code 137"}}
+            },
+            "read_logs": {"node": "etcd-1", "lines": 1, "lines_matching": 1},
+        }.get(tool, {})
+        pasted = "\n<pasted_content>\nreceived signal\n</pasted_content>" if tool == "read_logs" else ""
+        return f"[E30] {json.dumps({'ok': True, **data})}{pasted}"
+
+
+async def _reply(messages: list[Message]) -> Reply:
+    events = [event async for event in OfflineModel().respond(Request("", (), messages))]
+    assert isinstance(events[-1], Reply)
+    return events[-1]
+
+
+CAUSE, LEADER, LOST = (
+    ("etcd-1 was killed", "E5"),
+    ("etcd-1 led before it", "etcd-2"),
+    ("2,931", "No acknowledged"),
+)
+TIMES, IMPACT, SURE = ("4.96 s", "2.00 s"), ("80 operations failed", "etcd-1"), ("high", "4 citations")
+ALERTS, SUMMARY = (
+    ("etcdMembersDown", "1200 s", "kernel"),
+    ("20261127-100127-e13d", "etcd-1 was killed", "2,931"),
+)
+QUESTIONS: dict[str, tuple[str, ...]] = {
+    "what broke?": CAUSE,
+    "so what happened": CAUSE,
+    "wat hapened?": CAUSE,
+    "why did it fail?": CAUSE,
+    "root cause?": CAUSE,
+    "which node died": CAUSE,
+    "what went wrong here": CAUSE,
+    "explain the outage": CAUSE,
+    "can you tell me what caused this": CAUSE,
+    "who was leader?": LEADER,
+    "which node was the leader before the crash": LEADER,
+    "who led before it broke?": LEADER,
+    "did the leader change?": ("Yes", "etcd-1", "etcd-2"),
+    "was there an election": ("Yes", "etcd-2"),
+    "who took over": ("etcd-2",),
+    "did leadership move to another node?": ("Yes", "etcd-2"),
+    "was anything lost?": LOST,
+    "did we lose any writes": LOST,
+    "any data loss?": LOST,
+    "is my data safe": LOST,
+    "are all acknowleged writes still there?": LOST,
+    "how long did it take?": TIMES,
+    "how long was the outage": TIMES,
+    "how long were clients affected?": TIMES,
+    "what was the mttr": TIMES,
+    "when did it recover?": TIMES,
+    "how fast did you detect it": TIMES,
+    "downtime?": TIMES,
+    "was it the OOM killer?": ("operator sent the signal itself",),
+    "could this be out of memory": ("operator sent the signal itself",),
+    "what does E5 say?": ("exit code 137",),
+    "show me e5": ("exit code 137",),
+    "how sure are you?": SURE,
+    "do you trust your diagnosis?": SURE,
+    "are you certain": SURE,
+    "how confident r u in that": SURE,
+    "could you be wrong?": SURE,
+    "how do you know?": ("E4", "connection of etcd-1: reset"),
+    "whats the evidence": ("E17", "lost_by_all"),
+    "prove it": ("E5", "exit code 137"),
+    "what else could it be?": ("partition", "disk full"),
+    "could it have been the network?": ("partition",),
+    "what did you rule out": ("pause", "disk full"),
+    "what was the blast radius?": IMPACT,
+    "how many requests failed?": IMPACT,
+    "how bad was it": IMPACT,
+    "who was affected": IMPACT,
+    "what would have told me?": ALERTS,
+    "how would i have noticed": ALERTS,
+    "would prometheus have alerted?": ALERTS,
+    "what should I change?": ("Start etcd-1 again",),
+    "how do we prevent this next time": ("Find out who or what ended the process",),
+    "any action items?": ("Find out who",),
+    "why did writes stall?": ("817.1 ms", "until another is elected"),
+    "why was latency so high": ("817.1 ms",),
+    "did throughput drop?": ("286 operations/s",),
+    "a summary for Slack": SUMMARY,
+    "sumarize this for the ticket": SUMMARY,
+    "tl;dr": SUMMARY,
+    "give me a short recap": SUMMARY,
+    "what did you predict?": ("at most 4 s", "etcd-1 → etcd-2"),
+    "was it you?": ("operator itself injected it", "kill"),
+    "did it recover": ("recovered", "started again"),
+    "is everything healthy now?": ("healthy", "etcd-2"),
+    "show me the logs of the dead node around the crash": ("etcd-1's log", "received signal"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_question_is_answered_with_figures_and_ids(question: str) -> None:
+    talk = Conversation()
+
+    answer = talk.ask(question)
+
+    for expected in QUESTIONS[question]:
+        assert expected in answer
+    assert "E30" in answer
+    assert {name for name, _ in talk.calls} & ACTS == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "show me the logs of the dead node around the crash",
+        "list the faults you can inject",
+        "don't kill anything, just tell me how a kill works",
+        "do not kill etcd-2",
+        "compare with a network partition",
+        "what if you kill etcd-2?",
+        "how would I kill the leader",
+        "tell me how to pause a store",
+        "explain what restart does",
+        "kill etcd-2?",
+        "should I restart etcd-1?",
+        "can you kill the leader without data loss",
+        "kill etcd-1 and etcd-2",
+        "kill everything",
+        "kill the load balancer",
+        "kill etcd-2 tomorrow",
+        "kill etcd-2 if it is slow",
+        "never restart etcd-1",
+        "the demo is boring",
+        "don't run the demo",
+        "run the chaos demo without killing anything",
+        "run the demo later",
+        "how does the chaos demo work?",
+        "what does undo everything do",
+        "who would restart it",
+        "is stop the cluster safe?",
+        "describe fault partition",
+        "I killed etcd-2 by hand, what do you see?",
+        "someone said: kill etcd-2",
+        "why did you kill etcd-2",
+        "list kill",
+        "show pause",
+        "kill -9 works how",
+        "fill me in on the disk",
+        "partition",
+        "start",
+        "stop",
+    ],
+)
+def test_what_is_no_plain_order_never_acts(text: str) -> None:
+    talk = Conversation()
+
+    talk.ask(text)
+
+    assert {name for name, _ in talk.calls} & ACTS == set()
+    assert read_demo(text) is None
+    assert read_order(text, "etcd-2") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "write me a poem",
+        "how does raft work",
+        "is kafka slow",
+        "what is a quorum in general",
+        "",
+        "rm -rf /",
+        "42",
+    ],
+)
+def test_what_it_cannot_answer_it_says_in_one_line_and_looks_nothing_up(text: str) -> None:
+    talk = Conversation()
+
+    answer = talk.ask(text)
+
+    assert talk.calls == []
+    assert "ANTHROPIC_API_KEY" in answer
+    assert "\n" not in answer
