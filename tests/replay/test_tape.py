@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agent.errors import BadTranscript
-from agent.transcript.reading import read
 from agent.models.offline import OfflineModel
+from agent.transcript.reading import read
 from tests.replay.play import Played, play, recorded_messages, run, shape
 from tests.replay.tape import Tape, TapeMismatch, TapeModel
 from tests.replay.tape_runner import TapeRunner
