@@ -1,12 +1,14 @@
 """Who may act: the gate that every tool call passes before it runs."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from agent.mode import Mode
 from agent.models.base import ToolCall
+from subjects.errors import SubjectError
+from tools.errors import ToolError
 from tools.events import Event
 from tools.tool import Effect, Outcome
 
@@ -42,7 +44,9 @@ class Answer:
     reason: str = ""
 
 
-Ask = Callable[[ToolCall, Effect], Awaitable[Answer]]
+Ask = Callable[[ToolCall, Effect, str], Awaitable[Answer]]
+"""Asks a person whether a call may run; the text says what it would do, empty where that is not known."""
+Preview = Callable[[str, Mapping[str, object]], Awaitable[str]]
 
 
 @dataclass(slots=True)
@@ -56,6 +60,8 @@ class PermissionGate:
     mode: Mode = Mode.ASK
     ask: Ask | None = None
     """How to ask a person; None where there is nobody."""
+    preview: Preview | None = None
+    """Says what a call would do; raises ToolError or SubjectError for one that would be refused anyway."""
     refusals: int = 0
     _granted: set[str] = field(default_factory=set)
 
@@ -71,7 +77,13 @@ class PermissionGate:
             return self._refuse(
                 f"{call.name} {_verb(effect)}, and there is nobody here to ask; --yes would have allowed it"
             )
-        answer = await self.ask(call, effect)
+        try:
+            about = await self.preview(call.name, call.arguments) if self.preview is not None else ""
+        except ToolError as error:
+            return Verdict(allowed=False, reason=f"{error} {error.next}".strip())
+        except SubjectError as error:
+            return Verdict(allowed=False, reason=str(error))
+        answer = await self.ask(call, effect, about)
         if answer.choice == "no":
             why = answer.reason.strip()
             return self._refuse(f"the person said no{f': {why}' if why else ''}")

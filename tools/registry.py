@@ -63,6 +63,17 @@ class Dispatcher:
         known = self.tools.get(name)
         return known.effect if known else Effect.READ
 
+    async def preview(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """Say what a call would do; empty where its tool can't. Raises ToolError or SubjectError."""
+        known = self.tools.get(name)
+        if known is None or known.preview is None:
+            return ""
+        try:
+            params = known.params.model_validate(dict(arguments))
+        except ValidationError as error:
+            raise ToolError(_explain(error)) from error
+        return await known.preview(params, self.workbench)
+
     async def run(self, call_id: str, name: str, arguments: Mapping[str, Any]) -> Outcome:
         """Run one call to its end. Cancellation passes through; every other failure becomes an outcome."""
         began = time.monotonic()

@@ -51,6 +51,8 @@ def failure(message: str, next: str = "") -> Result:  # noqa: A002 - the field's
 
 
 Run = Callable[[Any, Any], Awaitable[Result]]
+Preview = Callable[[Any, Any], Awaitable[str]]
+"""Given the parameters and the workbench; changes nothing. Raises ToolError for what would be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Tool:
     folder: Path
     needs: type = object
     """What its function is given: the annotation of its second parameter."""
+    preview: Preview | None = None
+    """Says what a call would do, for the person who is asked: node, effect, prediction, undo."""
 
     @property
     def description(self) -> str:
@@ -96,7 +100,7 @@ class Outcome:
 
 
 def tool(
-    effect: Effect,
+    effect: Effect, *, preview: Preview | None = None
 ) -> Callable[[Callable[..., Awaitable[Result]]], Callable[..., Awaitable[Result]]]:
     """Declare the async function below as the tool of that name.
 
@@ -111,7 +115,9 @@ def tool(
             raise TypeError(f"{function.__name__}: the first parameter must be annotated with a Params class")
         if not isinstance(second.annotation, type):
             raise TypeError(f"{function.__name__}: the second parameter must be annotated with what it needs")
-        declared = Tool(function.__name__, params, effect, function, source.parent, second.annotation)
+        declared = Tool(
+            function.__name__, params, effect, function, source.parent, second.annotation, preview
+        )
         function.tool = declared  # type: ignore[attr-defined] # how load_tools finds it
         return function
 

@@ -1,6 +1,8 @@
 """Questions to the person, one line each: may this run, and shall we go on."""
 
+import contextlib
 import shutil
+import termios
 import textwrap
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -25,18 +27,23 @@ CHOICES = "[y]es once / [a]lways this session / [n]o, and why"
 INTERRUPTED = "interrupted before it was answered"
 
 
-async def may_run(call: "ToolCall", effect: "Effect", aside: Aside) -> "Answer":
-    """Ask whether `call` may run. Ctrl-C and Ctrl-D mean no, as does every answer that is not a yes."""
+async def may_run(call: "ToolCall", effect: "Effect", about: str, aside: Aside) -> "Answer":
+    """Ask whether `call` may run; `about` says what it would do: node, effect, prediction, undo.
+
+    Ctrl-C and Ctrl-D mean no, as does every answer that is not a yes; a slash command is no answer.
+    """
     from agent.permissions import Answer
 
     words = f"{one_line(call.name, 60)} {call_words(call.arguments)}".strip()
     question = wrapped(f"{words} ({EFFECT_WORDS[effect.value]}) – run it? {CHOICES}:")
+    if about:
+        question = "\n".join(wrapped(line).rstrip() for line in about.splitlines()) + f"\n{question}"
     while True:
         try:
             said = await _line(question, aside)
         except (KeyboardInterrupt, EOFError):
             return Answer("no", INTERRUPTED)
-        if said:
+        if said and not said.startswith("/"):
             return read_answer(said)
 
 
@@ -76,6 +83,8 @@ async def _line(question: str, aside: Aside) -> str:
     with aside():
         session = _session()
         clear_typeahead(session.input)  # keys that were typed before the question do not answer it
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcflush(session.input.fileno(), termios.TCIFLUSH)  # nor those not read yet
         return (await session.prompt_async(question, handle_sigint=True)).strip()
 
 

@@ -96,9 +96,9 @@ class Repl:
                 return
             draft = await self._handle(text.strip())
 
-    async def ask_permission(self, call: "ToolCall", effect: "Effect") -> "Answer":
+    async def ask_permission(self, call: "ToolCall", effect: "Effect", about: str) -> "Answer":
         """Ask the person whether `call` may run: what `Opening` is given."""
-        answer = await asking.may_run(call, effect, self._view.aside)
+        answer = await asking.may_run(call, effect, about, self._view.aside)
         if answer.reason == asking.INTERRUPTED:
             self._interrupt()
         return answer

@@ -68,6 +68,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         raise
     tools = await asyncio.to_thread(load_tools, Workbench)
     dispatcher = Dispatcher(workbench, tools, partial(lifecycle.find, workbench))
+    gate.permissions.preview = dispatcher.preview
     conversation = Conversation(
         model=model,
         runner=dispatcher,
@@ -75,7 +76,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
         emit=emit,
         transcript=transcript,
         budget=Budget(facts_of(model.name), Limits(cost_usd=setup.max_cost_usd)),
-        system=read_prompt("system"),
+        system="\n\n".join(map(read_prompt, ("system", "chat" if setup.command == "chat" else "headless"))),
         tools=tuple(ToolSpec(t.name, t.description, t.schema) for t in dispatcher.tools.values()),
         compactor=Compactor(lambda: facts_to_keep(workbench)),
     )

@@ -121,6 +121,10 @@ class Lifecycle(Protocol):
         """Stop a node gracefully (SIGTERM), and by force after `timeout_s` (`Subject.stop_timeout_s`)."""
         ...
 
+    def startable(self, node: str) -> Capability:
+        """Say whether what a start of the node needs is there: a node that can't come back is not killed."""
+        ...
+
 
 @runtime_checkable
 class Kill(Protocol):

@@ -128,6 +128,10 @@ class DockerRuntime:
         except SubjectError as error:
             return ProcessView(ProcessState.UNKNOWN, raw=str(error))
 
+    def startable(self, node: str) -> Capability:  # noqa: ARG002 - the engine keeps a stopped container whole
+        """Say that the engine can start it: a container is kept with its image."""
+        return Capability(True, "its container is kept")
+
     async def start(self, node: str) -> None:
         """Start the node's container on its own volume; Compose makes it anew if it was removed."""
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import time
@@ -151,6 +152,13 @@ class ProcessRuntime:
             identity.send_signal(known, signal.SIGCONT)
         if not await identity.wait_exit(known, timeout_s):
             await self._end(known)
+
+    def startable(self, node: str) -> Capability:
+        """Say whether the node's program and its data are where they were when it was started."""
+        program = Path(self.layout.spec(node).argv[0])
+        if not os.access(program, os.X_OK):
+            return Capability(False, f"its program {program} is not there any more, or can't be run")
+        return Capability(True, f"with {program}")
 
     async def kill(self, node: str, identity: Identity) -> None:
         """SIGKILL that very process."""

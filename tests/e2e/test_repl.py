@@ -370,6 +370,27 @@ class TestPermission:
         person.sees(f"Not run: {told}")
         assert "✓ store_kill" not in person.text
 
+    def test_node_prediction_and_undo_come_before_the_question(self, start: Start) -> None:
+        person = start(columns=120)
+        person.enter("kill etcd-2")
+        person.sees(self.QUESTION)
+
+        before, _, _ = person.text.partition(self.QUESTION)
+        assert "kill of etcd-2" in before
+        assert "Predicted: 2 of 3 voters stay." in before
+        assert "Undo: start it again" in before
+
+    def test_a_command_is_no_answer(self, start: Start) -> None:
+        person = start(columns=120)
+        person.enter("kill etcd-2")
+        person.sees(self.QUESTION)
+        person.enter("/status")
+        person.waits(lambda: person.text.count(self.QUESTION) == 2, "second question")
+        person.enter("n")
+
+        person.sees("Not run: the person said no")
+        assert "said no: /status" not in person.text
+
     @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
     def test_leaving_the_question_is_a_no(self, start: Start, key: str) -> None:
         person = start(columns=120)

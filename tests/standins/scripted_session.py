@@ -57,7 +57,7 @@ class ScriptedSession:
 
     def __init__(self, emit: Emit, ask: Ask, folder: Path) -> None:
         self._emit = emit
-        self._gate = PermissionGate(ask=ask)
+        self._gate = PermissionGate(ask=ask, preview=self._preview)
         self._stop = asyncio.Event()
         self._interrupts = 0
         self._interjected: list[str] = []
@@ -180,6 +180,9 @@ class ScriptedSession:
         else:
             self._say(f"Not run: {verdict.reason}")
         return TurnEnd("answered")
+
+    async def _preview(self, name: str, arguments: Mapping[str, object]) -> str:
+        return f"kill of {arguments['node']}\nPredicted: 2 of 3 voters stay.\nUndo: start it again"
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)

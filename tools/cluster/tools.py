@@ -42,7 +42,12 @@ async def cluster_start(params: NoParams, workbench: Workbench) -> Result:  # no
     )
 
 
-@tool(Effect.DESTROY)
+async def _preview_stop(_params: NoParams, workbench: Workbench) -> str:
+    cluster = workbench.require_cluster()
+    return f"stop {cluster.label} ({', '.join(cluster.subject.nodes)}) and delete its data\nUndo: none"
+
+
+@tool(Effect.DESTROY, preview=_preview_stop)
 async def cluster_stop(params: NoParams, workbench: Workbench) -> Result:  # noqa: ARG001
     """Stop the cluster and delete its data."""
     cluster = workbench.require_cluster()

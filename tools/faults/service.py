@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from subjects.base import Cluster, ClusterSnapshot, Control, Limits
+from subjects.base import Cluster, ClusterSnapshot, Control, Lifecycle, Limits
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
@@ -55,6 +55,28 @@ class Injection:
         return bool(self.record.steps) and not catalogue.find(self.record.kind).planned
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an injection would do, before anything is touched."""
+
+    fault: Fault
+    settings: Settings
+    before: ClusterSnapshot
+    nodes: tuple[str, ...]
+    prediction: guard.Prediction
+    steps: tuple[Step, ...]
+
+    @property
+    def words(self) -> str:
+        """Nodes, effect, prediction and undo, a line each."""
+        undo = "; ".join(dict.fromkeys(step.undone_by for step in self.steps)) or "nothing to undo"
+        return (
+            f"{self.fault.kind} of {', '.join(self.nodes) or 'nobody'}\n"
+            f"Predicted: {self.prediction.text}\n"
+            f"Undo: {undo}; by the healer after {self.settings.ttl_s:g} s, or if operator is killed"
+        )
+
+
 class FaultService:
     """The faults of one session."""
 
@@ -63,6 +85,8 @@ class FaultService:
         self.journal = Journal(state.database)
         self.injections: list[Injection] = []
         """What this session injected, in order."""
+        self._shown: tuple[str, str, tuple[str, ...]] | None = None
+        """Kind, target and nodes that a person was shown: what they agree to is what is done."""
         self._random = random.Random(seed)  # noqa: S311 - a seed that repeats is what is wanted
         self._owner = identity.own()
 
@@ -87,25 +111,22 @@ class FaultService:
         `target` is `random`, `leader`, `follower` or a node's name; faults that choose for themselves
         ignore `random`. `announce` is told the prediction before anything happens.
         """
-        fault = catalogue.find(kind)
-        settings = settings or Settings()
-        self._check(cluster, fault, settings, several=several)
-        before = await cluster.subject.observe()
-        nodes = self._choose(cluster, before, fault, target)
-        votes_lost = catalogue.takes_votes(fault, settings)
-        prediction = guard.predict(
-            cluster.subject.stall_s, before, fault, nodes, votes_lost=votes_lost, absent=self._absent(cluster)
+        plan = await self._prepare(
+            cluster, kind, target, settings, allow_quorum_loss=allow_quorum_loss, several=several
         )
-        guard.check_quorum(prediction, allowed=allow_quorum_loss)
-        guard.check_replicas(prediction, before, nodes, allowed=allow_quorum_loss)
+        fault, before, nodes, prediction, steps = (
+            plan.fault,
+            plan.before,
+            plan.nodes,
+            plan.prediction,
+            plan.steps,
+        )
+        self._shown = None
         announce(prediction.text)
-        targets = [await _target(cluster, node) for node in nodes]
-        value = fault.default if settings.value is None else settings.value
-        steps = [step for target in targets for step in fault.steps(target, settings, value)]
         await self._start_healer()  # beforehand: there is no moment in which a plan is nobody's
         async with self.journal.acting(cluster.require(Control).act_timeout_s):
             self._check_alone(several=several)  # another operator may have been quicker
-            number = self._plan(cluster, fault, settings, steps, before, prediction)
+            number = self._plan(cluster, fault, plan.settings, steps, before, prediction)
         await self._ensure_healer(number)
         planned: AbstractContextManager[None] = nullcontext()
         if fault.planned and monitor is not None:
@@ -123,6 +144,55 @@ class FaultService:
         injection = Injection(record, prediction, roles, effect, before)
         self.injections.append(injection)
         return injection
+
+    async def preview(
+        self,
+        cluster: Cluster,
+        kind: str,
+        target: str,
+        settings: Settings,
+        *,
+        allow_quorum_loss: bool = False,
+        several: bool = False,
+    ) -> "Plan":
+        """Return what `inject` would do now, for a person to agree to: the next with these words does that.
+
+        Refused as `inject` would be.
+        """
+        self._shown = None
+        plan = await self._prepare(
+            cluster, kind, target, settings, allow_quorum_loss=allow_quorum_loss, several=several
+        )
+        self._shown = (kind, target, plan.nodes)
+        return plan
+
+    async def _prepare(
+        self,
+        cluster: Cluster,
+        kind: str,
+        target: str,
+        settings: Settings | None,
+        *,
+        allow_quorum_loss: bool,
+        several: bool,
+    ) -> "Plan":
+        """Choose the nodes, predict, and make the steps; nothing is touched."""
+        fault = catalogue.find(kind)
+        settings = settings or Settings()
+        self._check(cluster, fault, settings, several=several)
+        before = await cluster.subject.observe()
+        nodes = self._choose(cluster, before, fault, target)
+        votes_lost = catalogue.takes_votes(fault, settings)
+        prediction = guard.predict(
+            cluster.subject.stall_s, before, fault, nodes, votes_lost=votes_lost, absent=self._absent(cluster)
+        )
+        guard.check_quorum(prediction, allowed=allow_quorum_loss)
+        guard.check_replicas(prediction, before, nodes, allowed=allow_quorum_loss)
+        targets = [await _target(cluster, node) for node in nodes]
+        value = fault.default if settings.value is None else settings.value
+        steps = [step for each in targets for step in fault.steps(each, settings, value)]
+        _check_undo(cluster, steps)
+        return Plan(fault, settings, before, tuple(nodes), prediction, tuple(steps))
 
     def check(self, cluster: Cluster, kind: str, target: str, *, allow_quorum_loss: bool) -> None:
         """Refuse what `inject` would refuse of this cluster whatever its state: it need not even run."""
@@ -199,6 +269,23 @@ class FaultService:
             )
 
     def _choose(self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str) -> list[str]:
+        shown = self._shown
+        if shown is None or shown[:2] != (fault.kind, target):
+            return self._choose_now(cluster, snapshot, fault, target)
+        if target == "follower":
+            moved = shown[2] == (snapshot.leader,)
+        else:
+            by_chance = fault.choose == "majority" or (fault.choose == "one" and target == "random")
+            moved = not by_chance and tuple(self._choose_now(cluster, snapshot, fault, target)) != shown[2]
+        if moved:
+            raise Refused(
+                f"{', '.join(shown[2])} is no longer the {target} that was agreed to.", "Ask again."
+            )
+        return list(shown[2])
+
+    def _choose_now(
+        self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str
+    ) -> list[str]:
         stores = list(cluster.subject.stores)
         if fault.choose == "nobody":
             return []
@@ -336,6 +423,16 @@ async def _target(cluster: Cluster, node: str) -> Target:
         raise Refused(f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first.")
     limited = cluster.control
     return Target(node, view.identity, await limited.limits(node) if isinstance(limited, Limits) else {})
+
+
+def _check_undo(cluster: Cluster, steps: Sequence[Step]) -> None:
+    """Refuse what could not be undone: whatever the undo needs is there before the act."""
+    for step in steps:
+        if step.starts and not (able := cluster.require(Lifecycle).startable(step.node)).available:
+            raise Refused(
+                f"{step.node} could not be started again: {able.reason}. Nothing was done.",
+                "Make a new cluster with cluster_stop and cluster_start, or put the program back.",
+            )
 
 
 def _possible(cluster: Cluster) -> str:

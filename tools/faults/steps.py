@@ -39,6 +39,8 @@ class Step:
     """The base of all steps."""
 
     op: ClassVar[str]
+    starts: ClassVar[bool] = False
+    """Whether undoing it may take a start of the node."""
     node: str
 
     async def do(self, cluster: Cluster) -> None:
@@ -52,6 +54,11 @@ class Step:
         """
         raise NotImplementedError
 
+    @property
+    def undone_by(self) -> str:
+        """How it is undone, in words."""
+        return f"undo {self.op} on {self.node}"
+
     def to_json(self) -> dict[str, Any]:
         """Return it as it is journalled."""
         return {"op": self.op, **asdict(self)}
@@ -62,7 +69,13 @@ class Kill(Step):
     """SIGKILL; undone by starting the node on its own data."""
 
     op: ClassVar[str] = "kill"
+    starts: ClassVar[bool] = True
     identity: Identity
+
+    @property
+    def undone_by(self) -> str:
+        """How it is undone, in words."""
+        return f"start {self.node} again on its own data"
 
     async def do(self, cluster: Cluster) -> None:
         """Kill that very process."""
@@ -79,6 +92,11 @@ class Pause(Step):
 
     op: ClassVar[str] = "pause"
     identity: Identity
+
+    @property
+    def undone_by(self) -> str:
+        """How it is undone, in words."""
+        return f"resume {self.node} (SIGCONT)"
 
     async def do(self, cluster: Cluster) -> None:
         """Freeze that very process."""
@@ -99,6 +117,11 @@ class Network(Step):
 
     op: ClassVar[str] = "network"
     rule: LinkRule
+
+    @property
+    def undone_by(self) -> str:
+        """How it is undone, in words."""
+        return f"let the network of {self.node} pass again"
 
     async def do(self, cluster: Cluster) -> None:
         """Add the rule to those in force."""
@@ -124,11 +147,17 @@ class Limit(Step):
     """A limit on the node's process; undone by putting back what was there before."""
 
     op: ClassVar[str] = "limit"
+    starts: ClassVar[bool] = True
     identity: Identity
     name: str
     """disk_bytes or cpu_share."""
     value: float
     before: float | None
+
+    @property
+    def undone_by(self) -> str:
+        """How it is undone, in words."""
+        return f"put the {self.name} of {self.node} back"
 
     async def do(self, cluster: Cluster) -> None:
         """Set it on that very process."""
@@ -151,7 +180,13 @@ class Restart(Step):
     """A graceful stop and a start, as an operator does it."""
 
     op: ClassVar[str] = "restart"
+    starts: ClassVar[bool] = True
     identity: Identity
+
+    @property
+    def undone_by(self) -> str:
+        """How it is undone, in words."""
+        return f"start {self.node} again, should the restart be interrupted"
 
     async def do(self, cluster: Cluster) -> None:
         """Stop and start. StaleTarget when somebody else has restarted it already."""

@@ -41,7 +41,7 @@ class RestartParams(Params):
 class InjectParams(Params):
     """Which fault, where, how strong, how long."""
 
-    kind: str = Field(description=f"One of: {', '.join(CATALOGUE)}.")
+    kind: str = Field(description="Which fault.", json_schema_extra={"enum": list(CATALOGUE)})
     target: str = Field("random", description=_TARGET)
     scope: Literal["peers", "clients", "both"] = Field("both", description="Network faults: whose traffic.")
     direction: Literal["in", "out", "both"] = Field("both", description="Network faults: seen from the node.")
@@ -54,6 +54,11 @@ class InjectParams(Params):
     )
     several: bool = Field(False, description="Also while another fault is open.")
 
+    @property
+    def settings(self) -> Settings:
+        """All of it but the fault and the node."""
+        return Settings(Scope(self.scope), Direction(self.direction), self.value, ttl_s=self.ttl_s)
+
 
 class HealParams(Params):
     """Which fault."""
@@ -61,19 +66,55 @@ class HealParams(Params):
     fault: int | None = Field(None, description="A fault's number; left out: every open one.")
 
 
-@tool(Effect.DESTROY)
+async def _preview_kill(params: KillParams, workbench: Workbench) -> str:
+    return await _preview_inject(InjectParams(kind="kill", target=params.target), workbench)
+
+
+async def _preview_inject(params: InjectParams, workbench: Workbench) -> str:
+    plan = await workbench.faults.preview(
+        workbench.require_cluster(),
+        params.kind,
+        params.target,
+        params.settings,
+        allow_quorum_loss=workbench.allow_quorum_loss,
+        several=params.several,
+    )
+    return plan.words
+
+
+async def _preview_restart(params: RestartParams, workbench: Workbench) -> str:
+    if params.node is None or (fault := workbench.faults.open_on(params.node)) is None:
+        if params.node is None:
+            return await _preview_heal(HealParams(fault=None), workbench)
+        node = workbench.require_node(params.node)
+        return f"restart {node}: SIGTERM and a start, or a start alone if it does not run"
+    return await _preview_heal(HealParams(fault=fault.id), workbench)
+
+
+async def _preview_heal(params: HealParams, workbench: Workbench) -> str:
+    cluster = workbench.require_cluster()
+    lines = [
+        f"heal fault {each.id}, {each.kind} of {', '.join(each.nodes)}: "
+        f"{'; '.join(step.undone_by for step in each.steps)}"
+        for each in workbench.faults.journal.open_faults()
+        if each.cluster == cluster.id and params.fault in (None, each.id)
+    ]
+    return "\n".join(lines) or "nothing: no fault is open"
+
+
+@tool(Effect.DESTROY, preview=_preview_kill)
 async def store_kill(params: KillParams, workbench: Workbench) -> Result:
     """SIGKILL one store, predicted beforehand and verified afterwards."""
     return await _inject(workbench, InjectParams(kind="kill", target=params.target))
 
 
-@tool(Effect.DESTROY)
+@tool(Effect.DESTROY, preview=_preview_inject)
 async def fault_inject(params: InjectParams, workbench: Workbench) -> Result:
     """Inject one fault of the catalogue."""
     return await _inject(workbench, params)
 
 
-@tool(Effect.ACT)
+@tool(Effect.ACT, preview=_preview_restart)
 async def store_restart(params: RestartParams, workbench: Workbench) -> Result:
     """Bring a store back, or restart a healthy one as planned."""
     cluster = workbench.require_cluster()
@@ -90,7 +131,7 @@ async def store_restart(params: RestartParams, workbench: Workbench) -> Result:
     return await _healed(workbench, _nothing(), {"started": node})
 
 
-@tool(Effect.ACT)
+@tool(Effect.ACT, preview=_preview_heal)
 async def fault_heal(params: HealParams, workbench: Workbench) -> Result:
     """Undo a fault and see that the cluster has recovered."""
     return await _heal(workbench, params.fault)
@@ -98,13 +139,12 @@ async def fault_heal(params: HealParams, workbench: Workbench) -> Result:
 
 async def _inject(workbench: Workbench, params: InjectParams) -> Result:
     cluster = workbench.require_cluster()
-    settings = Settings(Scope(params.scope), Direction(params.direction), params.value, ttl_s=params.ttl_s)
     baseline = _baseline(workbench)
     done = await workbench.faults.inject(
         cluster,
         params.kind,
         params.target,
-        settings,
+        params.settings,
         allow_quorum_loss=workbench.allow_quorum_loss,
         several=params.several,
         monitor=workbench.monitor,
