@@ -25,7 +25,7 @@ _VERBS = {"kill", "pause", "partition", "cpu_starvation"}
 """Faults whose words are verbs, too: `pause etcd-2`."""
 
 _THE = r"(?:(?:the|a|an|one|some|random|node|store|member|server) )*"
-_NODE = r"(?P<node>leader|follower|node|store|member|[a-z]+(?:[-_.][a-z]+)*[-_.]?\d+)"
+_NODE = r"(?P<node>leader|follower|region-leader|node|store|member|[a-z]+(?:[-_.][a-z]+)*[-_.]?\d+)"
 _PLEASE = re.compile(
     r"^(?:(?:please|ok|okay|now|and now|then|alright|go ahead and)[, ]+)+|[, ]+(?:please|now)$"
 )
@@ -137,7 +137,7 @@ def _load(found: re.Match[str], _broken: str | None) -> Order:
     return Order("load_start", said)
 
 
-_ROLES = ("leader", "follower")
+_ROLES = ("leader", "follower", "region-leader")
 _VERB = "|".join(words for kind, words in _FAULTS if kind in _VERBS)
 _NAMED = "|".join(words for _, words in _FAULTS)
 _IT = r"(?:it|them|that|that node|that store|the (?:dead|killed|broken) (?:node|store|member|one))"
