@@ -115,19 +115,31 @@ class Database:
         )
         self._report(self.trouble)
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        for mode in ("rw", "ro", "ro&immutable=1"):
+        # A write-ahead log is read beside others by the shared memory that they have, and exclusively without.
+        for mode, lock in (("ro", "NORMAL"), ("rw", "EXCLUSIVE"), ("ro&immutable=1", "NORMAL")):
             with suppress(sqlite3.Error):
                 source = sqlite3.connect(f"file:{quote(str(self._path))}?mode={mode}", uri=True)
                 try:
-                    # Exclusively, a write-ahead log is read without the shared memory that needs a file.
-                    source.execute("PRAGMA locking_mode = EXCLUSIVE")
-                    source.backup(memory)
+                    source.execute(f"PRAGMA locking_mode = {lock}")
+                    source.backup(memory, progress=_Bounded(), sleep=0.05)
                     break
                 finally:
                     source.close()
         _prepare(memory, self._path)
         memory.executescript(self._tables)
         return memory
+
+
+class _Bounded:
+    """Ends a backup that only waits: by itself it would wait for a lock without end."""
+
+    def __init__(self) -> None:
+        self._left = int(BUSY_TIMEOUT_S / 0.05)
+
+    def __call__(self, _status: int, _remaining: int, _total: int) -> None:
+        self._left -= 1
+        if not self._left:
+            raise sqlite3.OperationalError("database is locked")
 
 
 def connect(path: Path, tables: str) -> Database:
