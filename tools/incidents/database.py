@@ -115,7 +115,7 @@ class Database:
         )
         self._report(self.trouble)
         memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        # A write-ahead log is read beside others by the shared memory that they have, and exclusively without.
+        # A write-ahead log is read by the shared memory that others have made, or exclusively without one.
         for mode, lock in (("ro", "NORMAL"), ("rw", "EXCLUSIVE"), ("ro&immutable=1", "NORMAL")):
             with suppress(sqlite3.Error):
                 source = sqlite3.connect(f"file:{quote(str(self._path))}?mode={mode}", uri=True)
