@@ -63,6 +63,8 @@ def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, RenderableType]]:
     if found.get("suggested_actions"):
         actions = (Text(f"{n}. {phrase(item)}") for n, item in enumerate(found["suggested_actions"], 1))
         yield "Do next", Group(*actions)
+    if found.get("changed"):
+        yield "Changed", Text(one_line(found["changed"]))
     if found.get("would_change"):
         yield "Would change", Text(one_line(found["would_change"]), "quiet")
     if found.get("problems"):

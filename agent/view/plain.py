@@ -167,7 +167,7 @@ def diagnosis_text(diagnosis: Mapping[str, Any]) -> str:
     said = [f"Diagnosis by {one_line(diagnosis.get('by', '?'))}"]
     said += [
         f"  {name.replace('_', ' ')}: {one_line(diagnosis[name])}"
-        for name in ("observation", "root_cause", "kind", "node", "confidence", "would_change")
+        for name in ("observation", "root_cause", "kind", "node", "confidence", "changed", "would_change")
         if diagnosis.get(name)
     ]
     for item in diagnosis.get("evidence") or ():

@@ -1,8 +1,13 @@
-"""What `operator watch` adds to an incident by itself: a diagnosis by the rules, which needs no model."""
+"""What `operator watch` adds to an incident by itself: a diagnosis by the rules, which needs no model.
+
+It is made anew when telling evidence comes after it: another detection, or a signal of a kind that was not
+known of that node. What it concludes then is shown only where it differs, and says what changed.
+"""
 
 import asyncio
-from collections.abc import Sequence
+import time
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from agent.view.base import View
 from subjects.base import Cluster
@@ -12,15 +17,35 @@ from tools.diagnosis.base import case_of
 from tools.diagnosis.examination import Diagnosing
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.errors import ToolError
-from tools.events import Diagnosed, Notice
+from tools.events import Diagnosed, Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Detection
+from tools.observe.signal import Detection, Signal
 
 WAIT_S = 2.0
-"""Other witnesses speak within this time: peers lose a member in 1 s, an election takes 1.8 s."""
-MAX_WAITING = 10
-"""Incidents that wait to be looked into; more at once are one trouble, and are left without."""
+"""Other witnesses report within this time: peers lose a member in 1 s, an election takes 1.8 s."""
+MAX_OPEN = 10
+"""Incidents that are looked into; more at once are one trouble, and are left without."""
+MAX_LOOKS = 8
+"""How often one incident is looked into: one that flaps for days must not be for ever."""
+
+
+@dataclass(slots=True)
+class _Examined:
+    """What is known of one incident."""
+
+    nodes: set[str | None]
+    known: set[tuple[str | None, str]] = field(default_factory=set)
+    """Node and kind of each signal so far."""
+    due: float | None = None
+    """Monotonic time from which it is to be looked into."""
+    looks: int = 0
+    concluded: tuple[object, ...] = ()
+
+    def ask(self) -> None:
+        """Have it looked into, soon."""
+        if self.due is None and self.looks < MAX_LOOKS:
+            self.due = time.monotonic() + WAIT_S
 
 
 class Examiner:
@@ -31,23 +56,46 @@ class Examiner:
         self._incidents = incidents
         self._ledger = ledger
         self._view = view
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(MAX_WAITING)
+        self._examined: dict[str, _Examined] = {}
+        self._news = asyncio.Event()
 
-    def take(self, incident: str) -> None:
-        """Look into an incident when its turn comes."""
-        with suppress(asyncio.QueueFull):
-            self._waiting.put_nowait(incident)
+    def take(self, event: Event) -> None:
+        """Take what the monitor reports; an incident that it tells more of is looked into again."""
+        match event:
+            case Detection():
+                incident = self._examined.pop(event.incident, None) or _Examined({None})
+                self._examined[event.incident] = incident  # the latest is last
+                while len(self._examined) > MAX_OPEN:
+                    del self._examined[next(iter(self._examined))]
+                incident.nodes.update(event.nodes)
+                incident.known.update((signal.node, signal.kind) for signal in event.signals)
+                incident.ask()
+            case Signal() if event.kind != "recovered":
+                for incident in self._examined.values():
+                    key = event.node, event.kind
+                    if event.node in incident.nodes and key not in incident.known:
+                        incident.known.add(key)
+                        incident.ask()
+            case _:
+                return
+        self._news.set()
 
     async def run(self, monitor: Monitor) -> None:
-        """Look into what was taken, until cancelled."""
+        """Look into what is due, until cancelled."""
         while True:
-            incident = await self._waiting.get()
-            await asyncio.sleep(WAIT_S)
-            made = [each for each in monitor.detections if each.incident == incident]
-            if made:
-                await self._examine(incident, made, monitor)
+            due = [(each.due, name) for name, each in self._examined.items() if each.due is not None]
+            at, name = min(due, default=(None, ""))
+            self._news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if at is None else max(0.0, at - time.monotonic())):
+                    await self._news.wait()
+            if at is not None and at <= time.monotonic() and name in self._examined:
+                await self._examine(name, self._examined[name], monitor)
 
-    async def _examine(self, incident: str, made: Sequence[Detection], monitor: Monitor) -> None:
+    async def _examine(self, name: str, incident: _Examined, monitor: Monitor) -> None:
+        incident.due = None
+        incident.looks += 1
+        made = [each for each in monitor.detections if each.incident == name]
         session = Diagnosing(
             emit=self._view.show,
             ledger=self._ledger,
@@ -58,9 +106,13 @@ class Examiner:
         )
         try:
             found = await session.diagnosed(case_of(made))
+            concluded = (found.kind, found.nodes, found.confidence)
+            if concluded == incident.concluded:
+                return
+            incident.concluded = concluded
             await monitor.recorded()
-            session.keep(incident, found)
+            kept = session.keep(name, found)
         except (SubjectError, ToolError) as error:
-            self._view.show(Notice(f"Incident {incident} could not be looked into: {error}"))
+            self._view.show(Notice(f"Incident {name} could not be looked into: {error}"))
             return
-        self._view.show(Diagnosed(found.as_result()))
+        self._view.show(Diagnosed(kept))

@@ -19,6 +19,7 @@ class Rows:
     def read(
         self,
         label: str,
+        state: str,
         snapshot: ClusterSnapshot,
         troubled: Collection[str],
         incidents: tuple[OpenIncident, ...],
@@ -29,7 +30,7 @@ class Rows:
         self.latest = tuple(self._row(node, troubled, traffic) for node in snapshot.nodes)
         return NodesSeen(
             label,
-            snapshot.state.value,
+            state,
             self.latest,
             tuple(each.id for each in incidents),
             incidents,

@@ -108,17 +108,16 @@ class Tally:
         """Pass an event on to the view and to the receivers."""
         self._view.show(event)
         self._receivers.take(event)
+        self._examiner.take(event)
         match event:
             case Signal():
                 self.signals += 1
             case Detection():
                 self.detections += 1
                 self.news.set()
-                if event.incident is not None:
-                    self._began.setdefault(event.incident, (time.monotonic(), event.text))
-                if event.incident is not None and len(self.incidents) < MAX_INCIDENTS:
-                    if event.incident not in self.incidents:
-                        self._examiner.take(event.incident)
+                began, _ = self._began.get(event.incident, (time.monotonic(), ""))
+                self._began[event.incident] = began, event.text
+                if len(self.incidents) < MAX_INCIDENTS:
                     self.incidents[event.incident] = None
             case _:
                 pass
@@ -134,7 +133,6 @@ class Tally:
 
     def result(self, monitor: Monitor, seconds: float, *, interrupted: bool) -> dict[str, Any]:
         """Return the summary, and tell it in a sentence."""
-        snapshot = monitor.snapshot
         self._view.show(
             Notice(
                 f"Watched {self._cluster.label} for {seconds:.0f} s. "
@@ -147,7 +145,7 @@ class Tally:
             "command": "watch",
             "cluster": self._cluster.label,
             "seconds": round(seconds, 3),
-            "state": None if snapshot is None else snapshot.state.value,
+            "state": monitor.state,
             "nodes": list(self._cluster.subject.nodes),
             "signals": self.signals,
             "detections": self.detections,
@@ -171,7 +169,7 @@ async def _show(
             incidents = tally.open_incidents(monitor)
             if (snapshot := monitor.snapshot) is not None:
                 _show_unseen(snapshot, unseen, view)
-                event = rows.read(cluster.label, snapshot, monitor.troubled, incidents, traffic)
+                event = rows.read(cluster.label, monitor.state, snapshot, monitor.troubled, incidents, traffic)
                 now = (event.state, *((row.name, row.state, row.role) for row in event.nodes))
                 if view.interactive or now != shown:
                     view.show(event)
@@ -226,7 +224,7 @@ def _state_of(monitor: Monitor, cluster: Cluster) -> WatchState:
     """Return what is known now, for a scrape."""
     snapshot, now = monitor.snapshot, time.monotonic()
     return WatchState(
-        state="unknown" if snapshot is None else snapshot.state.value,
+        state=monitor.state,
         nodes={}
         if snapshot is None
         else {node.name: node_state(node, monitor.troubled) for node in snapshot.nodes},

@@ -220,6 +220,10 @@ class Diagnostician(Protocol):
 class DiagnosedIncidents(SeenIncidents, Protocol):
     """The incidents of a state folder, where a diagnosis is kept with its incident."""
 
+    def diagnosis(self, incident: str) -> Mapping[str, Any] | None:
+        """Return the diagnosis that is kept with an incident."""
+        ...
+
     def keep_diagnosis(
         self, incident: str, diagnosis: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
     ) -> None:
@@ -239,8 +243,11 @@ class Diagnosing(Observed):
         examination = Examination.of(self, case)
         return examination.in_session_ids(await self.diagnostician.diagnose(examination))
 
-    def keep(self, incident: str, found: Diagnosis) -> None:
-        """Store a diagnosis with its incident, and the raw evidence that it cites beside it."""
+    def keep(self, incident: str, found: Diagnosis) -> dict[str, Any]:
+        """Store a diagnosis with its incident, and the raw evidence that it cites beside it.
+
+        Returns it as a `result` has it, with `changed` where it concludes otherwise than the one before.
+        """
         items = {cited.id: self.ledger.get(cited.id) for cited in found.evidence}
         raw = {
             cited: {
@@ -252,7 +259,22 @@ class Diagnosing(Observed):
             for cited, item in items.items()
             if item is not None
         }
-        self.incidents.keep_diagnosis(incident, found.as_result(), raw)
+        result = found.as_result()
+        if news := changed(self.incidents.diagnosis(incident), found):
+            result["changed"] = news
+        self.incidents.keep_diagnosis(incident, result, raw)
+        return result
+
+
+def changed(before: Mapping[str, Any] | None, now: Diagnosis) -> str:
+    """Return what a diagnosis concludes otherwise than the one before; empty if nothing."""
+    if not before:
+        return ""
+    was = f"{before.get('kind')} of {', '.join(before.get('nodes') or ()) or 'no node'}"
+    concludes = f"{now.kind} of {', '.join(now.nodes) or 'no node'}"
+    if was == concludes and before.get("confidence") == now.confidence:
+        return ""
+    return f"was {was}, {before.get('confidence')}; is now {concludes}, {now.confidence}"
 
 
 def _shows_nothing(_event: Event) -> None:

@@ -85,7 +85,9 @@ def _distinct(seen: Iterable[Seen]) -> list[Seen]:
     first: dict[tuple[str | None, str], Seen] = {}
     for each in seen:
         first.setdefault((each.signal.node, each.word), each)
-    return list(first.values())[:MAX_CITED]
+    known = {node for node, word in first if word in {"killed", "oom", "failed", "ended"}}
+    # Who knows how a process ended need not say that it did.
+    return [each for (node, word), each in first.items() if word != "exit" or node not in known][:MAX_CITED]
 
 
 _WORDS = {
@@ -139,7 +141,8 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | N
         for each in gathered.seen
         if each.word in {"log_failed", "log_last"} and each.signal.node in found.nodes
     ]
-    if found.kind is Kind.CRASH and last:
+    looping = again is not None and again.count >= LOOP
+    if last and found.kind is Kind.CRASH and (looping or found.row is BY_NAME["gave up"]):
         text += f". Last words in its log: “{last[-1].raw}”"
     return f"{text}."
 

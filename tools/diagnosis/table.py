@@ -300,7 +300,7 @@ TABLE: tuple[Row, ...] = (
     ),
     Row(
         "silent from outside",
-        Kind.UNKNOWN,
+        Kind.PAUSE,
         (("silent",),),
         "did not answer for a while: frozen (a pause of its process or machine), cut off (a partition) and "
         "overloaded look alike from outside",

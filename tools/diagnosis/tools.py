@@ -42,7 +42,7 @@ async def diagnose(params: DiagnoseParams, session: Diagnosing) -> Result:
     if case.incident is not None:
         if session.monitor is not None:
             await session.monitor.recorded()
-        session.keep(case.incident, found)
+        result = session.keep(case.incident, found)
     session.emit(Diagnosed(result))
     advice = "Tell the person the conclusion, its confidence, and the evidence ids it rests on."
     if not found.verified:

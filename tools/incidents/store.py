@@ -166,6 +166,10 @@ class IncidentStore:
             kind = str(diagnosis.get("kind") or "")
             self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause))
 
+    def diagnosis(self, incident: str) -> Mapping[str, Any] | None:
+        """Return the diagnosis that is kept with an incident."""
+        return self.get(incident).diagnosis
+
     def keep_diagnosis(
         self, incident: str, diagnosis: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
     ) -> None:

@@ -77,7 +77,7 @@ class TestFromOutside:
             (("answers", "refused", "restarted"), Kind.RESTART, "cannot be told apart without its log"),
             (("silent", "deaf"), Kind.PAUSE, "cut off looks the same"),
             (("silent", "no_connection"), Kind.PARTITION, "frozen or down"),
-            (("answers", "silent"), Kind.UNKNOWN, "look alike from outside"),
+            (("answers", "silent"), Kind.PAUSE, "look alike from outside"),
             (("answers", "unhealthy", "leaderless"), Kind.PARTITION, "the network between them is cut"),
         ],
     )
