@@ -169,7 +169,9 @@ async def _show(
             incidents = tally.open_incidents(monitor)
             if (snapshot := monitor.snapshot) is not None:
                 _show_unseen(snapshot, unseen, view)
-                event = rows.read(cluster.label, monitor.state, snapshot, monitor.troubled, incidents, traffic)
+                event = rows.read(
+                    cluster.label, monitor.state, snapshot, monitor.troubled, incidents, traffic
+                )
                 now = (event.state, *((row.name, row.state, row.role) for row in event.nodes))
                 if view.interactive or now != shown:
                     view.show(event)
