@@ -41,7 +41,7 @@ async def drill(
         workbench.allow_quorum_loss = True  # a drill is asked for by a person, by name; no model starts one
         if diagnostician == "claude":
             from agent.diagnostician import ClaudeDiagnostician
-            from agent.sessions.opening import choose_claude
+            from agent.sessions.choosing import choose_claude
 
             workbench.diagnostician = ClaudeDiagnostician(choose_claude(setup), view.show)
         try:

@@ -18,15 +18,11 @@ from agent.models.assembly import Malformed
 from agent.models.providers import Provider, address, setup_help
 from agent.models.retry import TransientFailure, retry_after
 from agent.models.stream import NotMessages, StreamedError
-from agent.transcript.scrub import scrub
+from agent.transcript.scrub import cleaned
 from subjects.untrusted import NotJson, read_json, read_text
-from tools.observe.foreign_text import clean
 
 MALFORMED_TRIES = 3
 """The service sends whole replies; one that is broken three times is not broken by chance."""
-MOST_SAID = 300
-"""Characters of what a service said that are passed on: a person reads one line."""
-
 _BY_STATUS = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error",
     403: "permission_error", 404: "not_found_error", 408: "timeout_error", 409: "conflict_error",
@@ -93,7 +89,7 @@ def explain(error: Exception, model: str, provider: Provider) -> ModelError | Tr
         case anthropic.APIConnectionError():
             return _unconnected(error.__cause__ or error)
         case Malformed():
-            reason = f"The reply breaks the rules of the Messages API: {fit(str(error))}"
+            reason = f"The reply breaks the rules of the Messages API: {cleaned(str(error))}"
             return TransientFailure(reason, tries=MALFORMED_TRIES, passes=False)
         case NotMessages():
             what = _described(error.kind, error.body)
@@ -118,7 +114,7 @@ def explain(error: Exception, model: str, provider: Provider) -> ModelError | Tr
             raise error  # a bug of ours
         case _:
             return BadCredentials(
-                f"The credentials for Claude cannot be used: {fit(str(error) or type(error).__name__)} "
+                f"The credentials for Claude cannot be used: {cleaned(str(error) or type(error).__name__)} "
                 f"{setup_help(provider)}"
             )
 
@@ -136,12 +132,6 @@ def refusal_of(error: Exception) -> str:
     if not isinstance(error, anthropic.BadRequestError | anthropic.UnprocessableEntityError):
         return ""
     return _said(error.body)
-
-
-def fit(text: str) -> str:
-    """Return a text from below as a part of one line: without keys, control characters and line breaks."""
-    line = " ".join(clean(scrub(text)).split())
-    return line if len(line) <= MOST_SAID else f"{line[:MOST_SAID]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +154,9 @@ class _Heard:
 def _heard(error: anthropic.APIStatusError | StreamedError) -> _Heard:
     if isinstance(error, StreamedError):
         streamed = error.error if isinstance(error.error, dict) else {}
-        return _Heard(200, str(streamed.get("type") or "api_error"), fit(_said({"error": error.error})), True)
+        return _Heard(
+            200, str(streamed.get("type") or "api_error"), cleaned(_said({"error": error.error})), True
+        )
     body, status = error.body, error.status_code
     inner = body.get("error") if isinstance(body, dict) else None
     kind = inner.get("type") if isinstance(inner, dict) else None
@@ -173,10 +165,10 @@ def _heard(error: anthropic.APIStatusError | StreamedError) -> _Heard:
     return _Heard(
         status,
         kind,
-        fit(_said(body)),
+        cleaned(_said(body)),
         isinstance(body, dict),
         error.error_code or "",
-        f" (request {fit(error.request_id)})" if error.request_id else "",
+        f" (request {cleaned(error.request_id)})" if error.request_id else "",
         error.response.headers,
     )
 
@@ -236,16 +228,16 @@ def _described(kind: str, body: bytes) -> str:
     text = read_text(body)
     if "html" in kind or _PAGE.match(text):
         title = _TITLE.search(text)
-        return f"a web page (“{fit(title[1])[:80]}”)" if title and title[1].strip() else "a web page"
+        return f"a web page (“{cleaned(title[1])[:80]}”)" if title and title[1].strip() else "a web page"
     if not text.strip():
         return "an empty body"
     try:
         value = read_json(text)
     except NotJson:
-        return f"{fit(kind) or 'text'} (“{fit(text)[:120]}”)"
+        return f"{cleaned(kind) or 'text'} (“{cleaned(text)[:120]}”)"
     if isinstance(value, dict) and "error" in value:
-        return f"an error in JSON (“{fit(_said(value))[:200]}”)"
-    return f"JSON in one piece (“{fit(text)[:120]}”)"
+        return f"an error in JSON (“{cleaned(_said(value))[:200]}”)"
+    return f"JSON in one piece (“{cleaned(text)[:120]}”)"
 
 
 def _unconnected(cause: BaseException) -> ModelError | TransientFailure:
@@ -258,13 +250,14 @@ def _unconnected(cause: BaseException) -> ModelError | TransientFailure:
         return _unsendable(cause)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return ModelRefused(
-            f"The service's certificate does not verify: {fit(text)}. SSL_CERT_FILE names another authority."
+            f"The service's certificate does not verify: {cleaned(text)}. "
+            "SSL_CERT_FILE names another authority."
         )
     if "SSL" in text and ("WRONG_VERSION" in text or "RECORD_LAYER" in text.upper().replace(" ", "_")):
         return ModelRefused(f"The service does not speak TLS: is it http:// and not https://? {_ELSEWHERE}")
     if isinstance(cause, httpx2.RemoteProtocolError) and "illegal" in text:
-        return ModelRefused(f"The service does not speak HTTP: {fit(text)}. {_ELSEWHERE}")
-    return TransientFailure(f"The service cannot be reached ({fit(text) or type(cause).__name__})")
+        return ModelRefused(f"The service does not speak HTTP: {cleaned(text)}. {_ELSEWHERE}")
+    return TransientFailure(f"The service cannot be reached ({cleaned(text) or type(cause).__name__})")
 
 
 def _unsendable(_error: BaseException) -> ModelError:
@@ -277,7 +270,7 @@ def _unsendable(_error: BaseException) -> ModelError:
 
 def _missing_package(error: Exception, provider: Provider) -> ModelError:
     if provider == "api":
-        return ModelError(f"A package that these settings need is missing: {fit(str(error))}")
+        return ModelError(f"A package that these settings need is missing: {cleaned(str(error))}")
     return ModelError(
         f"The provider {provider} needs packages that are not installed: "
         f"pip install 'chaos-operator[{provider}]'."

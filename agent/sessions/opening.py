@@ -5,19 +5,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 from agent.budget import Budget, Limits
 from agent.compaction import Compactor
-from agent.errors import AgentError, BadCredentials
 from agent.events import SessionOpened
 from agent.mode import Mode
-from agent.models.base import Model, ToolSpec
-from agent.models.catalog import choose, facts_of
-from agent.models.offline import OfflineModel
+from agent.models.base import ToolSpec
+from agent.models.catalog import facts_of
 from agent.permissions import ActiveGate, Ask, PermissionGate
+from agent.sessions.choosing import choose_diagnostician, choose_model
 from agent.sessions.session import Session
-from agent.setup import Setup, configured, version
+from agent.setup import Setup, version
 from agent.transcript.event_entries import recording
 from agent.transcript.file import Transcript, new_id
 from agent.transcript.reading import Header
@@ -27,15 +25,10 @@ from agent.workbench import close_workbench, make_workbench
 from prompts import read as read_prompt
 from subjects.state import open_state
 from tools.cluster import lifecycle
-from tools.diagnosis.examination import Diagnostician
-from tools.diagnosis.rules import RulesDiagnostician
-from tools.events import Emit, Event, Notice
+from tools.events import Event, Notice
 from tools.registry import Dispatcher, load_tools
 from tools.uncancelled import uncancelled
 from tools.workbench import Workbench
-
-if TYPE_CHECKING:
-    from agent.models.claude import ClaudeModel
 
 
 async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Session:
@@ -110,47 +103,6 @@ async def headless_session(setup: Setup, view: View) -> AsyncIterator[Session]:
         finally:
             for text in filter(None, closed):
                 view.show(Notice(text))
-
-
-def choose_model(setup: Setup) -> Model:
-    """Return who answers: Claude with credentials, else offline mode. BadCredentials if a model was named."""
-    from agent.models.providers import credentials_found
-
-    wanted = setup.model is not None or setup.provider != "api"
-    if setup.offline or not (wanted or credentials_found(setup.provider)):
-        return OfflineModel()
-    return choose_claude(setup)
-
-
-def choose_diagnostician(model: Model, emit: Emit, budget: Budget) -> Diagnostician:
-    """Return who diagnoses, at the cost of `budget`: the model in a conversation of its own, or the rules."""
-    if model.driver != "claude":
-        return RulesDiagnostician()
-    from agent.diagnostician import ClaudeDiagnostician
-
-    return ClaudeDiagnostician(model, emit, budget)
-
-
-def choose_claude(setup: Setup) -> "ClaudeModel":
-    """Return Claude as the person asked for it; BadCredentials, with what to do, where there are none."""
-    from agent.models.claude import ClaudeModel
-    from agent.models.providers import credentials_found, is_first_party, setup_help
-
-    if not credentials_found(setup.provider):
-        raise BadCredentials(f"No credentials for Claude were found. {setup_help(setup.provider)}")
-    name = choose(setup.model, configured("model"))
-    if setup.max_cost_usd is not None and facts_of(name).input_price is None:
-        raise AgentError(
-            f"The price of {name} is not known, so --max-cost cannot bound it. Leave it out, or take a "
-            "model whose price is known: opus, sonnet, haiku or fable."
-        )
-    return ClaudeModel(
-        name,
-        provider=setup.provider,
-        compat=setup.compat,
-        # Whoever sits at the chat reads, thinks and comes back after more than five minutes.
-        cached_for="1h" if setup.command == "chat" and is_first_party(setup.provider) else "5m",
-    )
 
 
 def facts_to_keep(workbench: Workbench) -> str:

@@ -1,22 +1,22 @@
 """Earlier sessions: list them, show one, go on with one."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agent.errors import AgentError, BadTranscript
 from agent.remarks import remark
 from agent.sessions.earlier import Earlier, earlier
 from agent.sessions.export import as_markdown
+from agent.transcript.file import Transcript
 from agent.transcript.reading import read, read_header
 from agent.transcript.replay import damaged_lines
+from agent.turn import Conversation
 from agent.view.words import one_line
 from tools.events import Table
-
-if TYPE_CHECKING:
-    from agent.sessions.session import Session
+from tools.workbench import Workbench
 
 
 def listing(folder: Path) -> Table:
@@ -57,26 +57,32 @@ def find(folder: Path, session: str, but: Path | None = None) -> Path:
     raise BadTranscript(f"There is no session {session!r}: `operator sessions list` shows those there are.")
 
 
-async def resume(session: "Session", session_id: str) -> str:
-    """Go on with an earlier session in this one; returns what to tell the person.
+async def resume(
+    session: str,
+    workbench: Workbench,
+    conversation: Conversation,
+    transcript: Transcript,
+    open_cluster: Callable[[], Awaitable[None]],
+) -> str:
+    """Go on with an earlier session in the present one; returns what to tell the person.
 
     The model is told what has changed since, with its next request. Raises BadTranscript, and AgentError
     where this session has seen too much of its own already.
     """
-    ledger = session.workbench.ledger
+    ledger = workbench.ledger
     if any(item.source.startswith("signal:") for item in ledger):
         raise AgentError(
             "This session has evidence of its own by now. Leave it, and start with `operator --resume`."
         )
-    path = find(session.workbench.state.sessions, session_id, but=session.transcript.path)
+    path = find(workbench.state.sessions, session, but=transcript.path)
     found = earlier(path)
-    session.transcript.take_over(path)
+    transcript.take_over(path)
     ledger.rebase(found.evidence)
-    session.conversation.history.replace(found.messages)
-    now = await _present(session)
+    conversation.history.replace(found.messages)
+    now = await _present(workbench, open_cluster)
     told = since(found, now, time.time())
-    session.conversation.paste(told)  # it has names and states as the database gave them
-    session.conversation.note(remark("resumed"))
+    conversation.paste(told)  # it has names and states as the database gave them
+    conversation.note(remark("resumed"))
     asked = f" You last asked: “{one_line(found.asked, 80)}”." if found.asked else ""
     lost = f" {damaged_lines(found.damaged)} left out." if found.damaged else ""
     return f"Session {found.header.id}, {len(found.messages)} messages.{lost}{asked} {told}"
@@ -112,12 +118,12 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return told
 
 
-async def _present(session: "Session") -> Mapping[str, Any]:
+async def _present(workbench: Workbench, open_cluster: Callable[[], Awaitable[None]]) -> Mapping[str, Any]:
     """Return the cluster as it is now, in the form of cluster_status; empty if there is none."""
     from tools.cluster.lifecycle import describe
 
-    await session.open_cluster()
-    cluster = session.workbench.cluster
+    await open_cluster()
+    cluster = workbench.cluster
     if cluster is None:
         return {}
     return describe(cluster, await cluster.subject.observe())

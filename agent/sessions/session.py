@@ -144,7 +144,7 @@ class Session:
 
     async def use_model(self, name: str) -> str:
         """Let another model answer from the next request on."""
-        from agent.sessions.opening import choose_diagnostician, choose_model
+        from agent.sessions.choosing import choose_diagnostician, choose_model
 
         model = choose_model(replace(self.setup, model=name, offline=name == "offline"))
         before = self.conversation.model
@@ -163,7 +163,7 @@ class Session:
         """Go on with an earlier session, the last one if none is named."""
         from agent.sessions.resume import resume
 
-        return await resume(self, session)
+        return await resume(session, self.workbench, self.conversation, self.transcript, self.open_cluster)
 
     async def clear(self) -> None:
         """Begin a new conversation on the same cluster."""

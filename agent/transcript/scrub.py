@@ -5,7 +5,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tools.observe.foreign_text import clean
+
 SCRUBBED = "[scrubbed]"
+
+MOST_SAID = 300
+"""Characters of what a service said that are passed on: a person reads one line."""
 
 _SECRET_NAMES = re.compile(
     r"^(?:authorization|proxy-authorization|x-api-key|api[_-]?key|auth[_-]?token|access[_-]?token"
@@ -73,3 +78,9 @@ def _scrub_text(text: str, known: tuple[str, ...]) -> str:
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def cleaned(text: str) -> str:
+    """Return a foreign text as a part of one line: without keys, control characters and line breaks."""
+    line = " ".join(clean(scrub(text)).split())
+    return line if len(line) <= MOST_SAID else f"{line[:MOST_SAID]}…"

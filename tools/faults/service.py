@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from subjects.base import Cluster, ClusterSnapshot, Control, Lifecycle, Limits
 from subjects.clusters import opened
@@ -26,9 +26,6 @@ from tools.faults.journal import Journal, Record, State
 from tools.faults.steps import Step
 from tools.uncancelled import uncancelled
 
-if TYPE_CHECKING:
-    from tools.detection.monitor import Monitor
-
 HEALER_TIMEOUT_S = 5.0
 MAX_TTL_S = 3600.0
 REGION_LEADER = "region-leader"
@@ -36,6 +33,14 @@ REGION_LEADER = "region-leader"
 
 ROLES = ("random", "leader", "follower", REGION_LEADER)
 """What may stand in the place of a node's name as the target."""
+
+
+class Announced(Protocol):
+    """Who is told of what is planned, so that it is no alarm."""
+
+    def maintenance(self, nodes: Sequence[str], reason: str) -> AbstractContextManager[None]:
+        """Hold while planned work is done on `nodes`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ class FaultService:
         *,
         allow_quorum_loss: bool = False,
         several: bool = False,
-        monitor: "Monitor | None" = None,
+        monitor: Announced | None = None,
         announce: Callable[[str], None] = lambda _: None,
     ) -> Injection:
         """Inject one fault. Refused by the guard with the reason, before anything is touched.

@@ -17,7 +17,7 @@ from agent.models.claude import ClaudeModel
 from agent.models.features import COMPACTION_BETA, UPDATES_BETA
 from agent.models.providers import Provider
 from agent.repair import text_block
-from agent.sessions.opening import choose_claude
+from agent.sessions.choosing import choose_claude
 from agent.setup import Setup
 from tests.standins.clock import Clock
 from tests.standins.conversation import room
