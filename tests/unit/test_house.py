@@ -27,7 +27,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "tools": ("subjects",),
     "tools.observe": ("subjects.base",),
     "tools.diagnosis": ("subjects.base", "tools.observe"),
-    "tools.evidence": ("subjects.base", "tools.observe"),
+    "tools.evidence": ("subjects.base", "tools.observe", "tools.incidents"),
     "tools.incidents": ("subjects.base", "tools.observe"),
     "tools.detection": ("subjects.base", "tools.observe", "tools.incidents"),
     "agent": ("tools", "subjects", "prompts"),
