@@ -30,6 +30,7 @@ async def doctor(setup: "Setup", view: "View") -> "Result":
         ("state folder", "ok", str(state.root)),
         await _etcd(),
         await _docker(),
+        await _tikv(),
         _claude(),
         _terminal(),
     ]
@@ -64,6 +65,24 @@ async def _docker() -> Row:
         return "docker", "absent", f"{error} (TiKV needs it; etcd does not)"
     engine.close()
     return "docker", "ok", f"an engine answers at {engine.address}"
+
+
+async def _tikv() -> Row:
+    from subjects.runtimes.docker import images_present
+    from subjects.tikv.loads import EXTRA, driver_installed
+
+    present, why = await images_present("tikv")
+    load = (
+        "its load is operator's own"
+        if driver_installed()
+        else f"its load is go-ycsb (pip install '{EXTRA}' for percentiles and a check of every write)"
+    )
+    if present:
+        return "TiKV", "ok", f"{why}; {load}"
+    cost = (
+        "; the first start pulls the images of pd and tikv, about a gigabyte" if "is not here" in why else ""
+    )
+    return "TiKV", "absent", f"{why}{cost}; {load}"
 
 
 def _claude() -> Row:

@@ -25,6 +25,7 @@ _INSTALL = (
 )
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
+_MOUNTED = re.compile(r"\$\{([A-Z][A-Z0-9_]*_FILE):-\./([\w.-]+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,14 @@ def variables(file: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadSetup(f"The Compose file {file} cannot be read: {error}.") from error
     return tuple(dict.fromkeys(_VARIABLE.findall(text)))
+
+
+def mounted_files(file: Path) -> dict[str, str]:
+    """Return the files beside a Compose file that it mounts by a variable: its name, and the file's.
+
+    An engine in a virtual machine may share the state folder and not the one that operator is installed in.
+    """
+    return dict(_MOUNTED.findall(file.read_text(encoding="utf-8")))
 
 
 async def run(

@@ -103,7 +103,13 @@ class DockerRuntime:
         """Let Compose create and start what does not run."""
         await self.engine.require_memory(self._needed_bytes)
         docker_layout.save(self.layout, self.folder)
-        await self.compose.up()
+        docker_layout.copy_mounted(self.layout, self.folder)
+        try:
+            await self.compose.up()
+        except NotReady as error:
+            if unhealthy := await self._unhealthy():
+                raise NotReady(unhealthy) from error
+            raise
         self._containers.forget()
         await self._places()
 
@@ -114,10 +120,26 @@ class DockerRuntime:
         with contextlib.suppress(BadSetup):
             await self.compose.down()
         await self._containers.remove_leftovers()
-        for name in (docker_layout.FILE, docker_network.FILE):
-            (self.folder / name).unlink(missing_ok=True)
+        ours = [self.folder / name for name in (docker_layout.FILE, docker_network.FILE)]
+        for path in (*ours, *docker_layout.mounted(self.layout, self.folder)):
+            path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+    async def _unhealthy(self) -> str:
+        """Say which container's health check fails, and what it printed last; empty where none does."""
+        containers = await asyncio.to_thread(self._containers.inspect_all)
+        for node, container in sorted(containers.items()):
+            health = container["State"].get("Health") or {}
+            if health.get("Status") != "unhealthy":
+                continue
+            log = health.get("Log") or [{}]
+            said = str(log[-1].get("Output") or "").strip().replace("\n", " ")[:300] or "nothing"
+            return (
+                f"{node} did not become healthy: its health check says {said!r} (exit status "
+                f"{log[-1].get('ExitCode')}). `docker logs {container['Name'].lstrip('/')}` shows the rest."
+            )
+        return ""
 
     async def inspect(self, node: str) -> ProcessView:
         """Ask the engine."""

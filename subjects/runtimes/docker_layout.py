@@ -7,6 +7,7 @@ the same containers.
 import ipaddress
 import json
 import random
+import shutil
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 
 from subjects.errors import BadSetup, NewerState
-from subjects.runtimes.compose import Compose, variables
+from subjects.runtimes.compose import Compose, mounted_files, variables
 from subjects.runtimes.engine import Engine
 from subjects.runtimes.json_file import write_json
 from subjects.runtimes.ports import HOST, for_containers, free_ports
@@ -76,6 +77,7 @@ async def make_layout(
     asked = variables(file)
     ports = [name for name in asked if name.endswith("_PORT")]
     environment = dict(zip(ports, map(str, free_ports(len(ports), for_containers())), strict=True))
+    environment |= {name: str(folder / mounted) for name, mounted in mounted_files(file).items()}
     if PEERS_SUBNET in asked:
         environment[PEERS_SUBNET] = await _free_subnet(engine)
     project = project_name(subject, folder)
@@ -115,6 +117,19 @@ def save(layout: DockerLayout, folder: Path) -> None:
     """Write `docker.json`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_json(folder / FILE, {"version": VERSION, **asdict(layout)})
+
+
+def copy_mounted(layout: DockerLayout, folder: Path) -> None:
+    """Put the files that containers mount into the cluster's folder."""
+    for path in mounted(layout, folder):
+        shutil.copyfile(Path(layout.file).with_name(path.name), path)
+        path.chmod(0o644)
+
+
+def mounted(layout: DockerLayout, folder: Path) -> list[Path]:
+    """Return the files in the cluster's folder that containers mount."""
+    given = [Path(value) for name, value in layout.environment.items() if name.endswith("_FILE")]
+    return [path for path in given if path.parent == folder]
 
 
 def load(folder: Path) -> DockerLayout | None:

@@ -61,7 +61,7 @@ def etcd_sources() -> str:
 
 def standin_sources() -> str:
     """Return a digest of what the images of the stand-ins are made of."""
-    return _digest([Path(sys.executable).resolve(), *_standins(), Path(__file__), _wget()])
+    return _digest([Path(sys.executable).resolve(), *_standins(), *_wire(), Path(__file__), _wget()])
 
 
 def _digest(files: Iterable[Path]) -> str:
@@ -113,8 +113,12 @@ def build_standins() -> None:
             tar.add(path, str(path).lstrip("/"), recursive=False)
         for path in _standins():
             tar.add(path, f"app/tests/standins/{path.name}")
-        for package in ("tests", "tests/standins"):
+        for path in _wire():
+            tar.add(path, f"app/subjects/tikv/wire/{path.name}")
+        for package in ("tests", "tests/standins", "subjects", "subjects/tikv"):
             tar.addfile(tarfile.TarInfo(f"app/{package}/__init__.py"))
+        for name, path in _grpc():
+            tar.add(path, f"app/{name}", recursive=False)
         _add_wget(tar, python)
         temporary = tarfile.TarInfo("tmp")
         temporary.type, temporary.mode = tarfile.DIRTYPE, 0o1777
@@ -159,7 +163,26 @@ def _files(python: Path) -> Iterator[Path]:
     ]
     yield python
     yield from ours
-    yield from _linked([python, *(path for path in ours if path.suffix == ".so")])
+    packages = [path for _, path in _grpc()]
+    yield from _linked([python, *(path for path in (*ours, *packages) if path.suffix == ".so")])
+
+
+def _wire() -> list[Path]:
+    """Return TiKV's messages, which the stand-in of a store speaks."""
+    return sorted((ROOT / "subjects/tikv/wire").glob("*.py"))
+
+
+def _grpc() -> list[tuple[str, Path]]:
+    """Return the files of gRPC and protobuf, and where they are below the folder of packages."""
+    packages = Path(sysconfig.get_path("purelib"))
+    found = [
+        path
+        for part in ("grpc", "google/protobuf", "google/_upb")
+        for path in (packages / part).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    found.append(packages / "typing_extensions.py")
+    return [(str(path.relative_to(packages)), path) for path in found]
 
 
 def _linked(binaries: Iterable[Path]) -> set[Path]:
