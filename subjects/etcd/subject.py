@@ -27,7 +27,7 @@ from subjects.errors import Unreachable, Unsupported
 from subjects.etcd.client import HEALTH, EtcdClient
 from subjects.etcd.judge import INVARIANTS, judge
 from subjects.etcd.status import STATUS_METRICS, Status, status_of_metrics
-from subjects.etcd.views import Asked, Known, alarms_of, leader_of, quorum_of, serving_of, view_of
+from subjects.etcd.views import ELECTION_S, Asked, Known, alarms_of, leader_of, quorum_of, serving_of, view_of
 
 LOOK_TIMEOUT_S = 1.0
 _METRICS = ("etcd_network_active_peers", "process_start_time_seconds", *STATUS_METRICS)
@@ -60,7 +60,7 @@ class EtcdSubject:
     invariants = INVARIANTS
     stop_timeout_s = 10.0
     """As long as Docker's own default."""
-    stall_s = 3.0
+    stall_s = ELECTION_S
     """Twice the longest usual election (1.8 s measured)."""
     usual_alert = UsualAlert(
         "etcdMembersDown", 1200.0, "etcd-mixin: for 20m (InsufficientMembers 3m, NoLeader 1m)"
@@ -74,6 +74,8 @@ class EtcdSubject:
         """Member id → node name, learned from the members themselves."""
         self._cluster_id: str | None = None
         """Of which cluster the members must be; None where that is not held against them."""
+        self._since: dict[str, float] = {}
+        """Node → monotonic time since when it follows nobody."""
         self._seen: dict[str, float] = {}
         """Node → wall time when it last said anything."""
 
@@ -132,6 +134,7 @@ class EtcdSubject:
             dict(zip(endpoints, processes, strict=True)),
             {name: _membership(endpoint, asked[name]) for name, endpoint in endpoints.items()},
             self._names,
+            self._leaderless(asked, began),
         )
         leader, term = leader_of(known)
         nodes = tuple(
@@ -181,6 +184,12 @@ class EtcdSubject:
     async def _ask_all(self, endpoints: Mapping[str, Endpoint]) -> dict[str, Asked]:
         asked = await asyncio.gather(*(self._ask(endpoint) for endpoint in endpoints.values()))
         return dict(zip(endpoints, asked, strict=True))
+
+    def _leaderless(self, asked: Mapping[str, Asked], now: float) -> dict[str, float]:
+        """Return for how long each member that answers has followed nobody."""
+        without = {name for name, each in asked.items() if each.status and not each.status.has_leader}
+        self._since = {name: self._since.get(name, now) for name in without}
+        return {name: now - since for name, since in self._since.items()}
 
     async def _ask(self, endpoint: Endpoint) -> Asked:
         if endpoint.unseen is not None:

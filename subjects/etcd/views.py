@@ -27,6 +27,9 @@ from subjects.base import (
 from subjects.etcd.status import Status
 
 _ALARM = re.compile(r"(?:memberID:(?P<member>\d{1,20})\s+)?alarm:(?P<kind>[A-Z]+)")
+ELECTION_S = 3.0
+"""An election is over by then: twice the longest usual one (1.8 s measured)."""
+
 _GONE = frozenset({ProcessState.EXITED, ProcessState.PAUSED})
 
 
@@ -61,6 +64,8 @@ class Known:
     memberships: Mapping[str, Membership]
     names: Mapping[str, str]
     """Member id → node name."""
+    leaderless_s: Mapping[str, float]
+    """Of members that answer and follow nobody: for how long."""
 
     def gone(self, name: str) -> bool:
         """Whether the kernel or the engine says that it is dead or frozen."""
@@ -107,7 +112,8 @@ def votes(name: str, leader: str | None, peers: Mapping[str, bool], known: Known
     if known.memberships[name] is Membership.LEARNER or known.gone(name):
         return False
     if asked.status is not None:
-        return asked.status.has_leader
+        # An election's moment without a leader is no lost vote.
+        return asked.status.has_leader or (None if known.leaderless_s.get(name, 0.0) < ELECTION_S else False)
     if asked.unseen is None:
         return None
     if asked.unseen.reason in {UnseenReason.NEVER_STARTED, UnseenReason.FOREIGN}:

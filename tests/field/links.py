@@ -80,7 +80,7 @@ class Links:
     ) -> None:
         head = await reader.read(HEAD)
         found = _FROM.search(head)
-        source = self.ids.get(found[1].decode(), found[1].decode()) if found else ""
+        source = found[1].decode() if found else ""
         there, back = (source, name), (name, source)
         await self._passable(there)
         out_reader, out = await asyncio.open_connection(HOST, target)
@@ -95,7 +95,7 @@ class Links:
     ) -> None:
         while data := await reader.read(65536):
             await self._passable(way)
-            if delay := self._delays.get(way):
+            if delay := self._delays.get(self._named(way)):
                 await asyncio.sleep(delay)
             writer.write(data)
             await writer.drain()
@@ -103,11 +103,15 @@ class Links:
 
     async def _passable(self, way: tuple[str, str]) -> None:
         """Return at once on a way that is open; on one that is cut never: it ends when the cut heals."""
-        if way not in self._cut:
+        if self._named(way) not in self._cut:
             return
-        while way in self._cut:
+        while self._named(way) in self._cut:
             await asyncio.sleep(0.05)
         raise ConnectionResetError
+
+    def _named(self, way: tuple[str, str]) -> tuple[str, str]:
+        """Return the way by names: connections are made before anybody knows the members' ids."""
+        return self.ids.get(way[0], way[0]), self.ids.get(way[1], way[1])
 
     async def _end(self) -> None:
         for server in self._servers:

@@ -29,9 +29,9 @@ from tools.observe.figures import Window
 from tools.observe.kinds import Weight, meaning, signal
 from tools.observe.ledger import Ledger
 from tools.observe.limits import limits_of
-from tools.observe.signal import Detection, Signal, Source
+from tools.observe.signal import CLIENT_PORT, Detection, Signal, Source
 from tools.observe.snapshot_diff import SnapshotDiff
-from tools.observe.targets import ProbeTarget, asks_client_port, targets_of
+from tools.observe.targets import ProbeTarget, targets_of
 
 LOOK_S = 3.0
 """Between two snapshots of a healthy cluster. What is urgent comes by events and held connections, and
@@ -287,16 +287,15 @@ class Monitor:
         nodes = [node.name for node in snapshot.nodes]
         before = [node.name for node in self.snapshot.nodes] if self.snapshot else nodes
         self.snapshot, self.seen_at, self.looked_at = snapshot, began, time.monotonic()
-        own_client_port = not asks_client_port(self._cluster.subject)
-        for seen in self._diff.read(
-            snapshot, began, client_port=own_client_port, excused=self._excused(nodes)
-        ):
+        targets = tuple(targets_of(self._cluster.subject))
+        held = {target.node for target in targets if target.via == CLIENT_PORT}
+        for seen in self._diff.read(snapshot, began, held=held, excused=self._excused(nodes)):
             if meaning(seen.kind).weight is not Weight.ALL_CLEAR or len(self._correlator.conditions):
                 self._take(seen)
         if snapshot.leader is not None:
             self._correlator.led_by(snapshot.leader)
         # A member may come back under another address.
-        self._wheel.set_targets(targets_of(self._cluster.subject))
+        self._wheel.set_targets(targets)
         for node in set(before) - set(nodes):
             self._diff.forget(node)
             self._correlator.conditions.forget(node)

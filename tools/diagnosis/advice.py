@@ -42,6 +42,10 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
         "Nothing to repair if that was meant. Check that the number of voters is what you want.",
         "Stop what still runs of a removed member, and delete its data before it is added again.",
     ),
+    Kind.CERTIFICATE: (
+        "Renew the certificate of {nodes}: etcd reads the file anew for each connection, without a restart.",
+        "Check the other members' certificates, and the authority's own.",
+    ),
     Kind.DEFRAGMENTATION: (
         "Nothing to repair: it ends by itself. Defragment one member at a time, the leader last.",
     ),
@@ -79,6 +83,7 @@ WOULD_CHANGE: dict[Kind, str] = {
     Kind.SPACE_QUOTA: "A database well below its quota while the alarm was raised.",
     Kind.CORRUPTION: "Equal hashes of all members at one revision.",
     Kind.MEMBERSHIP: "The same member id before and after.",
+    Kind.CERTIFICATE: "A certificate of {nodes} that verifies.",
     Kind.DEFRAGMENTATION: "No defragmentation in the metrics or the log of {nodes} at the time in question.",
     Kind.OVERLOAD: "Idle processors and short queues on {nodes} at the time in question.",
     Kind.NETWORK_DELAY: "The same latency on the machine of {nodes} itself, without a network in between.",

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     CORRUPTION = "corruption"
     MEMBERSHIP = "membership_change"
     """Removed from the members, or replaced under the same name."""
+    CERTIFICATE = "certificate"
+    """A certificate that has expired keeps clients out."""
     DEFRAGMENTATION = "defragmentation"
     NONE = "none"
     UNKNOWN = "unknown"

@@ -73,6 +73,20 @@ TABLE: tuple[Row, ...] = (
         ("restarted", "crash"),
     ),
     Row(
+        "of another cluster",
+        Kind.MEMBERSHIP,
+        (("foreign",),),
+        "answers as a member of another cluster: it was started anew with other data, and has no vote here",
+        ("replaced", "restarted"),
+    ),
+    Row(
+        "expired certificate",
+        Kind.CERTIFICATE,
+        (("expired",),),
+        "shows a certificate that has expired: who verifies it can't connect, who is connected stays",
+        ("new connections are lost", "crash"),
+    ),
+    Row(
         "corrupt data",
         Kind.CORRUPTION,
         (("corrupt",),),

@@ -17,6 +17,7 @@ _WEIGHT = {
     Kind.RESTART: 6,
     Kind.MEMBERSHIP: 6,
     Kind.PAUSE: 6,
+    Kind.CERTIFICATE: 5,
     Kind.DEFRAGMENTATION: 5,
     Kind.PARTITION: 4,
     Kind.SLOW_DISK: 3,

@@ -60,16 +60,19 @@ KINDS: Mapping[str, Meaning] = {
     "unreachable": Meaning(_N, _DOUBTFUL, "cannot be reached", "store_up", 2),
     "lossy": Meaning(_N, _DOUBTFUL, "accepts few or no new connections", "store_up"),
     "untrusted": Meaning(_N, _DOUBTFUL, "shows a certificate that does not verify", "store_up", 2),
+    "expired": Meaning(_N, _DOUBTFUL, "shows a certificate that has expired", "store_up", 2),
     "deaf": Meaning(_N, _NOTE, "accepts connections and answers none of them"),
     "no_connection": Meaning(_N, _NOTE, "lets no connection be made, and refuses none"),
     "slow_port": Meaning(_N, _NOTE, "answers clients late"),
     "answers": Meaning(
         _N, _CLEAR, "answers", clears=("refused", "reset", "silent", "unreachable", "untrusted")
     ),
+    "verified": Meaning(_N, _CLEAR, "can be looked at", clears=("expired",)),
     "accepts_new": Meaning(_N, _CLEAR, "accepts new connections", clears=("lossy",)),
     # self
     "unhealthy": Meaning(_S, _DOUBTFUL, "reports that it is unhealthy", "store_up", 2),
     "strange": Meaning(_S, _DOUBTFUL, "answers, but not as this database does", "store_up", 2),
+    "foreign": Meaning(_S, _CERTAIN, "answers as a member of another cluster", "store_up"),
     "restarted": Meaning(_S, _CERTAIN, "was restarted", "store_up"),
     "low_space": Meaning(_S, _DOUBTFUL, "is low on disk space", "disk_space", 2),
     "slow_disk": Meaning(_S, _DOUBTFUL, "waits for its disk", "client_latency", 2),
@@ -80,6 +83,7 @@ KINDS: Mapping[str, Meaning] = {
     "host_late": Meaning(_S, _NOTE, "answers late even on its own host"),
     "host_silent": Meaning(_S, _NOTE, "does not answer even on its own host"),
     "healthy": Meaning(_S, _CLEAR, "reports that it is healthy", clears=("unhealthy", "strange")),
+    "own_cluster": Meaning(_S, _CLEAR, "is a member of this cluster", clears=("foreign",)),
     "same_start": Meaning(_S, _CLEAR, "was not restarted", clears=("restarted",)),
     "room": Meaning(_S, _CLEAR, "has disk space", clears=("low_space",)),
     "quick_disk": Meaning(_S, _CLEAR, "does not wait for its disk", clears=("slow_disk",)),

@@ -17,6 +17,7 @@ from subjects.base import (
     NodeView,
     ProcessState,
     Role,
+    UnseenReason,
 )
 from tools.observe.kinds import signal
 from tools.observe.limits import Limits, leader_span_s, over
@@ -41,6 +42,9 @@ STALLED_ENTRIES = 5
 
 FOLLOWED = "leader_it_sees"
 """Under this name etcd's members say in `NodeView.details` whom they follow."""
+
+UNSEEN_KINDS = {UnseenReason.FOREIGN: "foreign", UnseenReason.EXPIRED: "expired"}
+"""Why a node could not be looked at, where that is an incident of its own."""
 
 ALARM_KINDS = {"NOSPACE": "no_space", "CORRUPT": "corrupt"}
 
@@ -70,23 +74,31 @@ class SnapshotDiff:
             known.pop(node, None)
 
     def read(
-        self, snapshot: ClusterSnapshot, at: float, *, client_port: bool = True, excused: Collection[str] = ()
+        self,
+        snapshot: ClusterSnapshot,
+        at: float,
+        *,
+        held: Collection[str] = (),
+        excused: Collection[str] = (),
     ) -> Iterator[Signal]:
         """Yield what a snapshot that began at monotonic `at` shows.
 
-        `client_port`: whether what it shows of client ports is wanted (no held connection has it).
+        `held`: nodes to whose client port a connection is held, which tells of it sooner.
         `excused`: nodes whose loss of the lead is explained by something else, so that it does not count.
         """
         self._now = {node.name: node for node in snapshot.nodes}
+        for former in snapshot.left:  # who comes back under a name of before is compared with who had it
+            self._ids.setdefault(former.name, former.member_id)
         if self._leader is not None and snapshot.leader not in {None, self._leader}:
             self._leader_moved = at  # before the nodes are read: what a new leader says of them is doubtful
         for node in snapshot.nodes:
             yield from self._process(node, at)
             yield from self._itself(node, at)
+            yield from _unseen(node, at)
             yield from self._peers(node, at)
             yield from self._progress(snapshot, node, at)
             yield from self._control(snapshot, node, at)
-            if client_port:
+            if node.name not in held:
                 yield from _client_port(node, at)
         yield from self._cluster(snapshot, at, excused)
         yield from self._members(at)
@@ -280,6 +292,14 @@ class SnapshotDiff:
 def _reports(node: NodeView) -> bool:
     """Whether the node said anything of itself: how it is, or how far its log has come."""
     return node.term is not None or node.itself.health is not Health.UNKNOWN
+
+
+def _unseen(node: NodeView, at: float) -> Iterator[Signal]:
+    if node.unseen is None:
+        yield signal("verified", node.name, "it could be looked at", via=VIA, as_of=at)
+        yield signal("own_cluster", node.name, "it could be looked at", via=VIA, as_of=at)
+    elif (kind := UNSEEN_KINDS.get(node.unseen.reason)) is not None:
+        yield signal(kind, node.name, node.unseen.text, via=VIA, as_of=at)
 
 
 def _client_port(node: NodeView, at: float) -> Iterator[Signal]:

@@ -62,11 +62,6 @@ class KnowsWhoCanBeHeld(Protocol):
         ...
 
 
-def asks_client_port(subject: Subject) -> bool:
-    """Whether client ports have held connections of their own."""
-    return isinstance(subject, AsksClientPort)
-
-
 def targets_of(subject: Subject) -> Iterator[ProbeTarget]:
     """Yield where to ask every node that the subject has now."""
     for node in subject.nodes:
