@@ -73,7 +73,13 @@ def _times(facts: Facts) -> dict[str, float | None]:
 def _load(facts: Facts) -> dict[str, Any]:
     if facts.outcome is not None:
         return dict(facts.outcome.as_result()["load"])
-    unmeasured = ("acknowledged_writes", "acknowledged_writes_lost", "longest_stall_s")
+    unmeasured = (
+        "acknowledged_writes",
+        "acknowledged_writes_lost",
+        "longest_stall_s",
+        "seconds_with_errors",
+        "failed_operations",
+    )
     return {**dict.fromkeys(_LOAD, _NO_FIGURES), **dict.fromkeys(unmeasured)}
 
 

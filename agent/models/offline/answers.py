@@ -29,7 +29,7 @@ def injected(i: Data) -> str:
     did = _of(i, "injected")
     if not did:
         return "This program injected nothing in this incident; what ended it comes from outside."
-    nodes = words.listed(did.get("nodes") or ())
+    nodes = _nodes(did)
     seen = did.get("effect") or "no effect"
     return f"operator itself injected it: {did.get('kind')} of {nodes}; seen: {seen}."
 
@@ -159,7 +159,7 @@ def _against_truth(i: Data, found: Data) -> str:
     did = _of(i, "injected")
     if not did:
         return ""
-    nodes = words.listed(did.get("nodes") or ())
+    nodes = _nodes(did)
     diagnosed = f"{found.get('kind')} of {found.get('node')}"
     return f"Injected: {did.get('kind')} of {nodes}; diagnosed, without knowing it: {diagnosed}."
 
@@ -187,6 +187,14 @@ def alternatives(i: Data) -> str:
     )
 
 
+_KILLED = dict.fromkeys(("kill", "leader_kill", "quorum_loss"), "No: operator sent SIGKILL itself")
+_NOT_KILLED = "Nothing says so: operator injected a fault that ends no process"
+
+
+def _nodes(of: Data) -> str:
+    return words.listed(of.get("nodes") or ())
+
+
 def oom(i: Data) -> str:
     """Whether it was the OOM killer, as far as anybody asked."""
     found, did = _of(i, "diagnosis"), _of(i, "injected")
@@ -194,7 +202,7 @@ def oom(i: Data) -> str:
     said = [row for row in rows if "oom" in str(row).lower() or "memory" in str(row).lower()]
     told = words.joined(
         *(words.sentence(row.get("ruled_out_by") or row.get("quote")) for row in said),
-        f"No: operator sent the signal itself ({did.get('kind')} of {words.listed(did.get('nodes') or ())})."
+        f"{_KILLED.get(str(did.get('kind')), _NOT_KILLED)} ({did.get('kind')} of {_nodes(did)})."
         if did
         else "",
     )

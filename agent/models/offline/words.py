@@ -13,9 +13,9 @@ def seconds(value: Any) -> str:
     """Return a time, e.g. `0.04 s` or `12 s`; an empty text for what is no number."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return ""
-    if value < 0.1:
+    if abs(value) < 0.1:
         return f"{value * 1000:.0f} ms"
-    return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+    return f"{value:.2f} s" if abs(value) < 10 else f"{value:.0f} s"
 
 
 def load(figures: Any) -> str:
