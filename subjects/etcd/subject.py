@@ -27,10 +27,25 @@ from subjects.errors import Unreachable, Unsupported
 from subjects.etcd.client import HEALTH, EtcdClient
 from subjects.etcd.judge import INVARIANTS, judge
 from subjects.etcd.status import STATUS_METRICS, Status, status_of_metrics
-from subjects.etcd.views import ELECTION_S, Asked, Known, alarms_of, leader_of, quorum_of, serving_of, view_of
+from subjects.etcd.views import (
+    DEFRAGMENTATIONS,
+    ELECTION_S,
+    Asked,
+    Known,
+    alarms_of,
+    leader_of,
+    quorum_of,
+    serving_of,
+    view_of,
+)
 
 LOOK_TIMEOUT_S = 1.0
-_METRICS = ("etcd_network_active_peers", "process_start_time_seconds", *STATUS_METRICS)
+_METRICS = (
+    "etcd_network_active_peers",
+    "process_start_time_seconds",
+    DEFRAGMENTATIONS,
+    *STATUS_METRICS,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,15 @@ def details_of(status: Status | None, names: Mapping[str, str]) -> dict[str, Sca
     return details
 
 
+DEFRAGMENTATIONS = "etcd_disk_backend_defrag_duration_seconds_count"
+"""How often the member was defragmented since it started."""
+
+
+def _defragmentations(metrics: tuple[Metric, ...] | None) -> dict[str, Scalar]:
+    count = metric(metrics, DEFRAGMENTATIONS)
+    return {} if count is None else {"defragmentations": int(count)}
+
+
 def metric(metrics: tuple[Metric, ...] | None, name: str) -> float | None:
     """Return the value of a metric that has one; None where it was not read."""
     return next((each.value for each in metrics or () if each.name == name), None)
@@ -232,5 +241,5 @@ def view_of(
         raft_index=status.raft_index if status else None,
         lag=max(0, top - applied) if top and applied is not None else None,
         db_bytes=status.db_bytes if status else None,
-        details=details_of(status, known.names),
+        details={**details_of(status, known.names), **_defragmentations(asked.metrics)},
     )

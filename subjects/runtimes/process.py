@@ -35,12 +35,16 @@ from subjects.runtimes.filelock import locked
 from subjects.runtimes.keeper import describe_exit, spawn
 from subjects.runtimes.network import control, rules
 from subjects.runtimes.node_processes import LOCK_TIMEOUT_S, NodeProcesses
+from subjects.runtimes.oom import oom_killed, oom_kills
 from subjects.runtimes.process_events import watch
 from subjects.runtimes.process_limits import ProcessLimits, cpu_capability, disk_capability
 
 _KILL_TIMEOUT_S = 5.0
 _TAIL_BYTES = 4 << 20
 """How far back a log is read."""
+
+SIGKILLED = 137
+"""The exit code of a process that was killed with SIGKILL."""
 
 
 class ProcessRuntime:
@@ -59,6 +63,8 @@ class ProcessRuntime:
         self.folder = folder
         self.layout = cluster
         self._processes = NodeProcesses(folder, cluster)
+        self._oom_kills: dict[Identity, int | None] = {}
+        """The kernel's count of OOM kills when each process was seen first."""
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done here."""
@@ -107,12 +113,18 @@ class ProcessRuntime:
         if now is ProcessState.EXITED and (stranger := await self._processes.adopted(node)) is not None:
             recorded, now = stranger, identity.state(stranger)
         if now is not ProcessState.EXITED:
+            if recorded not in self._oom_kills:
+                self._oom_kills[recorded] = oom_kills()
             ran_s, waited_s = cpu_time(int(recorded.id)) or (None, None)
             raw = f"process {recorded.id} is {now}"
             return ProcessView(now, recorded, ran_s=ran_s, waited_s=waited_s, raw=raw)
         code = await self._processes.wait_exit_code(node, recorded)
         how = "how it ended is not known" if code is None else describe_exit(code)
-        return ProcessView(now, None, exit_code=code, raw=f"process {recorded.id} has ended: {how}")
+        oom = None
+        if code == SIGKILLED:
+            oom = await asyncio.to_thread(oom_killed, int(recorded.id), self._oom_kills.get(recorded))
+        raw = f"process {recorded.id} has ended: {how}"
+        return ProcessView(now, None, exit_code=code, oom_killed=oom, raw=raw)
 
     async def start(self, node: str) -> None:
         """Start the node on its own data unless it runs. StaleTarget if somebody else has started it.

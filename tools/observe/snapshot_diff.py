@@ -134,6 +134,10 @@ class SnapshotDiff:
             raw = f"slow score {score} of 100 by its own measure of its disk"
             yield signal(kind, node.name, raw, via=VIA, as_of=at)
         yield from self._identity(node, at)
+        done, before = node.details.get("defragmentations"), self._nodes_before.get(node.name)
+        known = before.details.get("defragmentations") if before else None
+        if isinstance(done, int) and isinstance(known, int) and done > known:
+            yield signal("defragmenting", node.name, f"{done - known} defragmentations more", as_of=at)
 
     def _identity(self, node: NodeView, at: float) -> Iterator[Signal]:
         """Yield what changed since the node last reported it, however long it was away in between."""
