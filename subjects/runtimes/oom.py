@@ -20,7 +20,7 @@ def oom_kills(vmstat: Path = _VMSTAT) -> int | None:
 
 
 def oom_killed(pid: int, before: int | None, vmstat: Path = _VMSTAT, kmsg: Path = _KMSG) -> bool | None:
-    """Return whether that process was OOM-killed, where `before` is the count while it ran; None if unknown."""
+    """Return whether that process was OOM-killed; None if unknown. `before` is the count while it ran."""
     now = oom_kills(vmstat)
     if now is None:
         return None
