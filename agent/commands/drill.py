@@ -59,24 +59,22 @@ async def drill(
 @command(listing=True)
 @click.argument("a", type=_RESULT)
 @click.argument("b", type=_RESULT)
-async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path) -> "Result":
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML page there.")
+async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path | None) -> "Result":
     """Say whether two drills (their JSON results) differ by more than chance."""
     from agent.drill.compare import compare as compare_results
-    from tools.events import Table
+    from agent.drill.page import comparison_page, difference_rows
+    from tools.events import Notice, Table
 
-    result = compare_results(_last_line(a), _last_line(b))
-    rows = tuple(
-        (
-            str(each["measure"]),
-            _shown(each["a"]),
-            _shown(each["b"]),
-            "–" if each["p"] is None else f"{each['p']:.3f}",
-            str(each["verdict"]),
-        )
-        for each in result["differences"]
-    )
+    first, second = _last_line(a), _last_line(b)
+    result = compare_results(first, second)
+    rows = tuple(row[:5] for row in difference_rows(result))
     view.show(Table("Two drills", ("", "A", "B", "p", "verdict"), rows))
-    return result
+    if to is None:
+        return result
+    to.write_text(comparison_page(result, first, second), encoding="utf-8")
+    view.show(Notice(f"The page is in {to}."))
+    return {**result, "file": str(to)}
 
 
 def _last_line(path: Path) -> dict[str, Any]:
@@ -91,7 +89,3 @@ def _last_line(path: Path) -> dict[str, Any]:
 
         raise BadSetup(f"{path} is no result of a drill: run it with --output json.")
     return found
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"

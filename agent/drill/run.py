@@ -1,16 +1,23 @@
 """The drill: trial after trial on a running cluster, told as it goes."""
 
+import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from agent.drill.page import drill_page
 from agent.drill.plan import DrillSettings, plan
 from agent.drill.score import Scored, summary
+from agent.drill.tables import FAULT_COLUMNS, fault_rows, totals
 from agent.drill.trial import NotCalm, Run
 from agent.models.base import Usage
-from tools.events import Failed, Progress, Table
+from agent.view.jsonl import plain
+from tools.errors import ToolError
+from tools.events import Failed, Notice, Progress, Table
 from tools.load.run import LoadRun
+from tools.observe.figures import WriteCheck
 from tools.registry import Dispatcher
 from tools.workbench import Workbench
 
@@ -34,13 +41,16 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
     load = await _load(workbench, settings)
     done: list[Scored] = []
     began = time.monotonic()
+    checked: WriteCheck | None = None
     try:
         for trial in trials:
-            workbench.emit(Progress(f"Trial {trial.n} of {len(trials)}", time.monotonic() - began))
+            started = time.monotonic()
+            workbench.emit(Progress(f"Trial {trial.n} of {len(trials)}", 0.0))
             tokens, cost = _bill(workbench)
             scored = await Run(trial, settings, workbench, folder).go()
             done.append(_billed(scored, tokens, cost, workbench))
-            workbench.emit(Progress(_line(done[-1], len(trials)), time.monotonic() - began, done=True))
+            workbench.emit(Progress(_line(done[-1], len(trials)), time.monotonic() - started, done=True))
+        checked = await _read_back(workbench, load)
     except NotCalm as error:
         workbench.emit(Failed(f"The drill ends here: {error}"))
     finally:
@@ -50,37 +60,57 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
     result = summary(done, settings, workbench.diagnostician.by)
     result["seconds"] = round(time.monotonic() - began, 1)
     result["cluster"] = workbench.require_cluster().label
+    result["load"] = _written(checked)
+    result["files"] = [str(folder / name) for name in ("result.json", "report.html")]
     for table in tables(result):
         workbench.emit(table)
+    _keep(result, folder)
+    workbench.emit(Notice(f"Result: {result['files'][0]}"))
+    workbench.emit(Notice(f"Report: {result['files'][1]}"))
     return result
 
 
 def tables(result: dict[str, Any]) -> tuple[Table, ...]:
-    """Return the score as tables: each fault, and how far confidence can be trusted."""
-    faults = tuple(
-        (
-            name,
-            str(row["trials"]),
-            str(row["detected"]),
-            f"{row['node_right']}/{row['trials']}",
-            f"{row['kind_right']}/{row['trials']}",
-            "–" if row["detection_p50_s"] is None else f"{row['detection_p50_s']:.3f} s",
-        )
-        for name, row in result["by_fault"].items()
-    )
+    """Return the score as tables: each fault, the drill in sum, and how far confidence can be trusted."""
     trust = tuple(
         (level, str(row["right"]), str(row["wrong"]))
         for level in ("high", "medium", "low")
         if (row := result["confidence"].get(level))
     )
-    return (
-        Table(
-            f"Drill, seed {result['seed']}, by {result['diagnostician']}",
-            ("fault", "trials", "detected", "node right", "kind right", "detected after (p50)"),
-            faults,
-        ),
-        Table("Confidence against correctness", ("confidence", "right", "wrong"), trust),
+    name = f"Drill, seed {result['seed']}, by {result['diagnostician']}"
+    made = (
+        Table(name, FAULT_COLUMNS, tuple(fault_rows(result))),
+        Table("In sum", ("", ""), tuple(totals(result))),
     )
+    return (*made, Table("Confidence", ("confidence", "right", "wrong"), trust)) if trust else made
+
+
+async def _read_back(workbench: Workbench, load: LoadRun | None) -> WriteCheck | None:
+    """Read back every write that was acknowledged during the drill; None where that can't be done."""
+    if load is None or load.unrecorded or not load.running:
+        return None
+    try:
+        return await load.verify(resume=False)
+    except ToolError as error:
+        workbench.emit(Notice(f"Acknowledged writes could not be read back: {error}", level="warning"))
+        return None
+
+
+def _written(checked: WriteCheck | None) -> dict[str, Any] | None:
+    if checked is None:
+        return None
+    return {
+        "acknowledged_writes": checked.acknowledged,
+        "acknowledged_writes_lost": checked.lost,
+        "acknowledged_writes_changed": checked.changed,
+    }
+
+
+def _keep(result: dict[str, Any], folder: Path) -> None:
+    """Write the result and its page beside the sealed truths."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for path, text in zip(result["files"], (json.dumps(plain(result)), drill_page(result)), strict=True):
+        Path(path).write_text(text + "\n", encoding="utf-8")
 
 
 async def _load(workbench: Workbench, settings: DrillSettings) -> LoadRun | None:
@@ -112,8 +142,14 @@ def _billed(scored: Scored, tokens: int, cost: float, workbench: Workbench) -> S
 
 
 def _line(scored: Scored, of: int) -> str:
-    mark = "right" if scored.right else "wrong"
-    said = f"{scored.diagnosed_kind or 'nothing'} {'+'.join(scored.diagnosed_nodes)}".strip()
     where = f" on {'+'.join(scored.nodes)}" if scored.nodes else ""
-    alarm = ", a false alarm" if scored.false_alarm else ""
-    return f"Trial {scored.n} of {of}: {scored.fault}{where}; said {said}: {mark}{alarm}"
+    head = f"Trial {scored.n} of {of}: {scored.fault}{where}"
+    if scored.control and not scored.detected and scored.right:
+        return f"{head}: control, rightly silent"
+    if scored.detect_s is not None:
+        found = f"detected after {scored.detect_s:.3f} s"
+    else:
+        found = "false alarm" if scored.false_alarm else "detected" if scored.detected else "not detected"
+    words = f"{scored.diagnosed_kind or 'nothing'} {'+'.join(scored.diagnosed_nodes)}".strip()
+    recovered = "" if scored.heal_s is None else f"; recovered after {scored.heal_s:.1f} s"
+    return f"{head}: {found}; diagnosed {words}: {'right' if scored.right else 'WRONG'}{recovered}"

@@ -39,6 +39,8 @@ class Scored:
     """The whole of it, as the `result` tells it."""
     problem: str = ""
     """What went wrong with the trial itself."""
+    seconds: float | None = None
+    """How long the trial took, from when the cluster was healthy."""
 
     @property
     def invalid(self) -> bool:

@@ -178,6 +178,7 @@ class Run:
             kind_right=kind_right,
             diagnosis=self.found.as_result() if self.found else None,
             problem=self.problem,
+            seconds=round(time.monotonic() - self.began, 1),
         )
 
 

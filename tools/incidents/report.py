@@ -41,6 +41,7 @@ def report(incident: Incident) -> dict[str, Any]:
         "opened": utc(incident.opened),
         "nodes": list(incident.nodes),
         "invariants": list(incident.invariants),
+        "text": incident.text,
         "summary": _summary(incident),
         "impact": _impact(incident, windows, load),
         "marks": marks(incident),
@@ -80,9 +81,9 @@ def _summary(incident: Incident) -> str:
     match incident.state:
         case State.RECOVERED:
             seconds = (incident.recovered or incident.opened) - incident.opened
-            parts.append(f"All views were well again {seconds:.1f} s after the first signal.")
+            parts.append(f"It recovered {seconds:.1f} s after the first signal.")
         case State.UNWATCHED:
-            parts.append("The watching ended before a recovery was seen.")
+            parts.append("A recovery was not observed: the watching ended before.")
         case State.OPEN:
             parts.append("It is not over.")
     return " ".join(parts)
@@ -145,17 +146,21 @@ def _windows(windows: Sequence[Mapping[str, Any]], opened: float) -> list[dict[s
     return told
 
 
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds >= 120 else f"{seconds:g} s"
+
+
 def _next(incident: Incident) -> list[str]:
     """Return what to do: the diagnosis' advice, then what the incident itself asks for."""
     steps = list((incident.diagnosis or {}).get("suggested_actions") or ())
     if incident.diagnosis is None:
         steps.append("Diagnose it while evidence is fresh.")
     if incident.state is not State.RECOVERED:
-        steps.append("Look whether the cluster is well now: no recovery was seen.")
+        steps.append("Check that the cluster is healthy now: no recovery was observed.")
     if incident.reopened:
         steps.append(f"Find out why it came back {incident.reopened} time(s) by itself.")
     usual = next((knower for knower in incident.knew if not knower.measured and knower.seconds), None)
     if usual is not None:
-        rule = f"the usual rule {usual.who} speaks after {usual.seconds:g} s ({usual.how})"
+        rule = f"{usual.who} would fire after {_span(usual.seconds or 0.0)} ({usual.how})"
         steps.append(f"Compare with your alerting: {rule}.")
     return steps

@@ -1,7 +1,8 @@
 """A report as one HTML file: no script, nothing loaded, good in print and for screen readers."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
+from itertools import groupby
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -23,21 +24,40 @@ _PAGE = Path(__file__).with_name("report.html")
 
 
 def html(data: Data) -> str:
-    """Return the report `data` (see tools.incidents.report) as a page."""
-    sections = [(name, title, make(data)) for name, title, make in SECTIONS]
-    links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _ in sections)
-    body = "\n".join(
-        f'<section aria-labelledby="{name}">\n<h2 id="{name}">{title}</h2>\n'
-        f"{made or '<p>Nothing is recorded.</p>'}\n</section>"
-        for name, title, made in sections
-    )
+    """Return the report `data` (see tools.incidents.report) as a page; parts without content are left out."""
     nodes = ", ".join(data["nodes"]) or "none"
+    return page(
+        title(data),
+        f"Incident {data['incident']} · cluster {data['cluster']} · nodes {nodes} · {data['state']} · "
+        f"opened {data['opened']}",
+        [(name, heading, make(data)) for name, heading, make in SECTIONS],
+        f"Seconds count from the first signal, {data['opened']}. What was not measured is left out.",
+    )
+
+
+def title(data: Data) -> str:
+    """Return the incident in a line: what happened, and what it cost clients where that was measured."""
+    impact = data["impact"]
+    costs = [
+        (impact["seconds_with_errors"], "{:,} s with errors"),
+        (impact["failed_operations"], "{:,} failed operations"),
+        (impact["acknowledged_writes_lost"], "{:,} acknowledged writes lost"),
+    ]
+    measured = ", ".join(words.format(value) for value, words in costs if value is not None)
+    text: str = data["text"]
+    return f"{text}: {measured}" if measured else text
+
+
+def page(heading: str, where: str, sections: Iterable[tuple[str, str, str]], footer: str) -> str:
+    """Return a page of sections (its anchor, its title, its HTML); those without content are left out."""
+    kept = [each for each in sections if each[2]]
+    links = "".join(f'<li><a href="#{name}">{escape(text)}</a></li>' for name, text, _ in kept)
+    body = "\n".join(
+        f'<section aria-labelledby="{name}">\n<h2 id="{name}">{escape(text)}</h2>\n{made}\n</section>'
+        for name, text, made in kept
+    )
     return Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        incident=escape(data["incident"]),
-        where=escape(f"Cluster {data['cluster']}, nodes {nodes}, {data['state']}"),
-        opened=escape(data["opened"]),
-        sections=links,
-        body=body,
+        title=escape(heading), where=escape(where), sections=links, body=body, footer=escape(footer)
     )
 
 
@@ -45,7 +65,7 @@ def _p(text: Any, kind: str = "") -> str:
     return f"<p{f' class={kind}' if kind else ''}>{escape(str(text))}</p>"
 
 
-def _table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table whose first column heads its rows; cells are HTML already. No columns: no head."""
     made = "".join(
         f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
@@ -72,21 +92,24 @@ def _summary(data: Data) -> str:
 
 
 def _impact(data: Data) -> str:
-    rows = [(title, figure(data["impact"][name], unit)) for name, title, unit in IMPACT]
-    return _table("What clients felt", ("What", "Figure"), _escaped(rows))
+    measured = {name: value for name, value in data["impact"].items() if value is not None}
+    if not measured["came_back"]:
+        del measured["came_back"]
+    rows = [(title, figure(measured[name], unit)) for name, title, unit in IMPACT if name in measured]
+    return table("What clients felt", ("What", "Figure"), _escaped(rows))
 
 
 def _over_time(data: Data) -> str:
-    marks = [(title, seconds(data["marks"][name])) for name, title in MARKS]
+    marks = [(title, seconds(value)) for name, title in MARKS if (value := data["marks"][name]) is not None]
     load = [
         (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS)) for name, values in data["load"].items()
     ]
     return "\n".join(
         (
-            _table("When it happened", ("Mark", "After first signal"), _escaped(marks)),
+            table("When it happened", ("Mark", "After first signal"), _escaped(marks)),
             _figure(chart(data, "ops_per_s", "Throughput", "operations/s", "--ops")),
             _figure(chart(data, "p99_ms", "Latency, p99", "ms", "--p99")),
-            _table("The load in sum", ("Span", *(title for _, title in LOAD_COLUMNS)), _escaped(load)),
+            table("The load in sum", ("Span", *(title for _, title in LOAD_COLUMNS)), _escaped(load)),
             _seconds(data["windows"]),
         )
     )
@@ -103,10 +126,10 @@ def _seconds(windows: Sequence[Data]) -> str:
         return ""
     names = ("seconds", "operations", "errors", "p50_ms", "p99_ms")
     rows = [[figure(window[name]) for name in names] for window in windows]
-    table = _table(
+    rows_of = table(
         "The load second by second", ("Second", "Operations", "Failed", "p50 ms", "p99 ms"), _escaped(rows)
     )
-    return f"<details><summary>The {len(windows)} seconds one by one</summary>{table}</details>"
+    return f"<details><summary>The {len(windows)} seconds one by one</summary>{rows_of}</details>"
 
 
 def _knew(data: Data) -> str:
@@ -114,7 +137,7 @@ def _knew(data: Data) -> str:
         (row["who"], seconds(row["seconds"]), "yes" if row["measured"] else "no, by definition", row["how"])
         for row in data["who_knew_when"]
     ]
-    return _table(
+    return table(
         "Who could have told you, and when", ("Who", "After first signal", "Measured", "How"), _escaped(rows)
     )
 
@@ -131,7 +154,7 @@ def _diagnosis(data: Data) -> str:
     nodes = ", ".join(found.get("nodes") or ()) or "no node"
     parts = [
         f"<p>By {escape(found['by'])}, confidence {escape(found['confidence'])}; {held}.</p>",
-        _table(
+        table(
             "Conclusion",
             (),
             _escaped(
@@ -145,7 +168,7 @@ def _diagnosis(data: Data) -> str:
         ),
         "<h3>What it rests on</h3>",
         _claims(found["evidence"], data["evidence"]),
-        _table("Ruled out", ("Another cause", "What speaks against it"), _escaped(alternatives(found))),
+        table("Ruled out", ("Another cause", "What speaks against it"), _escaped(alternatives(found))),
     ]
     problems = found.get("problems") or ()
     if problems:
@@ -160,7 +183,8 @@ def _claims(cited: Sequence[Data], raw: Data) -> str:
         name = escape(claim["id"])
         link = f'<a href="#evidence-{name}">{name}</a>' if claim["id"] in raw else name
         items.append(
-            f"<li>{escape(claim['claim'])} ({link})<blockquote>{escape(claim['quote'])}</blockquote></li>"
+            f"<li>{escape(claim['claim'])} ({link})<details><summary>quotation</summary>"
+            f"<blockquote>{escape(claim['quote'])}</blockquote></details></li>"
         )
     return f'<ol class="claims">{"".join(items)}</ol>'
 
@@ -184,24 +208,36 @@ def _undo(data: Data) -> str:
     text = _p(undo["text"]) if undo.get("text") else ""
     rows = [(name, figure(undo[name])) for name in ("healed", "recovered", "restored") if name in undo]
     rows += [(f"writes: {name}", figure(value)) for name, value in (writes or {}).items()]
-    return text + _table("What was checked after the heal", ("What", "Found"), _escaped(rows))
-
-
-def _next(data: Data) -> str:
-    items = "".join(f"<li>{escape(step)}</li>" for step in data["next"])
-    return f"<ol>{items}</ol>" if items else ""
+    return text + table("What was checked after the heal", ("What", "Found"), _escaped(rows))
 
 
 def _timeline(data: Data) -> str:
     rows = []
-    for entry in data["timeline"]:
+    for entry, times in _merged(data["timeline"]):
         name = escape(entry["evidence"] or "")
         link = f'<a href="#evidence-{name}">{name}</a>' if entry["evidence"] in data["evidence"] else name
-        cells = _escaped([(seconds(entry["seconds"]), entry["source"], entry["node"] or "", entry["text"])])[
-            0
-        ]
+        cells = _escaped(
+            [(seconds(entry["seconds"]), entry["source"], entry["node"] or "", entry["text"] + times)]
+        )[0]
         rows.append([*cells, link])
-    return _table("In order of time", ("After first signal", "Source", "Node", "What", "Evidence"), rows)
+    return table("In order of time", ("After first signal", "Source", "Node", "What", "Evidence"), rows)
+
+
+def _merged(timeline: Sequence[Data]) -> Iterator[tuple[Data, str]]:
+    """Yield each entry with how often the same followed at once, as ` (3 times)`."""
+    same = groupby(timeline, key=lambda entry: (entry["source"], entry["node"], entry["text"]))
+    for _, group in same:
+        entries = list(group)
+        yield entries[0], f" ({len(entries)} times)" if len(entries) > 1 else ""
+
+
+def _postmortem(data: Data) -> str:
+    """Return what only people can say, as fields that can be typed into before the page is saved."""
+    asked = ("Contributing factors", "What went well", "What went badly")
+    blank = '<span class="blank" contenteditable role="textbox" aria-label="{}"></span>'
+    rows = [[escape(text), blank.format(escape(text))] for text in asked]
+    actions = [[escape(step), blank.format("owner"), blank.format("priority")] for step in data["next"]]
+    return table("To be filled in", (), rows) + table("Actions", ("Action", "Owner", "Priority"), actions)
 
 
 def _evidence(data: Data) -> str:
@@ -221,7 +257,7 @@ SECTIONS: tuple[tuple[str, str, Callable[[Data], str]], ...] = (
     ("diagnosis", "Diagnosis", _diagnosis),
     ("prediction", "Prediction and outcome", _outcome),
     ("undo", "Proof of the undo", _undo),
-    ("next", "What to do next", _next),
+    ("postmortem", "For the postmortem", _postmortem),
     ("timeline", "Timeline", _timeline),
     ("evidence", "Raw evidence", _evidence),
 )

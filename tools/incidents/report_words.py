@@ -30,8 +30,8 @@ LOAD_COLUMNS = (
     ("ops_per_s", "Operations/s"),
     ("p50_ms", "p50 ms"),
     ("p99_ms", "p99 ms"),
-    ("errors", "Errors"),
 )
+"""Failed operations are told once, under the impact."""
 
 
 def figure(value: Any, unit: str = "") -> str:
@@ -46,7 +46,9 @@ def figure(value: Any, unit: str = "") -> str:
 
 def seconds(value: float | None) -> str:
     """Return seconds after the first signal, signed."""
-    return NOT_MEASURED if value is None else f"{value:+.3f} s"
+    if value is None:
+        return NOT_MEASURED
+    return "0 s" if abs(value) < 0.0005 else f"{value:+.3f} s"
 
 
 def alternatives(diagnosis: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
@@ -64,4 +66,4 @@ def conclusion(data: Mapping[str, Any]) -> str | None:
         nodes = ", ".join(diagnosis.get("nodes") or ()) or "no node"
         said = f"{diagnosis['kind']} of {nodes}"
     where = ", ".join(injected["nodes"]) or "no node"
-    return f"Injected was {injected['kind']} on {where}; concluded was {said}."
+    return f"Injected: {injected['kind']} on {where}; diagnosed: {said}."

@@ -73,6 +73,8 @@ def test_drills_and_comparisons_have_the_fields_that_are_documented(tmp_path: Pa
         **summary([trial, trial], DrillSettings(2), "rules"),
         "seconds": 1.0,
         "cluster": "etcd × process",
+        "load": None,
+        "files": [],
     }
     (tmp_path / "a.json").write_text(json.dumps(drill))
     compared = run(tmp_path, "drill", "compare", str(tmp_path / "a.json"), str(tmp_path / "a.json"))

@@ -13,7 +13,7 @@ from tests.standins.incident import HOSTILE, OPENED, full_incident
 from tools.incidents.record import Incident
 from tools.incidents.report import render, report
 from tools.incidents.report_chart import MAX_POINTS, grouped, thinned
-from tools.incidents.report_words import IMPACT, MARKS, figure, seconds
+from tools.incidents.report_words import IMPACT, LOAD_COLUMNS, MARKS, figure, seconds
 from tools.incidents.store import IncidentStore
 
 
@@ -93,7 +93,7 @@ class TestFigures:
 
         assert "It is not over." in made["summary"]
         assert "not diagnosed" in made["summary"]
-        assert any("no recovery was seen" in step for step in made["next"])
+        assert any("no recovery was observed" in step for step in made["next"])
 
 
 class TestAllFormsAgree:
@@ -106,9 +106,9 @@ class TestAllFormsAgree:
         made, page = report(incident), Page(render(incident, "html"))
         plain = render(incident, "md").replace("\\", "")
 
-        wanted = [figure(made["impact"][name], unit) for name, _, unit in IMPACT]
-        wanted += [seconds(made["marks"][name]) for name, _ in MARKS]
-        wanted += [figure(v) for row in made["load"].values() for v in row.values()]
+        wanted = [figure(made["impact"][name], unit) for name, _, unit in IMPACT if made["impact"][name]]
+        wanted += [seconds(at) for name, _ in MARKS if (at := made["marks"][name]) is not None]
+        wanted += [figure(row[name]) for row in made["load"].values() for name, _ in LOAD_COLUMNS]
         wanted += [seconds(row["seconds"]) for row in made["who_knew_when"]]
         for text in wanted:
             assert text in page.text
@@ -129,7 +129,7 @@ class TestAllFormsAgree:
         assert "This was not verified" in report(lowered)["summary"]
 
     def test_what_was_injected_stands_beside_what_was_concluded(self, incident: Incident) -> None:
-        said = "Injected was kill on etcd-2; concluded was crash of etcd-2."
+        said = "Injected: kill on etcd-2; diagnosed: crash of etcd-2."
 
         assert said in Page(render(incident, "html")).text
         assert said in render(incident, "md").replace("\\", "")

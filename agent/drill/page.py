@@ -1,0 +1,69 @@
+"""A drill, or two compared, as one HTML page: no script, nothing loaded."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from agent.drill.tables import FAULT_COLUMNS, TRIAL_COLUMNS, fault_rows, totals, trial_rows
+from tools.incidents.report_html import page, table
+
+
+def drill_page(result: dict[str, Any]) -> str:
+    """Return the page of a drill's `result`."""
+    return page(
+        f"Drill of {result['cluster']}, seed {result['seed']}",
+        f"{len(result['trials'])} trials, diagnosed by {result['diagnostician']}",
+        [
+            ("totals", "Totals", table("The drill in sum", (), _escaped(totals(result)))),
+            ("faults", "By fault", table("Each fault", FAULT_COLUMNS, _escaped(fault_rows(result)))),
+            ("trials", "Trials", table("Each trial", TRIAL_COLUMNS, _escaped(trial_rows(result)))),
+            ("wrong", "What was wrong", _wrong(result)),
+        ],
+        "Times count from the injection, those of trials from their own beginning.",
+    )
+
+
+def comparison_page(result: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
+    """Return the page of two drills compared (agent.drill.compare), and of each by fault."""
+    columns = ("Measure", "A", "B", "p", "Verdict", "Test")
+    return page(
+        "Two drills",
+        "The same trials in both" if result["paired"] else "Different trials",
+        [
+            ("differences", "Differences", table("Measures", columns, _escaped(difference_rows(result)))),
+            ("a", "A", table("A by fault", FAULT_COLUMNS, _escaped(fault_rows(a)))),
+            ("b", "B", table("B by fault", FAULT_COLUMNS, _escaped(fault_rows(b)))),
+        ],
+        f"A difference is called more than chance where p is below {result['alpha']}.",
+    )
+
+
+def difference_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the differences as rows."""
+    return [
+        (
+            str(each["measure"]).replace("_", " "),
+            "–" if each["a"] is None else f"{each['a']:.3g}",
+            "–" if each["b"] is None else f"{each['b']:.3g}",
+            "–" if each["p"] is None else f"{each['p']:.3f}",
+            str(each["verdict"]),
+            str(each["test"]),
+        )
+        for each in result["differences"]
+    ]
+
+
+def _wrong(result: dict[str, Any]) -> str:
+    """Return the trials that were diagnosed wrong, with what was concluded."""
+    parts = []
+    for trial in result["trials"]:
+        if trial["problem"]:
+            parts.append(f"<p>Trial {trial['n']}, {escape(trial['fault'])}: {escape(trial['problem'])}</p>")
+        elif not (trial["node_right"] and trial["kind_right"]):
+            cause = (trial["diagnosis"] or {}).get("root_cause", "no diagnosis")
+            parts.append(f"<p>Trial {trial['n']}, {escape(trial['fault'])}: {escape(str(cause))}</p>")
+    return "".join(parts)
+
+
+def _escaped(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    return [[escape(cell) for cell in row] for row in rows]
