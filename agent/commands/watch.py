@@ -94,7 +94,7 @@ async def watch(
         cluster = await chosen_cluster(workbench, endpoints)
         try:
             if cluster.ours:
-                workbench.use = use.begin(workbench.state, cluster)
+                workbench.use = use.acquire(workbench.state, cluster)
             return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, to=to, keep_s=keep_s)
         finally:
             await lifecycle.release(workbench)

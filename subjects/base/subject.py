@@ -14,11 +14,9 @@ class Invariant:
     name: str
     """store_up, quorum, has_leader, leader_stable, replication_caught_up, peers_connected,
     client_errors, client_latency or disk_space."""
-    meaning: str
     threshold: float
+    """Where it comes from is said beside each invariant."""
     unit: str
-    source: str
-    """Where the threshold comes from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,53 +17,24 @@ MAX_LAG = 500
 """Raft entries. Under 800 writes/s an entry that a follower has yet to apply is younger than a second."""
 
 INVARIANTS = (
-    Invariant(
-        "store_up",
-        "every member runs and answers",
-        0,
-        "members down",
-        "etcd: a member of three is one failure away from losing quorum",
-    ),
-    Invariant("quorum", "a majority of the voters answers", 0, "votes short", "raft"),
-    Invariant(
-        "has_leader",
-        "the members agree on a leader",
-        2.0,
-        "s without one",
-        "etcd: election timeout 1 s, randomised up to 2 s",
-    ),
-    Invariant(
-        "leader_stable",
-        "the leader does not change by itself",
-        1,
-        "changes/min",
-        "etcd-mixin HighNumberOfLeaderChanges: 4 in 15 min",
-    ),
-    Invariant(
-        "replication_caught_up",
-        "no member is far behind the leader",
-        MAX_LAG,
-        "raft entries",
-        "half a second of writes at 800/s and up",
-    ),
-    Invariant(
-        "peers_connected",
-        "every member holds connections to every other",
-        0,
-        "links down",
-        "etcd_network_active_peers",
-    ),
-    Invariant(
-        "client_errors", "clients get answers", 0.01, "share of operations", "SRE practice: 99 % of requests"
-    ),
-    Invariant(
-        "client_latency",
-        "clients do not wait",
-        1000,
-        "ms, p99",
-        "etcd: requests slower than the election timeout are logged and retried",
-    ),
-    Invariant("disk_space", "no member is out of space", 0, "alarms", "etcd: NOSPACE stops all writes"),
+    # Every member runs and answers; etcd: a member of three is one failure away from losing quorum.
+    Invariant("store_up", 0, "members down"),
+    # A majority of the voters answers; raft.
+    Invariant("quorum", 0, "votes short"),
+    # The members agree on a leader; etcd: election timeout 1 s, randomised up to 2 s.
+    Invariant("has_leader", 2.0, "s without one"),
+    # The leader does not change by itself; etcd-mixin HighNumberOfLeaderChanges: 4 in 15 min.
+    Invariant("leader_stable", 1, "changes/min"),
+    # No member is far behind the leader; half a second of writes at 800/s and up.
+    Invariant("replication_caught_up", MAX_LAG, "raft entries"),
+    # Every member holds connections to every other; etcd_network_active_peers.
+    Invariant("peers_connected", 0, "links down"),
+    # Clients get answers; SRE practice: 99 % of requests.
+    Invariant("client_errors", 0.01, "share of operations"),
+    # Clients do not wait; etcd: requests slower than the election timeout are logged and retried.
+    Invariant("client_latency", 1000, "ms, p99"),
+    # No member is out of space; etcd: NOSPACE stops all writes.
+    Invariant("disk_space", 0, "alarms"),
 )
 
 

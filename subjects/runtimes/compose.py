@@ -38,11 +38,6 @@ class Compose:
     file: Path
     environment: Mapping[str, str]
 
-    async def services(self) -> tuple[str, ...]:
-        """Return the names of the services that the file describes, in order; BadSetup if it is not valid."""
-        text = await self.run("config", "--services")
-        return tuple(sorted(line.strip() for line in text.splitlines() if line.strip()))
-
     async def up(self, *services: str) -> None:
         """Create and start what does not run, pulling images that are not there."""
         await self.run("up", "-d", "--no-recreate", *services, timeout_s=UP_TIMEOUT_S)

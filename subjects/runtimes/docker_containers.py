@@ -10,7 +10,7 @@ from subjects.base import Identity, ProcessState, ProcessView
 from subjects.errors import NotReady, StaleTarget, Unreachable
 from subjects.runtimes.docker_layout import DockerLayout
 from subjects.runtimes.engine import Engine, NoSuch
-from subjects.runtimes.keeper import describe_exit
+from subjects.runtimes.supervisor import describe_exit
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 """The labels that Compose, 1 and 2, puts on everything it makes."""

@@ -12,13 +12,13 @@ from subjects.base import Identity
 from subjects.errors import StaleTarget
 from subjects.runtimes import identity, layout
 from subjects.runtimes.filelock import locked
-from subjects.runtimes.keeper import exit_status
+from subjects.runtimes.supervisor import exit_status
 
 LOCK_TIMEOUT_S = 5.0
 _SEEK_S = 0.2
 """How seldom the whole process table is read for one node."""
 _KEEPER_S = 0.2
-"""A keeper writes down an end within some milliseconds, or never: it was killed as well."""
+"""A supervisor writes down an end within some milliseconds, or never: it was killed as well."""
 
 
 class NodeProcesses:
@@ -28,7 +28,7 @@ class NodeProcesses:
         self._folder = folder
         self._layout = cluster
         self._unkept: set[Identity] = set()
-        """Ended processes of which no keeper told how."""
+        """Ended processes of which no supervisor told how."""
         self._sought: dict[str, float] = {}
         """When it was last looked for a process of the node that nobody wrote down."""
 
@@ -75,11 +75,11 @@ class NodeProcesses:
         return found
 
     def exit_code(self, node: str, ended: Identity) -> int | None:
-        """Return how that process ended, if its keeper has written it down yet."""
+        """Return how that process ended, if its supervisor has written it down yet."""
         return exit_status(self.home(node), int(ended.id))
 
     async def wait_exit_code(self, node: str, ended: Identity) -> int | None:
-        """Return how that process ended; its keeper, which learns of it as we do, is given a moment once."""
+        """Return how that process ended; its supervisor, which learns of it as we do, is given a moment once."""
         deadline = time.monotonic() + (0 if ended in self._unkept else _KEEPER_S)
         while (code := self.exit_code(node, ended)) is None:
             if time.monotonic() >= deadline:

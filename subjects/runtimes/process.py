@@ -32,12 +32,12 @@ from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout, logtime
 from subjects.runtimes.cpu_time import cpu_time
 from subjects.runtimes.filelock import locked
-from subjects.runtimes.keeper import describe_exit, spawn
 from subjects.runtimes.network import control, rules
 from subjects.runtimes.node_processes import LOCK_TIMEOUT_S, NodeProcesses
 from subjects.runtimes.oom import oom_killed, oom_kills
 from subjects.runtimes.process_events import watch
 from subjects.runtimes.process_limits import ProcessLimits, cpu_capability, disk_capability
+from subjects.runtimes.supervisor import describe_exit, spawn
 
 _KILL_TIMEOUT_S = 5.0
 _TAIL_BYTES = 4 << 20
@@ -233,7 +233,7 @@ class ProcessRuntime:
 
 
 def _delete(folder: Path) -> None:
-    """Delete the folder; keepers may still write down how their programs ended, so it is tried again."""
+    """Delete the folder; supervisors may still write down how their programs ended, so it is tried again."""
     deadline = time.monotonic() + _KILL_TIMEOUT_S
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)

@@ -25,15 +25,24 @@ WITHOUT_PD = "no region is moved or split, no timestamp is given; clients go on 
 """What PD's leader does, and what goes on without it."""
 
 INVARIANTS = (
-    Invariant("store_up", "every store and PD runs and answers", 0.5, "s", "two missed answers at 250 ms"),
-    Invariant("quorum", "every region has a majority", 0.5, "share", "raft: more than half of the replicas"),
-    Invariant("has_leader", "PD has a leader", 0.0, "s", "PD: without one nothing is scheduled"),
-    Invariant("leader_stable", "the PD leader changes seldom", 3.0, "changes in 15 min", "as in etcd"),
-    Invariant("replication_caught_up", "few peers are pending", 10.0, "peers", "ours: none is usual"),
-    Invariant("peers_connected", "stores reach each other", 0.5, "share", "report_failure_msg does not grow"),
-    Invariant("client_errors", "few operations fail", 0.05, "share", "ours"),
-    Invariant("client_latency", "operations are answered in time", 1000.0, "ms", "ours"),
-    Invariant("disk_space", "every store has room", float(LOW_SPACE_BYTES), "bytes", "storage.reserve-space"),
+    # Every store and PD runs and answers; two missed answers at 250 ms.
+    Invariant("store_up", 0.5, "s"),
+    # Every region has a majority; raft: more than half of the replicas.
+    Invariant("quorum", 0.5, "share"),
+    # PD has a leader; PD: without one nothing is scheduled.
+    Invariant("has_leader", 0.0, "s"),
+    # The PD leader changes seldom; as in etcd.
+    Invariant("leader_stable", 3.0, "changes in 15 min"),
+    # Few peers are pending; ours: none is usual.
+    Invariant("replication_caught_up", 10.0, "peers"),
+    # Stores reach each other; report_failure_msg does not grow.
+    Invariant("peers_connected", 0.5, "share"),
+    # Few operations fail; ours.
+    Invariant("client_errors", 0.05, "share"),
+    # Operations are answered in time; ours.
+    Invariant("client_latency", 1000.0, "ms"),
+    # Every store has room; storage.reserve-space.
+    Invariant("disk_space", float(LOW_SPACE_BYTES), "bytes"),
 )  # fmt: skip
 
 _UNWELL = {ControlState.DISCONNECTED, ControlState.DOWN}

@@ -30,14 +30,18 @@ from subjects.runtimes.endpoints import EndpointNodes
 from tests.standins.many_nodes import HOST, HealthServer
 
 INVARIANTS = (
-    Invariant("has_leader", "there is a leader", 0.0, "s", "seen absent in two snapshots"),
-    Invariant("leader_stable", "the leader changes seldom", 3.0, "changes in 15 min", "etcd-mixin"),
-    Invariant(
-        "replication_caught_up", "no node is far behind", 5000.0, "entries", "snapshot-catchup-entries"
-    ),
-    Invariant("client_errors", "few operations fail", 0.05, "share", "etcd-mixin"),
-    Invariant("client_latency", "operations are answered in time", 1000.0, "ms", "ours"),
-    Invariant("disk_space", "there is room to write", 0.95, "share", "etcd-mixin"),
+    # There is a leader; seen absent in two snapshots.
+    Invariant("has_leader", 0.0, "s"),
+    # The leader changes seldom; etcd-mixin.
+    Invariant("leader_stable", 3.0, "changes in 15 min"),
+    # No node is far behind; snapshot-catchup-entries.
+    Invariant("replication_caught_up", 5000.0, "entries"),
+    # Few operations fail; etcd-mixin.
+    Invariant("client_errors", 0.05, "share"),
+    # Operations are answered in time; ours.
+    Invariant("client_latency", 1000.0, "ms"),
+    # There is room to write; etcd-mixin.
+    Invariant("disk_space", 0.95, "share"),
 )
 
 

@@ -153,7 +153,7 @@ def _tell_of_standins(workbench: Workbench, cluster: Cluster, snapshot: ClusterS
 async def watch(workbench: Workbench) -> None:
     """Have a monitor on the cluster from now on."""
     if workbench.monitor is None and workbench.cluster is not None:
-        workbench.use = use_of.begin(workbench.state, workbench.cluster)
+        workbench.use = use_of.acquire(workbench.state, workbench.cluster)
         workbench.monitor = Monitor(workbench.cluster, workbench.ledger, workbench.incidents, workbench.emit)
         await workbench.monitor.start()
 
@@ -199,7 +199,7 @@ async def leave(workbench: Workbench, *, keep: bool) -> str:
     )  # held until the end: nobody begins to use what is being taken down
     with contextlib.closing(mine) if mine else contextlib.nullcontext():
         ours = workbench.started_here and not keep
-        if ours and (mine is None or use_of.alone(mine)):
+        if ours and (mine is None or use_of.is_sole_holder(mine)):
             stopped = f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
             return stopped if await stop(workbench) else ""
         await release(workbench)

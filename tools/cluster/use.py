@@ -11,11 +11,11 @@ from subjects.runtimes.filelock import share, try_lock
 from subjects.state import StateFolder
 
 
-def begin(state: StateFolder, cluster: Cluster) -> TextIO | None:
+def acquire(state: StateFolder, cluster: Cluster) -> TextIO | None:
     """Use the cluster until what is returned is closed; None for one that is being taken down."""
     return share(state.root / f"use-{cluster.id}.lock")
 
 
-def alone(mine: TextIO) -> bool:
+def is_sole_holder(mine: TextIO) -> bool:
     """Say whether nobody else uses it, and keep others from beginning to until `mine` is closed."""
     return try_lock(mine.fileno())

@@ -15,7 +15,7 @@ from subjects.base import Cluster, ClusterSnapshot, Control, Lifecycle, Limits
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
-from subjects.runtimes.keeper import spawn
+from subjects.runtimes.supervisor import spawn
 from subjects.state import StateFolder
 from tools.errors import NothingToDo, Refused, UnknownNode
 from tools.faults import catalogue, guard, healer
@@ -234,10 +234,10 @@ class FaultService:
 
         NotReady, and the fault stays ours, where no healer runs.
         """
-        keeper = healer.running(self._state)
-        if keeper is None:
+        watcher = healer.running(self._state)
+        if watcher is None:
             raise NotReady(f"Fault {fault} cannot be left open: its healer has ended.")
-        await asyncio.to_thread(self.journal.hand_over, fault, keeper)
+        await asyncio.to_thread(self.journal.hand_over, fault, watcher)
 
     def own_open(self) -> list[Record]:
         """Return the open faults that this operator answers for; another one's are its own to heal."""

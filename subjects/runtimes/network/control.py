@@ -13,9 +13,9 @@ from subjects.base import Identity, LinkRule
 from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout
 from subjects.runtimes.filelock import locked
-from subjects.runtimes.keeper import spawn
 from subjects.runtimes.network import rules
 from subjects.runtimes.ports import HOST
+from subjects.runtimes.supervisor import spawn
 
 MODULE = "subjects.runtimes.network"
 APPLY_TIMEOUT_S = 5.0

@@ -305,14 +305,14 @@ class TestTheNetwork:
         await healthy(cluster)
 
 
-async def test_a_keeper_killed_its_member_goes_on(cluster: Cluster) -> None:
+async def test_a_supervisor_killed_its_member_goes_on(cluster: Cluster) -> None:
     folder = process_runtime(cluster).folder
     home = str(folder / "nodes" / "etcd-2")
-    keepers = [pid for pid, line in processes_of(Path(home)).items() if "keeper.sh" in line]
-    for pid in keepers:
+    supervisors = [pid for pid, line in processes_of(Path(home)).items() if "supervisor.sh" in line]
+    for pid in supervisors:
         os.kill(pid, signal.SIGKILL)
 
-    assert len(keepers) == 1
+    assert len(supervisors) == 1
     await healthy(cluster)
     identity = (await cluster.nodes.inspect("etcd-2")).identity
     assert identity is not None

@@ -17,8 +17,8 @@ from subjects.clusters import find_cluster, open_by_id, open_cluster
 from subjects.errors import NewerState, NotReady, StaleTarget
 from subjects.etcd.binary import find_binary
 from subjects.runtimes import cgroup, identity, layout, ports
-from subjects.runtimes.keeper import exit_status, spawn
 from subjects.runtimes.process import ProcessRuntime
+from subjects.runtimes.supervisor import exit_status, spawn
 from subjects.state import StateFolder, open_state
 from tests.standins.embedded import (
     ETCD,

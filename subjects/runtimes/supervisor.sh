@@ -1,5 +1,5 @@
 #!/bin/sh
-# keeper.sh [--piped] FOLDER PROGRAM [ARG ...]
+# supervisor.sh [--piped] FOLDER PROGRAM [ARG ...]
 # Starts a program apart from whoever asked, in the manner of a container engine's shim: prints its pid,
 # returns at once, and leaves behind a shell that waits for the program and keeps its exit status in
 # FOLDER/exit ("PID STATUS", 128 + signal for a death by signal), whoever is there to see it.

@@ -1,4 +1,4 @@
-"""Starting programs that outlive operator, and learning how they ended (see keeper.sh)."""
+"""Starting programs that outlive operator, and learning how they ended (see supervisor.sh)."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from subjects.errors import NotReady
 
-_SCRIPT = Path(__file__).with_name("keeper.sh")
+_SCRIPT = Path(__file__).with_name("supervisor.sh")
 
 
 async def spawn(
