@@ -17,7 +17,7 @@ from subjects.runtimes.supervisor import exit_status
 LOCK_TIMEOUT_S = 5.0
 _SEEK_S = 0.2
 """How seldom the whole process table is read for one node."""
-_KEEPER_S = 0.2
+_SUPERVISOR_S = 0.2
 """A supervisor writes down an end within some milliseconds, or never: it was killed as well."""
 
 
@@ -79,8 +79,8 @@ class NodeProcesses:
         return exit_status(self.home(node), int(ended.id))
 
     async def wait_exit_code(self, node: str, ended: Identity) -> int | None:
-        """Return how that process ended; its supervisor, which learns of it as we do, is given a moment once."""
-        deadline = time.monotonic() + (0 if ended in self._unkept else _KEEPER_S)
+        """Return how that process ended; its supervisor, which learns of it too, is given a moment once."""
+        deadline = time.monotonic() + (0 if ended in self._unkept else _SUPERVISOR_S)
         while (code := self.exit_code(node, ended)) is None:
             if time.monotonic() >= deadline:
                 self._unkept.add(ended)
