@@ -1,6 +1,8 @@
 """diagnose, for whoever runs the session; submit_diagnosis, for the diagnostician alone."""
 
-from pydantic import Field
+from dataclasses import replace
+
+from pydantic import AwareDatetime, Field
 
 from tools.diagnosis.base import Case, case_of
 from tools.diagnosis.examination import Diagnosing, Examination
@@ -10,12 +12,17 @@ from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, tool
 
 
-def open_case(observed: Observed, incident: str | None = None) -> Case:
-    """Return the case of `incident`, else of the latest detection, else of the last minute.
+def open_case(observed: Observed, incident: str | None = None, since: float | None = None) -> Case:
+    """Return the case of `incident`, else of all since wall time `since`, else of the latest detection.
+
+    Without any of them it is a check of the last minute.
 
     Raises UnknownIncident when there is none of that id.
     """
     made = observed.monitor.detections if observed.monitor else ()
+    if incident is None and since is not None:
+        detections = [each for each in made if each.wall >= since]
+        return replace(case_of(detections), opened_wall=since)
     wanted = incident or (made[-1].incident if made else None)
     detections = [each for each in made if each.incident == wanted]
     if incident is not None and not detections:
@@ -29,13 +36,16 @@ class DiagnoseParams(Params):
     incident: str | None = Field(
         None, description="Id of the incident; without it, the latest detection of this session."
     )
+    since: AwareDatetime | None = Field(
+        None, description="Look at what is known from this time on (RFC 3339): an alert's `startsAt`."
+    )
 
 
 @tool(Effect.READ)
 async def diagnose(params: DiagnoseParams, session: Diagnosing) -> Result:
     """Let the diagnostician look, and keep what it found with the incident."""
     session.require_cluster()
-    case = open_case(session, params.incident)
+    case = open_case(session, params.incident, params.since.timestamp() if params.since else None)
     session.emit(Progress(f"Diagnosing ({session.diagnostician.by}), from evidence alone"))
     found = await session.diagnosed(case)
     result = found.as_result()

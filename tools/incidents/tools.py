@@ -1,8 +1,9 @@
 """incident_list: earlier and open incidents, for the model."""
 
+import math
 from typing import Any
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from tools.incidents.record import Incident, utc
 from tools.incidents.report import marks
@@ -12,6 +13,11 @@ from tools.tool import Effect, Params, Result, tool
 
 _MEASURED = ("injected", "leader", "load", "writes", "writes_not_measured", "prediction", "undo")
 """What the heal of a fault of ours has measured; null for what nobody of ours injected."""
+ALERT_EARLY_S = 60.0
+"""An alert may say that it began so much before the first signal: clocks of two machines differ."""
+ALERT_LATE_S = 1500.0
+"""And so much after the recovery: etcd's own rules wait up to 20 min before they fire."""
+MAX_LISTED = 50
 MAX_ENTRIES = 40
 """Timeline entries of one incident that are told; the incident's report has all."""
 
@@ -22,7 +28,11 @@ class ListParams(Params):
     incident: str | None = Field(
         None, description="The id of one incident, or `last`, to get all that is known of it."
     )
-    limit: int = Field(10, ge=1, le=50, description="How many of the latest incidents to list.")
+    at: AwareDatetime | None = Field(
+        None,
+        description="Only incidents under way at this time (RFC 3339), an alert's `startsAt` for example.",
+    )
+    limit: int = Field(10, ge=1, le=MAX_LISTED, description="How many of the latest incidents to list.")
 
 
 @tool(Effect.READ)
@@ -34,13 +44,25 @@ async def incident_list(params: ListParams, observed: Observed) -> Result:
             return Result({"incidents": []}, next="No incident was ever seen here.")
         found = observed.incidents.get(latest[0].id if params.incident == "last" else params.incident)
         return Result({"incident": detailed(found)}, node=found.nodes[0] if len(found.nodes) == 1 else None)
-    incidents = observed.incidents.list(params.limit)
+    incidents = observed.incidents.list(MAX_LISTED if params.at else params.limit)
+    if params.at is not None:
+        at = params.at.timestamp()
+        incidents = [one for one in incidents if _under_way(one, at)]
+        if not incidents:
+            return Result(
+                {"incidents": []}, next="Nothing was seen at that time; `diagnose` can look from it on."
+            )
     if not incidents:
         return Result({"incidents": []}, next="No incident was ever seen here.")
     return Result(
         {"incidents": [brief(one) for one in incidents]},
         next="Call incident_list with an id to read that incident's timeline.",
     )
+
+
+def _under_way(incident: SeenIncident, at: float) -> bool:
+    """Whether it was open at wall time `at`, give or take how late others' alerts are."""
+    return incident.opened - ALERT_EARLY_S <= at <= (incident.recovered or math.inf) + ALERT_LATE_S
 
 
 def brief(incident: SeenIncident) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import re
 
 from agent.models.offline import demo
+from agent.models.offline.alert import PastedAlert, pasted_alert
 from agent.models.offline.answers import ANSWERS
 from agent.models.offline.narration import tell
 from agent.models.offline.questions import understand
@@ -24,6 +25,7 @@ Questions, answered from the record:
 - `was anything lost?`, `how long?`, `blast radius?`, `why did writes stall?`
 - `what would have told me?`, `what should I change?`, `a summary for Slack`
 - `status`, `logs etcd-2`, `incidents`, `list faults`
+- an alert, pasted as Alertmanager sends it (JSON)
 
 For anything else set ANTHROPIC_API_KEY: then Claude answers."""
 
@@ -40,6 +42,8 @@ def plan(record: Record) -> Step:
     """Return the next step for the latest request."""
     if record.demo is not None:
         return demo.next_step(record, record.demo)
+    if alert := pasted_alert(record.request):
+        return _explained(record, alert)
     broken = record.broken
     if order := read_order(record.request, broken.data.get("node") if broken else None):
         done = record.tried(order.tool)
@@ -84,6 +88,27 @@ def _reply(record: Record, question: str) -> Step:
         return found
     incident, cite = found
     return Step(f"{ANSWERS[question](incident)}{cite}")
+
+
+def _explained(record: Record, alert: PastedAlert) -> Step:
+    """Start at an alert's time and node: the incident that was under way then, else a look at what is now."""
+    about = f"{alert.name}{f' ({alert.node})' if alert.node else ''}"
+    listed = next((seen for seen in record.since if seen.tool == "incident_list"), None)
+    if listed is None:
+        text = f"The alert {about}: I look which incident was under way."
+        return Step(text, "incident_list", given(at=alert.since))
+    whole = next((seen for seen in record.since if "incident" in seen.arguments), None)
+    if whole is not None and isinstance(found := whole.data.get("incident"), dict):
+        return Step(
+            f"The alert {about} is of incident {found.get('id')}. {ANSWERS['what'](found)} ({whole.evidence})"
+        )
+    first = next(iter(listed.data.get("incidents") or ()), None)
+    if isinstance(first, dict) and whole is None:
+        return Step("I read that incident.", "incident_list", {"incident": first.get("id")})
+    done = record.tried("diagnose")
+    if done is None:
+        return Step("No incident was seen at that time. I look now.", "diagnose", given(since=alert.since))
+    return Step(f"The alert {about}, of which no incident is known. {tell(done)}")
 
 
 def _incident(record: Record) -> Step | tuple[dict[str, object], str]:

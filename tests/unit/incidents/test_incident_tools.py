@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -64,3 +65,22 @@ async def test_a_long_timeline_is_cut_and_says_so(workbench: Workbench) -> None:
 async def test_an_unknown_id_is_an_expected_failure(workbench: Workbench) -> None:
     with pytest.raises(UnknownIncident):
         await incident_list(ListParams(incident="nope"), workbench)
+
+
+async def test_an_alert_finds_the_incident_that_was_under_way(tmp_path: Path) -> None:
+    store = IncidentStore(tmp_path / "alerts.db")
+    opened = datetime(2026, 4, 12, 15, 0, tzinfo=UTC).timestamp()
+    over = store.open(cluster="c", text="etcd-2 is down", nodes=("etcd-2",), wall=opened)
+    store.recover(over, opened + 30.0)
+    later = store.open(cluster="c", text="etcd-3 is down", nodes=("etcd-3",), wall=opened + 7200.0)
+
+    async def under_way(seconds: float) -> list[str]:
+        at = datetime.fromtimestamp(opened + seconds, UTC)
+        observed = SimpleNamespace(incidents=store)
+        found = await incident_list(ListParams(at=at), observed)  # type: ignore[arg-type]
+        return [each["id"] for each in found.data["incidents"]]
+
+    # 20 minutes after: what etcd's own rule for a dead member waits before it fires
+    answers = [await under_way(seconds) for seconds in (1.0, 1230.0, 3600.0, 7300.0)]
+    store.close()
+    assert answers == [[over], [over], [], [later]]
