@@ -88,7 +88,7 @@ async def test_it_says_that_it_is_a_recording_when_it_was_made_and_of_what(tmp_p
         "demo chaos",
         "2026-09-21",
         "etcd × process",
-        "a script",
+        "offline mode",
         "Nothing is run",
     ):
         assert told in said

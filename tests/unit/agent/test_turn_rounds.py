@@ -56,7 +56,7 @@ async def test_acts_run_one_at_a_time_in_order_and_reads_do_not_overtake_them() 
 
 
 async def test_a_refusal_and_its_reason_reach_the_model_and_the_tool_does_not_run() -> None:
-    async def no(_call: ToolCall, _effect: Effect) -> Answer:
+    async def no(_call: ToolCall, _effect: Effect, _about: str) -> Answer:
         return Answer("no", "not during the backup")
 
     gate = PermissionGate(Mode.ASK, no)
@@ -75,7 +75,7 @@ async def test_a_refusal_and_its_reason_reach_the_model_and_the_tool_does_not_ru
 async def test_a_grant_for_the_session_is_asked_for_once_and_for_one_tool() -> None:
     asked: list[str] = []
 
-    async def yes(call_: ToolCall, _effect: Effect) -> Answer:
+    async def yes(call_: ToolCall, _effect: Effect, _about: str) -> Answer:
         asked.append(call_.name)
         return Answer("session")
 
@@ -228,7 +228,7 @@ async def test_what_finished_before_an_interrupt_is_told_as_it_was() -> None:
 
 
 async def test_ctrl_c_at_the_question_refuses_the_call_once_and_truthfully() -> None:
-    async def interrupted(_call: ToolCall, _effect: Effect) -> Answer:
+    async def interrupted(_call: ToolCall, _effect: Effect, _about: str) -> Answer:
         here.talk.interrupt()
         return Answer("no", "interrupted before it was answered")
 
@@ -243,7 +243,7 @@ async def test_ctrl_c_at_the_question_refuses_the_call_once_and_truthfully() -> 
 
 
 async def test_a_refusal_is_told_to_the_person_without_what_is_meant_for_the_model() -> None:
-    async def no(_call: ToolCall, _effect: Effect) -> Answer:
+    async def no(_call: ToolCall, _effect: Effect, _about: str) -> Answer:
         return Answer("no", "a backup runs")
 
     here = room(Speaker(replies(call("smash")), DONE), gate=PermissionGate(Mode.ASK, no))
