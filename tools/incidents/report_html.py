@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -45,7 +45,7 @@ def title(data: Data) -> str:
     ]
     measured = ", ".join(words.format(value) for value, words in costs if value is not None)
     text: str = data["text"]
-    return f"{text}: {measured}" if measured else text
+    return f"{text} · {measured}" if measured else text
 
 
 def page(heading: str, where: str, sections: Iterable[tuple[str, str, str]], footer: str) -> str:
@@ -67,10 +67,12 @@ def _p(text: Any, kind: str = "") -> str:
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a table whose first column heads its rows; cells are HTML already. No columns: no head."""
-    made = "".join(
-        f'<tr><th scope="row">{row[0]}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
+    # A narrow window shows cells one below the other, each with its column's name.
+    names = [f' data-name="{escape(column)}"' for column in columns[1:]]
+    made = ""
+    for first, *rest in rows:
+        cells = (f"<td{name}>{cell}</td>" for name, cell in zip_longest(names, rest, fillvalue=""))
+        made += f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>'
     if not made:
         return ""
     heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
@@ -102,7 +104,9 @@ def _impact(data: Data) -> str:
 def _over_time(data: Data) -> str:
     marks = [(title, seconds(value)) for name, title in MARKS if (value := data["marks"][name]) is not None]
     load = [
-        (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS)) for name, values in data["load"].items()
+        (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS))
+        for name, values in data["load"].items()
+        if any(values.get(key) is not None for key, _ in LOAD_COLUMNS)
     ]
     return "\n".join(
         (
