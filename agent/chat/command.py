@@ -1,6 +1,9 @@
 """`operator`: the chat at a terminal."""
 
 import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent.chat.repl import Repl
@@ -10,9 +13,12 @@ from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
 from subjects.state import open_state
 from tools.events import Failed, Notice
+from tools.uncancelled import uncancelled
 
 if TYPE_CHECKING:
     from agent.sessions.session import Session
+
+RESTORING = "Restoring; this takes a few seconds. If killed, the healer finishes."
 
 
 def chat(setup: Setup, resume: str | None) -> int:
@@ -46,10 +52,42 @@ async def _chat(setup: Setup, resume: str | None) -> int:
             view.show(Notice(await session.resume(resume)))
         return session
 
+    chatting = asyncio.ensure_future(Repl(view, opening, state.root / "history").run())
+    with _ended_by_signals(chatting) as received:
+        try:
+            return await chatting
+        except (asyncio.CancelledError, OSError, EOFError):  # OSError: the terminal is gone
+            if not received:
+                raise
+            return 128 + received[0]
+        finally:
+            # Ctrl-C would cancel what is being healed: the terminal is no longer ours to read.
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, view.show, Notice(RESTORING))
+            await uncancelled(_close(opened, view))
+
+
+@contextmanager
+def _ended_by_signals(chatting: "asyncio.Future[int]") -> Iterator[list[int]]:
+    """Make SIGTERM and a closed terminal end the chat in order; the signals that came are in what is given.
+
+    More of them change nothing: what is being healed and stopped by then is done in seconds.
+    """
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def end(number: int) -> None:
+        received.append(number)
+        if len(received) == 1:
+            chatting.cancel()
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, end, number)
     try:
-        return await Repl(view, opening, state.root / "history").run()
+        yield received
     finally:
-        await _close(opened, view)
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 async def _close(opened: "list[Session]", view: TerminalView) -> None:

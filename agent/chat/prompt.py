@@ -14,11 +14,13 @@ from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output.plain_text import PlainTextOutput
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import is_dumb_terminal
 
+from agent.chat.pastes import EndedPastes
 from agent.view.style import PROMPT
 
 if TYPE_CHECKING:
@@ -51,8 +53,12 @@ def terminal() -> Iterator[None]:
     lost otherwise. On a dumb terminal the few escapes that prompts write even there are kept back.
     """
     plain = create_app_session(output=PlainTextOutput(sys.stdout)) if is_dumb_terminal() else nullcontext()
-    with plain, get_app_session().input.raw_mode():
-        yield
+    with plain:
+        source = get_app_session().input
+        if isinstance(source, Vt100Input):
+            source.stdin_reader = EndedPastes(source.stdin_reader)  # type: ignore[assignment] # it reads alike
+        with source.raw_mode():
+            yield
 
 
 class WordCompleter(Completer):

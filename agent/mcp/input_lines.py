@@ -6,6 +6,8 @@ import os
 import threading
 from collections.abc import AsyncIterator
 
+from subjects.lines import Lines
+
 CHUNK = 65_536
 AHEAD = 16
 """Chunks that are read ahead of whoever takes the lines."""
@@ -25,13 +27,12 @@ class InputLines:
     async def __aiter__(self) -> AsyncIterator[str]:
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, args=(loop,), name="input", daemon=True).start()
-        pending = b""
+        lines = Lines()
         while chunk := await self._chunks.get():
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
+            for line in lines.feed(chunk):
                 yield line.decode("utf-8", "replace")
-        if pending:
-            yield pending.decode("utf-8", "replace")
+        if rest := lines.rest():
+            yield rest.decode("utf-8", "replace")
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         chunk = b"?"

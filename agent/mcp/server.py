@@ -7,10 +7,13 @@ asked. Nothing but the protocol reaches standard output.
 import asyncio
 import contextlib
 import importlib.util
+import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from agent.calls import not_run
+from agent.mcp.frames import frames
 from agent.mcp.input_lines import InputLines, divert_input
 from agent.models.base import ToolCall
 from agent.remarks import remark
@@ -94,8 +97,23 @@ class Offered:
             cut = not_run(call, remark("read-stopped" if effect is Effect.READ else "unknown-outcome"))
             self.transcript.record(entries.outcome(cut, ran=True))
             raise
+        outcome = self._advising_what_is_offered(outcome)
         self.transcript.record(entries.outcome(outcome, ran=True))
         return outcome
+
+    def _advising_what_is_offered(self, outcome: Outcome) -> Outcome:
+        """Return the outcome without advice to call what is not offered here."""
+        advice = outcome.data.get("next")
+        hidden = self.dispatcher.tools.keys() - {tool.name for tool in self.tools}
+        if not isinstance(advice, str) or not any(name in advice for name in hidden):
+            return outcome
+        kept = [part for part in re.split(r"(?<=[.;]) ", advice) if not any(name in part for name in hidden)]
+        now = " ".join([*kept, "This server only reads; with --allow-faults it acts, too."])
+        return replace(
+            outcome,
+            text=outcome.text.replace(_inside_json(advice), _inside_json(now), 1),
+            data={**outcome.data, "next": now},
+        )
 
     def _unknown(self, call: ToolCall) -> Outcome:
         if call.name in self.dispatcher.tools:
@@ -107,6 +125,10 @@ class Offered:
                 f"There is no tool {call.name!r}. There are: {', '.join(tool.name for tool in self.tools)}."
             )
         return not_run(call, text)
+
+
+def _inside_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def make_server(offered: Offered, version: str) -> "Server[Any]":
@@ -150,10 +172,29 @@ def make_server(offered: Offered, version: str) -> "Server[Any]":
 
 async def serve(server: "Server[Any]") -> None:
     """Serve on standard input and output until the client closes."""
+    import mcp_types as types
     from mcp.server.stdio import stdio_server
+    from mcp.shared.message import SessionMessage
+    from pydantic import ValidationError
 
     # The transport's own reader would wait for the client even after we were told to end.
-    lines: Any = InputLines(divert_input())
+    sending: list[Any] = []
+
+    async def refuse(call_id: int | str | None, code: int, text: str) -> None:
+        error = types.JSONRPCError(
+            jsonrpc="2.0", id=call_id, error=types.ErrorData(code=code, message=text[:300])
+        )
+        await sending[0].send(SessionMessage(error))
+
+    def is_valid(frame: str) -> bool:
+        try:
+            types.jsonrpc_message_adapter.validate_json(frame, by_name=False)
+        except ValidationError:
+            return False
+        return True
+
+    lines: Any = frames(InputLines(divert_input()), is_valid, refuse)
     # While it runs, the transport itself keeps file descriptor 1: a stray print goes to standard error.
     async with stdio_server(stdin=lines) as (incoming, outgoing):
+        sending.append(outgoing)
         await server.run(incoming, outgoing, server.create_initialization_options())

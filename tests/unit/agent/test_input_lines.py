@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from agent.mcp.input_lines import InputLines
+from subjects.lines import Lines
 
 
 async def lines_of(*chunks: bytes) -> list[str]:
@@ -49,6 +50,7 @@ def test_a_program_ends_though_its_input_is_silent() -> None:
     program = """
 import asyncio
 from agent.mcp.input_lines import InputLines
+from subjects.lines import Lines
 
 async def listen():
     async for line in InputLines():
@@ -68,3 +70,15 @@ asyncio.run(main())
         assert process.wait(10) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+async def test_a_line_of_thirty_megabytes_takes_work_in_proportion_to_its_length() -> None:
+    """Each piece is joined once: a line in a thousand pieces is copied twice, not five hundred times."""
+    lines = Lines()
+    for _ in range(480):
+        assert lines.feed(b"x" * 65_536) == []
+    assert lines.pending == 480 * 65_536
+
+    (whole,) = lines.feed(b"\n")
+    assert len(whole) == 480 * 65_536
+    assert len(lines._begun) == 1

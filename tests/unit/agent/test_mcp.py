@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from agent.mcp import server as mcp_server
+from agent.mcp.frames import frames
 from agent.mcp.server import Offered, make_server, offer
 from agent.sessions.opening import open_session
 from agent.sessions.session import Session
@@ -21,6 +24,7 @@ from tools.events import Event
 from tools.tool import Effect
 
 mcp = pytest.importorskip("mcp")
+mcp_types = pytest.importorskip("mcp_types")
 
 
 class Quiet:
@@ -151,3 +155,57 @@ async def test_a_terminated_server_ends_though_its_client_still_holds_the_line(t
         wire.process.send_signal(signal.SIGTERM)
 
         assert await asyncio.wait_for(wire.process.wait(), 60) == 1
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "call_id"),
+    [
+        (b"hello", -32700, None),
+        (b"{", -32700, None),
+        (b"\xff\xfe", -32700, None),
+        (b"[" * 100_000, -32700, None),
+        (b"[]", -32600, None),
+        (b"null", -32600, None),
+        (b'{"jsonrpc":"2.0","id":7}', -32600, 7),
+        (b'{"jsonrpc":"1.0","id":"x","method":"ping"}', -32600, "x"),
+        (b'{"jsonrpc":"2.0","id":8,"method":5}', -32600, 8),
+        (b'{"jsonrpc":"2.0","id":{"a":1},"method":"ping"}', -32600, None),
+    ],
+    ids=lambda value: value[:40].decode("latin-1") if isinstance(value, bytes) else "",
+)
+async def test_a_frame_that_is_none_is_answered_with_an_error(
+    frame: bytes, code: int, call_id: object, tmp_path: Path
+) -> None:
+    refused: list[tuple[object, int]] = []
+
+    async def lines() -> AsyncIterator[str]:
+        yield frame.decode("utf-8", "replace")
+        yield '{"jsonrpc":"2.0","id":9,"method":"a\\ud800"}'
+
+    async def refuse(known: object, number: int, _text: str) -> None:
+        refused.append((known, number))
+
+    def valid(text: str) -> bool:
+        try:
+            mcp_types.jsonrpc_message_adapter.validate_json(text, by_name=False)
+        except ValidationError:
+            return False
+        return True
+
+    kept = [json.loads(each) async for each in frames(lines(), valid, refuse)]
+
+    assert refused == [(call_id, code)]
+    assert [(each["id"], each["method"]) for each in kept] == [(9, "a\ufffd")]
+
+
+async def test_on_the_wire_a_bad_frame_is_answered_and_the_next_is_served(tmp_path: Path) -> None:
+    async with operator_mcp(tmp_path / "state") as wire:
+        assert wire.process.stdin is not None
+        assert wire.process.stdout is not None
+        wire.process.stdin.write(b"no frame at all\n")
+        answer = json.loads(await asyncio.wait_for(wire.process.stdout.readline(), 30))
+        assert (answer["id"], answer["error"]["code"]) == (None, -32700)
+        status = await wire.call("cluster_status")
+
+    assert "cluster_start" not in status, "what is not offered is not advised"
+    assert "only reads" in status
