@@ -185,6 +185,7 @@ TABLE: tuple[Row, ...] = (
         (("defragmenting", "log_defragmented"),),
         "was defragmented, and answers nothing while that lasts",
         ("overloaded", "slow disk"),
+        surest=_MEDIUM,
     ),
     Row(
         "crashed and restarted",
@@ -235,14 +236,6 @@ TABLE: tuple[Row, ...] = (
         ("killed", "frozen", "network latency"),
         unless=("slow_port",),
         outside=False,
-    ),
-    Row(
-        "new connections are lost",
-        Kind.PARTITION,
-        (("lossy",), ALIVE),
-        "answers on held connections, and few or no new ones are accepted: they get lost on the way",
-        ("overloaded", "frozen"),
-        unless=("unhealthy", "host_late", "host_silent"),
     ),
     Row(
         "partition",
@@ -321,6 +314,14 @@ TABLE: tuple[Row, ...] = (
         ("frozen from outside", "partition from outside"),
         outside=True,
         surest=_LOW,
+    ),
+    Row(
+        "new connections are lost",
+        Kind.PARTITION,
+        (("lossy",), ALIVE),
+        "answers on held connections, and few or no new ones are accepted: they get lost on the way",
+        ("overloaded", "frozen"),
+        unless=("unhealthy", "host_late", "host_silent"),
     ),
     Row(
         "overloaded",

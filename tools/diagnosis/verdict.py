@@ -66,7 +66,10 @@ def verdict(
     if not placed:
         return _of_cluster(views, shared, seen)
     # What lasts, or was the kernel's word, outweighs what was seen of other nodes in passing.
-    placed = [(each, row) for each, row in placed if row.firm(each)] or placed
+    firm = [(each, row) for each, row in placed if row.firm(each)]
+    if not firm and any(each.word == "unstable" for each in shared):
+        return _of_cluster(views, shared, seen)  # a moment without a leader passes over every node
+    placed = firm or placed
     weight = max(_weight(row) for _, row in placed)
     causes = [(each, row) for each, row in placed if _weight(row) == weight]
     return _of_nodes(_narrowed(causes), shared, quorum)

@@ -69,9 +69,13 @@ class SnapshotDiff:
         """Version and member id of each node, as it last reported them."""
 
     def forget(self, node: str) -> None:
-        """Drop what is known of a node that is no member any more."""
-        for known in (self._started, self._looked, self._first_looked, self._versions, self._ids):
+        """Drop what is known of a node that is no member any more, but for the id that it had.
+
+        It may come back under its old name, and is another member then.
+        """
+        for known in (self._started, self._looked, self._first_looked):
             known.pop(node, None)
+        self._versions.pop(node, None)
 
     def read(
         self,

@@ -183,6 +183,16 @@ class TestWhereNoNodeStandsOut:
         assert (found.kind, found.nodes) == (Kind.LEADER_LOSS, ("a",))
         assert found.confidence is Confidence.MEDIUM
 
+    def test_a_leader_that_moves_often_is_no_partition_of_those_who_had_none_for_a_moment(
+        self, scene: Scene
+    ) -> None:
+        for node in NODES:
+            scene.on(node, *OUTSIDE)
+        scene.earlier("b", "leaderless", "unhealthy", "leader_changed").earlier(None, "unstable")
+        found = concluded(scene)
+
+        assert (found.kind, found.nodes) == (Kind.LEADER_LOSS, ("b",))
+
     def test_clients_that_wait_while_all_is_well(self, scene: Scene) -> None:
         assert concluded(scene.well(*NODES).on(None, "slow")).kind is Kind.OVERLOAD
 
