@@ -35,7 +35,8 @@ async def exchange(
 
     Raises httpx2.HTTPError: a ReadTimeout where it takes longer, a ReadError for a body beyond MAX_BODY.
     """
-    options = {"headers": headers, "json": json, "timeout": timeout_s}
+    # One bound: two that fire in the same turn of the loop would each cancel the other's way out.
+    options = {"headers": headers, "json": json, "timeout": None}
     try:
         async with asyncio.timeout(timeout_s), client.stream(method, url, **options) as response:
             until = _certificate_until(response)
