@@ -81,19 +81,17 @@ class TestThePlan:
         assert "partition" in refused.value.next
 
 
-class TestTheSeal:
-    def test_what_was_sealed_is_what_is_opened(self, tmp_path: Path) -> None:
-        assert unseal(seal(TRIAL, tmp_path)) == TRIAL
+def test_a_truth_is_opened_as_it_was_sealed_and_not_at_all_once_a_letter_of_it_has_changed(
+    tmp_path: Path,
+) -> None:
+    sealed = seal(TRIAL, tmp_path)
+    assert unseal(sealed) == TRIAL
 
-    def test_a_changed_truth_is_noticed(self, tmp_path: Path) -> None:
-        sealed = seal(TRIAL, tmp_path)
-        sealed.path.write_text(sealed.path.read_text().replace('"b"', '"c"'))
-
+    text = sealed.path.read_bytes()
+    for at in range(len(text)):
+        sealed.path.write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
         with pytest.raises(BrokenSeal):
             unseal(sealed)
-
-    def test_the_hash_tells_nothing_of_the_truth(self, tmp_path: Path) -> None:
-        assert seal(TRIAL, tmp_path / "1").sha256 != seal(TRIAL, tmp_path / "2").sha256
 
 
 class TestTheJudgement:

@@ -131,9 +131,11 @@ class TestLook:
         assert "E9 does not exist" in text
 
     async def test_a_diagnosis_of_any_shape_is_drawn(self) -> None:
-        await seen(
-            Diagnosed({}), Diagnosed({"evidence": [{}], "ruled_out": [{}], "node": None, "verified": None})
-        )
+        for found in ({}, {"evidence": [{}], "ruled_out": [{}], "node": None, "verified": None}):
+            lines = await seen(Diagnosed(found))
+
+            assert lines[0].startswith("╭")
+            assert lines[-1].startswith("╰")
 
     @pytest.mark.parametrize("columns", [20, 40, 80, 200])
     async def test_no_line_is_wider_than_the_terminal(self, columns: int) -> None:
@@ -423,13 +425,18 @@ async def test_the_table_of_a_watch_stands_at_its_end_and_the_prompt_comes_on_a_
     assert [line.split()[0] for line in screen.text if line.startswith("etcd-")] == ["etcd-1", "etcd-2"]
 
 
-async def test_a_terminal_that_went_away_is_ignored() -> None:
+async def test_a_terminal_that_went_away_is_written_to_no_more_and_stops_nobody() -> None:
     class Gone(Screen):
+        tried = 0
+
         def write(self, text: str) -> int:
+            self.tried += 1
             raise OSError(5, "Input/output error")
 
     screen = Gone()
     await drawn(screen, *EVERYTHING).aclose()
+
+    assert screen.tried == 1
 
 
 async def test_only_basic_colours_are_used() -> None:
