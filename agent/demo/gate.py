@@ -22,6 +22,8 @@ from agent.demo.stages import (
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
 from tools.events import Event, Notice, Progress
+from tools.faults.comparison import ERRORS_S
+from tools.load.run import LoadRun
 from tools.observe.signal import Detection
 from tools.tool import Effect, Outcome
 from tools.workbench import Workbench
@@ -46,6 +48,9 @@ UNSTEADY = (
 )
 UNDER_FAULT_S = 4.0
 """How long the fault stays in force at the least, so that whole seconds of load are measured under it."""
+
+SERVED_S, SERVED_SHARE = 2.5, 0.8
+"""Clients are served again when so many seconds had no error and that share of the usual throughput."""
 
 Pause = Callable[[str], Awaitable[bool]]
 """Waits for the person; False when they want to stop."""
@@ -192,9 +197,22 @@ class DemoGate:
         at, load = self.facts.injected_at, self.workbench.load
         if at is None or load is None:
             return
-        while (left_s := at + UNDER_FAULT_S - time.monotonic()) > 0 and load.running:
+        while (left_s := self._hold_until(at, load) - time.monotonic()) > 0 and load.running:
             self.workbench.emit(Progress("Measuring what clients see under the fault"))
             await asyncio.sleep(min(left_s, 1.0))
+
+    def _hold_until(self, at: float, load: LoadRun) -> float:
+        """Return until when the fault is held: until clients are served again, where that was predicted.
+
+        Healed earlier, a stall would end for another reason than the fail-over that was promised.
+        """
+        least, injection = at + UNDER_FAULT_S, self.facts.injection
+        if injection is None or injection.prediction.writes != "stall":
+            return least
+        usual = self.workbench.baseline.ops_per_s if self.workbench.baseline is not None else None
+        latest = load.figures(time.monotonic() - SERVED_S, time.monotonic())
+        served = not latest.errors and (latest.ops_per_s or 0.0) >= SERVED_SHARE * (usual or 0.0)
+        return least if served else max(least, at + injection.prediction.stall_s + ERRORS_S)
 
     def _warn(self, text: str) -> None:
         self.workbench.emit(Notice(text, level="warning"))

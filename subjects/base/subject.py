@@ -13,7 +13,7 @@ class Invariant:
 
     name: str
     """store_up, quorum, has_leader, leader_stable, replication_caught_up, peers_connected,
-    client_errors, client_latency or disk_space."""
+    client_errors, client_latency, client_throughput or disk_space."""
     threshold: float
     """Where it comes from is said beside each invariant."""
     unit: str

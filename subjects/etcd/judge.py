@@ -33,6 +33,8 @@ INVARIANTS = (
     Invariant("client_errors", 0.01, "share of operations"),
     # Clients do not wait; etcd: requests slower than the election timeout are logged and retried.
     Invariant("client_latency", 1000, "ms, p99"),
+    # Clients get done what they usually do; ours.
+    Invariant("client_throughput", 0.75, "share lost"),
     # No member is out of space; etcd: NOSPACE stops all writes.
     Invariant("disk_space", 0, "alarms"),
 )

@@ -41,6 +41,8 @@ INVARIANTS = (
     Invariant("client_errors", 0.05, "share"),
     # Operations are answered in time; ours.
     Invariant("client_latency", 1000.0, "ms"),
+    # Clients get done what they usually do; ours.
+    Invariant("client_throughput", 0.75, "share lost"),
     # Every store has room; storage.reserve-space.
     Invariant("disk_space", float(LOW_SPACE_BYTES), "bytes"),
 )  # fmt: skip

@@ -1,6 +1,8 @@
 """The client's view: what windows of load show of errors, stalls and latency."""
 
+from collections import deque
 from collections.abc import Iterator
+from statistics import median
 
 from tools.observe.figures import Window
 from tools.observe.kinds import signal
@@ -14,17 +16,28 @@ WHOLE_S = 0.5
 """A window shorter than this is the rest of a load that was stopped; it proves nothing."""
 
 
+USUAL_WINDOWS = 15
+"""What clients usually get done is the median of so many windows; it takes a third of them to be known."""
+
+
 class ClientView:
     """Reads windows one after another."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._flowed = False
+        self._usual: deque[float] = deque(maxlen=USUAL_WINDOWS)
+        """Operations per second of the windows in which clients got done what they asked for."""
+        self._n = -1
 
     def read(self, window: Window) -> Iterator[Signal]:
         """Yield what one window shows."""
         if window.seconds < WHOLE_S:
             return
+        if window.n <= self._n:
+            self._usual.clear()  # another load: it may ask for less
+        self._n = window.n
+        yield from self._throughput(window)
         failed = window.errors + window.timeouts
         asked = window.operations + failed
         stalled = window.operations == 0 and self._flowed
@@ -37,6 +50,19 @@ class ClientView:
         late = over(self._limits, "client_latency", p99_ms)
         raw = "no latency measured" if p99_ms is None else f"p99 {p99_ms:.0f} ms"
         yield _seen("slow" if late else "prompt", window, raw)
+
+    def _throughput(self, window: Window) -> Iterator[Signal]:
+        """Yield whether clients get as much done as usual: a load that waits for answers makes no errors."""
+        rate = window.operations / window.seconds
+        if len(self._usual) < USUAL_WINDOWS // 3:
+            self._usual.append(rate)
+            return
+        usual = median(self._usual)
+        little = over(self._limits, "client_throughput", 1 - rate / usual if usual else None)
+        if not little:
+            self._usual.append(rate)
+        raw = f"{rate:.0f} operations/s, usually {usual:.0f},"
+        yield _seen("trickle" if little else "full_flow", window, raw)
 
 
 def _seen(kind: str, window: Window, raw: str) -> Signal:

@@ -22,6 +22,7 @@ from tools.detection.kernel import KernelView
 from tools.detection.maintenance import Maintenance
 from tools.detection.probe import Reports
 from tools.detection.recorder import Recorder
+from tools.detection.service_ports import ServicePorts
 from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.events import Emit, Failed
 from tools.incidents.store import IncidentStore
@@ -99,6 +100,7 @@ class Monitor:
         self._client = ClientView(limits)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good), period_s)
         self._fresh = FreshConnections(self._wheel, self._take)
+        self._ports = ServicePorts(cluster.subject, lambda: self.snapshot, self._take)
         self._kernel = KernelView(cluster.nodes, self._notified, emit)
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
@@ -169,6 +171,7 @@ class Monitor:
         self._spawn(self._fresh.run(), "fresh connections")
         await self._look()
         self._spawn(self._look_on(), "snapshots")
+        self._spawn(self._ports.run(), "service ports")
 
     async def stop(self) -> None:
         """Stop watching; incidents that are open are noted as no longer watched. Safe to call again."""

@@ -28,6 +28,8 @@ class Observed:
     writes: WriteCheck | None
     writes_not_measured: str = ""
     """Why acknowledged writes were not read back."""
+    cut_short: bool = False
+    """Whether clients were not yet served again when the healing began: what they suffered ended by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,8 @@ def _errors(prediction: Prediction, observed: Observed) -> Compared:
         return Compared("errors", _bound_text(prediction, ERRORS_S), "not measured", None)
     seen = f"{observed.failed} in {observed.error_s:g} s" if observed.failed else "none"
     bound = _bound(prediction, ERRORS_S)
-    return Compared(
-        "errors",
-        _bound_text(prediction, ERRORS_S),
-        seen,
-        observed.failed > 0 if bound is None else observed.error_s <= bound,
-    )
+    as_predicted = observed.failed > 0 if bound is None else observed.error_s <= bound
+    return _judged("errors", _bound_text(prediction, ERRORS_S), seen, as_predicted, prediction, observed)
 
 
 def _stall(prediction: Prediction, observed: Observed) -> Compared:
@@ -97,7 +95,16 @@ def _stall(prediction: Prediction, observed: Observed) -> Compared:
     seen = f"{observed.stall_s:g} s without a successful operation" if observed.stall_s else "none"
     bound = _bound(prediction, STALL_S)
     as_predicted = observed.stall_s > 0 if bound is None else observed.stall_s <= bound
-    return Compared("stall", _bound_text(prediction, STALL_S), seen, as_predicted)
+    return _judged("stall", _bound_text(prediction, STALL_S), seen, as_predicted, prediction, observed)
+
+
+def _judged(
+    what: str, predicted: str, seen: str, as_predicted: bool, prediction: Prediction, observed: Observed
+) -> Compared:
+    """What the healing ended says nothing of the fail-over that was predicted."""
+    if as_predicted and observed.cut_short and prediction.writes == "stall":
+        return Compared(what, predicted, f"{seen}, until it was healed: not measured", None)
+    return Compared(what, predicted, seen, as_predicted)
 
 
 def _bound(prediction: Prediction, at_least_s: float) -> float | None:

@@ -34,7 +34,10 @@ async def heal(
     nodes = ", ".join(dict.fromkeys(node for report in reports for node in report.nodes)) or "the cluster"
     workbench.emit(Progress(f"Healed {nodes}; watching that it stays well for {recovery.HOLD_S:g} s"))
     load = workbench.load if workbench.load is not None and workbench.load.running else None
-    found = await recovery.confirm(cluster, _members(workbench, reports), load, workbench.baseline)
+    asked = load.settings.rate if load is not None else None
+    found = await recovery.confirm(
+        cluster, _members(workbench, reports), load, workbench.baseline, asked=asked
+    )
     now = time.monotonic()
     injection = _injection(workbench, reports)
     injected_at = injection.record.injected_at if injection else None
@@ -59,6 +62,7 @@ async def heal(
             _longest_stall(during),
             writes,
             why,
+            cut_short=_cut_short(during, began),
         ),
         unproven=read_back and writes is None and load is not None and not load.unrecorded,
     )
@@ -103,6 +107,12 @@ async def _read_back(workbench: Workbench, found: Recovery) -> tuple[WriteCheck 
         return await load.verify(), ""
     except ToolError as error:
         return None, str(error)
+
+
+def _cut_short(windows: Sequence[Window], began: float) -> bool:
+    """Whether clients were not served in the last whole second before the healing began."""
+    before = [window for window in windows if window.at <= began]
+    return bool(before) and (not before[-1].operations or bool(before[-1].errors + before[-1].timeouts))
 
 
 def _error_s(windows: Sequence[Window]) -> float | None:

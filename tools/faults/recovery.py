@@ -14,6 +14,8 @@ HOLD_S = 3.0
 TIMEOUT_S = 40.0
 THROUGHPUT_SHARE = 0.8
 """Throughput must be back within 20 % of what it was before the fault."""
+CATCHING_UP = 1.2
+"""A load that does so many times what it asks for makes up for what it could not do before."""
 _LOOK_S = 0.25
 
 
@@ -55,8 +57,13 @@ async def confirm(
     load: Figures | None,
     baseline: LoadFigures | None,
     timeout_s: float = TIMEOUT_S,
+    asked: float | None = None,
 ) -> Recovery:
-    """Watch until all was well for HOLD_S, or `timeout_s` are over, and say what was and what was not."""
+    """Watch until all was well for HOLD_S, or `timeout_s` are over, and say what was and what was not.
+
+    `asked` is what the load asks for, in operations per second: beyond it, it catches up with what it could
+    not do under the fault, and nothing can be compared yet.
+    """
     deadline = time.monotonic() + timeout_s
     since: float | None = None
     leader: str | None = None
@@ -64,7 +71,7 @@ async def confirm(
     while True:
         began = time.monotonic()
         snapshot = await cluster.subject.observe()
-        checks = _checks(snapshot, members, leader, _measured(load, since), baseline)
+        checks = _checks(snapshot, members, leader, _measured(load, since), baseline, asked)
         healthy = all(check.ok is not False for check in checks)
         now = time.monotonic()
         if not healthy:
@@ -93,6 +100,7 @@ def _checks(
     leader: str | None,
     now: LoadFigures | None,
     baseline: LoadFigures | None,
+    asked: float | None,
 ) -> tuple[Check, ...]:
     return (
         _same_members(snapshot, members),
@@ -102,7 +110,7 @@ def _checks(
             "; ".join(snapshot.problems) or "by their own view and by their peers'",
         ),
         Check("leader stable", leader is None or snapshot.leader == leader, f"{snapshot.leader} leads"),
-        _throughput(now, baseline),
+        _throughput(now, baseline, asked),
         _errors(now),
     )
 
@@ -117,11 +125,13 @@ def _same_members(snapshot: ClusterSnapshot, members: Mapping[str, str | None]) 
     return Check("same members", ok=True, text=f"{len(members)} members with the ids they had")
 
 
-def _throughput(now: LoadFigures | None, baseline: LoadFigures | None) -> Check:
+def _throughput(now: LoadFigures | None, baseline: LoadFigures | None, asked: float | None) -> Check:
     if now is None or baseline is None or now.ops_per_s is None or not baseline.ops_per_s:
         return Check("throughput", ok=None, text="not measured")
     share = now.ops_per_s / baseline.ops_per_s
     text = f"{now.ops_per_s:.0f} operations/s, {share:.0%} of before"
+    if asked is not None and now.ops_per_s > CATCHING_UP * asked:
+        return Check("throughput", ok=False, text=f"{text}: the load is still catching up")
     return Check("throughput", ok=share >= THROUGHPUT_SHARE, text=text)
 
 

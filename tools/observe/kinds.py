@@ -64,6 +64,8 @@ KINDS: Mapping[str, Meaning] = {
     "deaf": Meaning(_N, _NOTE, "accepts connections and answers none of them"),
     "no_connection": Meaning(_N, _NOTE, "lets no connection be made, and refuses none"),
     "slow_port": Meaning(_N, _NOTE, "answers clients late"),
+    "late_port": Meaning(_N, _DOUBTFUL, "answers clients several times slower", "client_latency", 2),
+    "prompt_port": Meaning(_N, _CLEAR, "answers clients as usual", clears=("late_port",)),
     "answers": Meaning(
         _N, _CLEAR, "answers", clears=("refused", "reset", "silent", "unreachable", "untrusted")
     ),
@@ -125,8 +127,10 @@ KINDS: Mapping[str, Meaning] = {
     "errors": Meaning(_CL, _DOUBTFUL, "clients see errors", "client_errors", 3),
     "stall": Meaning(_CL, _DOUBTFUL, "client operations stalled", "client_errors", 3),
     "slow": Meaning(_CL, _DOUBTFUL, "clients wait too long", "client_latency", 10),
+    "trickle": Meaning(_CL, _DOUBTFUL, "clients get little done", "client_throughput", 2),
     "no_errors": Meaning(_CL, _CLEAR, "clients see few errors", clears=("errors",)),
     "flowing": Meaning(_CL, _CLEAR, "client operations succeed", clears=("stall",)),
+    "full_flow": Meaning(_CL, _CLEAR, "clients get as much done as usual", clears=("trickle",)),
     "prompt": Meaning(_CL, _CLEAR, "clients are answered in time", clears=("slow",)),
     # logs
     "log_no_space": Meaning(_L, _NOTE, "could not write: out of space"),

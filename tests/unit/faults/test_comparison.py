@@ -46,6 +46,17 @@ def test_a_leader_that_moved_is_named_with_the_one_before() -> None:
     assert compare(FOLLOWER, MOVED)[0].observed == "etcd-1 → etcd-2"
 
 
+def test_a_stall_that_the_healing_ended_proves_no_fail_over() -> None:
+    healed_early = replace(MOVED, stall_s=3.0, error_s=3.0, failed=90, cut_short=True)
+
+    compared = {each.what: each.held for each in compare(LEADER, healed_early)}
+    too_long = {each.what: each.held for each in compare(LEADER, replace(healed_early, stall_s=5.0))}
+
+    assert (compared["errors"], compared["stall"]) == (None, None)
+    assert held(compare(LEADER, healed_early)) is None
+    assert too_long["stall"] is False
+
+
 def test_what_was_not_measured_neither_held_nor_failed() -> None:
     compared = compare(FOLLOWER, Observed("etcd-1", "etcd-1", None, None, None, None, "no load was running"))
 

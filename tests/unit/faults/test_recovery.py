@@ -141,6 +141,14 @@ async def test_clients_served_worse_than_before_is_no_recovery(
     assert wrong in [check.name for check in found.checks if check.ok is False]
 
 
+async def test_a_load_that_makes_up_for_lost_time_is_not_compared_yet(cluster: Cluster) -> None:
+    before = LoadFigures(100.0, 1.0, 2.0, 0)
+    found = await recovery.confirm(cluster, {}, Measured(240.0, 0), before, timeout_s=3.0, asked=100.0)
+
+    assert not found.ok
+    assert any("still catching up" in check.text for check in found.checks)
+
+
 async def test_members_that_were_not_known_are_not_called_the_same(cluster: Cluster) -> None:
     found = await recovery.confirm(cluster, {}, None, None)
 

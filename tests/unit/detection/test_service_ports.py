@@ -1,0 +1,80 @@
+"""A store whose service port answers several times slower is told; a busy machine blames nobody."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from subjects.tikv.judge import INVARIANTS
+from tools.detection.client import USUAL_WINDOWS, ClientView
+from tools.detection.service_ports import KNOWN, ServicePorts
+from tools.observe.figures import Window
+from tools.observe.limits import limits_of
+from tools.observe.signal import Signal
+
+STORES = ("tikv0", "tikv1", "tikv2")
+
+
+@pytest.fixture
+def ports() -> ServicePorts:
+    """Watches three stores that usually answer within a few milliseconds."""
+    made = ServicePorts(cast("Any", None), lambda: None, lambda _: None)
+    for at in range(KNOWN):
+        assert told(made.judge(dict.fromkeys(STORES, 4.0), at)) == []
+    return made
+
+
+def told(signals: Iterator[Signal]) -> list[tuple[str, str | None]]:
+    return [(each.kind, each.node) for each in signals]
+
+
+def test_one_store_that_answers_late_is_told_until_it_does_not(ports: ServicePorts) -> None:
+    late = {"tikv0": 4.0, "tikv1": 610.0, "tikv2": 5.0}
+
+    assert told(ports.judge(late, 10)) == [("late_port", "tikv1")]
+    assert told(ports.judge(late, 11)) == [("late_port", "tikv1")]
+    assert told(ports.judge(dict.fromkeys(STORES, 4.0), 12)) == [("prompt_port", "tikv1")]
+    assert told(ports.judge(dict.fromkeys(STORES, 4.0), 13)) == []
+
+
+def test_a_machine_that_is_late_with_all_of_them_blames_nobody(ports: ServicePorts) -> None:
+    assert told(ports.judge(dict.fromkeys(STORES, 700.0), 10)) == []
+
+
+def test_a_few_milliseconds_more_are_nothing(ports: ServicePorts) -> None:
+    assert told(ports.judge({"tikv0": 60.0, "tikv1": 4.0, "tikv2": 4.0}, 10)) == []
+
+
+def test_a_store_that_was_always_slow_is_as_usual() -> None:
+    ports = ServicePorts(cast("Any", None), lambda: None, lambda _: None)
+    slow = {"tikv0": 300.0, "tikv1": 4.0}
+
+    assert [told(ports.judge(slow, at)) for at in range(3 * KNOWN)] == [[]] * 3 * KNOWN
+
+
+def window(n: int, operations: int) -> Window:
+    return Window(
+        n=n, wall=0.0, at=float(n), seconds=1.0, operations=operations, errors=0, timeouts=0, by_kind={}
+    )
+
+
+def kinds(view: ClientView, *windows: Window) -> list[str]:
+    found = [each.kind for each in windows for each in view.read(each)]
+    return [kind for kind in found if kind in ("trickle", "full_flow")]
+
+
+def test_clients_that_get_a_fraction_done_without_an_error_are_told() -> None:
+    view = ClientView(limits_of(INVARIANTS))
+    usual = [window(n, 300) for n in range(USUAL_WINDOWS)]
+
+    kinds(view, *usual)
+
+    assert kinds(view, window(20, 12), window(21, 13)) == ["trickle", "trickle"]
+    assert kinds(view, window(22, 290)) == ["full_flow"]
+
+
+def test_another_load_may_ask_for_less() -> None:
+    view = ClientView(limits_of(INVARIANTS))
+    kinds(view, *(window(n, 300) for n in range(USUAL_WINDOWS)))
+
+    assert kinds(view, *(window(n, 12) for n in range(USUAL_WINDOWS // 3))) == []
