@@ -81,8 +81,9 @@ async def watch(
             task.cancel()
         await asyncio.wait(beside)
         await receivers.aclose(monitor)
+        state = monitor.state  # once it has stopped, it knows of no open incident any more
         await monitor.stop()
-    return tally.result(monitor, time.monotonic() - began, interrupted=interrupted)
+    return tally.result(state, time.monotonic() - began, interrupted=interrupted)
 
 
 class Tally:
@@ -131,7 +132,7 @@ class Tally:
         known = {each: self._began.get(each, (now, "")) for each in under_way}
         return tuple(OpenIncident(each, text, now - began) for each, (began, text) in known.items())
 
-    def result(self, monitor: Monitor, seconds: float, *, interrupted: bool) -> dict[str, Any]:
+    def result(self, state: str, seconds: float, *, interrupted: bool) -> dict[str, Any]:
         """Return the summary, and tell it in a sentence."""
         self._view.show(
             Notice(
@@ -145,7 +146,7 @@ class Tally:
             "command": "watch",
             "cluster": self._cluster.label,
             "seconds": round(seconds, 3),
-            "state": monitor.state,
+            "state": state,
             "nodes": list(self._cluster.subject.nodes),
             "signals": self.signals,
             "detections": self.detections,

@@ -11,6 +11,7 @@ from importlib.resources import files
 from subjects.base import (
     ClusterSnapshot,
     ClusterState,
+    Connection,
     Health,
     LoadTarget,
     Membership,
@@ -176,11 +177,18 @@ class EtcdSubject:
 
     async def probe(self, node: str, timeout_s: float) -> Probe:
         """Ask the port that clients use."""
-        return await self._client.reach(self._endpoints[node].client, timeout_s)
+        endpoint = self._endpoints[node]
+        if endpoint.unseen is not None:
+            return Probe(Connection.UNKNOWN, raw=endpoint.unseen.text)
+        return await self._client.reach(endpoint.client, timeout_s)
 
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         """Read from `/metrics`."""
-        return await self._client.metrics(self._endpoints[node].metrics, names, LOOK_TIMEOUT_S)
+        endpoint = self._endpoints[node]
+        if endpoint.unseen is not None or endpoint.shared:
+            why = endpoint.unseen.text if endpoint.unseen else f"{node} has no address of its own"
+            raise Unreachable(f"{why}.", endpoint.unseen)
+        return await self._client.metrics(endpoint.metrics, names, LOOK_TIMEOUT_S)
 
     async def prepare(self) -> str:
         """Do nothing: a new cluster of etcd is as it should be."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from tools.detection.timer_wheel import Wheel
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
-from tools.observe.targets import LOST, ProbeTarget, probe_new_connection
+from tools.observe.targets import LOST, UNTRUSTED, ProbeTarget, probe_new_connection
 
 VIA = "new connections"
 """The line of what is seen here: what holds on the held connection to the same port does not clear it."""
@@ -86,7 +86,12 @@ class FreshConnections:
         answered = self._compared(line, before)
         if lost and answered is None:
             return  # the held connection has no answers either: that is seen, and judged, elsewhere
-        if len(lost) >= LOST or (lost and known):
+        untrusted = next((how for how in lost if how.startswith(UNTRUSTED)), None)
+        if untrusted is not None:
+            kind = "expired" if "expired" in untrusted else "untrusted"
+            self._lossy[line.node] = 0
+            self._take(signal(kind, line.node, f"{line.where}: {untrusted}", via=VIA, as_of=at))
+        elif len(lost) >= LOST or (lost and known):
             self._lossy[line.node] = 0
             raw = (
                 f"{len(lost)} of {tries} new connections to {line.where} got nothing ({lost[-1]}), while "

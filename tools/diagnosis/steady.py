@@ -30,6 +30,7 @@ from tools.observe.targets import (
     LOST,
     NO_ANSWER,
     NO_CONNECTION,
+    UNTRUSTED,
     ProbeTarget,
     probe_new_connection,
     targets_of,
@@ -118,7 +119,8 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
             raw = f"its own metrics on its own host took {ms:.1f} ms"
             yield signal("host_late" if ms > slow_ms else "host_quick", name, raw)
     for name, how in looked.lost.items():
-        yield signal("lossy", name, f"{how}, while connections that are held were answered")
+        kind = "lossy" if UNTRUSTED not in how else "expired" if "expired" in how else "untrusted"
+        yield signal(kind, name, f"{how}, while connections that are held were answered")
     for name, how in looked.silent.items():
         yield signal("deaf" if how == NO_ANSWER else "no_connection", name, how)
     yield from signals_of_waits(looked.waits)

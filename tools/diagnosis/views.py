@@ -11,7 +11,17 @@ FIRM = frozenset({Source.PROCESS, Source.LOG})
 did not come is not: on a busy machine that happens to healthy nodes."""
 
 FIRM_KINDS = frozenset(
-    {"restarted", "low_space", "no_space", "corrupt", "version_changed", "member_replaced", "member_removed"}
+    {
+        "restarted",
+        "expired",
+        "foreign",
+        "low_space",
+        "no_space",
+        "corrupt",
+        "version_changed",
+        "member_replaced",
+        "member_removed",
+    }
 )
 
 

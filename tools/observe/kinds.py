@@ -60,7 +60,7 @@ KINDS: Mapping[str, Meaning] = {
     "unreachable": Meaning(_N, _DOUBTFUL, "cannot be reached", "store_up", 2),
     "lossy": Meaning(_N, _DOUBTFUL, "accepts few or no new connections", "store_up"),
     "untrusted": Meaning(_N, _DOUBTFUL, "shows a certificate that does not verify", "store_up", 2),
-    "expired": Meaning(_N, _DOUBTFUL, "shows a certificate that has expired", "store_up", 2),
+    "expired": Meaning(_N, _CERTAIN, "shows a certificate that has expired", "store_up"),
     "deaf": Meaning(_N, _NOTE, "accepts connections and answers none of them"),
     "no_connection": Meaning(_N, _NOTE, "lets no connection be made, and refuses none"),
     "slow_port": Meaning(_N, _NOTE, "answers clients late"),
@@ -70,7 +70,7 @@ KINDS: Mapping[str, Meaning] = {
         _N, _CLEAR, "answers", clears=("refused", "reset", "silent", "unreachable", "untrusted")
     ),
     "verified": Meaning(_N, _CLEAR, "can be looked at", clears=("expired",)),
-    "accepts_new": Meaning(_N, _CLEAR, "accepts new connections", clears=("lossy",)),
+    "accepts_new": Meaning(_N, _CLEAR, "accepts new connections", clears=("lossy", "expired", "untrusted")),
     # self
     "unhealthy": Meaning(_S, _DOUBTFUL, "reports that it is unhealthy", "store_up", 2),
     "strange": Meaning(_S, _DOUBTFUL, "answers, but not as this database does", "store_up", 2),

@@ -83,6 +83,8 @@ async def probe_new_connection(target: ProbeTarget) -> str | None:
             reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls)
             writer.write(target.request)
             return None if await reader.read(4096) else "closed without an answer"
+    except ssl.SSLCertVerificationError as error:
+        return f"{UNTRUSTED}: {error.verify_message}"
     except TimeoutError:
         return NO_CONNECTION if writer is None else NO_ANSWER
     except OSError as error:
@@ -92,5 +94,6 @@ async def probe_new_connection(target: ProbeTarget) -> str | None:
             writer.close()
 
 
+UNTRUSTED = "its certificate does not verify"
 NO_CONNECTION = f"no connection within {WITHIN_S * 1000:.0f} ms"
 NO_ANSWER = f"connected, and no answer within {WITHIN_S * 1000:.0f} ms"
