@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.standins.messages_api import MessagesApi, Script, changed_prefixes
-from tests.standins.messages_script import Answer, fails, says, text
+from tests.standins.messages_script import Answer, call, came_since_question, fails, says, text
 from tests.standins.scripts.chaos_demo import answer
 
 BOUND_S = 200
@@ -65,6 +65,49 @@ async def test_claude_drives_the_demo_and_diagnoses_blind_without_one_refused_re
     assert changed_prefixes(session) == []
     told = json.dumps([body["messages"] for body in blind])
     assert [word for word in ("store_kill", "fault_inject", "prediction") if word in told] == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_model_that_fails_under_the_fault_leaves_a_healed_cluster_and_a_whole_result() -> None:
+    def failing(body: Any) -> Any:
+        broken = any(came.tool == "store_kill" for came in came_since_question(body))
+        return fails(400) if broken else answer(body)
+
+    async with MessagesApi(failing) as api:
+        code, lines, err = await operator(api, "demo", "chaos", "--no-pause", "--subject", "etcd")
+
+    result = lines[-1]
+    assert (code, result["type"], result["ok"]) == (1, "result", False), err
+    assert result["error"]
+    assert result["restored"] is True
+    assert result["fault"]["kind"] == "kill"
+    assert result["load"]["acknowledged_writes_lost"] == 0
+    assert result["session"]
+    assert any(line.get("title") == "Restored" for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_model_that_breaks_another_node_than_asked_is_told_the_right_call_and_breaks_nothing() -> (
+    None
+):
+    def stubborn(body: Any) -> Any:
+        since = came_since_question(body)
+        refused = [came for came in since if came.tool == "store_kill" and not came.ok]
+        if refused:
+            return says(text("I leave it at that."))
+        step = answer(body)
+        return says(call("store_kill", target="etcd-1")) if since and since[-1].tool == "load_start" else step
+
+    async with MessagesApi(stubborn) as api:
+        code, lines, err = await operator(
+            api, "demo", "chaos", "--no-pause", "--subject", "etcd", "--target", "etcd-3"
+        )
+
+    assert (code, lines[-1]["fault"]) == (1, None), err
+    told = json.dumps([body["messages"] for body in api.bodies])
+    assert "call store_kill with target=etcd-3" in told
 
 
 def _is_blind(body: Any) -> bool:
