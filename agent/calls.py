@@ -160,7 +160,11 @@ class Calls:
         async with self._one_question:
             verdict = await self.gate.before(call, effect)
         if not verdict.allowed:
-            told = not_run(call, remark("refused", reason=verdict.reason), f"Refused: {verdict.reason}")
+            told = not_run(
+                call,
+                remark("refused" if verdict.final else "refused-for-now", reason=verdict.reason),
+                f"Refused: {verdict.reason}",
+            )
             running.outcome = self._ended(told)  # kept: a Ctrl-C at the question cancels this very task
             return running.outcome
         running.begun, running.acting = True, effect is not Effect.READ

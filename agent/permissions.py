@@ -19,6 +19,8 @@ class Verdict:
 
     allowed: bool
     reason: str = ""
+    final: bool = True
+    """Whether nothing like it may be tried; else the reason says which call is right."""
 
 
 ALLOWED = Verdict(allowed=True)

@@ -79,7 +79,7 @@ class DemoGate:
         """Refuse what does not fit the request, with the words to mend it; announce the stage."""
         n = _STAGE_OF.get(call.name)
         if why := self._refusal(call, effect, n):
-            return Verdict(allowed=False, reason=why)
+            return Verdict(allowed=False, reason=why, final=False)
         if n is not None and n > self.stages.current and not await self._enter(n):
             return Verdict(allowed=False, reason="the person stopped the demo")
         if n == RECOVERY:

@@ -71,7 +71,7 @@ async def test_claude_drives_the_demo_and_diagnoses_blind_without_one_refused_re
 @pytest.mark.timeout(300)
 async def test_a_model_that_fails_under_the_fault_leaves_a_healed_cluster_and_a_whole_result() -> None:
     def failing(body: Any) -> Any:
-        broken = any(came.tool == "store_kill" for came in came_since_question(body))
+        broken = any(came.tool == "store_kill" and came.ok for came in came_since_question(body))
         return fails(400) if broken else answer(body)
 
     async with MessagesApi(failing) as api:
@@ -107,7 +107,8 @@ async def test_a_model_that_breaks_another_node_than_asked_is_told_the_right_cal
 
     assert (code, lines[-1]["fault"]) == (1, None), err
     told = json.dumps([body["messages"] for body in api.bodies])
-    assert "call store_kill with target=etcd-3" in told
+    assert "call store_kill with target=etcd-3. It did nothing." in told
+    assert "another way" not in told
 
 
 def _is_blind(body: Any) -> bool:

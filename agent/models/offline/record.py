@@ -47,7 +47,7 @@ class Seen:
         """Why the call was not allowed; empty if it was."""
         if not self.text.startswith(_BEFORE):
             return ""
-        return self.text.removeprefix(_BEFORE).removesuffix(_AFTER)
+        return self.text.removeprefix(_BEFORE).removesuffix(_AFTER).removesuffix(". It did nothing.")
 
     @property
     def error(self) -> str:
