@@ -15,12 +15,12 @@ from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import case_of
 from tools.diagnosis.examination import Diagnosing
-from tools.diagnosis.rules import RulesDiagnostician
+from tools.diagnosis.rules import LOOP, RulesDiagnostician
 from tools.errors import ToolError
 from tools.events import Diagnosed, Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Detection, Signal
+from tools.observe.signal import Again, Detection, Signal
 
 WAIT_S = 2.0
 """Other witnesses report within this time: peers lose a member in 1 s, an election takes 1.8 s."""
@@ -96,6 +96,8 @@ class Examiner:
         incident.due = None
         incident.looks += 1
         made = [each for each in monitor.detections if each.incident == name]
+        if not made:
+            return
         session = Diagnosing(
             emit=self._view.show,
             ledger=self._ledger,
@@ -106,7 +108,8 @@ class Examiner:
         )
         try:
             found = await session.diagnosed(case_of(made))
-            concluded = (found.kind, found.nodes, found.confidence)
+            loops = (made[-1].again or Again(1, 0.0)).count >= LOOP
+            concluded = (found.kind, found.nodes, found.confidence, loops)
             if concluded == incident.concluded:
                 return
             incident.concluded = concluded

@@ -273,7 +273,7 @@ def changed(before: Mapping[str, Any] | None, now: Diagnosis) -> str:
     was = f"{before.get('kind')} of {', '.join(before.get('nodes') or ()) or 'no node'}"
     concludes = f"{now.kind} of {', '.join(now.nodes) or 'no node'}"
     if was == concludes and before.get("confidence") == now.confidence:
-        return ""
+        return "" if before.get("root_cause") == now.root_cause else now.root_cause
     return f"was {was}, {before.get('confidence')}; is now {concludes}, {now.confidence}"
 
 
