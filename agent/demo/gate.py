@@ -136,9 +136,8 @@ class DemoGate:
         if n == FAULT:
             if self.facts.injection is not None:
                 return "the demo breaks one thing only; heal it, then the demo ends"
-            if self._unsteady:
-                return UNSTEADY
-            return self.request.mismatch(call.name, call.arguments)
+            why = self.request.mismatch(call.name, call.arguments)
+            return why or (UNSTEADY if self._unsteady else "")
         return self._not_its_heal(call.arguments) if n == RECOVERY else ""
 
     def _not_its_heal(self, arguments: Mapping[str, Any]) -> str:
