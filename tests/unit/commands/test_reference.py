@@ -92,5 +92,6 @@ def test_an_undocumented_or_missing_field_is_found() -> None:
 
 def run(folder: Path, *words: str) -> dict[str, Any]:
     ran = CliRunner().invoke(cli, [*words, "--output", "json", "--state-dir", str(folder)])
+    assert ran.exception is None or isinstance(ran.exception, SystemExit), ran.exception
     result: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
     return result
