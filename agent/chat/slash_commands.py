@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.events import Text
 from agent.mode import Mode
 from agent.sessions.export import as_markdown, fenced
 from agent.view.base import View
-from agent.view.records import tables
+from agent.view.records import in_words, tables
 from agent.view.words import one_line
 from tools.errors import ToolError
 from tools.events import Failed, Notice, Table
@@ -128,7 +128,8 @@ async def _shown(at: CommandContext, tool: str, but: Sequence[str] = ()) -> None
     if not outcome.ok:
         at.view.show(Failed(one_line(outcome.data.get("error") or outcome.text)))
         return
-    for event in tables(outcome.data, but):
+    shown = list(tables(outcome.data, but))
+    for event in shown or [Notice("Nothing yet.")]:
         at.view.show(event)
 
 
@@ -184,14 +185,18 @@ async def show(at: CommandContext) -> None:
             f"{found.id} · {found.source}{f' · {found.node}' if found.node else ''} · {_clock(found.wall)}"
         )
     )
-    at.view.show(Text(fenced(_readable(found.text)), done=True))
+    value, rest = _parsed(found.text)
+    for event in tables(value):
+        at.view.show(event)
+    if rest:
+        at.view.show(Text(fenced(rest), done=True))
 
 
 @command()
 async def evidence(at: CommandContext) -> None:
     """List the evidence: its ids, where it came from, how it begins."""
     rows = tuple(
-        (item.id, _clock(item.wall), item.source, item.node or "", one_line(item.text, 80))
+        (item.id, _clock(item.wall), item.source, item.node or "", one_line(in_words(item.text), 80))
         for item in at.session.ledger
     )
     if not rows:
@@ -266,13 +271,13 @@ async def restore(at: CommandContext) -> None:
     at.view.show(Notice(await at.session.restore()))
 
 
-def _readable(text: str) -> str:
-    """Return a result with the JSON that it begins with on lines of its own; else as it is."""
+def _parsed(text: str) -> tuple[dict[str, Any], str]:
+    """Return the JSON object that a result begins with, and the text after it; else nothing and the text."""
     try:
         value, end = json.JSONDecoder().raw_decode(text)
     except ValueError:
-        return text
-    return json.dumps(value, indent=1, ensure_ascii=False) + text[end:] if isinstance(value, dict) else text
+        return {}, text
+    return (value, text[end:].strip()) if isinstance(value, dict) else ({}, text)
 
 
 def _sentence(description: str) -> str:

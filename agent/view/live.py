@@ -1,7 +1,7 @@
 """The few lines at the bottom that are drawn in place, below what stands for good.
 
-Each frame is one write: step back over the last frame, erase downwards, print what is finished,
-print the new lines. Nothing else moves the cursor, and there is no alternate screen.
+Each frame is one write: step back over the last frame and erase it, print what is finished, print the
+new lines. Nothing else moves the cursor, and there is no alternate screen.
 """
 
 import os
@@ -45,7 +45,8 @@ class LiveArea:
         if not self._widths:
             return ""
         rows = sum(self._rows(width, columns) for width in self._widths)
-        return f"\r\x1b[{rows - 1}A\x1b[J" if rows > 1 else "\r\x1b[J"
+        # Line by line: tmux keeps a copy in its history of what is erased from the screen's first cell on.
+        return "\r\x1b[2K" + "\x1b[A\x1b[2K" * (rows - 1)
 
     def _rows(self, width: int, columns: int) -> int:
         """Return how many rows a line takes now, after the window may have become narrower."""

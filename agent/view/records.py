@@ -1,5 +1,6 @@
 """Any tool's result as a notice and tables, for a person who asked without the model."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -30,6 +31,18 @@ def tables(data: Mapping[str, Any], but: Sequence[str] = ()) -> Iterator[Event]:
             yield _table(_title(name), [{k: v for k, v in each.items() if k not in but} for each in records])
 
 
+def in_words(text: str) -> str:
+    """Return a result that begins as JSON with its fields in words; any other text as it is."""
+    try:
+        found, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return text
+    if not isinstance(found, Mapping):
+        return text
+    words = [f"{_title(name)} {_cell(value)}" for name, value in found.items() if name not in HIDDEN]
+    return " · ".join(word for word in (*words, text[end:].strip()) if word)
+
+
 def _records(value: Any) -> Sequence[Mapping[str, Any]]:
     if isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):
         return value
@@ -57,7 +70,9 @@ def _cell(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.4g}"
+            return f"{value + 0.0:.4g}"  # never -0
+        case str() if value.startswith("{"):
+            return one_line(in_words(value), 120)
         case Mapping() if value and all(isinstance(item, bool) for item in value.values()):
             no = [str(name) for name, item in value.items() if not item]
             return one_line(f"not {', '.join(no)}" if no else "all", 120)

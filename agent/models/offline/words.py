@@ -14,7 +14,7 @@ def seconds(value: Any) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return ""
     if abs(value) < 0.1:
-        return f"{value * 1000:.0f} ms"
+        return f"{round(value * 1000)} ms"
     return f"{value:.2f} s" if abs(value) < 10 else f"{value:.0f} s"
 
 

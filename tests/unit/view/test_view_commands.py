@@ -20,7 +20,7 @@ from agent.mode import Mode
 from agent.models.base import Message
 from agent.sessions.export import as_markdown, fenced
 from agent.sessions.session import Status
-from agent.view.records import tables
+from agent.view.records import in_words, tables
 from tests.standins.scripted_session import ScriptedSession
 from tools.errors import NoCluster, ToolError
 from tools.events import Event, Failed, Notice, Table
@@ -290,3 +290,10 @@ def test_what_peers_say_and_when_something_was_is_told_in_few_words() -> None:
     assert table.columns == ("peers", "at")
     assert [row[0] for row in table.rows] == ["all", "not etcd-3"]
     assert re.fullmatch(r"\d\d:\d\d:\d\d|\d\d \w{3} \d\d:\d\d", table.rows[0][1])
+
+
+def test_a_result_in_json_is_told_in_words_and_zero_has_no_sign() -> None:
+    text = '{"state":"healthy","ok":true,"lag_ms":-0.0,"nodes":["a","b"]}'
+
+    assert in_words(text) == "state healthy · lag ms 0 · nodes a, b"
+    assert in_words("process 41 has ended") == "process 41 has ended"

@@ -445,3 +445,15 @@ async def test_only_basic_colours_are_used() -> None:
 
     codes = {code for found in re.findall(r"\x1b\[([\d;]*)m", screen.written) for code in found.split(";")}
     assert codes <= {"0", "", "1", "2", "4", "9", *(str(n) for n in range(31, 37))}
+
+
+def test_frames_are_erased_line_by_line() -> None:
+    """tmux copies into its history what is erased from the first cell of the screen to its end."""
+    screen = Screen()
+    view = TerminalView(screen, size=screen.size)
+    for n in range(3):
+        view.show(Progress("Waiting", float(n), 30))
+        view.show(Notice(f"notice {n}"))
+
+    assert "\x1b[2K" in screen.written
+    assert "\x1b[J" not in screen.written
