@@ -125,6 +125,15 @@ async def _open_process(subject: str, folder: Path) -> Cluster:
     return Cluster(folder.name, plan.make_subject(cluster, runtime), runtime, runtime)
 
 
+async def caveat(decision: Decision) -> str:
+    """Return what speaks against the version of the database that would be started; empty if nothing does."""
+    if decision.runtime != "process":
+        return ""
+    plan = _offered(decision.subject, "process", "run as local processes")
+    told = getattr(plan, "caveat", None)
+    return str(await told()) if told is not None else ""
+
+
 def _offered(subject: str, module: str, what: str) -> ModuleType:
     """Return a module of a database's folder; Unsupported, which says `what` cannot be, when it has none."""
     name = f"subjects.{subject}.{module}"

@@ -52,7 +52,8 @@ async def _etcd() -> Row:
         found = await find_binary()
     except SubjectError as error:
         return "etcd", "missing", str(error)
-    return "etcd", "ok", f"{found.version}, from {found.origin}"
+    caveat = f"; {found.caveat}" if found.caveat else ""
+    return "etcd", "ok", f"{found.version}, from {found.origin}{caveat}"
 
 
 async def _docker() -> Row:

@@ -28,14 +28,10 @@ async def frames(
         except NotJson as error:
             await refuse(None, PARSE_ERROR, f"Parse error: {error}")
             continue
+        found = message.get("id") if isinstance(message, dict) else None
+        known = found if isinstance(found, str | int) and not isinstance(found, bool) else None
         frame = json.dumps(message)
-        if is_valid(frame):
+        if known == found and is_valid(frame):
             yield frame
             continue
-        found = message.get("id") if isinstance(message, dict) else None
-        known = (
-            found
-            if isinstance(found, str) or (isinstance(found, int) and not isinstance(found, bool))
-            else None
-        )
         await refuse(known, INVALID_REQUEST, "Invalid request: not a JSON-RPC 2.0 message of MCP")

@@ -22,6 +22,20 @@ class Binary:
     origin: str
     """Where it was found, for a person."""
 
+    @property
+    def caveat(self) -> str:
+        """What speaks against this version, a clause; empty if nothing does.
+
+        etcd's releases call 3.5.0 to 3.5.2 unfit for production: a crash under load could leave members
+        inconsistent. https://github.com/etcd-io/etcd/releases/tag/v3.5.3 mends it.
+        """
+        if self.version not in ("3.5.0", "3.5.1", "3.5.2"):
+            return ""
+        return (
+            f"etcd {self.version} is fit for demos, not for production (inconsistent data after crashes, mended "
+            "in 3.5.3); a newer one on PATH is used instead"
+        )
+
 
 async def find_binary() -> Binary:
     """Return the etcd to run; NotReady with the remedy when there is none."""

@@ -19,6 +19,11 @@ is lost and brought back at once would be missed for longer than the 2 s that op
 a heartbeat takes less than 1 ms, and six in a row may be missed."""
 
 
+async def caveat() -> str:
+    """Return what speaks against the etcd that would be started, a clause; empty if nothing does."""
+    return (await find_binary()).caveat
+
+
 async def make_layout(folder: Path) -> Layout:
     """Find etcd, choose ports, and write down how each member is started.
 

@@ -15,6 +15,7 @@ from subjects.base import (
     ObservedCluster,
     ProcessState,
 )
+from subjects.clusters import caveat as caveat_of
 from subjects.clusters import decide, find_cluster, open_cluster
 from subjects.errors import NotReady
 from tools.cluster import use as use_of
@@ -70,7 +71,8 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
     if workbench.cluster is None:
         choice = workbench.choice
         decision = await decide(choice.subject, choice.runtime)
-        workbench.emit(Notice(f"Cluster: {decision.reason}."))
+        caveat = await caveat_of(decision)
+        workbench.emit(Notice(f"Cluster: {decision.reason}{f'; {caveat}' if caveat else ''}."))
         workbench.cluster = await open_cluster(workbench.state, decision, choice.compose_file)
     cluster = workbench.cluster
     deployment = cluster.require(Deployment)
