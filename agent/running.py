@@ -1,6 +1,7 @@
 """One run of a command: its view, its signals, its errors, its exit code and its last line."""
 
 import asyncio
+import errno
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -85,9 +86,19 @@ async def _guarded(
         return failed(f"{error} {error.next}".strip(), ExitCode.FAILED)
     except (AgentError, SubjectError) as error:
         return failed(str(error), ExitCode.FAILED)
+    except OSError as error:  # what the machine lacks: room, permission, files that may be open
+        return failed(_lacking(error), ExitCode.FAILED)
     code = int(result.pop("exit_code", ExitCode.DONE if result.get("ok") else ExitCode.FAILED))
     view.show(Finished(result))
     return after_signal() if received and code else code
+
+
+def _lacking(error: OSError) -> str:
+    """Say what the operating system refused, and what to do about it."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "Too many files are open. Allow more with `ulimit -n 1024`."
+    where = f"{error.filename}: " if error.filename else ""
+    return f"The operating system refuses: {where}{error.strerror or error}."
 
 
 @contextmanager

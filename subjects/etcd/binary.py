@@ -32,8 +32,8 @@ class Binary:
         if self.version not in ("3.5.0", "3.5.1", "3.5.2"):
             return ""
         return (
-            f"etcd {self.version} is fit for demos, not for production (inconsistent data after crashes, mended "
-            "in 3.5.3); a newer one on PATH is used instead"
+            f"etcd {self.version} is fit for demos, not for production (inconsistent data after crashes, "
+            "mended in 3.5.3); a newer one on PATH is used instead"
         )
 
 
