@@ -1,13 +1,18 @@
 """A TiKV cluster that somebody else runs, given by the endpoints of its PDs."""
 
+import asyncio
+import time
 from collections.abc import Sequence
 
 from subjects.access import Access
 from subjects.base import Cluster
 from subjects.errors import Unreachable, Unsupported
 from subjects.runtimes.endpoints import EndpointNodes
-from subjects.tikv.pd import PdClient
+from subjects.tikv.pd import Group, PdClient
 from subjects.tikv.subject import PD_TIMEOUT_S, TikvSubject
+
+FIRST_ANSWER_S = 6.0
+"""How long PDs may take to answer for the first time: in between snapshots they are given less."""
 
 
 async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
@@ -21,9 +26,20 @@ async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
     pd = PdClient([url.rstrip("/") for url in urls])
     subject = TikvSubject((), EndpointNodes(), pd)
     try:
-        group = await pd.group(PD_TIMEOUT_S)
+        group = await _first_answer(pd)
         await subject.observe()
     except Unreachable as error:
         await pd.aclose()
         raise Unreachable(f"No PD answers at {', '.join(endpoints)}: {error}") from error
     return Cluster(f"tikv-{group.cluster_id or 'attached'}", subject, EndpointNodes())
+
+
+async def _first_answer(pd: PdClient) -> Group:
+    deadline = time.monotonic() + FIRST_ANSWER_S
+    while True:
+        try:
+            return await pd.group(PD_TIMEOUT_S)
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(0.2)

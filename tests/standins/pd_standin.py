@@ -222,6 +222,12 @@ class PdStandin:
             case "POST", ["standin", "joined"]:
                 regions.joined(int(body["region"]), int(body["store"]), self.state.now())
                 return 200, "{}"
+            case "POST", ["standin", "bury"]:
+                self.state.stores[int(body["id"])].state = 2
+                return 200, "{}"
+            case "POST", ["standin", "orphan"]:
+                regions.regions[int(body["region"])].leader = 0
+                return 200, "{}"
             case "GET", ["standin", "regions"]:
                 return 200, json.dumps(regions.dump())
             case "POST", ["regions", "split"]:

@@ -114,6 +114,8 @@ KINDS: Mapping[str, Meaning] = {
     "quorum_held": Meaning(_CO, _CLEAR, "quorum is held", clears=("quorum_lost",)),
     "no_leader": Meaning(_CO, _DOUBTFUL, "there is no leader", "has_leader", 2),
     "led": Meaning(_CO, _CLEAR, "there is a leader", clears=("no_leader",)),
+    "regions_leaderless": Meaning(_CO, _DOUBTFUL, "regions have no leader", "has_leader", 3),
+    "regions_led": Meaning(_CO, _CLEAR, "every region has a leader", clears=("regions_leaderless",)),
     "unstable": Meaning(_CO, _DOUBTFUL, "the leader changes again and again", "leader_stable"),
     "steady_leader": Meaning(_CO, _CLEAR, "the leader stays", clears=("unstable",)),
     "leader_changed": Meaning(_CO, _NOTE, "lost or handed over leadership"),

@@ -244,7 +244,7 @@ class SnapshotDiff:
         if quorum.held or quorum.lost:  # neither is that nobody can tell
             yield signal("quorum_held" if quorum.held else "quorum_lost", None, raw, as_of=at)
         if snapshot.leader is not None:
-            raw = f"{snapshot.leader} leads in term {snapshot.term}"
+            raw = f"{snapshot.leader} leads" + ("" if snapshot.term is None else f" in term {snapshot.term}")
             yield signal("led", None, raw, as_of=at)
             yield from self._leadership(snapshot, snapshot.leader, at, excused)
         elif not any(node.details.get(FOLLOWED) for node in snapshot.nodes):
@@ -253,6 +253,10 @@ class SnapshotDiff:
         before = self._before
         if before and before.term and snapshot.term and snapshot.term - before.term >= TERM_JUMP:
             yield signal("term_jumped", None, f"term {before.term} became {snapshot.term}", as_of=at)
+        if snapshot.replication is not None and snapshot.replication.leaderless is not None:
+            count = snapshot.replication.leaderless
+            raw = f"{count} of {snapshot.replication.regions} regions have no leader"
+            yield signal("regions_leaderless" if count else "regions_led", None, raw, as_of=at)
         yield from self._alarms(snapshot, at)
 
     def _alarms(self, snapshot: ClusterSnapshot, at: float) -> Iterator[Signal]:

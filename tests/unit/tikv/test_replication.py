@@ -3,10 +3,13 @@
 import pytest
 
 from subjects.base import ClusterState, Role
+from subjects.tikv.judge import INVARIANTS
 from subjects.tikv.subject import TikvSubject
 from tests.unit.tikv.world import World
 from tools.errors import Refused
 from tools.faults import catalogue, guard
+from tools.observe.limits import limits_of
+from tools.observe.snapshot_diff import SnapshotDiff
 
 
 def region(number: int, *stores: int, **more: object) -> dict[str, object]:
@@ -54,6 +57,11 @@ async def test_a_region_that_nobody_leads_is_told(world: World) -> None:
     snapshot = await world.look()
 
     assert snapshot.problems == ("2 of 21 regions have no leader",)
+    shown = {each.kind: each.raw for each in SnapshotDiff(limits_of(INVARIANTS)).read(snapshot, 0.0)}
+    assert shown["regions_leaderless"] == "2 of 21 regions have no leader"
+    world.pd()
+    led = {each.kind for each in SnapshotDiff(limits_of(INVARIANTS)).read(await world.look(), 1.0)}
+    assert "regions_led" in led
 
 
 async def test_the_guard_refuses_a_kill_while_replicas_are_missing_and_nothing_else(world: World) -> None:
