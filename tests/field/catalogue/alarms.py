@@ -18,7 +18,7 @@ def fill(etcd: Any, n: int = 0) -> None:
 
 SPACE = Say(
     kinds=("space_quota",),
-    within_s=4.0,
+    within_s=8.0,
     node=False,
     advice="compact.*defrag.*disarm",
     states=("degraded",),
@@ -56,7 +56,7 @@ def space_quota_3_4(field: Field) -> None:
 
 
 @case(
-    Say(kinds=("space_quota",), within_s=4.0, node=False, states=("healthy",), says="recovered"),
+    Say(kinds=("space_quota",), within_s=8.0, node=False, states=("healthy",), says="recovered"),
     "ahrtr/etcd-defrag#120",
 )
 def space_quota_disarmed(field: Field) -> None:
@@ -83,7 +83,7 @@ def space_quota_disarmed(field: Field) -> None:
 @case(
     Say(
         kinds=("corruption",),
-        within_s=4.0,
+        within_s=8.0,
         advice="remove.*add|restore|snapshot|replace",
         states=("degraded",),
         never="quorum (is )?lost|bring back any|disk space",

@@ -18,7 +18,7 @@ from tests.standins.slow_disk import why_not
         kinds=("restart", "planned_restart"),
         within_s=5.0,
         node=False,
-        confidence=("medium", "low"),
+        confidence=("high", "medium", "low"),
         states=("healthy",),
         says=r"3\.6",
         never="no good order|crash",
