@@ -81,12 +81,31 @@ class TestCommands:
         assert set(listed) == EXPECTED
         assert all(about.endswith(".") for about in listed.values())
 
-    @pytest.mark.parametrize("name", sorted(EXPECTED - {"quit", "restore"}))
-    async def test_each_runs(self, name: str, talk: ScriptedSession, kept: Kept, tmp_path: Path) -> None:
-        argument = {"show": " E1", "export": f" {tmp_path / 'x.md'}"}.get(name, "")
-        await slash_commands.run(f"/{name}{argument}", talk, kept)
+    @pytest.mark.parametrize(
+        ("line", "shown"),
+        [
+            ("/clear", "A new conversation"),
+            ("/compact", "nothing to gain"),
+            ("/cost", "12,300 of 200,000 tokens"),
+            ("/evidence", "etcd-2"),
+            ("/export {file}", "Written to"),
+            ("/help", "/status"),
+            ("/incidents", "no incident_list here"),
+            ("/mode", "Mode: ask"),
+            ("/model", "claude-opus-5-5"),
+            ("/resume", "the last session"),
+            ("/show E1", "raft: stopped"),
+            ("/status", "state healthy"),
+            ("/timeline", "no timeline here"),
+            ("/tools", "Kills a store"),
+        ],
+    )
+    async def test_each_shows_what_it_is_for(
+        self, line: str, shown: str, talk: ScriptedSession, kept: Kept, tmp_path: Path
+    ) -> None:
+        await slash_commands.run(line.format(file=tmp_path / "x.md"), talk, kept)
 
-        assert kept.events
+        assert shown in kept.told
 
     async def test_quit(self, kept: Kept) -> None:
         with pytest.raises(slash_commands.Quit):
