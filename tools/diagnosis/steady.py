@@ -106,6 +106,8 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
     yield from SnapshotDiff(limits).read(looked.snapshot, time.monotonic())
     slow_ms = looked.slow_ms
     for node in looked.snapshot.nodes:
+        if node.process.oom_killed is False:
+            yield signal("not_oom", node.name, "no OOM kill was counted")
         if node.client.connection is Connection.ACCEPTED and late(node.client, slow_ms):
             yield signal("slow_port", node.name, f"client port answers in {node.client.latency_ms:.1f} ms")
         if node.itself.health is Health.HEALTHY and late(node.itself, slow_ms):

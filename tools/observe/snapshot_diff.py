@@ -119,8 +119,6 @@ class SnapshotDiff:
                 kind = "oom" if view.oom_killed else "exit"
                 raw = view.raw or "process is gone"
                 yield signal(kind, node.name, raw, as_of=at, exit_code=view.exit_code)
-                if view.oom_killed is False:
-                    yield signal("not_oom", node.name, "no OOM kill was counted", as_of=at)
             case ProcessState.UNKNOWN:
                 return
 

@@ -92,6 +92,15 @@ class TestUsual:
 
         assert watched.kinds("n1") == []
 
+    async def test_what_holds_is_filed_once_however_often_it_is_seen(self, watched: Watched) -> None:
+        watched.runtime.happens("n2", "exit", 137)
+        watched.subject.change("n2", peers={"n1": False, "n3": False})
+        await watched.until(lambda: "peer_lost" in watched.kinds("n2"))
+        filed = len(watched.monitor.signals)
+        await watched.looks(5)
+
+        assert len(watched.monitor.signals) == filed
+
     async def test_a_load_that_starts_and_stops(self, watched: Watched) -> None:
         watched.monitor.client_window(window(0, operations=0))
         watched.monitor.client_window(window(1))
