@@ -39,9 +39,9 @@ class Addresses:
     cluster_id: str | None = None
     """Of the cluster that most of the addresses belong to."""
 
-    async def ask_all(self) -> None:
+    async def ask_all(self, timeout_s: float = ASK_S) -> None:
         """Ask each address who it is."""
-        answers = await asyncio.gather(*(ask(self.client, url) for url in self.urls))
+        answers = await asyncio.gather(*(ask(self.client, url, timeout_s) for url in self.urls))
         self.answers = dict(zip(self.urls, answers, strict=True))
         statuses = [answer for answer in answers if isinstance(answer, Status) and answer.cluster_id]
         if statuses:
@@ -196,10 +196,12 @@ def _freshness(status: Status) -> tuple[bool, int, int]:
     return status.has_leader, status.term or 0, status.applied_index or 0
 
 
-async def ask(client: EtcdClient, url: str, *, alone: bool = False) -> Status | Unreachable:
+async def ask(
+    client: EtcdClient, url: str, timeout_s: float = ASK_S, *, alone: bool = False
+) -> Status | Unreachable:
     """Return who answers at an address, or why nobody does."""
     try:
-        return await client.status(url, ASK_S, alone=alone)
+        return await client.status(url, timeout_s, alone=alone)
     except Unreachable as error:
         return error
 

@@ -25,6 +25,8 @@ from subjects.etcd.subject import Endpoint, EtcdSubject
 from subjects.etcd.views import Asked
 from subjects.runtimes.endpoints import EndpointNodes
 
+CONNECT_S = 5.0
+"""For the first words with a cluster."""
 LIST_S = 1.0
 """For a list of members."""
 MEMBERS_S = 5.0
@@ -129,11 +131,11 @@ async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
 
 
 async def _attach(addresses: Addresses) -> Cluster:
-    await addresses.ask_all()
+    await addresses.ask_all(CONNECT_S)
     refusals = [str(each) for each in addresses.answers.values() if isinstance(each, Unreachable)]
     for url, _ in addresses.statuses:
         try:
-            members = await addresses.client.members(url, LIST_S * 5)
+            members = await addresses.client.members(url, CONNECT_S)
         except Unreachable as error:
             refusals.append(str(error))
             continue

@@ -4,6 +4,7 @@ The gateway writes 64-bit integers as strings and leaves out what is zero. Where
 that we don't have, the metrics say most of the same.
 """
 
+import asyncio
 import json
 import ssl
 import time
@@ -43,6 +44,7 @@ class EtcdClient:
         self._access = access or Access()
         self._certificates = Certificates(self._access)
         self._token: str | None = None
+        self._authenticating = asyncio.Lock()
         self._denied: tuple[float, Unseen] | None = None
         self._spoken: dict[str, tuple[float, Unseen | None]] = {}
         self._http = httpx2.AsyncClient(
@@ -126,10 +128,15 @@ class EtcdClient:
     ) -> Answered:
         headers = {"Connection": "close"} if alone else {}
         if self._access.user:
+            headers["Authorization"] = await self._current_token(url, timeout_s)
+        return await self._ask("POST", f"{url}{path}", url, timeout_s, headers=headers, json=body)
+
+    async def _current_token(self, url: str, timeout_s: float) -> str:
+        """Return the token; one call at a time asks for a new one, which costs the member a bcrypt hash."""
+        async with self._authenticating:
             if self._token is None:
                 self._token = await self._authenticate(url, timeout_s)
-            headers["Authorization"] = self._token
-        return await self._ask("POST", f"{url}{path}", url, timeout_s, headers=headers, json=body)
+            return self._token
 
     async def _authenticate(self, url: str, timeout_s: float) -> str:
         if self._denied is not None and time.monotonic() - self._denied[0] < DENIED_S:
