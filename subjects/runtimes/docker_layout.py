@@ -5,7 +5,6 @@ the same containers.
 """
 
 import ipaddress
-import json
 import random
 import shutil
 import zlib
@@ -16,11 +15,12 @@ from typing import Any
 
 import yaml
 
-from subjects.errors import BadSetup, NewerState
+from subjects.errors import BadSetup, NewerState, NotReady
 from subjects.runtimes.compose import Compose, mounted_files, variables
 from subjects.runtimes.engine import Engine
 from subjects.runtimes.json_file import write_json
 from subjects.runtimes.ports import HOST, for_containers, free_ports
+from subjects.untrusted import NotJson, read_json
 
 VERSION = 1
 FILE = "docker.json"
@@ -135,18 +135,22 @@ def mounted(layout: DockerLayout, folder: Path) -> list[Path]:
 def load(folder: Path) -> DockerLayout | None:
     """Read `docker.json`; None when the folder holds no cluster. NewerState when a newer version wrote it."""
     try:
-        raw = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        raw = read_json((folder / FILE).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, NotJson):
         return None
-    if raw.pop("version") > VERSION:
-        raise NewerState(
-            f"{folder / FILE} was written by a newer operator. Use that, or another --state-dir."
+    try:
+        if raw.pop("version") > VERSION:
+            raise NewerState(
+                f"{folder / FILE} was written by a newer operator. Use that, or another --state-dir."
+            )
+        services = tuple(
+            Service(s["name"], s["image"], {int(port): (to[0], to[1]) for port, to in s["published"].items()})
+            for s in raw.pop("services")
         )
-    services = tuple(
-        Service(s["name"], s["image"], {int(port): (to[0], to[1]) for port, to in s["published"].items()})
-        for s in raw.pop("services")
-    )
-    return DockerLayout(**raw, services=services)
+        return DockerLayout(**raw, services=services)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        text = f"{folder / FILE} is damaged ({type(error).__name__}: {error}). Move the folder away."
+        raise NotReady(text) from error
 
 
 def _published(ports: Iterable[Any]) -> dict[int, tuple[str, int]]:

@@ -1,0 +1,156 @@
+"""What comes from outside, one function a seam: each takes any bytes and must come to an expected end."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from agent.errors import BadTranscript
+from agent.history import rebuild
+from agent.mcp.frames import frames
+from agent.models.assembly import Assembly, Malformed
+from agent.models.stream import StreamedError, _Decoder
+from agent.sessions.earlier import earlier
+from agent.transcript.reading import FORMAT
+from agent.transcript.replay import replay
+from subjects.errors import SubjectError
+from subjects.runtimes import layout
+from subjects.untrusted import NotJson, read_json
+
+HARD_TEXT = st.one_of(
+    st.text('aé{"', max_size=6),
+    st.sampled_from(["\x00", "\ud800", "a\udfffb", "\x1b[2J", "9" * 400, "", "text"]),
+)
+NUMBERS = st.one_of(st.integers(-(2**70), 2**70), st.floats(), st.just(10**400))
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, HARD_TEXT)
+VALUES = st.one_of(
+    SCALARS,
+    st.lists(SCALARS, max_size=2),
+    st.dictionaries(HARD_TEXT, st.lists(SCALARS, max_size=2), max_size=2),
+)
+
+
+def _objects(kinds: list[str], names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """Objects that look nearly right: a known type, known names, any values."""
+    return st.builds(
+        lambda kind, rest: {"type": kind, **rest},
+        st.one_of(st.sampled_from(kinds), VALUES),
+        st.dictionaries(st.sampled_from(names), st.one_of(VALUES, st.just({"type": "text", "text": "x"}))),
+    )
+
+
+EVENTS = st.lists(
+    _objects(
+        ["message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
+         "message_stop", "error", "ping"],
+        ["index", "content_block", "delta", "message", "usage", "error"],
+    ), max_size=5,
+)  # fmt: skip
+ENTRIES = st.lists(
+    _objects(
+        ["user", "assistant", "call", "outcome", "system", "event", "end", "resumed"],
+        ["text", "t", "id", "tool", "content", "stop_reason", "data", "arguments", "remark", "by", "kind",
+         "messages", "name", "event", "evidence", "seconds", "ok", "summary", "made"],
+    ), max_size=5,
+)  # fmt: skip
+
+
+def stream_of_events(events: list[dict[str, Any]]) -> None:
+    assembly = Assembly()
+    try:
+        for event in events:
+            list(assembly.take(event))
+        assembly.reply()
+    except Malformed:
+        return
+
+
+def stream_of_bytes(data: bytes) -> None:
+    decoder, assembly = _Decoder(), Assembly()
+    try:
+        for at in range(0, len(data), 7):
+            for event in decoder.feed(data[at : at + 7]):
+                list(assembly.take(event))
+    except (Malformed, StreamedError):
+        return
+
+
+def transcript(entries: list[dict[str, Any]], header: dict[str, Any], noise: bytes) -> None:
+    head = {**header, "format": FORMAT, "version": 1}
+    lines = [json.dumps(each).encode() for each in (head, *entries)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s.jsonl"
+        path.write_bytes(b"\n".join([lines[0], *lines[1:], noise]) + b"\n")
+        try:
+            found = earlier(path)
+            json.dumps([message.content for message in found.messages], ensure_ascii=False).encode()
+            asyncio.run(replay(path, lambda _event: None, 0))
+        except BadTranscript:
+            return
+
+
+def history(entries: list[dict[str, Any]]) -> None:
+    from agent.transcript.reading import read_entry
+
+    read = [read_entry(1, json.dumps(each).encode()) for each in entries]
+    rebuild(entry.data for entry in read if entry is not None)
+
+
+def cluster_file(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "cluster.json").write_bytes(data)
+        try:
+            layout.load(Path(folder))
+        except SubjectError:
+            return
+
+
+def mcp_frame(data: bytes) -> None:
+    answered: list[object] = []
+
+    async def go() -> None:
+        async def lines() -> Any:
+            yield data.decode("utf-8", "replace")
+
+        async def refuse(*given: object) -> None:
+            answered.append(given)
+
+        answered.extend([frame async for frame in frames(lines(), lambda frame: bool(frame), refuse)])
+
+    asyncio.run(go())
+    assert len(answered) <= 1
+
+
+def any_json(data: bytes) -> None:
+    try:
+        value = read_json(data)
+    except NotJson:
+        return
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+
+
+JSON_BYTES = st.one_of(
+    st.binary(max_size=200), VALUES.map(lambda value: json.dumps(value).encode()),
+    st.integers(1, 5000).map(lambda deep: b"[" * deep),
+)  # fmt: skip
+STREAM_BYTES = st.one_of(
+    st.binary(max_size=300),
+    EVENTS.map(lambda events: b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)),
+)
+
+SEAMS: Mapping[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]] = {
+    "API stream, events": (stream_of_events, (EVENTS,)),
+    "API stream, bytes": (stream_of_bytes, (STREAM_BYTES,)),
+    "transcript": (
+        transcript,
+        (ENTRIES, st.dictionaries(HARD_TEXT, VALUES, max_size=3), st.binary(max_size=40)),
+    ),
+    "history": (history, (ENTRIES,)),
+    "cluster file": (cluster_file, (JSON_BYTES,)),
+    "MCP frame": (mcp_frame, (JSON_BYTES,)),
+    "JSON of databases": (any_json, (JSON_BYTES,)),
+}
