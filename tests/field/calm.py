@@ -45,7 +45,10 @@ def main(arguments: list[str]) -> int:
                 for writer in writers:
                     writer.join()
                 watch.end()
-                found = [line["text"] for line in watch.of("detection")]
+                found = [
+                    [line["text"], *(each["raw"] for each in line["signals"])]
+                    for line in watch.of("detection")
+                ]
     print(json.dumps({"minutes": minutes, "detections": len(found), "texts": found[:20], **done}))
     return 1 if found else 0
 

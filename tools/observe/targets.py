@@ -13,6 +13,9 @@ WITHIN_S = 0.75
 """A new connection without an answer by then is lost. Of 6,816 probes with every core burning the slowest
 took 62 ms."""
 
+WITHIN_TLS_S = 2.0
+"""The same with a TLS handshake, for which both ends need a processor in turn."""
+
 LOST = 2
 """Of several new connections so many must be lost: one is, now and then, on a busy machine."""
 
@@ -79,7 +82,7 @@ async def probe_new_connection(target: ProbeTarget) -> str | None:
     """Ask over a new connection; return None if anything was answered, else what became of it."""
     writer: asyncio.StreamWriter | None = None
     try:
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(WITHIN_S if target.tls is None else WITHIN_TLS_S):
             reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls)
             writer.write(target.request)
             return None if await reader.read(4096) else "closed without an answer"
