@@ -90,8 +90,6 @@ def detailed(incident: SeenIncident) -> dict[str, Any]:
         **brief(incident),
         "cluster": incident.cluster,
         "invariants": list(incident.invariants),
-        "healed": None if known is None or known.healed is None else round(known.healed - known.opened, 3),
-        "heal": known.heal_text or None if known else None,
         "timeline": [{**signal.as_json(incident.opened), "text": signal.raw[:200]} for signal in shown],
         "timeline_cut": len(incident.signals) - len(shown),
         "who_knew_when": [
@@ -103,7 +101,16 @@ def detailed(incident: SeenIncident) -> dict[str, Any]:
             }
             for knower in incident.knew
         ],
-        "diagnosis": known.diagnosis if known else None,
-        "marks_s": marks(known) if known else None,
-        **{name: known.figures.get(name) if known else None for name in _MEASURED},
+        **(_of_the_record(known) if known else {}),
+    }
+
+
+def _of_the_record(incident: Incident) -> dict[str, Any]:
+    """What was done and concluded: not for who only observes, not even by the names of the fields."""
+    return {
+        "healed": None if incident.healed is None else round(incident.healed - incident.opened, 3),
+        "heal": incident.heal_text or None,
+        "diagnosis": incident.diagnosis,
+        "marks_s": marks(incident),
+        **{name: incident.figures.get(name) for name in _MEASURED},
     }
