@@ -108,7 +108,7 @@ async def test_a_panic(watched: Watched) -> None:
 
     found = await watched.diagnosed(Called.CRASH, STORE)
 
-    assert "ended by its own decision" in found.root_cause
+    assert "exited by its own decision" in found.root_cause
 
 
 async def test_a_stop_that_somebody_asked_for(watched: Watched) -> None:

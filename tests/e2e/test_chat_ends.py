@@ -40,7 +40,7 @@ def test_the_chat_leaves_nothing_broken_and_nothing_running(tmp_path: Path, how:
             os.kill(person.pid, getattr(signal, how))
             assert person.leaves() == 128 + getattr(signal, how)
         else:
-            os.close(person._child.child_fd)  # the kernel hangs up
+            person.hang_up()
         deadline = time.monotonic() + 60
         while left_running(state) and time.monotonic() < deadline:
             time.sleep(0.1)

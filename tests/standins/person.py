@@ -68,6 +68,13 @@ class Person:
     def pid(self) -> int:
         return int(self._child.pid)
 
+    def hang_up(self) -> None:
+        """Close the terminal window, so that the kernel hangs up; nothing is sent to the program by us."""
+        terminal = self._child.ptyproc
+        terminal.fileobj.close()
+        terminal.fd = self._child.child_fd = -1  # the number may soon be somebody else's
+        terminal.closed = self._child.closed = True
+
     def type(self, text: str) -> None:
         """Press keys."""
         self._child.send(text)

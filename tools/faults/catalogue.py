@@ -128,7 +128,7 @@ CATALOGUE: Mapping[str, Fault] = {
         ),
         Fault(
             "pause",
-            "the process is frozen: its ports accept, nobody answers",
+            "the process is frozen: ports open, no replies",
             _pause,
             (Primitive.PAUSE,),
             effects.silent,

@@ -65,12 +65,12 @@ def held(compared: Sequence[Compared]) -> bool | None:
 def _leader(prediction: Prediction, observed: Observed) -> Compared:
     before, under, after = prediction.leader, observed.leader_under, observed.leader_after
     if before is None:
-        return Compared("leader", "not predicted", f"{after or 'nobody'} leads", None)
+        return Compared("leader", "not predicted", f"{after or 'no node'} leads", None)
     now = under or after
     moved = now != before
     seen = f"{before} → {now}" if moved else f"{before} led throughout"
     if moved and after != now:
-        seen += f", then {after or 'nobody'}"
+        seen += f", then {after or 'no node'}"
     if not prediction.quorum_held:
         return Compared("leader", "none until it is healed", seen if under else "none", under is None or None)
     if prediction.leader_lost:

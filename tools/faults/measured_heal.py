@@ -32,7 +32,7 @@ async def heal(
     healed_at = time.monotonic()
     cluster = workbench.require_cluster()
     nodes = ", ".join(dict.fromkeys(node for report in reports for node in report.nodes)) or "the cluster"
-    workbench.emit(Progress(f"Healed {nodes}; watching that it stays well for {recovery.HOLD_S:g} s"))
+    workbench.emit(Progress(f"Healed {nodes}; confirming that it stays healthy for {recovery.HOLD_S:g} s"))
     load = workbench.load if workbench.load is not None and workbench.load.running else None
     asked = load.settings.rate if load is not None else None
     found = await recovery.confirm(

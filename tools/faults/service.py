@@ -76,7 +76,7 @@ class Plan:
         """Nodes, effect, prediction and undo, a line each."""
         undo = "; ".join(dict.fromkeys(step.undone_by for step in self.steps)) or "nothing to undo"
         return (
-            f"{self.fault.kind} of {', '.join(self.nodes) or 'nobody'}\n"
+            f"{self.fault.kind} of {', '.join(self.nodes) or 'no node'}\n"
             f"Predicted: {self.prediction.text}\n"
             f"Undo: {undo}; by the healer after {self.settings.ttl_s:g} s, or if operator is killed"
         )

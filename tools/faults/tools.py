@@ -163,7 +163,7 @@ def _expect(workbench: Workbench, done: Injection) -> None:
 
 
 def _injected(done: Injection) -> Result:
-    following = "Wait for the monitor with wait_for_detection; it is not told of this."
+    following = "Wait for the monitor with wait_for_detection; it does not know of the fault."
     if done.effect is None:
         following = "The effect was not seen in time: heal it with fault_heal, or look with cluster_status."
     return Result(

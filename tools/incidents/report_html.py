@@ -142,7 +142,7 @@ def _knew(data: Data) -> str:
         for row in data["who_knew_when"]
     ]
     return table(
-        "Who could have told you, and when", ("Who", "After first signal", "Measured", "How"), _escaped(rows)
+        "Detection by source", ("Who", "After first signal", "Measured", "How"), _escaped(rows)
     )
 
 
@@ -172,7 +172,7 @@ def _diagnosis(data: Data) -> str:
         ),
         "<h3>What it rests on</h3>",
         _claims(found["evidence"], data["evidence"]),
-        table("Ruled out", ("Another cause", "What speaks against it"), _escaped(alternatives(found))),
+        table("Ruled out", ("Another cause", "Ruled out by"), _escaped(alternatives(found))),
     ]
     problems = found.get("problems") or ()
     if problems:

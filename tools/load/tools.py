@@ -59,7 +59,7 @@ async def load_start(params: StartParams, workbench: Workbench) -> Result:
     """Start the load and measure the baseline."""
     cluster = workbench.require_cluster()
     if not cluster.ours:
-        raise Refused(f"{cluster.label} is external: load would write into somebody else's data.")
+        raise Refused(f"{cluster.label} is external: load would write into data that operator does not own.")
     if workbench.load is not None and workbench.load.running:
         raise NothingToDo(
             f"A load already runs: {workbench.load.label}.",

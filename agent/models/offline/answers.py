@@ -39,8 +39,8 @@ def leader(i: Data) -> str:
     led = _of(i, "leader")
     if not led:
         return "Who led at the time is not in this incident's record; try: `status` for who leads now."
-    before, now = led.get("before") or "nobody", led.get("now") or "nobody"
-    under = led.get("under_fault") or "nobody"
+    before, now = led.get("before") or "no node", led.get("now") or "no node"
+    under = led.get("under_fault") or "no node"
     return f"{before} led before it, {under} when the healing began, {now} at the end."
 
 
@@ -207,7 +207,7 @@ def oom(i: Data) -> str:
         else "",
     )
     return told or (
-        "Not known: nobody's record of the OOM killer is in this incident. Try: `dmesg -T | grep -i oom` or "
+        "Not known: no record of the OOM killer is in this incident. Try: `dmesg -T | grep -i oom` or "
         f"`journalctl -k` on the machine of {words.listed(i.get('nodes') or ['the node'])}."
     )
 

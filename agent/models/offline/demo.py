@@ -14,7 +14,7 @@ LOAD_TRIES = 3
 def next_step(record: Record, wanted: DemoRequest) -> Step:
     """Return the next step of the demo that was asked for last."""
     if not record.since:
-        return Step("First a look at the cluster.", "cluster_status")
+        return Step("Checking the cluster first.", "cluster_status")
     last = record.since[-1]
     told = tell(last)
     match last.tool:
@@ -55,7 +55,7 @@ def _load(told: str, wanted: DemoRequest) -> Step:
 def _less_load(told: str, record: Record) -> Step:
     """Try what the machine may carry; without a steady baseline nothing is broken, since nothing is shown."""
     if sum(seen.tool == "load_start" for seen in record.since) < LOAD_TRIES:
-        return Step(joined(told, "I take the load off."), "load_stop", {"verify": False})
+        return Step(joined(told, "Stopping the load."), "load_stop", {"verify": False})
     return Step(
         joined(
             told,

@@ -136,7 +136,7 @@ def writes(check: Data, evidence: str | None) -> str:
     )
     return words.joined(
         words.cited(f"{verdict}{of}.", evidence),
-        f"{words.count(changed, 'key')} hold what nobody wrote." if changed else "",
+        f"{words.count(changed, 'key')} hold a value that no client wrote." if changed else "",
         f"{words.count(unknown, 'write')} got no answer and may or may not have happened." if unknown else "",
     )
 
@@ -146,7 +146,7 @@ def stopped(data: Data) -> str:
     if why := data.get("writes_not_measured"):
         return words.sentence(f"Nothing was read back: {why}")
     check = data.get("writes")
-    return writes(check, None) if isinstance(check, Mapping) else "The load is off."
+    return writes(check, None) if isinstance(check, Mapping) else "Load stopped."
 
 
 def incidents(data: Data) -> str:

@@ -95,7 +95,7 @@ def _explained(record: Record, alert: PastedAlert) -> Step:
     about = f"{alert.name}{f' ({alert.node})' if alert.node else ''}"
     listed = next((seen for seen in record.since if seen.tool == "incident_list"), None)
     if listed is None:
-        text = f"The alert {about}: I look which incident was under way."
+        text = f"The alert {about}: looking up the incident of that time."
         return Step(text, "incident_list", given(at=alert.since))
     whole = next((seen for seen in record.since if "incident" in seen.arguments), None)
     if whole is not None and isinstance(found := whole.data.get("incident"), dict):
@@ -122,7 +122,7 @@ def _incident(record: Record) -> Step | tuple[dict[str, object], str]:
         None,
     )
     if seen is None:
-        return Step("I look in the record.", "incident_list", {"incident": record.incident})
+        return Step("Reading the incident.", "incident_list", {"incident": record.incident})
     found = seen.data.get("incident")
     if not seen.ok or not isinstance(found, dict):
         return Step(NOTHING if seen.ok else tell(seen))
@@ -147,4 +147,4 @@ def _logs(record: Record) -> Step:
 def _once(record: Record, tool: str, **arguments: object) -> Step:
     """Call one tool that only reads, then tell what it returned."""
     done: Seen | None = record.tried(tool)
-    return Step("I look.", tool, given(**arguments)) if done is None else Step(tell(done))
+    return Step("Checking.", tool, given(**arguments)) if done is None else Step(tell(done))
