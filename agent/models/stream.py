@@ -56,8 +56,15 @@ async def read_events(response: "httpx2.Response") -> AsyncGenerator[dict[str, A
                 raise StreamedError(event.get("error"))
             heard = True
             yield event
-    if began.strip() and not (heard or decoder.named):
+    if began.strip() and not (heard or decoder.named or _cut_in_first_line(began)):
         raise NotMessages(kind, began)
+
+
+def _cut_in_first_line(began: bytes) -> bool:
+    """Whether all that came may be the beginning of the first line of an event stream."""
+    return b"\n" not in began and any(
+        began.startswith(field) or field.startswith(began) for field in (b"event:", b"data:", b":")
+    )
 
 
 @dataclass(slots=True)

@@ -85,6 +85,9 @@ class Watch:
             self.code = self._process.wait()
         for thread in self._threads:
             thread.join(END_S)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
         return next((line for _, line in reversed(self.lines) if line["type"] == "result"), {})
 
     def until(self, holds: Callable[[Line], bool], timeout_s: float, after: float = 0.0) -> Line | None:

@@ -141,9 +141,7 @@ def _knew(data: Data) -> str:
         (row["who"], seconds(row["seconds"]), "yes" if row["measured"] else "no, by definition", row["how"])
         for row in data["who_knew_when"]
     ]
-    return table(
-        "Detection by source", ("Who", "After first signal", "Measured", "How"), _escaped(rows)
-    )
+    return table("Detection by source", ("Who", "After first signal", "Measured", "How"), _escaped(rows))
 
 
 def _diagnosis(data: Data) -> str:

@@ -154,7 +154,7 @@ async def test_a_terminated_server_ends_though_its_client_still_holds_the_line(t
     async with operator_mcp(tmp_path / "state") as wire:
         wire.process.send_signal(signal.SIGTERM)
 
-        assert await asyncio.wait_for(wire.process.wait(), 60) == 1
+        assert await asyncio.wait_for(wire.process.wait(), 60) == 128 + signal.SIGTERM
 
 
 @pytest.mark.parametrize(

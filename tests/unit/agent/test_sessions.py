@@ -146,7 +146,7 @@ async def test_a_resumed_session_goes_on_in_the_same_file_with_fresh_evidence_id
     path = written(state / "sessions", "20260101-a")
     own = session.transcript.path
 
-    told = await resume(session, "")
+    told = await session.resume("")
     await session.ask("help")
 
     assert "120 minutes" in told
@@ -164,7 +164,7 @@ async def test_the_model_is_told_with_its_next_request_what_has_changed(
     state: Path, session: Session
 ) -> None:
     written(state / "sessions", "20260101-a")
-    await resume(session, "20260101-a")
+    await session.resume("20260101-a")
 
     await session.ask("help")
 
@@ -204,7 +204,7 @@ async def test_a_session_that_was_talked_in_keeps_its_own_file_when_another_is_r
     own = session.transcript.path
     await session.ask("help")
 
-    await resume(session, "20260101-a")
+    await session.resume("20260101-a")
 
     assert own.exists()
     assert session.transcript.path != own
@@ -216,7 +216,7 @@ async def test_evidence_of_the_person_s_own_look_gets_ids_after_the_old_ones(
     written(state / "sessions", "20260101-a")
     session.ledger.add("cluster_status", "just now")
 
-    await resume(session, "20260101-a")
+    await session.resume("20260101-a")
 
     assert [(item.id, item.source) for item in session.ledger] == [
         ("E4", "cluster_status"),
@@ -231,7 +231,7 @@ async def test_a_session_with_signals_of_its_own_is_not_mixed_with_another(
     session.ledger.add("signal:process", "etcd-1 exited")
 
     with pytest.raises(AgentError, match="--resume"):
-        await resume(session, "20260101-a")
+        await session.resume("20260101-a")
 
 
 async def test_a_transcript_that_cannot_be_resumed_leaves_the_session_as_it_was(
@@ -240,7 +240,7 @@ async def test_a_transcript_that_cannot_be_resumed_leaves_the_session_as_it_was(
     held = Transcript.create(state / "sessions", Header("20260101-a", time.time(), "0", "playbook", None))
 
     with pytest.raises(BadTranscript, match="open in another operator"):
-        await resume(session, "20260101-a")
+        await session.resume("20260101-a")
     held.close()
 
     await session.ask("help")
