@@ -1,6 +1,7 @@
 """The chart of a report: throughput and latency over time, with marks, as SVG that needs nothing else."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ def chart(data: Mapping[str, Any], key: str, title: str, unit: str, color: str) 
     import pygal
     from pygal.style import Style
 
+    # Importing pygal installs an import hook of the old kind, which makes every later import warn.
+    sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, pygal.PluginImportFixer)]
     windows = thinned(within(data["windows"], data["marks"]))
     points = [(w["seconds"], w[key]) for w in windows if w["whole"]]
     values = [value for _, value in points if value is not None]

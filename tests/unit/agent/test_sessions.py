@@ -12,7 +12,7 @@ import pytest
 from agent.errors import AgentError, BadCredentials, BadTranscript
 from agent.sessions.earlier import earlier
 from agent.sessions.opening import open_session
-from agent.sessions.resume import changes, find, listing, resume, show, since
+from agent.sessions.resume import changes, find, listing, show, since
 from agent.sessions.session import Session
 from agent.setup import Setup
 from agent.transcript.file import Transcript
