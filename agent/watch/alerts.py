@@ -27,13 +27,16 @@ NAMES: Mapping[str, tuple[str, str]] = {
     "peers_connected": ("OperatorPeersDisconnected", "warning"),
     "client_errors": ("OperatorClientErrors", "critical"),
     "client_latency": ("OperatorClientLatencyHigh", "warning"),
+    "client_throughput": ("OperatorClientThroughputLow", "warning"),
     "disk_space": ("OperatorDiskSpace", "critical"),
     "data_intact": ("OperatorDataCorrupt", "critical"),
 }
 """An invariant → the alert's name and severity."""
 
 _OTHER = ("OperatorIncident", "warning")
-_OF_THE_CLUSTER = frozenset({"quorum", "has_leader", "leader_stable", "client_errors", "client_latency"})
+_OF_THE_CLUSTER = frozenset(
+    {"quorum", "has_leader", "leader_stable", "client_errors", "client_latency", "client_throughput"}
+)
 """Invariants of the cluster as a whole: their alerts have no `node` label."""
 
 

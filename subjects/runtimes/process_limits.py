@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from subjects.base import Capability, Identity
-from subjects.errors import Unsupported
+from subjects.errors import StaleTarget, Unsupported
 from subjects.runtimes import cgroup
 from subjects.runtimes.json_file import write_json
 
@@ -25,20 +25,24 @@ class ProcessLimits:
         """Return the limits in force on the process: `disk_bytes` and `cpu_share`; None is unlimited."""
         disk: float | None = None
         if known is not None and disk_capability().available:
-            soft = resource.prlimit(int(known.id), resource.RLIMIT_FSIZE)[0]
-            disk = None if soft == resource.RLIM_INFINITY else float(soft)
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile, and its limits with it
+                soft = resource.prlimit(int(known.id), resource.RLIMIT_FSIZE)[0]
+                disk = None if soft == resource.RLIM_INFINITY else float(soft)
         return {"disk_bytes": disk, "cpu_share": cgroup.share(self._group)}
 
     def set(self, known: Identity, name: str, value: float | None) -> None:
-        """Set one of the limits; None lifts it. Unsupported for any other name."""
+        """Set a limit; None lifts it. Unsupported for another name, StaleTarget once the process ended."""
         pid = int(known.id)
         if name == "cpu_share":
             self._set_cpu(pid, value)
         elif name == "disk_bytes":
             soft = resource.RLIM_INFINITY if value is None else int(value)
             # Only the soft limit is lowered: an unprivileged process can't raise a hard one again.
-            hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+            try:
+                hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
+            except ProcessLookupError as error:
+                raise StaleTarget(f"Process {pid} is not there any more.") from error
         else:
             raise Unsupported(f"There is no limit {name!r}: disk_bytes and cpu_share are those there are.")
 
