@@ -1,0 +1,297 @@
+"""The network between pods: every pod has an address, and what its processes listen on is reached there.
+
+A pod's processes really listen on a second, hidden address; what comes to the shown one is relayed, so that
+drops can be put in force. A port is open only while the pod's own is: refused stays refused.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import random
+import socket
+import struct
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from subjects.runtimes.network import sockdiag
+from subjects.runtimes.network.pipe import PLAIN, Pipe, Shaping
+
+_CLAIM_PORT = 45454
+_TCP_LISTEN = "0A"
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""Classic BPF, `ret 0`: bpf(4)."""
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
+_CUT = Shaping(cut=True)
+ANYWHERE = "0.0.0.0/0"
+Pids = Callable[[], Mapping[str, Collection[int]]]
+"""Returns the processes of each pod, by its uid."""
+
+
+@dataclass(frozen=True, order=True)
+class Rule:
+    """One rule of a pod's own routing, as `ip rule` has it: the first that fits a packet counts."""
+
+    priority: int
+    to: str
+    """The network that packets go to."""
+    passes: bool
+    """Whether they take the usual way, or are lost."""
+
+
+@dataclass
+class Door:
+    """One pod's place in the network."""
+
+    uid: str
+    address: str
+    """As the API tells it."""
+    inner: str
+    """Where pods and the node reach it; the same, where the cluster's network can be reached from outside."""
+    hidden: str
+    """Where its processes listen."""
+    alias: str = ""
+    """The address of its name, which another pod of that name has after it."""
+    rules: list[Rule] = field(default_factory=list)
+    servers: dict[tuple[str, int], tuple[socket.socket, asyncio.Server]] = field(default_factory=dict)
+
+    def sends(self, address: str) -> bool:
+        """Whether what the pod sends there gets out."""
+        to = ipaddress.ip_address(address)
+        fitting = (rule for rule in sorted(self.rules) if to in ipaddress.ip_network(rule.to, strict=False))
+        return next((rule.passes for rule in fitting), True)
+
+    def dark(self) -> bool:
+        """Whether nothing at all gets out."""
+        return any(rule.to == ANYWHERE for rule in self.rules) and not any(rule.passes for rule in self.rules)
+
+
+class _Wire:
+    """One relayed connection."""
+
+    def __init__(self, door: Door, port: int, near: Pipe) -> None:
+        self.door, self.port, self.near, self.far = door, port, near, Pipe()
+        self.source: Door | None = None
+        self.asked = self.held = False
+
+    def ends(self) -> sockdiag.Ends | None:
+        if self.near.transport is None:
+            return None
+        theirs, ours = (self.near.transport.get_extra_info(name) for name in ("peername", "sockname"))
+        return ((theirs[0], theirs[1]), (ours[0], ours[1])) if theirs and ours else None
+
+
+class _Accepted(Pipe):
+    def __init__(self, network: "PodNetwork", door: Door, port: int) -> None:
+        super().__init__()
+        self._network, self.wire = network, _Wire(door, port, self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._network.accepted(self.wire)
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return not self.wire.held
+
+
+class PodNetwork:
+    """All doors of one cluster."""
+
+    def __init__(self, pids: Pids, *, reachable: bool = False) -> None:
+        self._pids = pids
+        self._reachable = reachable
+        self.doors: dict[str, Door] = {}
+        self._wires: set[_Wire] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._claim, self._second = _claim()
+        self._next = 0
+        self._aliases: dict[str, str] = {}
+
+    @property
+    def node_address(self) -> str:
+        """Where everything that is no pod's comes from."""
+        return f"127.{self._second}.127.1"
+
+    def add(self, uid: str, name: str) -> Door:
+        """Give a pod addresses; `name` is that of the DNS, empty where it has none."""
+        self._next += 1
+        high, low = divmod(self._next, 250)
+        address, inner, hidden = (f"127.{self._second}.{base + high}.{low + 1}" for base in (0, 32, 128))
+        alias = self.alias(name) if name else ""
+        door = Door(uid, address, address if self._reachable else inner, hidden, alias)
+        self.doors[uid] = door
+        return door
+
+    def alias(self, name: str) -> str:
+        """Return the address of a name: where the DNS would lead, whichever pod has the name."""
+        return self._aliases.setdefault(name, f"127.{self._second}.64.{len(self._aliases) + 1}")
+
+    def inner_of(self, address: str) -> str:
+        """Return where an address as the API tells it is reached within the cluster."""
+        return next((door.inner for door in self.doors.values() if door.address == address), address)
+
+    def remove(self, door: Door) -> None:
+        self.doors.pop(door.uid, None)
+        for place in list(door.servers):
+            self._shut(door, place)
+
+    def close(self) -> None:
+        for door in list(self.doors.values()):
+            self.remove(door)
+        self._claim.close()
+
+    async def refresh(self) -> None:
+        """Open what pods listen on by now, and shut what they don't any more."""
+        listening: dict[str, set[int]] = {}
+        for address, port in _listening():
+            listening.setdefault(address, set()).add(port)
+        for door in list(self.doors.values()):
+            addresses = [each for each in {door.address, door.inner, door.alias} if each]
+            wanted = {(each, port) for each in addresses for port in listening.get(door.hidden, ())}
+            for place in set(door.servers) - wanted:
+                self._shut(door, place)
+            for place in wanted - set(door.servers):
+                await self._open(door, place)
+
+    def set_rules(self, door: Door, rules: list[Rule]) -> None:
+        """Put exactly these in force."""
+        door.rules = rules
+        for wire in list(self._wires):
+            self._shape(wire)
+        for each in self.doors.values():
+            for place, (sock, _) in each.servers.items():
+                _filter(sock, drop=self._dark(each, place))
+
+    def _dark(self, door: Door, place: tuple[str, int]) -> bool:
+        """Whether nothing that is sent there arrives."""
+        return door.dark() or (place[0] == door.address != door.inner)
+
+    async def _open(self, door: Door, place: tuple[str, int]) -> None:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        try:
+            sock.bind(place)
+        except OSError:  # the pod that had the name before it is still there
+            sock.close()
+            return
+        sock.listen(128)
+        _filter(sock, drop=self._dark(door, place))
+        server = await asyncio.get_running_loop().create_server(
+            lambda: _Accepted(self, door, place[1]), sock=sock
+        )
+        door.servers[place] = (sock, server)
+
+    def _shut(self, door: Door, place: tuple[str, int]) -> None:
+        _, server = door.servers.pop(place, (None, None))
+        if server is not None:
+            server.close()
+
+    def accepted(self, wire: _Wire) -> None:
+        self._wires.add(wire)
+        wire.near.on_closed = lambda: self._wires.discard(wire)
+        self._shape(wire)
+        if not wire.held:
+            task = asyncio.get_running_loop().create_task(self._dial(wire))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _dial(self, wire: _Wire) -> None:
+        wire.near.other, wire.far.other = wire.far, wire.near
+        try:
+            async with asyncio.timeout(60):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: wire.far, wire.door.hidden, wire.port
+                )
+        except (OSError, TimeoutError):
+            wire.near.abort(reset=True)
+            return
+        self._shape(wire)
+        wire.near.release()
+        wire.far.release()
+
+    def _shape(self, wire: _Wire) -> None:
+        """Lose what goes over a connection, both ways: TCP says nothing that is never acknowledged."""
+        lost, joined = self._lost(wire), wire.near.other is not None
+        if not joined and lost:
+            wire.held = True
+        elif wire.held and not lost:
+            wire.near.abort(reset=True)
+        elif joined:
+            wire.near.shape(_CUT if lost else PLAIN)
+            wire.far.shape(_CUT if lost else PLAIN)
+
+    def _lost(self, wire: _Wire) -> bool:
+        if not any(door.rules for door in self.doors.values()):
+            return False
+        if not wire.asked:
+            wire.asked, wire.source = True, self._owner(wire)
+        if wire.source is None:
+            return not wire.door.sends(self.node_address)
+        return not (wire.door.sends(wire.source.inner) and wire.source.sends(wire.door.inner))
+
+    def _owner(self, wire: _Wire) -> Door | None:
+        """Whose process dialled."""
+        ends = wire.ends()
+        if ends is None:
+            return None
+        wanted = {inode for inode, _ in sockdiag.inodes([ends])}
+        for uid, pids in self._pids().items():
+            if uid in self.doors and any(wanted & _sockets(pid) for pid in pids):
+                return self.doors[uid]
+        return None
+
+
+def _claim() -> tuple[socket.socket, int]:
+    """Take a part of 127.0.0.0/8 for this cluster alone, for as long as the socket is held."""
+    for second in random.sample(range(16, 250), 234):
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.bind((f"127.{second}.127.254", _CLAIM_PORT))
+        except OSError:
+            sock.close()
+            continue
+        return sock, second
+    raise OSError("no part of 127.0.0.0/8 is free")
+
+
+def _listening() -> Iterator[tuple[str, int]]:
+    """Yield every address and port that something listens on: proc_pid_net(5)."""
+    with Path("/proc/net/tcp").open() as lines:
+        next(lines)
+        for line in lines:
+            words = line.split(maxsplit=4)
+            if words[3] == _TCP_LISTEN:
+                address, _, port = words[1].partition(":")
+                yield socket.inet_ntoa(struct.pack("=I", int(address, 16))), int(port, 16)
+
+
+def _sockets(pid: int) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):
+        for each in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                target = os.readlink(each.path)  # noqa: PTH115 - thousands of times
+                if target.startswith("socket:["):
+                    found.add(target[8:-1])
+    return found
+
+
+def _filter(sock: socket.socket, *, drop: bool) -> None:
+    """Have the kernel drop whatever asks for a connection, as a network that carries nothing does."""
+    with contextlib.suppress(OSError):
+        if drop:
+            program = bytearray(_DROP_ALL)
+            keep = (_ctypes_array(program), len(program) // 8)
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", keep[1], keep[0][1]))
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+
+
+def _ctypes_array(data: bytearray) -> tuple[object, int]:
+    import ctypes
+
+    array = (ctypes.c_char * len(data)).from_buffer(data)
+    return array, ctypes.addressof(array)
