@@ -22,9 +22,10 @@ _QUICK_S = 1.0
 async def run(kubelet: "Kubelet", running: RunningPod, slot: Slot, instance: Instance) -> None:
     """Probe one instance until it ends."""
     spec = slot.spec
-    there: Callable[[], bool] = lambda: (
-        slot.instance is instance and not running.ended and instance.pid is not None
-    )
+
+    def there() -> bool:
+        return slot.instance is instance and not running.ended and instance.pid is not None
+
     while there() and (slot.observed is None or slot.observed.id != instance.state.id):
         await asyncio.sleep(SEEN_S)
     if "startupProbe" in spec and not await _passes(kubelet, running, slot, there, spec["startupProbe"]):
