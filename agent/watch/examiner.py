@@ -40,6 +40,8 @@ class _Examined:
     due: float | None = None
     """Monotonic time from which it is to be looked into."""
     looks: int = 0
+    over: bool = False
+    """Whether it has ended: what comes now is of another one."""
     concluded: tuple[object, ...] = ()
 
     def ask(self) -> None:
@@ -67,13 +69,17 @@ class Examiner:
                 self._examined[event.incident] = incident  # the latest is last
                 while len(self._examined) > MAX_OPEN:
                     del self._examined[next(iter(self._examined))]
+                incident.over = False
                 incident.nodes.update(event.nodes)
                 incident.known.update((signal.node, signal.kind) for signal in event.signals)
                 incident.ask()
-            case Signal() if event.kind != "recovered":
+            case Signal(kind="recovered"):
+                for incident in self._examined.values():
+                    incident.over = incident.over or event.node in (incident.nodes - {None} or {None})
+            case Signal():
                 for incident in self._examined.values():
                     key = event.node, event.kind
-                    if event.node in incident.nodes and key not in incident.known:
+                    if not incident.over and event.node in incident.nodes and key not in incident.known:
                         incident.known.add(key)
                         incident.ask()
             case _:

@@ -128,6 +128,7 @@ class Tally:
         now, under_way = time.monotonic(), monitor.open_incidents
         for incident in self._began.keys() - set(under_way):
             began, text = self._began.pop(incident)
+            text = monitor.name(incident) or text
             self._view.show(Notice(f"Incident {incident} ({text}) recovered after {duration(now - began)}."))
         known = {each: self._began.get(each, (now, "")) for each in under_way}
         return tuple(OpenIncident(each, text, now - began) for each, (began, text) in known.items())
@@ -198,7 +199,7 @@ def _show_unseen(snapshot: ClusterSnapshot, shown: "dict[str, Unseen | None]", v
         view.show(Notice(f"{node.name} cannot be looked at: {unseen.text}.{remedy}", level="warning"))
 
 
-_ITS_OWN = frozenset({UnseenReason.REFUSED, UnseenReason.SILENT})
+_ITS_OWN = frozenset({UnseenReason.REFUSED, UnseenReason.SILENT, UnseenReason.UNREACHED})
 """What detection speaks of itself."""
 
 

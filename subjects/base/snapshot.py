@@ -129,6 +129,8 @@ class UnseenReason(StrEnum):
     """Nothing listens at its address, or what listens hangs up."""
     SILENT = "silent"
     """No answer in time: dead, frozen, cut off or overloaded."""
+    UNREACHED = "unreached"
+    """Others answer at the address that it shares with them, and it does not: dead, frozen or cut off."""
     NEVER_STARTED = "never_started"
     """It was added to the members and has not joined yet, so it has no address."""
     DENIED = "denied"

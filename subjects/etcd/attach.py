@@ -156,8 +156,8 @@ def _of_shared(endpoint: Endpoint, status: Status | None) -> Asked:
     if status is None:
         text = f"none of several connections through {endpoint.client} reached it"
         return Asked(
-            unseen=Unseen(UnseenReason.SILENT, text),
-            reach=Probe(Connection.SILENT, raw=text),
+            unseen=Unseen(UnseenReason.UNREACHED, text),
+            reach=Probe(Connection.UNKNOWN, raw=text),
             health=Probe(Connection.UNKNOWN),
         )
     raw = f"it answers through {endpoint.client}, as others do"

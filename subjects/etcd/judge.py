@@ -35,8 +35,8 @@ INVARIANTS = (
     Invariant("client_latency", 1000, "ms, p99"),
     # Clients get done what they usually do; ours.
     Invariant("client_throughput", 0.75, "share lost"),
-    # No member is out of space; etcd: NOSPACE stops all writes.
-    Invariant("disk_space", 0, "alarms"),
+    # No member is close to its space quota, at which NOSPACE stops all writes; etcd-mixin: 95 %.
+    Invariant("disk_space", 0.95, "share of the quota"),
 )
 
 

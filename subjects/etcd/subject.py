@@ -30,7 +30,9 @@ from subjects.etcd.judge import INVARIANTS, judge
 from subjects.etcd.status import STATUS_METRICS, Status, status_of_metrics
 from subjects.etcd.views import (
     DEFRAGMENTATIONS,
+    DEFRAGMENTING,
     ELECTION_S,
+    QUOTA,
     Asked,
     Known,
     alarms_of,
@@ -45,6 +47,7 @@ _METRICS = (
     "etcd_network_active_peers",
     "process_start_time_seconds",
     DEFRAGMENTATIONS,
+    QUOTA,
     *STATUS_METRICS,
 )
 
@@ -189,6 +192,11 @@ class EtcdSubject:
             why = endpoint.unseen.text if endpoint.unseen else f"{node} has no address of its own"
             raise Unreachable(f"{why}.", endpoint.unseen)
         return await self._client.metrics(endpoint.metrics, names, LOOK_TIMEOUT_S)
+
+    async def upkeep(self, node: str) -> str | None:
+        """Say that the member is being defragmented: it holds its database locked, and answers for that."""
+        inflight = await self.metrics(node, (DEFRAGMENTING,))
+        return "is being defragmented" if any(each.value for each in inflight) else None
 
     async def prepare(self) -> str:
         """Do nothing: a new cluster of etcd is as it should be."""

@@ -197,11 +197,18 @@ def details_of(status: Status | None, names: Mapping[str, str]) -> dict[str, Sca
 
 DEFRAGMENTATIONS = "etcd_disk_backend_defrag_duration_seconds_count"
 """How often the member was defragmented since it started."""
+DEFRAGMENTING = "etcd_disk_defrag_inflight"
+"""1 while it is (3.4 and later)."""
 
 
-def _defragmentations(metrics: tuple[Metric, ...] | None) -> dict[str, Scalar]:
-    count = metric(metrics, DEFRAGMENTATIONS)
-    return {} if count is None else {"defragmentations": int(count)}
+QUOTA = "etcd_server_quota_backend_bytes"
+"""What 3.6 has in its status, too."""
+
+
+def _counted(metrics: tuple[Metric, ...] | None) -> dict[str, Scalar]:
+    count, quota = metric(metrics, DEFRAGMENTATIONS), metric(metrics, QUOTA)
+    details: dict[str, Scalar] = {} if count is None else {"defragmentations": int(count)}
+    return details if quota is None else {**details, "quota_bytes": int(quota)}
 
 
 def metric(metrics: tuple[Metric, ...] | None, name: str) -> float | None:
@@ -241,5 +248,5 @@ def view_of(
         raft_index=status.raft_index if status else None,
         lag=max(0, top - applied) if top and applied is not None else None,
         db_bytes=status.db_bytes if status else None,
-        details={**details_of(status, known.names), **_defragmentations(asked.metrics)},
+        details={**_counted(asked.metrics), **details_of(status, known.names)},
     )

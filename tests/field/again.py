@@ -88,7 +88,7 @@ def _kill(target: Target, watch: Watch, chance: random.Random) -> dict[str, floa
 
     bare = threading.Thread(target=wait)
     bare.start()
-    at = time.monotonic()
+    at, wall = time.monotonic(), time.time()
     os.kill(pid, signal.SIGKILL)
     bare.join()
     os.close(descriptor)
@@ -97,15 +97,21 @@ def _kill(target: Target, watch: Watch, chance: random.Random) -> dict[str, floa
         return line["type"] == "detection" and target.name in line["nodes"]
 
     watch.until(told, WITHIN_S, at)
-    seen = next((when - at for when, line in watch.lines if when >= at and told(line)), None)
+    seen, line = next(((w - at, line) for w, line in watch.lines if w >= at and told(line)), (None, {}))
     target.start()
     row = {
         "lived_s": round(lived_s, 2),
         "pidfd_ms": round((ended[0] - at) * 1000, 3),
         "operator_ms": None if seen is None else round(seen * 1000, 3),
+        "first_ms": min((_ms(each["wall"] - wall) for each in line.get("signals", ())), default=None),
+        "made_ms": _ms(line["wall"] - wall) if line else None,
     }
     sys.stderr.write(f"{json.dumps(row)}\n")
     return row
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)
 
 
 @contextmanager

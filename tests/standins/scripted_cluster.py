@@ -12,7 +12,6 @@ from subjects.base import (
     ClusterState,
     Connection,
     Health,
-    Invariant,
     LoadTarget,
     Metric,
     Nodes,
@@ -26,23 +25,9 @@ from subjects.base import (
     Subject,
     UsualAlert,
 )
+from subjects.etcd.judge import INVARIANTS
 from subjects.runtimes.endpoints import EndpointNodes
 from tests.standins.many_nodes import HOST, HealthServer
-
-INVARIANTS = (
-    # There is a leader; seen absent in two snapshots.
-    Invariant("has_leader", 0.0, "s"),
-    # The leader changes seldom; etcd-mixin.
-    Invariant("leader_stable", 3.0, "changes in 15 min"),
-    # No node is far behind; snapshot-catchup-entries.
-    Invariant("replication_caught_up", 5000.0, "entries"),
-    # Few operations fail; etcd-mixin.
-    Invariant("client_errors", 0.05, "share"),
-    # Operations are answered in time; ours.
-    Invariant("client_latency", 1000.0, "ms"),
-    # There is room to write; etcd-mixin.
-    Invariant("disk_space", 0.95, "share"),
-)
 
 
 class ScriptedRuntime(EndpointNodes):
@@ -93,6 +78,8 @@ class ScriptedSubject:
         self.invariants = INVARIANTS
         self.views: dict[str, NodeView] = {name: _well(name, names) for name in names}
         self.looks = 0
+        self.under: dict[str, str] = {}
+        """Nodes that say that something is done to them, and what."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -135,6 +122,9 @@ class ScriptedSubject:
 
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         return []
+
+    async def upkeep(self, node: str) -> str | None:
+        return self.under.get(node)
 
     async def prepare(self) -> str:
         return ""

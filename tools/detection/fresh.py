@@ -40,7 +40,7 @@ CLEAN_BURSTS = 3
 class FreshConnections:
     """Asks one node after another over a fresh connection."""
 
-    def __init__(self, wheel: Wheel, take: Callable[[Signal], None]) -> None:
+    def __init__(self, wheel: Wheel, take: Callable[[Signal], object]) -> None:
         self._wheel = wheel
         self._take = take
         self._turn = 0

@@ -21,7 +21,7 @@ AGAIN_S = 1.0
 class KernelView:
     """What the runtime says of its nodes' processes."""
 
-    def __init__(self, nodes: Nodes, take: Callable[[Signal], None], emit: Emit) -> None:
+    def __init__(self, nodes: Nodes, take: Callable[[Signal], object], emit: Emit) -> None:
         self.ended: set[str] = set()
         """The nodes whose process ended and did not start again."""
         self._nodes = nodes

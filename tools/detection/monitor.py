@@ -15,6 +15,7 @@ from typing import Any, Literal
 from subjects.base import Cluster, ClusterSnapshot, ClusterState
 from subjects.errors import SubjectError
 from tools.detection.client import STALE_S, ClientView
+from tools.detection.conditions import Condition
 from tools.detection.correlate import Correlator
 from tools.detection.fresh import FreshConnections
 from tools.detection.incident_tracker import IncidentTracker
@@ -24,6 +25,7 @@ from tools.detection.probe import Reports
 from tools.detection.recorder import Recorder
 from tools.detection.service_ports import ServicePorts
 from tools.detection.timer_wheel import PERIOD_S, Wheel
+from tools.detection.upkeep import Upkeep
 from tools.events import Emit, Failed
 from tools.incidents.store import IncidentStore
 from tools.observe.figures import Window
@@ -102,6 +104,7 @@ class Monitor:
         self._fresh = FreshConnections(self._wheel, self._take)
         self._ports = ServicePorts(cluster.subject, lambda: self.snapshot, self._take)
         self._kernel = KernelView(cluster.nodes, self._notified, emit)
+        self._upkeep = Upkeep(cluster.subject, self._take, emit)
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
@@ -183,6 +186,7 @@ class Monitor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._kernel.aclose()
+        await self._upkeep.aclose()
         await self._fresh.aclose()
         await self._wheel.aclose()
 
@@ -220,8 +224,8 @@ class Monitor:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _take(self, seen: Signal) -> None:
-        self._correlator.take(seen)
+    def _take(self, seen: Signal) -> Condition | None:
+        return None if self._upkeep.excuses(seen) else self._correlator.take(seen)
 
     def _is_down(self, node: str) -> bool:
         """Whether a node is down as planned, rather than in an incident."""
@@ -237,12 +241,13 @@ class Monitor:
             self._look_now.set()
 
     def _probed_bad(self, seen: Signal) -> None:
-        condition = self._correlator.take(seen)
+        condition = self._take(seen)
         if condition is not None and condition.count == 1:
             self._last_new = seen.at
             self._look_now.set()
             if seen.kind == "silent" and seen.node is not None:
                 self._kernel.ask(seen.node)
+                self._upkeep.ask(seen.node)
 
     def _probed_good(self, target: ProbeTarget) -> None:
         if len(self._correlator.conditions):

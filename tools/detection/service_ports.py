@@ -35,7 +35,10 @@ class ServicePorts:
     """Asks all stores, again and again."""
 
     def __init__(
-        self, subject: Subject, snapshot: Callable[[], ClusterSnapshot | None], take: Callable[[Signal], None]
+        self,
+        subject: Subject,
+        snapshot: Callable[[], ClusterSnapshot | None],
+        take: Callable[[Signal], object],
     ) -> None:
         self._subject = subject
         self._snapshot = snapshot

@@ -73,6 +73,15 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.UNKNOWN: ("Look again while it happens: cluster_status, read_logs and read_metrics of every node.",),
 }
 
+LEADERLESS_REGIONS = (
+    "Look at the replicas of these regions: pd-ctl region, and which of their stores are up.",
+    "Bring back a store that holds replicas of them: with a majority of its replicas up, a region elects "
+    "a leader by itself in 10 to 20 s.",
+    "Only where a majority of the replicas is lost for good: pd-ctl unsafe remove-failed-stores, which gives "
+    "up what was written last.",
+)
+"""Of TiKV: a region's replicas elect their leader among themselves, and PD only hears of it."""
+
 WOULD_CHANGE: dict[Kind, str] = {
     Kind.CRASH: "A shutdown request in the log of {nodes}, or the word of somebody who stopped it.",
     Kind.RESTART: "The log of {nodes} from before its start.",

@@ -116,9 +116,9 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
             yield signal("silent", node.name, node.itself.raw or "no answer in time", via=HEALTH_PORT)
     for name, ms in looked.host_ms.items():
         if ms is None:
-            yield signal("host_silent", name, "no answer even on its own host")
+            yield signal("host_silent", name, "no answer even to what it knows alone")
         else:
-            raw = f"its own metrics on its own host took {ms:.1f} ms"
+            raw = f"its own metrics took {ms:.1f} ms"
             yield signal("host_late" if ms > slow_ms else "host_quick", name, raw)
     for name, how in looked.lost.items():
         kind = "lossy" if UNTRUSTED not in how else "expired" if "expired" in how else "untrusted"

@@ -108,6 +108,14 @@ TABLE: tuple[Row, ...] = (
         ("slow disk", "killed"),
     ),
     Row(
+        "close to the space quota",
+        Kind.SPACE_QUOTA,
+        (("near_quota",),),
+        "has used nearly all of its space quota: once it has, the cluster refuses writes (NOSPACE)",
+        ("space quota", "disk full"),
+        weight=5,
+    ),
+    Row(
         "upgraded",
         Kind.PLANNED_RESTART,
         (("version_changed",),),
@@ -211,6 +219,16 @@ TABLE: tuple[Row, ...] = (
         ("restarted on request", "frozen", "partition"),
         outside=True,
         surest=_MEDIUM,
+    ),
+    Row(
+        "unreached",
+        Kind.CRASH,
+        (("unreached",),),
+        "is reached no more, while others answer at the address that they share: it is down, frozen or cut "
+        "off, which nobody can tell apart behind one address",
+        ("frozen from outside", "partition from outside"),
+        outside=True,
+        surest=_LOW,
     ),
     Row(
         "starved of CPU",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from subjects.base import Quorum
+from tools.diagnosis.advice import LEADERLESS_REGIONS
 from tools.diagnosis.schema import Confidence, Kind
 from tools.diagnosis.table import BY_NAME, Row, row_of
 from tools.diagnosis.views import Seen, Views, views_of
@@ -49,6 +50,8 @@ class Verdict:
     """What else supports it."""
     row: Row | None = None
     surest: Confidence = Confidence.HIGH
+    actions: tuple[str, ...] = ()
+    """What to do, where that is not what its kind asks for."""
 
     @property
     def seen(self) -> tuple[Seen, ...]:
@@ -99,10 +102,17 @@ def _of_nodes(
     row = causes[0][1]
     lost = next((seen for seen in shared if seen.word == "quorum_lost"), None)
     voters = quorum.voters if quorum else len(nodes) + 1
-    took_majority = len(nodes) > 1 or (voters == 2 and row.kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
+    alone = len(nodes) == 1
+    took_majority = not alone or (voters > 1 and row.kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
     if lost is not None and took_majority and row.kind not in _SPREADING:
-        kept = f"the {voters - len(nodes)} of {voters} voters left are no majority"
-        reason = f"{_one(row.reason)}; {kept}" if len(nodes) == 1 else f"are lost ({row.kind.value}); {kept}"
+        left = voters - len(nodes)
+        short = alone and voters > 2  # of the others somebody was missing before
+        kept = (
+            f"with it the majority of the {voters} voters is gone"
+            if short
+            else f"the {left} of {voters} voters left {'is' if left == 1 else 'are'} no majority"
+        )
+        reason = f"{_one(row.reason)}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
         kind = Kind.QUORUM_LOSS
         return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, row.surest)
     return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, row.surest)
@@ -119,6 +129,10 @@ def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence
     if "quorum_lost" in words:
         reason = "the majority is gone, and no node shows why"
         return Verdict(Kind.QUORUM_LOSS, (), reason, shared, surest=Confidence.MEDIUM)
+    if "regions_leaderless" in words:
+        reason = "regions have no leader, so that their keys can't be read or written, and no store shows why"
+        surest = Confidence.MEDIUM
+        return Verdict(Kind.LEADER_LOSS, (), reason, shared, surest=surest, actions=LEADERLESS_REGIONS)
     moved = [each for each in seen if each.word == "leader_changed"]
     if moved or words & {"no_leader", "unstable"}:
         return _leadership(moved, shared)

@@ -16,6 +16,7 @@ FIRM_KINDS = frozenset(
         "expired",
         "foreign",
         "low_space",
+        "near_quota",
         "no_space",
         "corrupt",
         "version_changed",

@@ -61,6 +61,7 @@ KINDS: Mapping[str, Meaning] = {
     "lossy": Meaning(_N, _DOUBTFUL, "accepts few or no new connections", "store_up"),
     "untrusted": Meaning(_N, _DOUBTFUL, "shows a certificate that does not verify", "store_up", 2),
     "expired": Meaning(_N, _CERTAIN, "shows a certificate that has expired", "store_up"),
+    "unreached": Meaning(_N, _DOUBTFUL, "is reached no more behind the shared address", "store_up", 2),
     "deaf": Meaning(_N, _NOTE, "accepts connections and answers none of them"),
     "no_connection": Meaning(_N, _NOTE, "lets no connection be made, and refuses none"),
     "slow_port": Meaning(_N, _NOTE, "answers clients late"),
@@ -69,7 +70,7 @@ KINDS: Mapping[str, Meaning] = {
     "answers": Meaning(
         _N, _CLEAR, "answers", clears=("refused", "reset", "silent", "unreachable", "untrusted")
     ),
-    "verified": Meaning(_N, _CLEAR, "can be looked at", clears=("expired",)),
+    "verified": Meaning(_N, _CLEAR, "can be looked at", clears=("expired", "unreached")),
     "accepts_new": Meaning(_N, _CLEAR, "accepts new connections", clears=("lossy", "expired", "untrusted")),
     # self
     "unhealthy": Meaning(_S, _DOUBTFUL, "reports that it is unhealthy", "store_up", 2),
@@ -77,17 +78,18 @@ KINDS: Mapping[str, Meaning] = {
     "foreign": Meaning(_S, _CERTAIN, "answers as a member of another cluster", "store_up"),
     "restarted": Meaning(_S, _CERTAIN, "was restarted", "store_up"),
     "low_space": Meaning(_S, _DOUBTFUL, "is low on disk space", "disk_space", 2),
+    "near_quota": Meaning(_S, _DOUBTFUL, "is close to its space quota", "disk_space", 2),
     "slow_disk": Meaning(_S, _DOUBTFUL, "waits for its disk", "client_latency", 2),
-    "version_changed": Meaning(_S, _NOTE, "runs another version"),
+    "version_changed": Meaning(_S, _NOTE, "was restarted with another version"),
     "defragmenting": Meaning(_S, _NOTE, "is defragmenting"),
     "slow_health": Meaning(_S, _NOTE, "answers late for its health"),
-    "host_quick": Meaning(_S, _NOTE, "answers in time on its own host"),
-    "host_late": Meaning(_S, _NOTE, "answers late even on its own host"),
-    "host_silent": Meaning(_S, _NOTE, "does not answer even on its own host"),
+    "host_quick": Meaning(_S, _NOTE, "answers at once what it knows alone"),
+    "host_late": Meaning(_S, _NOTE, "answers late even what it knows alone"),
+    "host_silent": Meaning(_S, _NOTE, "does not answer even what it knows alone"),
     "healthy": Meaning(_S, _CLEAR, "reports that it is healthy", clears=("unhealthy", "strange")),
     "own_cluster": Meaning(_S, _CLEAR, "is a member of this cluster", clears=("foreign",)),
     "same_start": Meaning(_S, _CLEAR, "was not restarted", clears=("restarted",)),
-    "room": Meaning(_S, _CLEAR, "has disk space", clears=("low_space",)),
+    "room": Meaning(_S, _CLEAR, "has disk space", clears=("low_space", "near_quota")),
     "quick_disk": Meaning(_S, _CLEAR, "does not wait for its disk", clears=("slow_disk",)),
     # peers
     "peer_lost": Meaning(
@@ -103,6 +105,7 @@ KINDS: Mapping[str, Meaning] = {
     "disconnected": Meaning(_CO, _DOUBTFUL, "is disconnected from its control plane", "store_up"),
     "disconnected_unsure": Meaning(_CO, _WITNESS, "is disconnected, says a new PD leader", "store_up"),
     "up": Meaning(_CO, _CLEAR, "is up", clears=("disconnected", "disconnected_unsure")),
+    "leaving": Meaning(_CO, _NOTE, "is being taken out of the cluster"),
     "leads": Meaning(_CO, _CLEAR, "leads", clears=("leaderless",)),
     "follows": Meaning(_CO, _CLEAR, "follows the leader", clears=("leaderless",)),
     "leaderless": Meaning(_CO, _WITNESS, "has no leader while the others follow one", "has_leader"),

@@ -43,7 +43,11 @@ STALLED_ENTRIES = 5
 FOLLOWED = "leader_it_sees"
 """Under this name etcd's members say in `NodeView.details` whom they follow."""
 
-UNSEEN_KINDS = {UnseenReason.FOREIGN: "foreign", UnseenReason.EXPIRED: "expired"}
+UNSEEN_KINDS = {
+    UnseenReason.FOREIGN: "foreign",
+    UnseenReason.EXPIRED: "expired",
+    UnseenReason.UNREACHED: "unreached",
+}
 """Why a node could not be looked at, where that is an incident of its own."""
 
 ALARM_KINDS = {"NOSPACE": "no_space", "CORRUPT": "corrupt"}
@@ -175,13 +179,14 @@ class SnapshotDiff:
         quota = node.details.get("quota_bytes")
         if limit is None:
             return
-        if limit.unit == "share" and node.db_bytes is not None and isinstance(quota, int | float) and quota:
-            low, raw = node.db_bytes / quota > limit.threshold, f"{node.db_bytes} of {quota} bytes used"
-        elif limit.unit == "bytes" and node.disk_free_bytes is not None:
-            low, raw = node.disk_free_bytes < limit.threshold, f"{node.disk_free_bytes} bytes free"
-        else:
-            return
-        yield signal("low_space" if low else "room", node.name, raw, via=VIA, as_of=at)
+        if node.db_bytes is not None and isinstance(quota, int | float) and quota:
+            near = node.db_bytes / quota > limit.threshold
+            raw = f"its database has {node.db_bytes} of the {quota:.0f} bytes that are its quota"
+            yield signal("near_quota" if near else "room", node.name, raw, via=VIA, as_of=at)
+        if limit.unit == "bytes" and node.disk_free_bytes is not None:
+            low = node.disk_free_bytes < limit.threshold
+            raw = f"{node.disk_free_bytes} bytes free"
+            yield signal("low_space" if low else "room", node.name, raw, via=VIA, as_of=at)
 
     def _peers(self, node: NodeView, at: float) -> Iterator[Signal]:
         if not node.peers:
@@ -224,7 +229,11 @@ class SnapshotDiff:
         match node.control:
             case ControlState.UP:
                 yield signal("up", node.name, "up", as_of=at)
-            case ControlState.DISCONNECTED | ControlState.DOWN | ControlState.OFFLINE:
+            case ControlState.OFFLINE:
+                if (before := self._nodes_before.get(node.name)) and before.control is not node.control:
+                    raw = "offline: it serves until its regions are elsewhere"
+                    yield signal("leaving", node.name, raw, as_of=at)
+            case ControlState.DISCONNECTED | ControlState.DOWN:
                 age = "" if node.heartbeat_age_s is None else f", heartbeat {node.heartbeat_age_s:.1f} s old"
                 moved = at - self._leader_moved < CONTROL_MOVED_S
                 kind = "disconnected_unsure" if moved else "disconnected"

@@ -1,6 +1,7 @@
 """What the database itself raises: its space quota, corrupt data."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from tests.field.case import Field, Say, case
@@ -18,7 +19,7 @@ def fill(etcd: Any, n: int = 0) -> None:
 
 SPACE = Say(
     kinds=("space_quota",),
-    within_s=8.0,
+    within_s=5.0,
     node=False,
     advice="compact.*defrag.*disarm",
     states=("degraded",),
@@ -36,7 +37,7 @@ def space_quota(field: Field) -> None:
         field.truth(FULL, holds=truth == {"put": False, "linearizable": True, "serializable": True})
 
 
-@case(SPACE, "etcd-io/etcd#17318")
+@case(replace(SPACE, node=True), "etcd-io/etcd#17318")
 def space_quota_of_one(field: Field) -> None:
     """Only one member has a small quota; its alarm stops the writes of all."""
     with field.members(3, each={1: [QUOTA]}) as etcd, field.watching(etcd):
@@ -56,7 +57,7 @@ def space_quota_3_4(field: Field) -> None:
 
 
 @case(
-    Say(kinds=("space_quota",), within_s=8.0, node=False, states=("healthy",), says="recovered"),
+    Say(kinds=("space_quota",), within_s=5.0, node=False, states=("healthy",), says="recovered"),
     "ahrtr/etcd-defrag#120",
 )
 def space_quota_disarmed(field: Field) -> None:
@@ -83,7 +84,7 @@ def space_quota_disarmed(field: Field) -> None:
 @case(
     Say(
         kinds=("corruption",),
-        within_s=8.0,
+        within_s=5.0,
         advice="remove.*add|restore|snapshot|replace",
         states=("degraded",),
         never="quorum (is )?lost|bring back any|disk space",

@@ -43,7 +43,7 @@ def leader_killed(field: Field) -> None:
 
 @case(
     Say(
-        kinds=("quorum_loss", "crash"),
+        kinds=("quorum_loss",),
         within_s=2.0,
         advice="bring|start|restore|snapshot",
         states=("down",),
@@ -117,7 +117,7 @@ def crash_loop(field: Field) -> None:
             time.sleep(3)
 
 
-@case(Say(kinds=("quorum_loss", "crash"), within_s=2.0, says="quorum|majority", states=("down",), node=True))
+@case(Say(kinds=("quorum_loss",), within_s=2.0, says="quorum|majority", states=("down",)))
 def one_of_two_killed(field: Field) -> None:
     """Of two members one is killed: that is the majority, and the diagnosis must have it."""
     with field.members(2) as etcd, field.watching(etcd):
@@ -157,7 +157,7 @@ def all_killed_and_back(field: Field) -> None:
 
 
 @case(
-    Say(kinds=("quorum_loss", "crash"), within_s=2.0, states=("down",)),
+    Say(kinds=("quorum_loss",), within_s=2.0, states=("down",)),
     "etcd-io/etcd#11220",
 )
 def three_of_five_killed(field: Field) -> None:

@@ -23,7 +23,7 @@ def never_started(field: Field) -> None:
 
 
 @case(
-    Say(kinds=("crash", "quorum_loss"), within_s=2.0, states=("down",), node=False, says="quorum|majority"),
+    Say(kinds=("quorum_loss",), within_s=2.0, states=("down",), says="majority"),
     "etcd-io/etcd#3505",
 )
 def never_started_and_one_killed(field: Field) -> None:

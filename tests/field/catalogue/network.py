@@ -72,11 +72,11 @@ def one_edge_cut(field: Field) -> None:
 
 @case(
     Say(
-        kinds=("leader_loss", "network_delay", "partition"),
+        kinds=("leader_loss",),
         within_s=30.0,
-        states=("degraded", "healthy", "down"),
+        states=("degraded", "healthy"),
         node=False,
-        confidence=("medium", "low", "high"),
+        confidence=("medium", "low"),
         says="leader",
     ),
     "etcd-io/etcd#13587",
@@ -166,10 +166,11 @@ def behind_a_balancer(field: Field) -> None:
 
 @case(
     Say(
-        kinds=("crash", "unknown", "partition", "pause"),
+        kinds=("crash", "unknown"),
         within_s=8.0,
         states=("degraded",),
-        confidence=("medium", "low", "high"),
+        confidence=("low",),
+        says="behind one address",
     ),
     "etcd-io/etcd#13097",
 )

@@ -50,7 +50,7 @@ def tikv_store_full(field: Field) -> None:
         tikv.wait(lambda: tikv.store("tikv0")["status"]["available"] == "100MiB", "PD knows the space")
 
 
-@case(Say(states=("degraded",), never=f"crash|{NEVER_QUORUM}"))
+@case(Say(states=("degraded",), says="is being taken out|serves until", never=f"crash|{NEVER_QUORUM}"))
 def tikv_store_being_removed(field: Field) -> None:
     """Somebody takes a store out of the cluster: PD holds it for Offline, it serves until it is empty."""
     with Tikv(field.folder) as tikv, watched(field, tikv):
@@ -86,9 +86,10 @@ def pds_without_a_majority(field: Field) -> None:
 
 @case(
     Say(
-        kinds=("leader_loss", "unknown"),
+        kinds=("leader_loss",),
         within_s=15.0,
-        node=False,
+        confidence=("medium", "low"),
+        advice="replicas.*unsafe remove-failed-stores",
         says="regions have no leader",
         never="crash|PD has no leader",
     )

@@ -172,6 +172,12 @@ class TestTheOtherViews:
         watched.subject.alarms = (Alarm("NOSPACE", "n1"),)
         assert (await watched.detection()).invariants == ("disk_space",)
 
+    async def test_a_member_that_comes_close_to_its_quota(self, watched: Watched) -> None:
+        watched.subject.change("n3", db_bytes=96, details={"quota_bytes": 100})
+        detection = await watched.detection()
+
+        assert (detection.text, detection.nodes) == ("n3 is close to its space quota", ("n3",))
+
     async def test_clients_that_see_errors_for_three_windows(self, watched: Watched) -> None:
         for n in range(3):
             watched.monitor.client_window(window(n, operations=100, errors=50))

@@ -8,6 +8,7 @@ from subjects.base import Connection, Probe, ProcessState
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
 from tests.unit.detection.test_monitor_detects import window
+from tools.events import Notice
 from tools.observe.incident import State
 
 
@@ -65,6 +66,40 @@ class TestPlanned:
         for n in range(3):
             watched.monitor.client_window(window(n, operations=10, errors=90))
         await watched.calm()
+
+
+class TestUpkeep:
+    """A node that is silent and says itself why is no incident; one that is silent everywhere is."""
+
+    async def test_a_member_that_is_being_defragmented_is_told_and_not_alarmed_of(
+        self, watched: Watched
+    ) -> None:
+        watched.subject.under["n2"] = "is being defragmented"
+        watched.subject.servers["n2"].manner = Manner.SILENT
+        await watched.until(lambda: "defragmenting" in watched.kinds("n2"))
+        await watched.calm(1.0)
+
+        watched.subject.servers["n2"].manner = Manner.HEALTHY
+        watched.subject.servers["n2"].hang_up()
+        await watched.looks()
+        watched.subject.under.clear()
+        await watched.calm(0.6)
+        notices = [event.text for event in watched.told if isinstance(event, Notice)]
+        assert notices[0] == "n2 is being defragmented: it serves nobody until that is over."
+
+    async def test_the_death_of_such_a_member_is_detected(self, watched: Watched) -> None:
+        watched.subject.under["n2"] = "is being defragmented"
+        watched.subject.servers["n2"].manner = Manner.SILENT
+        await watched.until(lambda: "defragmenting" in watched.kinds("n2"))
+        watched.subject.servers["n2"].die()
+        assert (await watched.detection()).nodes == ("n2",)
+
+    async def test_the_silence_of_another_one_meanwhile_is_detected(self, watched: Watched) -> None:
+        watched.subject.under["n2"] = "is being defragmented"
+        watched.subject.servers["n2"].manner = Manner.SILENT
+        await watched.until(lambda: "defragmenting" in watched.kinds("n2"))
+        watched.subject.servers["n3"].manner = Manner.SILENT
+        assert (await watched.detection()).nodes == ("n3",)
 
 
 class TestUsual:

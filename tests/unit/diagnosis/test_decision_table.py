@@ -160,7 +160,7 @@ class TestWhatOutweighsWhat:
         found = with_quorum(scene.well("a").on("b", "exit:137").on(None, "quorum_lost"), 2, 1)
 
         assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("b",))
-        assert "the 1 of 2 voters left are no majority" in found.root_cause
+        assert "the 1 of 2 voters left is no majority" in found.root_cause
 
     def test_slow_answers_of_all_are_no_lost_quorum(self, scene: Scene) -> None:
         for node in NODES:

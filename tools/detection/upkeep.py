@@ -1,0 +1,89 @@
+"""Upkeep that a node tells of itself: while it lasts the node answers nothing, and that is no incident.
+
+A member of etcd that is being defragmented serves nobody for as long as that takes, says so in its metrics
+and still answers what it knows without its data.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+from subjects.base import Subject
+from subjects.errors import SubjectError
+from tools.events import Emit, Notice
+from tools.observe.kinds import signal
+from tools.observe.signal import CLIENT_PORT, Signal
+
+EACH_S = 0.25
+"""How often a node is asked whether it goes on; as often as it is asked for its health."""
+BOUND_S = 0.5
+TAIL_S = 0.5
+"""A question from before its end is answered by then."""
+MOST_S = 300.0
+"""What lasts longer is no upkeep any more: 8 GB, the most that etcd advises, take a minute or two."""
+EXCUSED = frozenset({"silent", "unhealthy", "lagging", "stalled"})
+
+
+@runtime_checkable
+class TellsOfUpkeep(Protocol):
+    """A subject whose nodes say themselves that they are put through something and serve nobody meanwhile."""
+
+    async def upkeep(self, node: str) -> str | None:
+        """Return what is being done to the node, to complete "NODE …"; None where it says nothing of it."""
+        ...
+
+
+class Upkeep:
+    """Asks nodes that fall silent, and follows what they say until it is over."""
+
+    def __init__(self, subject: Subject, take: Callable[[Signal], object], emit: Emit) -> None:
+        self._subject = subject
+        self._take = take
+        self._emit = emit
+        self._under: set[str] = set()
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    def ask(self, node: str) -> None:
+        """Ask a node, which does not answer for its health, whether it says why."""
+        if node in self._asking:
+            return
+        task = asyncio.get_running_loop().create_task(self._follow(node))
+        self._asking[node] = task
+        task.add_done_callback(lambda _: self._asking.pop(node, None))
+
+    def excuses(self, seen: Signal) -> bool:
+        """Whether `seen` is what the node's upkeep leads to. That its port answers nothing at all is not."""
+        return seen.node in self._under and seen.kind in EXCUSED and seen.via != CLIENT_PORT
+
+    async def aclose(self) -> None:
+        """Ask no more."""
+        asking = list(self._asking.values())
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+
+    async def _follow(self, node: str) -> None:
+        began = time.monotonic()
+        try:
+            while (what := await self._said(node)) is not None and time.monotonic() - began < MOST_S:
+                if node not in self._under:
+                    self._under.add(node)
+                    self._take(signal("defragmenting", node, what))
+                    self._emit(Notice(f"{node} {what}: it serves nobody until that is over."))
+                await asyncio.sleep(EACH_S)
+            if node in self._under:
+                took_s = time.monotonic() - began
+                self._emit(Notice(f"{node} is done after {took_s:.1f} s."))
+                await asyncio.sleep(TAIL_S)
+        finally:
+            self._under.discard(node)
+
+    async def _said(self, node: str) -> str | None:
+        if not isinstance(self._subject, TellsOfUpkeep):
+            return None
+        with suppress(SubjectError, KeyError, TimeoutError):
+            async with asyncio.timeout(BOUND_S):
+                return await self._subject.upkeep(node)
+        return None
