@@ -1,7 +1,7 @@
 """The incidents under way, as the monitor holds them: what is of one cause, what repeats, when it is over."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from subjects.base import UsualAlert
@@ -117,6 +117,8 @@ class IncidentTracker:
         self._alert = alert
         self._open: dict[str, OpenIncident] = {}
         self._closed: list[OpenIncident] = []
+        self.topology: Sequence[Mapping[str, str | None]] = ()
+        """Name, role and version of each node, as the cluster was last seen healthy."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -165,7 +167,7 @@ class IncidentTracker:
         if who in incident.knew:
             return
         incident.knew.add(who)
-        first = FirstSeen(who, signal.at - incident.opened, signal.wall, f"{signal.kind}: {signal.raw}")
+        first = FirstSeen(who, signal.at - incident.opened, signal.wall, signal.raw)
         self._recorder.do(lambda store: store.knew(incident.id, first))
 
     def call(self, incident: OpenIncident, text: str, *, by_kernel: bool = False) -> None:
@@ -247,6 +249,7 @@ class IncidentTracker:
         )
         self._open[incident.id] = incident
         named, broken, cluster, alert = tuple(nodes), tuple(invariants), self._cluster, self._alert
+        topology = list(self.topology)
         usual = FirstSeen(alert.name, alert.after_s, None, alert.source, measured=False)
 
         def record(store: IncidentStore) -> None:
@@ -259,6 +262,8 @@ class IncidentTracker:
                 incident=incident.id,
             )
             store.knew(incident.id, usual)
+            if topology:
+                store.set_figures(incident.id, {"topology": topology})
 
         self._recorder.do(record)
         return incident

@@ -295,6 +295,11 @@ class Monitor:
         nodes = [node.name for node in snapshot.nodes]
         before = [node.name for node in self.snapshot.nodes] if self.snapshot else nodes
         self.snapshot, self.seen_at, self.looked_at = snapshot, began, time.monotonic()
+        if snapshot.state is ClusterState.HEALTHY:
+            self._incidents.topology = [
+                {"name": node.name, "role": node.role.value, "version": node.version}
+                for node in snapshot.nodes
+            ]
         targets = tuple(targets_of(self._cluster.subject))
         held = {target.node for target in targets if target.via == CLIENT_PORT}
         for seen in self._diff.read(snapshot, began, held=held, excused=self._excused(nodes)):

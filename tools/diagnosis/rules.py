@@ -121,7 +121,7 @@ def _observation(found: Verdict) -> str:
         return "All nodes run, answer, and are connected to their peers; nothing unusual was recorded."
     by_node: dict[str, dict[str, None]] = {}
     for each in _distinct(seen for seen in found.seen if seen.abnormal):
-        by_node.setdefault(each.signal.node or "the cluster", {})[_named(each.word)] = None
+        by_node.setdefault(each.signal.node or "The cluster", {})[_named(each.word)] = None
     told = ". ".join(f"{node}, by source: {'; '.join(words)}" for node, words in by_node.items())
     return f"{told}." if told else "Little that tells was seen."
 
@@ -200,7 +200,9 @@ def _against(rival: Row, views: Views) -> str:
             wanted = " or ".join(dict.fromkeys(_named(word) for word in words))
             side = meaning(words[0]).source
             seen = [each for each in views.seen if each.signal.source is side and each.word not in words]
-            observed = " and ".join(dict.fromkeys(_named(each.word) for each in seen[:2]))
+            against = [each for each in seen if set(words) & set(meaning(each.word).clears)]
+            told = against or [each for each in seen if each.abnormal]
+            observed = " and ".join(dict.fromkeys(_named(each.word) for each in told[:2]))
             return f"That would require: {wanted}; observed: {observed or 'nothing of the kind'}."
     if rival.outside is not None and rival.outside is not views.outside:
         return "The process is seen from its own host, which tells more."

@@ -83,7 +83,7 @@ def _leader(prediction: Prediction, observed: Observed) -> Compared:
 def _errors(prediction: Prediction, observed: Observed) -> Compared:
     if observed.error_s is None or observed.failed is None:
         return Compared("errors", _bound_text(prediction, ERRORS_S), "not measured", None)
-    seen = f"{observed.failed} in {observed.error_s:g} s" if observed.failed else "none"
+    seen = f"{observed.failed:,} failed in {observed.error_s:g} s" if observed.failed else "none"
     bound = _bound(prediction, ERRORS_S)
     as_predicted = observed.failed > 0 if bound is None else observed.error_s <= bound
     return _judged("errors", _bound_text(prediction, ERRORS_S), seen, as_predicted, prediction, observed)
@@ -103,7 +103,7 @@ def _judged(
 ) -> Compared:
     """What the healing ended says nothing of the fail-over that was predicted."""
     if as_predicted and observed.cut_short and prediction.writes == "stall":
-        return Compared(what, predicted, f"{seen}, until it was healed: not measured", None)
+        return Compared(what, predicted, f"{seen}, cut short by the heal", None)
     return Compared(what, predicted, seen, as_predicted)
 
 

@@ -12,6 +12,9 @@ Format = Literal["md", "json", "html"]
 WHOLE_S = 0.9
 """A window shorter than this is the load's last, cut by its end, and no second to compare with others."""
 
+GRAVE = frozenset({"quorum", "data_intact"})
+"""Invariants without which the cluster can write nothing, or not be believed."""
+
 
 def render(incident: Incident, form: Format) -> str:
     """Return the incident's report as Markdown, JSON or one HTML file; figures are the same in all."""
@@ -34,6 +37,7 @@ def report(incident: Incident) -> dict[str, Any]:
     figures = incident.figures
     windows = _windows(figures.get("windows") or (), incident.opened)
     load = figures.get("load") or {}
+    impact = _impact(incident, windows, load)
     return {
         "incident": incident.id,
         "cluster": incident.cluster,
@@ -42,8 +46,10 @@ def report(incident: Incident) -> dict[str, Any]:
         "nodes": list(incident.nodes),
         "invariants": list(incident.invariants),
         "text": incident.text,
+        "severity": _severity(incident, impact),
+        "topology": figures.get("topology"),
         "summary": _summary(incident),
-        "impact": _impact(incident, windows, load),
+        "impact": impact,
         "marks": marks(incident),
         "timeline": [
             {**signal.as_json(incident.opened), "utc": utc(signal.wall)} for signal in incident.signals
@@ -70,7 +76,7 @@ def report(incident: Incident) -> dict[str, Any]:
 
 
 def _summary(incident: Incident) -> str:
-    parts = [f"{incident.text} (first seen {utc(incident.opened)})."]
+    parts = [f"{incident.text}."]
     diagnosis = incident.diagnosis
     if diagnosis:
         held = "" if diagnosis.get("verified") else " This was not verified."
@@ -96,6 +102,7 @@ def _impact(
     until = None if incident.recovered is None else incident.recovered - incident.opened
     since = min(0.0, marks(incident)["injected"] or 0.0)
     inside = [w for w in windows if w["seconds"] >= since and (until is None or w["seconds"] <= until + 1.0)]
+    writes = incident.figures.get("writes") or {}
     p99s = [w["p99_ms"] for w in inside if w["p99_ms"] is not None]
     return {
         "seconds_open": None if until is None else round(until, 3),
@@ -107,8 +114,22 @@ def _impact(
         "longest_stall_s": load.get("longest_stall_s"),
         "acknowledged_writes": load.get("acknowledged_writes"),
         "acknowledged_writes_lost": load.get("acknowledged_writes_lost"),
+        "writes_unreadable": writes.get("unreadable") or None,
+        "writes_unanswered": writes.get("indeterminate"),
         "came_back": incident.reopened,
     }
+
+
+def _severity(incident: Incident, impact: Mapping[str, Any]) -> str | None:
+    """Return how bad it was for clients, with the reason; None where no load measured that."""
+    if impact["acknowledged_writes_lost"]:
+        return "critical: acknowledged writes were lost or changed"
+    if GRAVE & set(incident.invariants):
+        return f"critical: {', '.join(sorted(GRAVE & set(incident.invariants)))} was broken"
+    if impact["failed_operations"] is None:
+        return None
+    felt = impact["failed_operations"] or impact["longest_stall_s"]
+    return "major: clients were not served for a time" if felt else "minor: clients saw no error"
 
 
 def marks(incident: Incident) -> dict[str, float | None]:
@@ -161,6 +182,6 @@ def _next(incident: Incident) -> list[str]:
         steps.append(f"Find out why it came back {incident.reopened} time(s) by itself.")
     usual = next((knower for knower in incident.knew if not knower.measured and knower.seconds), None)
     if usual is not None:
-        rule = f"{usual.who} would fire after {_span(usual.seconds or 0.0)} ({usual.how})"
+        rule = f"{usual.who} would fire after {_span(usual.seconds or 0.0)}; {usual.how}"
         steps.append(f"Compare with your alerting: {rule}.")
     return steps

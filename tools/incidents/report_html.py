@@ -1,13 +1,15 @@
 """A report as one HTML file: no script, nothing loaded, good in print and for screen readers."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from html import escape
-from itertools import groupby, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from tools.incidents.report_chart import chart
+from tools.incidents.report_chart import Curve, Time, charts
 from tools.incidents.report_words import (
     IMPACT,
     LOAD_COLUMNS,
@@ -21,18 +23,44 @@ from tools.incidents.report_words import (
 Data = Mapping[str, Any]
 
 _PAGE = Path(__file__).with_name("report.html")
+NARROW = 50
+"""Characters that a row may have to fit into a narrow window."""
+_ID = re.compile(r"\b[A-Z]+\d+\b")
+_CURVES = (
+    Curve("ops_per_s", "Throughput", "operations/s", "--ops"),
+    Curve("errors", "Failed operations", "a second", "--bad"),
+    Curve("p99_ms", "Latency, p99", "ms", "--p99"),
+)
+CATCHING_UP = 1.25
+"""A rate so many times the usual one is worth a word."""
 
 
 def html(data: Data) -> str:
     """Return the report `data` (see tools.incidents.report) as a page; parts without content are left out."""
-    nodes = ", ".join(data["nodes"]) or "none"
     return page(
         title(data),
-        f"Incident {data['incident']} · cluster {data['cluster']} · nodes {nodes} · {data['state']} · "
-        f"opened {data['opened']}",
-        [(name, heading, make(data)) for name, heading, make in SECTIONS],
-        f"Seconds count from the first signal, {data['opened']}. What was not measured is left out.",
+        f"Incident {data['incident']} · {data['cluster']} · {data['state']} · {data['opened']}",
+        [(name, heading, _linked(make(data), data)) for name, heading, make in SECTIONS],
+        f"Seconds count from the first signal, {data['opened']} UTC. What was not measured is left out.",
     )
+
+
+def _linked(made: str, data: Data) -> str:
+    """Return HTML in which every evidence id in running text leads to that piece of evidence."""
+    known = {*data["evidence"], *(entry["evidence"] for entry in data["timeline"] if entry["evidence"])}
+    parts = re.split(
+        r"(<a .*?</a>|<span id=.*?</span>|<pre>.*?</pre>|<h3>.*?</h3>|<svg .*?</svg>|<[^>]*>)",
+        made,
+        flags=re.DOTALL,
+    )
+    return "".join(
+        part if n % 2 else _ID.sub(lambda id_: _link(id_[0]) if id_[0] in known else id_[0], part)
+        for n, part in enumerate(parts)
+    )
+
+
+def _link(name: str) -> str:
+    return f'<a href="#evidence-{escape(name)}">{escape(name)}</a>'
 
 
 def title(data: Data) -> str:
@@ -66,11 +94,17 @@ def _p(text: Any, kind: str = "") -> str:
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table whose first column heads its rows; cells are HTML already. No columns: no head."""
+    """Return a table whose first column heads its rows; cells are HTML already. No columns: no head.
+
+    A row of one cell heads those that follow.
+    """
     # A narrow window shows cells one below the other, each with its column's name.
     names = [f' data-name="{escape(column)}"' for column in columns[1:]]
-    made = ""
-    for first, *rest in rows:
+    made, given = "", list(rows)
+    for first, *rest in given:
+        if columns and not rest:
+            made += f'</tbody><tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{first}</th></tr>'
+            continue
         cells = (f"<td{name}>{cell}</td>" for name, cell in zip_longest(names, rest, fillvalue=""))
         made += f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>'
     if not made:
@@ -78,10 +112,13 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -
     heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     head = f"<thead><tr>{heads}</tr></thead>" if heads else ""
     # A part that scrolls must be reachable by keyboard, and have a name then.
+    body = f"<tbody>{made}</tbody>".replace("<tbody></tbody>", "")
+    kind = "" if columns else " class=facts"
+    if len(columns) > 2 and sum(max(map(len, each)) for each in zip_longest(*given, fillvalue="")) > NARROW:
+        kind = " class=wide"
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f"<table{' class=wide' if len(columns) > 3 else ''}>"
-        f"<caption>{escape(caption)}</caption>{head}<tbody>{made}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table{kind}>'
+        f"<caption>{escape(caption)}</caption>{head}{body}</table></div>"
     )
 
 
@@ -90,7 +127,27 @@ def _escaped(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
 
 
 def _summary(data: Data) -> str:
-    return _p(data["summary"])
+    injected, until = data["injected"], data["marks"]["recovered"]
+    nodes = [
+        f"{each['name']} ({', '.join(str(each[part]) for part in ('role', 'version') if each[part])})"
+        for each in data["topology"] or ()
+    ]
+    trigger = injected and f"{injected['kind']} on {', '.join(injected['nodes'])}, injected by operator"
+    rows = (
+        ("Severity", data["severity"]),
+        ("Nodes", ", ".join(data["nodes"])),
+        ("Cluster", f"{data['cluster']}: {', '.join(nodes)}" if nodes else ""),
+        ("Began", _utc(data, 0.0, date=True)),
+        ("Recovered", "" if until is None else _utc(data, until, date=True)),
+        ("Trigger", trigger),
+    )
+    return _p(data["summary"]) + table("At a glance", (), _escaped(row for row in rows if row[1]))
+
+
+def _utc(data: Data, after_s: float, *, date: bool = False) -> str:
+    """Return when that was, in UTC; the day only where it is not told beside it."""
+    at = datetime.fromisoformat(data["opened"]) + timedelta(seconds=after_s)
+    return f"{at:{'%Y-%m-%d ' if date else ''}%H:%M:%S}.{at.microsecond // 1000:03d}{' UTC' if date else ''}"
 
 
 def _impact(data: Data) -> str:
@@ -102,7 +159,8 @@ def _impact(data: Data) -> str:
 
 
 def _over_time(data: Data) -> str:
-    marks = [(title, seconds(value)) for name, title in MARKS if (value := data["marks"][name]) is not None]
+    known = sorted((value, title) for name, title in MARKS if (value := data["marks"][name]) is not None)
+    marks = [(title, seconds(value), _utc(data, value)) for value, title in known]
     load = [
         (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS))
         for name, values in data["load"].items()
@@ -110,19 +168,42 @@ def _over_time(data: Data) -> str:
     ]
     return "\n".join(
         (
-            table("When it happened", ("Mark", "After first signal"), _escaped(marks)),
-            _figure(chart(data, "ops_per_s", "Throughput", "operations/s", "--ops")),
-            _figure(chart(data, "p99_ms", "Latency, p99", "ms", "--p99")),
+            table("When it happened", ("Mark", "After first signal", "UTC"), _escaped(marks)),
+            _figures(data),
             table("The load in sum", ("Span", *(title for _, title in LOAD_COLUMNS)), _escaped(load)),
             _seconds(data["windows"]),
         )
     )
 
 
-def _figure(svg: str) -> str:
-    if not svg:
+def _figures(data: Data) -> str:
+    if not data["windows"] or not (time := Time.of(data)).windows:
         return ""
-    return f'<figure><div class="scroll" tabindex="0" role="region" aria-label="Chart">{svg}</div></figure>'
+    drawn = "".join(
+        f"<figure><figcaption>{escape(curve.title)}, {escape(curve.unit)}</figcaption>{svg}</figure>"
+        for curve in _CURVES
+        if (svg := charts(time, curve))
+    )
+    return drawn + _p(" ".join(_legend(data, time)), "quiet") if drawn else ""
+
+
+def _legend(data: Data, time: Time) -> Iterable[str]:
+    """Yield what the marks, the shade, gaps and peaks in the charts are."""
+    yield "Seconds after the first signal. Dashed lines: "
+    yield (
+        "; ".join(f"{n} {', '.join(names)} ({seconds(at)})" for n, (at, names) in enumerate(time.marks, 1))
+        + "."
+    )
+    if time.outages:
+        yield "Shaded: operations failed, or none succeeded."
+    if any(window["p99_ms"] is None for window in time.windows):
+        yield "Where the latency has a gap no operation succeeded."
+    usual = (data["load"].get("before") or {}).get("ops_per_s")
+    since = time.outages[0][0] if time.outages else None
+    if usual and since is not None:
+        peak = max((w["ops_per_s"] for w in time.windows if w["whole"] and w["seconds"] > since), default=0.0)
+        if peak > usual * CATCHING_UP:
+            yield "The peak afterwards is the load catching up with the operations that had to wait."
 
 
 def _seconds(windows: Sequence[Data]) -> str:
@@ -138,10 +219,10 @@ def _seconds(windows: Sequence[Data]) -> str:
 
 def _knew(data: Data) -> str:
     rows = [
-        (row["who"], seconds(row["seconds"]), "yes" if row["measured"] else "no, by definition", row["how"])
+        (row["who"], ("" if row["measured"] else "would fire: ") + seconds(row["seconds"]), row["how"])
         for row in data["who_knew_when"]
     ]
-    return table("Detection by source", ("Who", "After first signal", "Measured", "How"), _escaped(rows))
+    return table("Detection by source", ("Who", "After first signal", "How"), _escaped(rows))
 
 
 def _diagnosis(data: Data) -> str:
@@ -161,15 +242,15 @@ def _diagnosis(data: Data) -> str:
             (),
             _escaped(
                 (
-                    ("Observation", found["observation"]),
                     ("Root cause", found["root_cause"]),
+                    ("Observation", found["observation"]),
                     ("Kind", f"{found['kind']} of {nodes}"),
                     ("What would change it", found.get("would_change") or "–"),
                 )
             ),
         ),
         "<h3>What it rests on</h3>",
-        _claims(found["evidence"], data["evidence"]),
+        _claims(found["evidence"]),
         table("Ruled out", ("Another cause", "Ruled out by"), _escaped(alternatives(found))),
     ]
     problems = found.get("problems") or ()
@@ -179,58 +260,95 @@ def _diagnosis(data: Data) -> str:
     return "\n".join(parts)
 
 
-def _claims(cited: Sequence[Data], raw: Data) -> str:
-    items = []
-    for claim in cited:
-        name = escape(claim["id"])
-        link = f'<a href="#evidence-{name}">{name}</a>' if claim["id"] in raw else name
-        items.append(
-            f"<li>{escape(claim['claim'])} ({link})<details><summary>quotation</summary>"
-            f"<blockquote>{escape(claim['quote'])}</blockquote></details></li>"
-        )
+def _claims(cited: Sequence[Data]) -> str:
+    items = [
+        f"<li>{escape(claim['claim'])} ({escape(claim['id'])})<details><summary>quotation</summary>"
+        f"<blockquote>{escape(claim['quote'])}</blockquote></details></li>"
+        for claim in cited
+    ]
     return f'<ol class="claims">{"".join(items)}</ol>'
 
 
 def _outcome(data: Data) -> str:
     parts = []
     if prediction := data["prediction"]:
-        held = prediction["held"]
+        parts.append(_p(prediction["text"]))
         word = {
-            True: '<span class="good">✓ it held</span>',
-            False: '<span class="bad">✗ it did not hold</span>',
+            True: '<span class="good">✓ as predicted</span>',
+            False: '<span class="bad">✗ not as predicted</span>',
         }
-        parts.append(f"<p>Predicted: {escape(prediction['text'])}</p><p>{word.get(held, 'not measured')}</p>")
+        rows = [
+            [
+                *map(escape, (each["what"], each["predicted"], each["observed"])),
+                word.get(each["held"], "not measured"),
+            ]
+            for each in prediction.get("compared") or ()
+        ]
+        parts.append(table("Predicted, and observed", ("What", "Predicted", "Observed", "Verdict"), rows))
+        if not rows:
+            parts.append(f"<p>{word.get(prediction['held'], 'not measured')}</p>")
     if said := conclusion(data):
         parts.append(_p(said))
     return "".join(parts)
 
 
 def _undo(data: Data) -> str:
-    undo, writes = data["undo"], data["writes"]
-    text = _p(undo["text"]) if undo.get("text") else ""
-    rows = [(name, figure(undo[name])) for name in ("healed", "recovered", "restored") if name in undo]
-    rows += [(f"writes: {name}", figure(value)) for name, value in (writes or {}).items()]
-    return text + table("What was checked after the heal", ("What", "Found"), _escaped(rows))
+    undo = data["undo"]
+    said = [f"{undo['text'].rstrip('.')}."] if undo.get("text") else []
+    for found, words in ((True, "Verified after the heal"), (False, "NOT verified")):
+        if names := [name for name in ("healed", "recovered", "restored") if undo.get(name) is found]:
+            said.append(f"{words}: {', '.join(names)}.")
+    return _p(" ".join(said)) if said else ""
 
 
 def _timeline(data: Data) -> str:
+    """Return the timeline by phases; the same seen again in a phase is one row."""
     rows = []
-    for entry, times in _merged(data["timeline"]):
-        name = escape(entry["evidence"] or "")
-        link = f'<a href="#evidence-{name}">{name}</a>' if entry["evidence"] in data["evidence"] else name
-        cells = _escaped(
-            [(seconds(entry["seconds"]), entry["source"], entry["node"] or "", entry["text"] + times)]
-        )[0]
-        rows.append([*cells, link])
-    return table("In order of time", ("After first signal", "Source", "Node", "What", "Evidence"), rows)
+    for phase, entries in _phases(data):
+        rows.append([escape(phase)])
+        for entry, again in _merged(entries):
+            names = [each["evidence"] for each in (entry, *again) if each["evidence"]]
+            times = f" ({len(again)} more until {seconds(again[-1]['seconds'])})" if again else ""
+            ids = ", ".join(
+                escape(name)
+                if name in data["evidence"]
+                else f'<span id="evidence-{escape(name)}">{escape(name)}</span>'
+                for name in dict.fromkeys(names)
+            )
+            at, who = entry["seconds"], (entry["source"], entry["text"] + times)
+            rows.append([*map(escape, (seconds(at), _utc(data, at), *who)), ids])
+    columns = ("After first signal", "UTC", "Source", "What", "Evidence")
+    return table("In order of time", columns, rows)
 
 
-def _merged(timeline: Sequence[Data]) -> Iterator[tuple[Data, str]]:
-    """Yield each entry with how often the same followed at once, as ` (3 times)`."""
-    same = groupby(timeline, key=lambda entry: (entry["source"], entry["node"], entry["text"]))
-    for _, group in same:
-        entries = list(group)
-        yield entries[0], f" ({len(entries)} times)" if len(entries) > 1 else ""
+def _phases(data: Data) -> Iterable[tuple[str, list[Data]]]:
+    """Yield the timeline's entries before the detection, until the heal, until the recovery, and after."""
+    marks = data["marks"]
+    ends = sorted(
+        (at, name) for name in ("detected", "healed", "recovered") if (at := marks[name]) is not None
+    )
+    names = {
+        "detected": "Until it was detected",
+        "healed": "Until it was healed",
+        "recovered": "Until it recovered",
+    }
+    rest = list(data["timeline"])
+    for at, name in ends:
+        phase = [entry for entry in rest if entry["seconds"] <= at]
+        rest = rest[len(phase) :]
+        if phase:
+            yield names[name], phase
+    if rest:
+        yield "Afterwards" if ends else "So far", rest
+
+
+def _merged(timeline: Sequence[Data]) -> Iterable[tuple[Data, list[Data]]]:
+    """Yield each entry with those that say the same later: of one source, node, kind and port."""
+    same: dict[tuple[str, ...], list[Data]] = {}
+    for entry in timeline:
+        about = str(entry["text"]).partition(":")[0]
+        same.setdefault((entry["source"], entry["node"] or "", entry["kind"], about), []).append(entry)
+    return ((entries[0], entries[1:]) for entries in same.values())
 
 
 def _postmortem(data: Data) -> str:
@@ -245,7 +363,7 @@ def _postmortem(data: Data) -> str:
 def _evidence(data: Data) -> str:
     return "\n".join(
         f'<article id="evidence-{escape(name)}"><h3>{escape(name)}</h3>'
-        f"{_p(' '.join(str(item[part]) for part in ('source', 'node') if item[part]), 'quiet')}"
+        f"{_p(', '.join(str(item[part]) for part in ('source', 'node') if item[part]), 'quiet')}"
         f"<pre>{escape(str(item['text']))}</pre></article>"
         for name, item in data["evidence"].items()
     )

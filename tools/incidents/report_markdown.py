@@ -26,7 +26,9 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
     yield f"# Incident {data['incident']}"
     yield ""
     nodes = plain(", ".join(data["nodes"]) or "none")
-    yield f"Cluster {plain(data['cluster'])}, nodes {nodes}, {data['state']}."
+    yield f"Cluster {plain(data['cluster'])}, nodes {nodes}, {data['state']}; opened {data['opened']}."
+    if data["severity"]:
+        yield f"Severity {plain(data['severity'])}."
     yield from _section("Summary", [plain(data["summary"])])
     yield from _section("Impact", _table(("What", "Figure"), _impact(data)))
     yield from _section("When", _table(("Mark", "After first signal"), _marks(data)))

@@ -13,8 +13,10 @@ IMPACT = (
     ("fewest_ops_in_a_second", "Fewest operations in a second", ""),
     ("worst_p99_ms", "Worst p99 of a second", "ms"),
     ("longest_stall_s", "Longest time without any success", "s"),
-    ("acknowledged_writes", "Acknowledged writes", ""),
-    ("acknowledged_writes_lost", "of these lost", ""),
+    ("acknowledged_writes", "Acknowledged writes, all read back", ""),
+    ("acknowledged_writes_lost", "of these lost or changed", ""),
+    ("writes_unreadable", "Keys that could not be read back", ""),
+    ("writes_unanswered", "Writes without an answer, which may or may not have happened", ""),
     ("came_back", "Came back by itself", "times"),
 )
 
@@ -45,10 +47,15 @@ def figure(value: Any, unit: str = "") -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return seconds after the first signal, signed."""
+    """Return seconds after the first signal, signed, as exact as they are worth: `+0.459 s`, `+20 min`."""
     if value is None:
         return NOT_MEASURED
-    return "0 s" if abs(value) < 0.0005 else f"{value:+.3f} s"
+    size = abs(value)
+    if size < 0.0005:
+        return "0 s"
+    if size < 120:
+        return f"{value:+.{3 if size < 1 else 2 if size < 10 else 1}f} s"
+    return f"{value / 60:+.3g} min" if size < 7200 else f"{value / 3600:+.3g} h"
 
 
 def alternatives(diagnosis: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

@@ -155,8 +155,9 @@ class IncidentStore:
                 (incident, knower.who, knower.seconds, knower.wall, knower.how, int(knower.measured)),
             )
 
-    def set_diagnosis(self, incident: str, diagnosis: Mapping[str, Any]) -> None:
-        """Keep a diagnosis as a `result` tells it; a later one takes its place."""
+    def set_diagnosis(self, incident: str, diagnosis: Mapping[str, Any], wall: float | None = None) -> None:
+        """Keep a diagnosis made at `wall` (default: now), as a `result` has it, in place of an earlier."""
+        at = time.time() if wall is None else wall
         with self.transaction():
             self._require(incident)
             self._db.execute(
@@ -164,7 +165,7 @@ class IncidentStore:
             )
             cause = str(diagnosis.get("root_cause") or diagnosis.get("kind") or "diagnosed")
             kind = str(diagnosis.get("kind") or "")
-            self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause))
+            self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause, wall=at))
 
     def diagnosis(self, incident: str) -> Mapping[str, Any] | None:
         """Return the diagnosis that is kept with an incident."""

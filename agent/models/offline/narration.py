@@ -109,14 +109,15 @@ def heal(data: Data) -> str:
     checks = [check for check in data.get("checks") or () if isinstance(check, Mapping)]
     named = {
         ok: words.listed(f"{c.get('name')} ({c.get('text')})" for c in checks if c.get("ok") is ok)
-        for ok in (True, False, None)
+        for ok in (True, False)
     }
+    unknown = words.listed(check.get("name") for check in checks if check.get("ok") is None)
     return words.joined(
         f"{'Recovered' if recovered else 'NOT recovered'}{f' {took} after the heal' if took else ''}"
         f"{'; leader is now {now}, was {before}'.format(**led) if moved else ''}.",
         f"Checked: {named[True]}." if named[True] else "",
         f"Not as before: {named[False]}." if named[False] else "",
-        f"Not measured: {named[None]}." if named[None] else "",
+        f"Not measured: {unknown}." if unknown else "",
         writes(data["writes"], None) if isinstance(data.get("writes"), Mapping) else "",
     )
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from markdown_it import MarkdownIt
 from tests.standins.incident import HOSTILE, OPENED, full_incident
 from tools.incidents.record import Incident
 from tools.incidents.report import render, report
-from tools.incidents.report_chart import MAX_POINTS, grouped, thinned
+from tools.incidents.report_chart import MAX_POINTS, grouped, outages, thinned
 from tools.incidents.report_words import IMPACT, LOAD_COLUMNS, MARKS, figure, seconds
 from tools.incidents.store import IncidentStore
 
@@ -121,6 +122,35 @@ class TestAllFormsAgree:
         assert {"#evidence-E4", "#evidence-E9"} <= set(links)
         assert all(link[1:] in ids for link in links if link.startswith("#"))
 
+    def test_each_id_in_the_page_leads_somewhere_also_where_its_text_was_not_kept(
+        self, tmp_path: Path
+    ) -> None:
+        incident = full_incident(tmp_path / "operator.db")
+        del incident.figures["evidence"]["E4"]
+        page = Page(render(incident, "html"))
+
+        assert "#evidence-E4" in page.attributes("href")
+        assert "evidence-E4" in page.attributes("id")
+
+    def test_the_timeline_is_told_by_phases_and_the_same_again_is_one_row(self, incident: Incident) -> None:
+        first = incident.signals[0]
+        again = tuple(replace(first, wall=first.wall + n) for n in (0.002, 0.004))
+        page = Page(render(replace(incident, signals=(first, *again, *incident.signals[1:])), "html"))
+
+        assert page.text.count("process 41 has ended (2 more until +0.004 s)") == 1
+        phases = ("Until it was detected", "Until it was healed", "Until it recovered")
+        assert [page.text.index(phase) for phase in phases] == sorted(map(page.text.index, phases))
+
+    @pytest.mark.parametrize(
+        ("value", "said"),
+        [(0.0001, "0 s"), (0.4591, "+0.459 s"), (-0.02, "-0.020 s"), (9.273, "+9.27 s"), (1200, "+20 min")],
+    )
+    def test_times_are_as_exact_as_they_are_worth(self, value: float, said: str) -> None:
+        assert said == seconds(value)
+
+    def test_no_entry_of_the_timeline_lies_outside_its_incident(self, incident: Incident) -> None:
+        assert all(0 <= entry["seconds"] <= 6.5 for entry in report(incident)["timeline"])
+
     def test_what_did_not_hold_is_said(self, tmp_path: Path) -> None:
         lowered = full_incident(tmp_path / "lowered.db", verified=False)
 
@@ -164,7 +194,7 @@ class TestThePage:
         assert any(link.get("href") == "#main" for link in tags["a"]), "a way past the navigation"
         assert all(svg["role"] == "img" and svg["aria-label"] for svg in tags["svg"])
         assert len(tags["caption"]) == len(tags["table"])
-        assert all(cell.get("scope") in {"col", "row"} for cell in tags["th"])
+        assert all(cell.get("scope") in {"col", "row", "rowgroup"} for cell in tags["th"])
         scrolling = [div for div in tags["div"] if div.get("class") == "scroll"]
         assert all(div["tabindex"] == "0" and div["aria-label"] for div in scrolling)
         ids = page.attributes("id")
@@ -181,6 +211,21 @@ class TestTheChart:
 
         assert len(drawn) <= MAX_POINTS
         assert max(window["p99_ms"] for window in drawn) == 900.0
+
+    def test_seconds_with_failures_or_without_success_are_shaded(self) -> None:
+        figures = [(5, 0), (4, 1), (0, 0), (5, 0), (5, 2)]
+        windows = [
+            {"seconds": float(n), "operations": done, "errors": failed}
+            for n, (done, failed) in enumerate(figures)
+        ]
+
+        assert outages(windows) == [(0.0, 2.0), (3.0, 4.0)]
+
+    def test_every_chart_is_drawn_for_wide_and_for_narrow_windows(self, incident: Incident) -> None:
+        page = Page(render(incident, "html"))
+        drawn = [attrs for tag, attrs in page.tags if tag == "svg" and "pygal" in (attrs["class"] or "")]
+
+        assert [str(attrs["class"]).split()[-1] for attrs in drawn] == ["wide", "narrow"] * 3
 
     def test_marks_at_one_place_are_one(self) -> None:
         marks = {"injected": -0.02, "first_signal": 0.0, "detected": 0.01, "healed": 5.0, "recovered": None}
