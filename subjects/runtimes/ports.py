@@ -2,11 +2,18 @@
 
 A member that is killed must find its port free when it is started again; a port of the ephemeral range
 could have been taken by any client's connection in between.
+
+Between the choice and the moment a member binds its port, another operator may look for ports as well. So
+each chosen port is a locked byte of one file for each user, until the process that chose it ends.
 """
 
+import fcntl
+import functools
+import os
 import random
 import socket
 import sys
+import tempfile
 from pathlib import Path
 
 from subjects.errors import NotReady
@@ -16,7 +23,7 @@ _ATTEMPTS = 2000
 
 
 def free_ports(count: int, within: tuple[int, int] | None = None) -> list[int]:
-    """Return `count` ports that nothing listens on now. NotReady when there are not that many.
+    """Return `count` ports that nothing listens on and nobody else has chosen. NotReady if there are too few.
 
     `within` are the lowest and the highest to choose from; left out, those that the kernel leaves alone.
     """
@@ -35,13 +42,41 @@ def free_ports(count: int, within: tuple[int, int] | None = None) -> list[int]:
                 candidate.close()
                 continue
             held.append(candidate)
-            ports.append(port)
+            if _reserve(port):
+                ports.append(port)
     finally:
         for each in held:
             each.close()
     raise NotReady(
         f"No {count} free ports were found on {HOST} between {low} and {high}: stop what listens there."
     )
+
+
+_chosen: set[int] = set()
+"""What this process has chosen: its own locks do not keep it out."""
+
+
+def _reserve(port: int) -> bool:
+    if port in _chosen:
+        return False
+    file = _locks()
+    if file is not None:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+    _chosen.add(port)
+    return True
+
+
+@functools.cache
+def _locks() -> int | None:
+    """Open the file whose bytes are ports; None where there can't be one: the choice is left to chance then."""
+    path = Path(tempfile.gettempdir()) / f"operator-ports-{os.getuid()}"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
 
 
 def for_processes() -> tuple[int, int]:

@@ -15,7 +15,7 @@ from tools.incidents.store import IncidentStore
 
 def with_an_open_fault(state: Path) -> Person:
     person = Person(["-m", "agent", "--offline", "--yes", "--state-dir", str(state)])
-    person.sees("session")
+    person.sees("session", "\u203a")
     person.enter("start a cluster")
     person.sees("is healthy")
     person.enter("kill etcd-2")
@@ -60,7 +60,7 @@ def test_the_chat_leaves_nothing_broken_and_nothing_running(tmp_path: Path, how:
 def test_a_paste_without_end_swallows_no_ctrl_c(tmp_path: Path) -> None:
     person = Person(["-m", "agent", "--offline", "--state-dir", str(tmp_path / "state")])
     try:
-        person.sees("session")
+        person.sees("session", "\u203a")
         person.type("\x1b[200~a paste that never ends")
         person.type(CTRL_C)
         person.type(CTRL_C)

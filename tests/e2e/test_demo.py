@@ -50,7 +50,9 @@ class TestHeadless:
         assert result["restored"] is True
         assert result["load"]["acknowledged_writes"] > 0
         assert result["load"]["acknowledged_writes_lost"] == 0
-        assert result["fault"]["prediction_held"] is True
+        compared = result["fault"]["compared"]
+        assert [each["what"] for each in compared] == ["leader", "errors", "stall", "writes"]
+        assert result["fault"]["prediction_held"] is all(each["held"] for each in compared)
         times = result["times"]
         assert 0 == times["injected"] <= times["detected"] <= times["diagnosed"] <= times["healed"]
         assert result["driver"] == "playbook"

@@ -185,7 +185,7 @@ class FaultService:
         fault = catalogue.find(kind)
         settings = settings or Settings()
         self._check(cluster, fault, settings, several=several)
-        before = await cluster.subject.observe()
+        before = await _with_leader(cluster)
         nodes = self._choose(cluster, before, fault, target)
         votes_lost = catalogue.takes_votes(fault, settings)
         prediction = guard.predict(
@@ -420,6 +420,19 @@ def _known(cluster: Cluster, target: str) -> str:
     if target not in (*cluster.subject.nodes, *ROLES):
         raise UnknownNode(target, (*cluster.subject.nodes, *ROLES))
     return target
+
+
+async def _with_leader(cluster: Cluster) -> ClusterSnapshot:
+    """Return what is seen once there is a leader, or when an election would long be over.
+
+    Members that are electing one look like members that cannot vote.
+    """
+    until = time.monotonic() + cluster.subject.stall_s
+    while True:
+        seen = await cluster.subject.observe()
+        if seen.leader is not None or time.monotonic() >= until:
+            return seen
+        await asyncio.sleep(0.1)
 
 
 async def _target(cluster: Cluster, node: str) -> Target:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from subjects.runtimes.filelock import hold
 from tools.errors import NothingToDo, Refused, ToolError
-from tools.events import Notice, Progress
+from tools.events import Emit, Notice, Progress
 from tools.load import results
 from tools.load.folders import new_folder
 from tools.load.run import LoadRun
@@ -71,9 +71,8 @@ async def load_start(params: StartParams, workbench: Workbench) -> Result:
     if workbench.load is not None:
         await workbench.load.aclose()
         workbench.load = None
-    run = await _begin(workbench, settings)
-    baseline = await _baseline(workbench, run)
-    steady = _steady(run, baseline)
+    run = await begin(workbench, settings)
+    baseline, steady = await measure_baseline(run, workbench.emit)
     return Result(
         {
             "workload": settings.workload,
@@ -147,7 +146,9 @@ async def load_stop(params: StopParams, workbench: Workbench) -> Result:
     return Result(body, next=advice, summary=advice)
 
 
-async def _begin(workbench: Workbench, settings: LoadSettings) -> LoadRun:
+async def begin(workbench: Workbench, settings: LoadSettings) -> LoadRun:
+    """Start the load on the cluster; nothing is measured yet. Refused while another operator has one."""
+
     def on_window(window: Window) -> None:
         if workbench.monitor is not None:
             workbench.monitor.client_window(window)
@@ -180,22 +181,23 @@ async def _begin(workbench: Workbench, settings: LoadSettings) -> LoadRun:
     return run
 
 
-async def _baseline(workbench: Workbench, run: LoadRun) -> LoadFigures:
-    """Measure until it is steady; on a machine that does not carry the load, for SETTLE_WINDOWS."""
+async def measure_baseline(run: LoadRun, emit: Emit) -> tuple[LoadFigures, bool]:
+    """Measure until the last BASELINE_WINDOWS are steady, SETTLE_WINDOWS at most; say whether they are."""
     for n in range(SETTLE_WINDOWS):
         settled = n >= BASELINE_WINDOWS
         text = "Waiting for the load to become steady" if settled else "Measuring the baseline"
         of_s = SETTLE_WINDOWS if settled else BASELINE_WINDOWS
-        workbench.emit(Progress(text, elapsed_s=float(n), of_s=float(of_s)))
+        emit(Progress(text, elapsed_s=float(n), of_s=float(of_s)))
         if not await run.wait_windows(n + 1, timeout_s=5.0):
             raise ToolError(
                 run.problem or "The load does not tell what it measures.", "Try load_stop, then load_start."
             )
         baseline = run.latest(BASELINE_WINDOWS)
-        if n + 1 >= BASELINE_WINDOWS and _steady(run, baseline):
+        steady = n + 1 >= BASELINE_WINDOWS and _steady(run, baseline)
+        if steady:
             break
-    workbench.emit(Progress("The baseline is measured", done=True))
-    return baseline
+    emit(Progress("The baseline is measured", done=True))
+    return baseline, steady
 
 
 def _steady(run: LoadRun, baseline: LoadFigures) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
-from tests.standins.scripted_cluster import INVARIANTS, ScriptedRuntime, ScriptedSubject
+from subjects.etcd.judge import INVARIANTS
+from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
 from tools.diagnosis.base import Case
 from tools.diagnosis.gather import gather
 from tools.diagnosis.rules import conclude

@@ -3,26 +3,29 @@
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
+from dataclasses import dataclass
 
 import pytest
+import pytest_asyncio
 
 from subjects.state import open_state
+from tests.standins.embedded import until
 from tools.cluster import lifecycle
 from tools.diagnosis.rules import RulesDiagnostician
-from tools.evidence.chronicle import Span, client_effect
 from tools.faults.service import FaultService
 from tools.incidents.store import IncidentStore
-from tools.observe.figures import OperationFigures, Window
 from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher
 from tools.tool import Outcome
 from tools.workbench import Choice, Workbench
 
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("evidence_tools")]
 
-@pytest.fixture
-async def dispatcher(tmp_path: Path) -> AsyncIterator[Dispatcher]:
-    state = open_state(tmp_path / "state")
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def dispatcher(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Dispatcher]:
+    """A running cluster of three; the tests below read, and the last ones kill etcd-2."""
+    state = open_state(tmp_path_factory.mktemp("evidence"))
     workbench = Workbench(
         state=state,
         emit=lambda event: None,
@@ -43,97 +46,128 @@ async def dispatcher(tmp_path: Path) -> AsyncIterator[Dispatcher]:
         workbench.incidents.close()
 
 
+@dataclass(frozen=True)
+class Lost:
+    """etcd-2 was killed and that was detected."""
+
+    dispatcher: Dispatcher
+    killed: Outcome
+    incident: str
+
+    async def timeline(self, **asked: object) -> Outcome:
+        return await self.dispatcher.run("t", "timeline", {"incident": self.incident, "from_s": -60, **asked})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lost(dispatcher: Dispatcher) -> Lost:
+    killed = await dispatcher.run("1", "store_kill", {"target": "etcd-2"})
+    detected = await dispatcher.run("2", "wait_for_detection", {"timeout_s": 60})
+    ledger = dispatcher.workbench.ledger
+    await until(
+        lambda: any(item.source == "signal:process" for item in ledger), 60, "the kernel tells nothing"
+    )
+    return Lost(dispatcher, killed, detected.data["incident"])
+
+
 def pasted(outcome: Outcome) -> list[str]:
     found = re.search(r"<pasted_content>\n(.*)\n</pasted_content>", outcome.text, re.DOTALL)
     return found[1].splitlines() if found else []
 
 
-async def test_logs_metrics_and_timeline_of_a_cluster_that_lost_a_store(dispatcher: Dispatcher) -> None:
-    run = dispatcher.run
-
-    logs = await run("1", "read_logs", {"node": "etcd-1", "limit": 5})
-    assert len(pasted(logs)) == logs.data["lines"] == 5
-    assert logs.data["earlier_lines_cut"] == logs.data["lines_matching"] - 5 > 0
-    assert "cut" in logs.data["next"]
-
-    some = await run("2", "read_logs", {"node": "etcd-1", "contains": "BECAME"})
-    assert pasted(some)
-    assert all("became" in line for line in pasted(some))
-
-    nothing = await run("3", "read_logs", {"node": "etcd-1", "contains": "no such words"})
-    assert nothing.ok
-    assert pasted(nothing) == []
-    assert "widen" in nothing.data["next"]
-
-    started = await run("4", "read_logs", {"node": "etcd-1", "contains": "data-dir", "limit": 200})
-    assert str(dispatcher.workbench.state.root) not in started.text
-
-    wrong = await run("5", "read_logs", {"node": "etcd-9"})
-    assert not wrong.ok
-    assert "etcd-1, etcd-2, etcd-3" in wrong.text
-
-    peers = await run("6", "read_metrics", {"node": "etcd-1", "names": ["etcd_network_active_peers"]})
-    assert len(peers.data["metrics"]) == 2
-    assert set(peers.data["metrics"].values()) == {1.0}
-
-    many = await run("7", "read_metrics", {"node": "etcd-1", "names": ["etcd_", "go_", "process_", "grpc_"]})
-    assert len(many.data["metrics"]) <= 60
-    assert many.data["metrics_cut"] > 0
-    assert many.data["histogram_buckets_left_out"] > 0
-
-    unknown = await run("8", "read_metrics", {"node": "etcd-1", "names": ["no_such_metric"]})
-    assert not unknown.ok
-    assert "shorter beginning" in unknown.text
-
-    killed = await run("9", "store_kill", {"target": "etcd-2"})
-    detected = await run("10", "wait_for_detection", {"timeout_s": 10})
-    incident = detected.data["incident"]
-
-    dead = await run("11", "read_metrics", {"node": "etcd-2", "names": ["etcd_"]})
-    assert not dead.ok, "a dead node has no metrics, and that is told as a failure"
-
-    whole = await run("12", "timeline", {"incident": incident, "from_s": -60, "limit": 200})
-    seconds = [entry["seconds"] for entry in whole.data["entries"]]
-    assert seconds == sorted(seconds)
-    by_id = {entry["evidence"]: entry for entry in whole.data["entries"] if entry["evidence"]}
-    assert by_id[killed.evidence]["source"] == "store_kill"
-    assert {"process", "monitor"} <= {entry["source"] for entry in whole.data["entries"]}
-    signals = [e for e in whole.data["entries"] if e["source"] == "process" and e["node"] == "etcd-2"]
-    assert len(signals) == len({entry["text"] for entry in signals}), "no signal is told twice"
-
-    kernel = await run("13", "timeline", {"incident": incident, "sources": ["process"], "node": "etcd-2"})
-    assert {(e["source"], e["node"]) for e in kernel.data["entries"]} == {("process", "etcd-2")}
-    cited = dispatcher.workbench.ledger.get(kernel.data["entries"][0]["evidence"])
-    assert cited is not None
-    assert cited.text.startswith(kernel.data["entries"][0]["text"].rstrip("…")[:40])
-
-    few = await run("14", "timeline", {"incident": incident, "from_s": -60, "limit": 2})
-    assert len(few.data["entries"]) == 2
-    assert few.data["entries_cut"] > 0
-
-    backwards = await run("15", "timeline", {"from_s": 5, "to_s": 1})
-    assert not backwards.ok
-    assert json.dumps(whole.data), "all of it is JSON"
+async def logs(dispatcher: Dispatcher, **asked: object) -> Outcome:
+    return await dispatcher.run("l", "read_logs", {"node": "etcd-1", **asked})
 
 
-def window(at: float, operations: int, errors: int = 0, p99_ms: float = 5.0) -> Window:
-    figures = OperationFigures(operations, errors, 0, 1.0, 2.0, p99_ms, p99_ms)
-    return Window(0, at, at, 1.0, operations, errors, 0, {"all": figures})
+async def metrics(dispatcher: Dispatcher, *names: str, node: str = "etcd-1") -> Outcome:
+    return await dispatcher.run("m", "read_metrics", {"node": node, "names": names})
 
 
-def test_how_long_clients_were_affected_is_counted_from_the_windows_of_the_span() -> None:
-    windows = [window(n, 300) for n in range(5)]
-    windows += [window(5, 10, errors=7, p99_ms=900.0), window(6, 200, errors=2), window(7, 300)]
-    windows += [window(100, 0, errors=99)]
+class TestLogs:
+    async def test_what_was_cut_is_counted(self, dispatcher: Dispatcher) -> None:
+        some = await logs(dispatcher, limit=5)
 
-    felt = client_effect(windows, Span(zero=5.0, from_s=-3, to_s=10))
+        assert len(pasted(some)) == some.data["lines"] == 5
+        assert some.data["earlier_lines_cut"] == some.data["lines_matching"] - 5 > 0
+        assert "cut" in some.data["next"]
 
-    assert felt["seconds_with_errors"] == 2
-    assert (felt["first_error_seconds"], felt["last_error_seconds"]) == (-1.0, 1.0)
-    assert (felt["errors"], felt["fewest_ops"], felt["worst_p99_ms"]) == (9, 10, 900.0)
+    async def test_words_are_found_in_whatever_case(self, dispatcher: Dispatcher) -> None:
+        found = pasted(await logs(dispatcher, contains="BECAME"))
+
+        assert found
+        assert all("became" in line for line in found)
+
+    async def test_no_matching_line_is_an_answer_that_says_how_to_go_on(self, dispatcher: Dispatcher) -> None:
+        nothing = await logs(dispatcher, contains="no such words")
+
+        assert nothing.ok
+        assert pasted(nothing) == []
+        assert "widen" in nothing.data["next"]
+
+    async def test_the_folder_of_the_cluster_is_not_told(self, dispatcher: Dispatcher) -> None:
+        started = await logs(dispatcher, contains="data-dir", limit=200)
+
+        assert pasted(started)
+        assert str(dispatcher.workbench.state.root) not in started.text
+
+    async def test_an_unknown_node_is_told_which_there_are(self, dispatcher: Dispatcher) -> None:
+        wrong = await logs(dispatcher, node="etcd-9")
+
+        assert not wrong.ok
+        assert "etcd-1, etcd-2, etcd-3" in wrong.text
 
 
-def test_without_a_window_nothing_is_claimed() -> None:
-    felt = client_effect([], Span(0, 0, 1))
+class TestMetrics:
+    async def test_one_is_read_with_each_of_its_label_sets(self, dispatcher: Dispatcher) -> None:
+        peers = await metrics(dispatcher, "etcd_network_active_peers")
 
-    assert (felt["fewest_ops"], felt["worst_p99_ms"], felt["first_error_seconds"]) == (None, None, None)
+        assert len(peers.data["metrics"]) == 2
+        assert set(peers.data["metrics"].values()) == {1.0}
+
+    async def test_too_many_are_cut_and_counted_and_buckets_left_out(self, dispatcher: Dispatcher) -> None:
+        many = await metrics(dispatcher, "etcd_", "go_", "process_", "grpc_")
+
+        assert len(many.data["metrics"]) <= 60
+        assert many.data["metrics_cut"] > 0
+        assert many.data["histogram_buckets_left_out"] > 0
+
+    async def test_an_unknown_name_is_told_how_to_go_on(self, dispatcher: Dispatcher) -> None:
+        unknown = await metrics(dispatcher, "no_such_metric")
+
+        assert not unknown.ok
+        assert "shorter beginning" in unknown.text
+
+
+async def test_a_span_that_ends_before_it_begins_is_refused(dispatcher: Dispatcher) -> None:
+    assert not (await dispatcher.run("t", "timeline", {"from_s": 5, "to_s": 1})).ok
+
+
+class TestOfALostNode:
+    async def test_its_metrics_are_a_failure_and_not_an_empty_answer(self, lost: Lost) -> None:
+        assert not (await metrics(lost.dispatcher, "etcd_", node="etcd-2")).ok
+
+    async def test_the_timeline_holds_the_act_and_the_signals_in_order_each_once(self, lost: Lost) -> None:
+        whole = await lost.timeline(limit=200)
+        entries = whole.data["entries"]
+        by_id = {entry["evidence"]: entry for entry in entries if entry["evidence"]}
+        signals = [e["text"] for e in entries if (e["source"], e["node"]) == ("process", "etcd-2")]
+
+        assert json.loads(json.dumps(whole.data)) == whole.data
+        assert [e["seconds"] for e in entries] == sorted(e["seconds"] for e in entries)
+        assert by_id[lost.killed.evidence]["source"] == "store_kill"
+        assert {"process", "monitor"} <= {entry["source"] for entry in entries}
+        assert len(signals) == len(set(signals)) > 0
+
+    async def test_the_timeline_of_one_source_and_node_cites_what_was_read(self, lost: Lost) -> None:
+        kernel = await lost.timeline(sources=["process"], node="etcd-2")
+        first = kernel.data["entries"][0]
+        cited = lost.dispatcher.workbench.ledger.get(first["evidence"])
+
+        assert {(e["source"], e["node"]) for e in kernel.data["entries"]} == {("process", "etcd-2")}
+        assert cited is not None
+        assert cited.text.startswith(first["text"].rstrip("…")[:40])
+
+    async def test_a_long_timeline_is_cut_and_counted(self, lost: Lost) -> None:
+        few = await lost.timeline(limit=2)
+
+        assert len(few.data["entries"]) == 2
+        assert few.data["entries_cut"] > 0

@@ -1,21 +1,26 @@
 """load_start, load_status and load_stop as the model calls them: through the dispatcher, on real etcd."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from subjects.base import Cluster, LoadTarget
 from subjects.state import StateFolder
 from tests.standins.etcd_members import Members
-from tools.events import Event, Notice
+from tools.events import Event, Notice, Progress
 from tools.load import folders
-from tools.load import tools as load_tools_module
 from tools.load.choosers import key_name
 from tools.load.folders import KEPT_RUNS, new_folder
-from tools.observe.figures import Window
+from tools.load.run import LoadRun
+from tools.load.settings import LoadSettings
+from tools.load.tools import begin, measure_baseline
+from tools.observe.figures import LoadFigures, Window
 from tools.observe.ledger import Ledger
 from tools.registry import Dispatcher, load_tools
 from tools.tool import Effect, Outcome
@@ -49,10 +54,14 @@ class Desk:
     async def call(self, name: str, **arguments: object) -> Outcome:
         return await self._dispatcher.run("call", name, arguments)
 
+    async def begin(self, workload: str = "A", deadline_s: float = 5.0) -> None:
+        """Start a small load; its baseline is not measured."""
+        run = await begin(self.workbench, LoadSettings(workload, 100, 50.0, 0, deadline_s))
+        assert await run.wait_windows(1, 60.0)
+
 
 @pytest.fixture
-async def desk(tmp_path: Path, target: LoadTarget, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr(load_tools_module, "BASELINE_WINDOWS", 1)  # three only where it matters
+async def desk(tmp_path: Path, target: LoadTarget) -> AsyncIterator[Desk]:
     made = Desk(tmp_path, target)
     yield made
     if made.workbench.load is not None:
@@ -70,21 +79,17 @@ async def test_two_loads_are_never_on_one_cluster_for_each_would_miss_its_writes
     desk: Desk, tmp_path: Path, target: LoadTarget
 ) -> None:
     other = Desk(tmp_path, target)  # another operator on the same state folder
-    await desk.call("load_start", **SMALL)
+    await desk.begin()
     refused = await other.call("load_start", **SMALL)
     await desk.call("load_stop", verify=False)
-    started = await other.call("load_start", **SMALL)
+    await other.begin()
     await other.call("load_stop", verify=False)
 
     assert not refused.ok
     assert "Another operator has a load" in refused.text
-    assert started.ok, started.text
 
 
-async def test_a_load_is_started_read_and_stopped_with_proof(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(load_tools_module, "BASELINE_WINDOWS", 3)
+async def test_a_load_is_started_read_and_stopped_with_proof(desk: Desk) -> None:
     started = await desk.call("load_start", **SMALL)
     status = await desk.call("load_status")
     stopped = await desk.call("load_stop")
@@ -104,13 +109,13 @@ async def test_a_load_is_started_read_and_stopped_with_proof(
 
 
 async def test_windows_reach_the_monitor(desk: Desk) -> None:
-    await desk.call("load_start", **SMALL)
+    await desk.begin()
 
     assert [window.n for window in desk.windows][:1] == [0]
 
 
 async def test_a_second_load_is_refused_and_the_first_goes_on(desk: Desk) -> None:
-    await desk.call("load_start", **SMALL)
+    await desk.begin()
     again = await desk.call("load_start", workload="B")
 
     assert not again.ok
@@ -145,7 +150,7 @@ async def test_a_wrong_argument_is_named(desk: Desk, wrong: dict[str, object], n
 
 
 async def test_lost_and_changed_writes_are_told_plainly(desk: Desk, member: Members) -> None:
-    await desk.call("load_start", workload="C", **SMALL)
+    await desk.begin("C")
     member.delete(key_name(1))
     member.put(key_name(2), b"surprise")
     stopped = await desk.call("load_stop")
@@ -156,7 +161,7 @@ async def test_lost_and_changed_writes_are_told_plainly(desk: Desk, member: Memb
 
 
 async def test_without_the_check_nothing_is_claimed_of_writes(desk: Desk) -> None:
-    await desk.call("load_start", **SMALL)
+    await desk.begin()
     stopped = await desk.call("load_stop", verify=False)
 
     assert "writes" not in stopped.data
@@ -173,7 +178,7 @@ async def test_status_and_stop_without_a_load_say_so(desk: Desk) -> None:
 
 
 async def test_a_load_that_died_is_told_and_can_be_started_again(desk: Desk) -> None:
-    await desk.call("load_start", **SMALL)
+    await desk.begin()
     assert desk.workbench.load is not None
     await desk.workbench.load._source.aclose()
     desk.workbench.load.problem = "killed"
@@ -185,7 +190,7 @@ async def test_a_load_that_died_is_told_and_can_be_started_again(desk: Desk) -> 
 
 
 async def test_the_end_of_the_generator_is_a_notice(desk: Desk) -> None:
-    await desk.call("load_start", **SMALL)
+    await desk.begin()
     run = desk.workbench.load
     assert run is not None
     process = cast("Any", run._source)._process
@@ -218,26 +223,54 @@ def test_only_the_latest_runs_are_kept_on_disk(tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "load" / "somebody's").exists()
 
 
-async def test_a_load_that_is_not_carried_at_first_is_measured_until_it_is(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+class Paced:
+    """A load whose next window comes when it is asked for."""
+
+    unrecorded = ""
+
+    def __init__(self, windows: Iterable[Window]) -> None:
+        self._windows, self._due = iter(windows), asyncio.Semaphore(0)
+
+    def ask(self, event: Event) -> None:
+        if isinstance(event, Progress) and not event.done:
+            self._due.release()
+
+    async def windows(self) -> AsyncIterator[Window]:
+        for window in self._windows:
+            await self._due.acquire()
+            yield window
+
+    async def start(self) -> None:
+        """Nothing is written."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def baseline_of(seconds: Sequence[tuple[int, int]]) -> tuple[int, LoadFigures, bool]:
+    """How many windows a baseline takes where the seconds carry `(operations, errors)`; and what it is."""
+    source = Paced(Window(n, n, n, 1.0, done, errors, 0, {}) for n, (done, errors) in enumerate(seconds))
+    run = await LoadRun.over(cast("Any", source), LoadSettings("A", 100, 50.0, 0, 5.0), lambda _: None)
+    baseline, steady = await measure_baseline(run, source.ask)
+    taken = len(run.windows)
+    for _ in seconds:
+        source.ask(Progress(""))
+    await run.aclose()
+    return taken, baseline, steady
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from([0, 0, 0, 1])), min_size=15, max_size=15))
+def test_the_baseline_is_the_first_three_seconds_in_a_row_that_carry_the_load_without_an_error(
+    seconds: list[tuple[int, int]],
 ) -> None:
-    answers = iter([False, False, True])
-    monkeypatch.setattr(load_tools_module, "_steady", lambda run, baseline: next(answers, True))
+    def carried(end: int) -> bool:
+        last = seconds[end - 3 : end]
+        return sum(done for done, _ in last) >= 0.9 * 50 * 3 and not any(errors for _, errors in last)
 
-    started = await desk.call("load_start", **SMALL)
+    first = next((end for end in range(3, 16) if carried(end)), None)
+    taken, baseline, steady = asyncio.run(baseline_of(seconds))
 
-    assert started.data["steady"] is True
-    assert next(answers, None) is None
-    assert len(desk.windows) >= 3
-
-
-async def test_a_load_that_is_never_carried_is_said_not_to_be_steady(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(load_tools_module, "SETTLE_WINDOWS", 2)
-    monkeypatch.setattr(load_tools_module, "STEADY_SHARE", 100.0)
-
-    started = await desk.call("load_start", **SMALL)
-
-    assert started.data["steady"] is False
-    assert "lower rate" in started.text
+    assert steady is (first is not None)
+    assert taken == (first or 15)
+    assert baseline.ops_per_s == pytest.approx(sum(done for done, _ in seconds[taken - 3 : taken]) / 3)
