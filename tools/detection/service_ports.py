@@ -1,24 +1,29 @@
-"""The service ports of stores, which no held connection watches: one that answers several times slower.
+"""The service ports of stores, which no held connection watches: one that answers far slower, or not at all.
 
-A store that is slow on the way to its clients is healthy on its status port, and its clients wait without an
-error. So each store's own port is asked now and then, and its answers are compared with those before. A
-machine that is busy is late with all of them: then nothing is said of any.
+A store that is slow or cut off on the way to its clients is healthy on its status port. So each store's own
+port is asked now and then, and its answers are compared with those before. A machine that is busy is late with
+all of them: then nothing is said of any.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
+from typing import TypeGuard
 
-from subjects.base import ClusterSnapshot, Connection, Role, Subject
+from subjects.base import ClusterSnapshot, Connection, Probe, Role, Subject
 from subjects.errors import SubjectError
 from tools.observe.kinds import signal
-from tools.observe.signal import Signal
+from tools.observe.signal import CLIENT_PORT, Signal
 
 EACH_S = 1.0
 """How often each store is asked."""
 
-TIMEOUT_S = 2.0
+AGAIN_S = 0.25
+"""The same while one of them is late or silent: twice makes it certain."""
+
+TIMEOUT_S = 0.75
+"""As of any new connection (tools.observe.targets)."""
 
 TIMES = 4.0
 """So many times slower than usual is slow."""
@@ -45,6 +50,7 @@ class ServicePorts:
         self._take = take
         self._usual: dict[str, deque[float]] = {}
         self._late: set[str] = set()
+        self._silent: set[str] = set()
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -53,18 +59,26 @@ class ServicePorts:
             stores = [node.name for node in snapshot.nodes if node.role is Role.STORE] if snapshot else []
             at = asyncio.get_running_loop().time()
             answers = await asyncio.gather(*(self._ask(store) for store in stores))
-            found = dict(zip(stores, answers, strict=True))
-            for each in self.judge({name: ms for name, ms in found.items() if ms is not None}, at):
+            told = zip(stores, answers, strict=True)
+            for each in self.judge({name: probe.latency_ms for name, probe in told if _tells(probe)}, at):
                 self._take(each)
-            await asyncio.sleep(EACH_S)
+            await asyncio.sleep(AGAIN_S if self._late or self._silent else EACH_S)
 
-    def judge(self, answers: Mapping[str, float], at: float) -> Iterator[Signal]:
-        """Yield what one round of answers (milliseconds) shows; it began at monotonic `at`."""
-        late = {name for name, ms in answers.items() if self._is_late(name, ms)}
+    def judge(self, answers: Mapping[str, float | None], at: float) -> Iterator[Signal]:
+        """Yield what one round of answers (milliseconds, None for silence) shows; it began at `at`."""
+        late = {name for name, ms in answers.items() if ms is None or self._is_late(name, ms)}
         if len(late) > 1 and late == set(answers):
             return
         for name, ms in answers.items():
             usual = self._usual.setdefault(name, deque(maxlen=KEPT))
+            if ms is None:
+                self._silent.add(name)
+                raw = f"no answer from its service port within {TIMEOUT_S * 1000:.0f} ms"
+                yield signal("silent", name, raw, via=CLIENT_PORT, as_of=at)
+                continue
+            if name in self._silent:
+                self._silent.discard(name)
+                yield signal("answers", name, "its service port answers", via=CLIENT_PORT, as_of=at)
             if name in late:
                 self._late.add(name)
                 raw = f"its service port answered in {ms:.0f} ms, usually in {median(usual):.1f} ms"
@@ -79,9 +93,13 @@ class ServicePorts:
         usual = self._usual.get(name, ())
         return len(usual) >= KNOWN and ms >= max(FLOOR_MS, TIMES * median(usual))
 
-    async def _ask(self, store: str) -> float | None:
+    async def _ask(self, store: str) -> Probe | None:
         try:
-            probe = await self._subject.probe(store, TIMEOUT_S)
+            return await self._subject.probe(store, TIMEOUT_S)
         except (SubjectError, KeyError):  # a store may have left since
             return None
-        return probe.latency_ms if probe.connection is Connection.ACCEPTED else None
+
+
+def _tells(probe: Probe | None) -> TypeGuard[Probe]:
+    """Whether it was answered or met silence; who refuses is told of at once by others."""
+    return probe is not None and probe.connection in {Connection.ACCEPTED, Connection.SILENT}

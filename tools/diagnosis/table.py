@@ -304,6 +304,16 @@ TABLE: tuple[Row, ...] = (
         unless=("silent",),
     ),
     Row(
+        "slower to its clients than usual",
+        Kind.NETWORK_DELAY,
+        (("late_port",), ALIVE),
+        "answers its clients several times slower than it did, while the others do not and nothing on it is "
+        "slow: the way to it has high latency",
+        ("slow disk", "overloaded"),
+        unless=("host_late", "host_silent", "starved", "silent"),
+        surest=_MEDIUM,
+    ),
+    Row(
         "frozen from outside",
         Kind.PAUSE,
         (("deaf",),),

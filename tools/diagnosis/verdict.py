@@ -86,7 +86,7 @@ def _narrowed(causes: list[tuple[Views, Row]]) -> list[tuple[Views, Row]]:
     """Of what spreads blame the node that shows it by itself, else the leader, on whom all depend."""
     if len(causes) < 2 or not all(row.kind in _SPREADING for _, row in causes):
         return causes
-    direct = [(views, row) for views, row in causes if views.has(("slow_port",))]
+    direct = [(views, row) for views, row in causes if views.has(("slow_port", "late_port"))]
     if direct:
         return direct
     leading = [(views, row) for views, row in causes if views.has(("leads",))]

@@ -37,6 +37,19 @@ def test_one_store_that_answers_late_is_told_until_it_does_not(ports: ServicePor
     assert told(ports.judge(dict.fromkeys(STORES, 4.0), 13)) == []
 
 
+def test_one_store_that_does_not_answer_is_told_until_it_does(ports: ServicePorts) -> None:
+    silent = {"tikv0": 4.0, "tikv1": None, "tikv2": 5.0}
+
+    assert told(ports.judge(silent, 10)) == [("silent", "tikv1")]
+    assert told(ports.judge(silent, 11)) == [("silent", "tikv1")]
+    assert told(ports.judge(dict.fromkeys(STORES, 4.0), 12)) == [("answers", "tikv1")]
+    assert told(ports.judge(dict.fromkeys(STORES, 4.0), 13)) == []
+
+
+def test_a_machine_that_answers_for_none_of_them_blames_nobody(ports: ServicePorts) -> None:
+    assert told(ports.judge(dict.fromkeys(STORES, None), 10)) == []
+
+
 def test_a_machine_that_is_late_with_all_of_them_blames_nobody(ports: ServicePorts) -> None:
     assert told(ports.judge(dict.fromkeys(STORES, 700.0), 10)) == []
 
