@@ -57,6 +57,15 @@ def elected(i: Data) -> str:
     )
 
 
+def quorum(i: Data) -> str:
+    """Whether a majority was there all the time, as far as the monitor saw."""
+    broken = i.get("invariants") or ()
+    if "quorum" in broken:
+        return words.joined("Yes: quorum was lost.", duration(i))
+    said = words.listed(broken) or "no invariant"
+    return f"No loss of quorum was detected: what broke was {said}, of {words.listed(i.get('nodes') or ())}."
+
+
 def lost(i: Data) -> str:
     """What reading back every acknowledged write found."""
     check = _of(i, "writes")
@@ -281,6 +290,7 @@ ANSWERS: Mapping[str, Callable[[Data], str]] = {
     "leader": leader,
     "elected": elected,
     "lost": lost,
+    "quorum": quorum,
     "duration": duration,
     "blast": blast,
     "stall": stall,

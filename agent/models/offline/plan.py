@@ -60,7 +60,7 @@ def plan(record: Record) -> Step:
     if not questions:
         hint = (
             " An order is one plain act, such as `kill etcd-2`."
-            if _ORDER_SAID.match(record.request.lower())
+            if _ORDER_SAID.match(record.request.lower()) and not record.request.rstrip().endswith("?")
             else ""
         )
         return Step(UNKNOWN + hint)
@@ -81,6 +81,10 @@ def _reply(record: Record, question: str) -> Step:
             return _once(record, "timeline", evidence=ids)
         case "logs":
             return _logs(record)
+        case "open_faults":
+            return Step(
+                "`operator fault list` shows open faults, the chat's last line counts them; `/restore` heals them."
+            )
         case "incidents" | "status" | "load":
             return _once(record, _READS[question])
     found = _incident(record)

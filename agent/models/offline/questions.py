@@ -7,16 +7,33 @@ from pathlib import Path
 
 _ELSEWHERE = re.compile(
     r"\b(?:kafka|postgres\w*|mysql|redis|mongo\w*|cassandra|kubernetes|k8s|paxos|zookeeper|in general|"
-    r"usually|typically|normally|theory|compare|versus|vs|tutorial|joke|poem|story|weather|code|script)\b"
+    r"usually|typically|normally|theory|compared? (?:to|with)|versus|vs|tutorial|joke|poem|"
+    r"(?:a|your) story|weather|code|script)\b"
 )
 """Words of questions that no record of an incident answers."""
 _PART = re.compile(
     r"(?:[?!]+|;) +|[?!]+$|(?:,| -+)? (?:and|also) (?=(?:how|what|who|why|when|was|were|did|is)\b)"
 )
-_SHORT = {"whats": "what is", "what's": "what is", "whos": "who is", "who's": "who is", "wat": "what"}
+_SHORT = {
+    "whats": "what is",
+    "what's": "what is",
+    "whos": "who is",
+    "who's": "who is",
+    "wat": "what",
+    "rn": "right now",
+    "pls": "please",
+    "plz": "please",
+    "r": "are",
+    "u": "you",
+    "ur": "your",
+    "much": "many",
+}
 _LEAD = re.compile(
-    r"^(?:(?:please|so|ok|okay|and|but|then|hey|well|can you|could you|tell me|show me|give me) )+"
+    r"^(?:(?:please|so|ok|okay|and|but|then|hey|well|just|(?:can|could|would) you|check (?:if|whether)|"
+    r"(?:tell|show|give|explain|describe|name|list|say|report)(?: me| us)?|i (?:want|need|like) to know|"
+    r"(?:do you|do we) know) )+"
 )
+_TAIL = re.compile(r"(?: (?:please|then|though|exactly|yourself|here|again|in the end|by the way))+$")
 
 
 def understand(text: str) -> tuple[str, ...]:
@@ -29,23 +46,24 @@ def understand(text: str) -> tuple[str, ...]:
 
 
 def _one(part: str) -> str | None:
-    said = (_SHORT.get(word, word) for word in re.findall(r"[a-z0-9_'-]+", part.replace("tl;dr", "tldr")))
-    words = " ".join(_mended(word) for word in said)
-    return next(
-        (
-            name
-            for name, pattern in _table()
-            if pattern.fullmatch(words) or pattern.fullmatch(_LEAD.sub("", words))
-        ),
-        None,
-    )
+    """Return the question that `part` is, as it was typed, or once its typos are mended."""
+    typed = [_SHORT.get(word, word) for word in re.findall(r"[a-z0-9_'-]+", part.replace("tl;dr", "tldr"))]
+    for words in (" ".join(typed), " ".join(_mended(word) for word in typed)):
+        bare = _TAIL.sub("", _LEAD.sub("", words))
+        for name, pattern in _table():
+            if pattern.fullmatch(words) or pattern.fullmatch(bare):
+                return name
+    return None
 
 
 def _mended(word: str) -> str:
     """Return the word of the table that `word` is a typo of; else itself."""
-    if len(word) < 5 or word in _vocabulary() or not word.isalpha():
+    if len(word) < 4 or word in _vocabulary() or not word.isalpha():
         return word
-    return next(iter(get_close_matches(word, _vocabulary(), 1, 0.84)), word)
+    swapped = (word[:n] + word[n + 1] + word[n] + word[n + 2 :] for n in range(len(word) - 1))
+    found = [each for each in swapped if each in _vocabulary()]
+    near = get_close_matches(word, _vocabulary(), 1, 0.84) if len(word) > 4 else ()
+    return next(iter((*found, *near)), word)
 
 
 @cache
@@ -61,4 +79,6 @@ def _table() -> tuple[tuple[str, re.Pattern[str]], ...]:
 
 @cache
 def _vocabulary() -> frozenset[str]:
-    return frozenset(word for _, pattern in _table() for word in re.findall(r"[a-z]{5,}", pattern.pattern))
+    return frozenset(
+        word for _, pattern in _table() for word in re.findall(r"(?<!\\\\)[a-z]{4,}", pattern.pattern)
+    )

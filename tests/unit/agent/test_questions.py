@@ -9,6 +9,7 @@ import pytest
 
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
+from agent.models.offline.questions import understand
 from agent.orders import read_demo, read_order
 
 INCIDENT: dict[str, Any] = json.loads((Path(__file__).parent / "records" / "leader_killed.json").read_text())
@@ -150,6 +151,98 @@ def test_a_question_is_answered_with_figures_and_ids(question: str) -> None:
     assert {name for name, _ in talk.calls} & ACTS == set()
 
 
+NAMED = {
+    "what": (
+        "what actually went down", "waht broke", "ok what just happend", "what was that all about",
+        "who died", "why is etcd-1 dead", "is kill the root cause", "pause or kill?",
+        "was it a partition or a crash", "name the root cause", "start with the root cause",
+        "which node was kaputt",
+    ),
+    "injected": (
+        "was it our fault", "who killed etcd-1?", "did you kill it or was it real?",
+        "was the kill intentional", "was kill -9 used", "kill of which node was it",
+    ),
+    "elected": (
+        "did killing the leader trigger an election", "show me how the leader moved",
+    ),
+    "leader": (
+        "leader before?", "tell me who the leader was",
+    ),
+    "quorum": (
+        "was quorum lost?", "did we keep quorum", "did we lose the majority?",
+    ),
+    "lost": (
+        "did the kill lose data", "is the data still all there", "what have we lost", "writes lost",
+        "prove that no write was lost", "check if any data was lost",
+    ),
+    "duration": (
+        "since when is the node dead", "how long has it dauert", "when exactly", "detection time",
+        "heal time?", "time to recovery", "recover time", "restart of etcd-1, how long did it take",
+    ),
+    "blast": (
+        "was bad or harmless?", "how much errors were there", "errors?", "impact on clients",
+        "describe the impact",
+    ),
+    "stall": (
+        "longest stall", "p99 during", "explain why clients saw errors", "why users saw timeouts",
+    ),
+    "predicted": (
+        "compare prediction and outcome", "tell me if the kill was predicted",
+    ),
+    "sure": (
+        "how sure are you yourself", "confidence", "stop guessing, what do you know for sure",
+    ),
+    "else": (
+        "could that also the network have been", "other causes",
+        "list everything that was ruled out",
+    ),
+    "alerts": (
+        "how long did the kill take to be noticed", "who has it noticed first",
+        "how did you detect it", "who detected it first", "is there a missing alert",
+    ),
+    "change": (
+        "next steps", "show what you would change", "fix suggestions", "what should i do now",
+        "which node should i check first",
+    ),
+    "recovered": (
+        "undo done?", "did the node come back healthy", "is it over?",
+    ),
+    "order": (
+        "timeline pls", "give me the timeline", "run me through the timeline",
+    ),
+    "summary": (
+        "please give me a summary for my boss", "for slack", "postmortem",
+    ),
+    "evidence": (
+        "E5", "and E9?", "quote E5",
+    ),
+    "status": (
+        "anything broken rn?", "is all again ok", "what is with the cluster?", "leader now?",
+        "is etcd-3 ok", "how many nodes are up", "which node is the leader", "do we have quorum",
+    ),
+    "load": (
+        "what is the error rate now", "is the load still running",
+    ),
+    "incidents": (
+        "what happened yesterday?", "how many incidents this week",
+    ),
+    "open_faults": (
+        "are there open faults", "what faults are open",
+    ),
+}  # fmt: skip
+"""What people mean, and how some of them word it: half sentences, typos, orders that are questions."""
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in NAMED.items() for text in texts])
+def test_a_question_is_taken_for_what_it_is(name: str, text: str) -> None:
+    talk = Conversation()
+
+    talk.ask(text)
+
+    assert understand(text) == (name,)
+    assert {called for called, _ in talk.calls} & ACTS == set()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -208,6 +301,15 @@ def test_what_is_no_plain_order_never_acts(text: str) -> None:
         "write me a poem",
         "how does raft work",
         "is kafka slow",
+        "which peers lost connection to etcd-1",
+        "how many connections were lost",
+        "why is disk usage high",
+        "what version is it",
+        "what is this thing?",
+        "how long does raft take to elect",
+        "can a follower be promoted",
+        "when is the next election",
+        "kill switch?",
         "what is a quorum in general",
         "",
         "rm -rf /",
