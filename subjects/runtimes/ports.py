@@ -71,7 +71,7 @@ def _reserve(port: int) -> bool:
 
 @functools.cache
 def _locks() -> int | None:
-    """Open the file whose bytes are ports; None where there can't be one: the choice is left to chance then."""
+    """Open the file whose bytes are ports; None where there can't be one: chance chooses then."""
     path = Path(tempfile.gettempdir()) / f"operator-ports-{os.getuid()}"
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -1,8 +1,8 @@
 """The service ports of stores, which no held connection watches: one that answers far slower, or not at all.
 
 A store that is slow or cut off on the way to its clients is healthy on its status port. So each store's own
-port is asked now and then, and its answers are compared with those before. A machine that is busy is late with
-all of them: then nothing is said of any.
+port is asked now and then, and its answers are compared with those before. A machine that is busy is late
+with all of them: then nothing is said of any.
 """
 
 import asyncio

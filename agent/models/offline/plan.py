@@ -82,9 +82,7 @@ def _reply(record: Record, question: str) -> Step:
         case "logs":
             return _logs(record)
         case "open_faults":
-            return Step(
-                "`operator fault list` shows open faults, the chat's last line counts them; `/restore` heals them."
-            )
+            return Step("`operator fault list` shows open faults; `/restore` in the chat heals them.")
         case "incidents" | "status" | "load":
             return _once(record, _READS[question])
     found = _incident(record)
