@@ -1,27 +1,26 @@
 """Opening a cluster: which database on which runtime, found again or made new.
 
 What a database offers is modules in its folder: `process` where its nodes can be local processes,
-`compose` where they can be containers, `attach` for a cluster that somebody else runs.
+`compose` where they can be containers, `kubernetes` where they can be pods, ours or somebody else's,
+`attach` for the endpoints of a cluster that somebody else runs.
 """
 
 import importlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from subjects import databases
+from subjects import RUNTIMES, databases
 from subjects.base import Cluster
 from subjects.errors import BadSetup, Unsupported
+from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.state import StateFolder
 
 if TYPE_CHECKING:
     from subjects.access import Access
-
-RUNTIMES: Mapping[str, str] = {"process": "cluster.json", "docker": "docker.json"}
-"""Each runtime, and the file that it leaves in the folder of a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,12 @@ async def decide(subject: str, runtime: str) -> Decision:
     return Decision(chosen, where, f"{chosen} on {where}, as asked")
 
 
-async def open_cluster(state: StateFolder, decision: Decision, compose_file: Path | None = None) -> Cluster:
+async def open_cluster(
+    state: StateFolder,
+    decision: Decision,
+    compose_file: Path | None = None,
+    kubernetes: KubernetesOptions = KubernetesOptions(),  # noqa: B008 - frozen
+) -> Cluster:
     """Return the cluster, found in the state folder or laid out new. Nothing is started.
 
     Unsupported when the database cannot be had on that runtime, BadSetup for a wrong Compose file, NotReady
@@ -67,6 +71,11 @@ async def open_cluster(state: StateFolder, decision: Decision, compose_file: Pat
 
         plan = _offered(decision.subject, "compose", "run on docker")
         return await open_docker(decision.subject, plan, state, compose_file)
+    if decision.runtime == "kubernetes":
+        from subjects.runtimes.kubernetes.runtime import open_kubernetes
+
+        plan = _offered(decision.subject, "kubernetes", "run on kubernetes")
+        return await open_kubernetes(decision.subject, plan, state, kubernetes)
     if compose_file is not None:
         raise BadSetup("--compose-file goes with --runtime docker.")
     return await _open_process(decision.subject, state.clusters / decision.id)
@@ -113,6 +122,13 @@ async def attach(subject: str, endpoints: Sequence[str], access: "Access | None"
         endpoints, access or Access()
     )
     return cluster
+
+
+async def attach_pods(subject: str, options: KubernetesOptions) -> Cluster:
+    """Return pods that somebody else runs, read-only. BadSetup where there are none, Denied by the API."""
+    plan = _offered(subject, "kubernetes", "be watched on kubernetes")
+    database, nodes = await plan.attach(options)
+    return Cluster(f"{subject}-kubernetes", database, nodes)
 
 
 async def _open_process(subject: str, folder: Path) -> Cluster:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from subjects.base import Cluster
+from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.state import StateFolder
 from tools.detection.watched import Watched
 from tools.diagnosis.examination import Diagnosing
@@ -22,10 +23,13 @@ class Choice:
 
     subject: str = "auto"
     """`auto`, or one of `subjects.databases()`."""
-    runtime: Literal["auto", "process", "docker"] = "auto"
+    runtime: str = "auto"
+    """`auto`, or one of `subjects.RUNTIMES`."""
     compose_file: Path | None = None
     load: Literal["auto", "operator", "go-ycsb"] = "auto"
     """Who makes the load; `auto` is operator itself where it can."""
+    kubernetes: KubernetesOptions = field(default_factory=KubernetesOptions)
+    """Where it is on Kubernetes, and which pods are meant."""
 
 
 @dataclass(kw_only=True)

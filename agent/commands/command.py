@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import click
 
-from subjects import databases
+from subjects import RUNTIMES, databases
 
 if TYPE_CHECKING:
     from typing import Concatenate
@@ -40,11 +40,33 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "subject": ("--subject", {"type": click.Choice(["auto", *databases()]), "help": "The database."}),
     "runtime": (
         "--runtime",
-        {"type": click.Choice(["auto", "process", "docker"]), "help": "Where its nodes run."},
+        {"type": click.Choice(["auto", *RUNTIMES]), "help": "Where its nodes run."},
     ),
     "compose_file": (
         "--compose-file",
         {"type": click.Path(path_type=Path), "help": "Use this Compose file; default: the one that ships."},
+    ),
+    "context": ("--context", {"metavar": "NAME", "help": "Kubernetes: the kubeconfig's context to use."}),
+    "namespace": ("--namespace", {"metavar": "NAME", "help": "Kubernetes: where its pods are."}),
+    "allowed": (
+        "--allow-context",
+        {
+            "metavar": "NAME",
+            "multiple": True,
+            "help": "Kubernetes: this context may be used, too.",
+        },
+    ),
+    "images": (
+        "--image",
+        {"metavar": "NAME=IMAGE", "multiple": True, "help": "Kubernetes: an image, of etcd or helper."},
+    ),
+    "statefulset": (
+        "--statefulset",
+        {"metavar": "NAME", "help": "Kubernetes: the pods of this StatefulSet, read-only."},
+    ),
+    "selector": (
+        "--selector",
+        {"metavar": "LABELS", "help": "Kubernetes: the pods with these labels, read-only."},
     ),
     "load": (
         "--load",
@@ -64,8 +86,10 @@ MODEL = ("model", "provider", "compat", "offline", "max_cost")
 """Options of commands that a model may answer."""
 CONSENT = ("yes",)
 """Options of commands that ask before they act."""
-CLUSTER = ("subject", "runtime", "compose_file")
+CLUSTER = ("subject", "runtime", "compose_file", "context", "namespace", "allowed", "images")
 """Options of commands that work on a cluster: which one."""
+PODS = ("statefulset", "selector")
+"""Options of commands that look at pods which somebody else runs: which ones."""
 LOAD = ("load",)
 """Options of commands that put load on the cluster."""
 _COMMON = ("output", "state_dir")
@@ -82,10 +106,10 @@ def command(
 ) -> "Callable[[Callable[Concatenate[Setup, View, P], Awaitable[Result]]], Callable[..., None]]":
     """Make a click callback of an async function that does a command's work and returns its `result`.
 
-    `options` names the shared options that are shown (MODEL, CONSENT, CLUSTER, LOAD). The function gets the
-    Setup, the View and its own options, without those that are fields of Setup. With `listing` the tables
-    that it shows are the answer. `interrupted` is what Ctrl-C prints, `interrupted_code` the exit code after
-    any signal in place of 128 and its number. `to_stderr` keeps standard output free.
+    `options` names the shared options that are shown (MODEL, CONSENT, CLUSTER, PODS, LOAD). The function
+    gets the Setup, the View and its own options, without those that are fields of Setup. With `listing` the
+    tables that it shows are the answer. `interrupted` is what Ctrl-C prints, `interrupted_code` the exit code
+    after any signal in place of 128 and its number. `to_stderr` keeps standard output free.
     """
 
     def decorate(
@@ -133,7 +157,7 @@ def shared(*shown: str) -> list[click.Option]:
     for name in names:
         declared, attributes = _OPTIONS[name]
         hidden = name not in (*shown, *_COMMON)
-        options.append(click.Option([declared], hidden=hidden, **attributes))
+        options.append(click.Option([declared, name], hidden=hidden, **attributes))
     return options
 
 
@@ -147,7 +171,7 @@ def make_setup(context: click.Context, given: dict[str, Any]) -> "tuple[Setup, d
     from agent.setup import Setup
 
     merged = {name: value for name in _OPTIONS if (value := _nearest(context, name))}
-    choice = _choice(*(merged.pop(name, None) for name in (*CLUSTER, *LOAD)))
+    choice = _choice({name: merged.pop(name, None) for name in (*CLUSTER, *PODS, *LOAD)})
     settings = {field.name for field in fields(Setup)}
     own = {name: value for name, value in given.items() if name not in _OPTIONS}
     more = {name: own.pop(name) for name in settings & own.keys()}
@@ -167,14 +191,37 @@ def _nearest(context: click.Context, name: str) -> Any:
     return None
 
 
-def _choice(subject: str | None, runtime: Any, compose_file: Path | None, load: Any) -> "Choice":
+def _choice(given: dict[str, Any]) -> "Choice":
     from subjects.compose_file import check_compose_file
     from subjects.errors import BadSetup
+    from subjects.runtimes.kubernetes.options import KubernetesOptions
     from tools.workbench import Choice
 
-    if compose_file is not None:
+    if (compose_file := given["compose_file"]) is not None:
         try:
             check_compose_file(compose_file)
         except BadSetup as error:
             raise click.ClickException(str(error)) from error
-    return Choice(subject or "auto", runtime or "auto", compose_file, load or "auto")
+    pods = {name: given[name] for name in ("context", "namespace", *PODS)}
+    named = [f"--{name}" for name, value in pods.items() if value is not None]
+    if named and given["runtime"] not in (None, "auto", "kubernetes"):
+        raise click.UsageError(f"{named[0]} goes with --runtime kubernetes.")
+    if pods["statefulset"] and pods["selector"]:
+        raise click.UsageError("--statefulset and --selector are two ways to say the same: give one.")
+    return Choice(
+        given["subject"] or "auto",
+        "kubernetes" if named else given["runtime"] or "auto",
+        compose_file,
+        given["load"] or "auto",
+        KubernetesOptions(
+            **pods, allowed=tuple(given["allowed"] or ()), images=_images(given["images"] or ())
+        ),
+    )
+
+
+def _images(given: tuple[str, ...]) -> dict[str, str]:
+    """Read NAME=IMAGE pairs."""
+    pairs = [each.partition("=") for each in given]
+    if bad := next((name for name, sign, image in pairs if not (name and sign and image)), None):
+        raise click.UsageError(f"--image takes NAME=IMAGE, as etcd=my/etcd:3.5: {bad!r} is none.")
+    return {name: image for name, _, image in pairs}

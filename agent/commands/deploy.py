@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.commands.command import CLUSTER, command
+from agent.commands.command import CLUSTER, PODS, command
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -43,15 +43,16 @@ async def up(setup: "Setup", view: "View") -> "Result":
 
 
 @deploy.command("status")
-@command(*CLUSTER, listing=True)
+@command(*CLUSTER, *PODS, listing=True)
 async def status(setup: "Setup", view: "View") -> "Result":
     """Show the cluster. The exit code is 0 only if it is healthy, 3 if it is degraded or down."""
+    from agent.commands.endpoints import chosen_pods
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle
     from tools.events import Notice
 
     async with opened_workbench(setup, view) as workbench:
-        cluster = await lifecycle.chosen(workbench)
+        cluster = await chosen_pods(workbench) or await lifecycle.chosen(workbench)
         if cluster is None:
             view.show(Notice("No cluster is running. `operator deploy up` starts one."))
             return {**NO_CLUSTER, "ok": False, "exit_code": ExitCode.NOT_HEALTHY}

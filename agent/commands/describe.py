@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from agent.commands.command import CLUSTER, command
+from agent.commands.command import CLUSTER, PODS, command
 from agent.commands.endpoints import Endpoints, chosen_cluster, endpoint_options
 from agent.commands.parameters import NODE
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@command(*CLUSTER, listing=True)
+@command(*CLUSTER, *PODS, listing=True)
 @click.argument("node", type=NODE)
 @endpoint_options
 async def describe(setup: "Setup", view: "View", *, node: str, **endpoints: Unpack[Endpoints]) -> "Result":

@@ -67,7 +67,18 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
         access = access_from(given["cacert"], given["cert"], given["key"])
         workbench.cluster = await attach(subject, named, access)
         return workbench.cluster
-    found = await lifecycle.chosen(workbench)
+    found = await chosen_pods(workbench) or await lifecycle.chosen(workbench)
     if found is None:
         raise NotReady("No cluster is running: `operator deploy up` starts one, --endpoints names another's.")
     return found
+
+
+async def chosen_pods(workbench: "Workbench") -> "Cluster | None":
+    """Put the pods that were named on the workbench, read-only; None where none were."""
+    from subjects.clusters import attach_pods
+
+    if workbench.choice.kubernetes.attached:
+        subject = "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
+        workbench.cluster = await attach_pods(subject, workbench.choice.kubernetes)
+        return workbench.cluster
+    return None

@@ -15,6 +15,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from subjects import RUNTIMES
+
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_COMPLETED = 50
@@ -108,7 +110,7 @@ def _state_folder(ctx: click.Context) -> Path:
 
 def _nodes(root: Path) -> Iterable[tuple[str, str]]:
     for path in sorted((root / "clusters").glob("*/*.json")):
-        if path.name in ("cluster.json", "docker.json"):
+        if path.name in RUNTIMES.values():
             layout = json.loads(path.read_text(encoding="utf-8"))
             for node in layout.get("nodes") or layout.get("services") or ():
                 yield node["name"], path.parent.name

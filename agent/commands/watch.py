@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from agent.commands.command import CLUSTER, command
+from agent.commands.command import CLUSTER, PODS, command
 from agent.commands.endpoints import Endpoints, chosen_cluster, endpoint_options
 from agent.commands.parameters import DURATION
 
@@ -45,7 +45,7 @@ def _as_given(key: str, value: Any) -> Any:
 
 
 @click.command(cls=FromConfig, context_settings={"auto_envvar_prefix": "OPERATOR_WATCH"})
-@command(*CLUSTER)
+@command(*CLUSTER, *PODS)
 @endpoint_options
 @click.option(
     "--for",

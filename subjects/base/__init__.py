@@ -13,6 +13,7 @@ from subjects.base.cluster import Cluster, ObservedCluster
 from subjects.base.control import (
     Capability,
     Control,
+    DeadMansSwitch,
     Deployment,
     Direction,
     Kill,
@@ -21,10 +22,11 @@ from subjects.base.control import (
     LinkRule,
     Network,
     Pause,
+    Placed,
     Primitive,
     Scope,
 )
-from subjects.base.nodes import LogLine, Nodes, RuntimeEvent
+from subjects.base.nodes import EventKind, LogLine, Nodes, RuntimeEvent, SeenThrough
 from subjects.base.snapshot import (
     NOT_PROBED,
     OUR_SIDE,
@@ -64,8 +66,10 @@ __all__ = [
     "Connection",
     "Control",
     "ControlState",
+    "DeadMansSwitch",
     "Deployment",
     "Direction",
+    "EventKind",
     "FormerMember",
     "Health",
     "Identity",
@@ -83,6 +87,7 @@ __all__ = [
     "Nodes",
     "ObservedCluster",
     "Pause",
+    "Placed",
     "Primitive",
     "Probe",
     "ProcessState",
@@ -93,6 +98,7 @@ __all__ = [
     "RuntimeEvent",
     "Scalar",
     "Scope",
+    "SeenThrough",
     "Serving",
     "Subject",
     "Unseen",

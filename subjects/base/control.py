@@ -102,6 +102,25 @@ class Deployment(Protocol):
 
 
 @runtime_checkable
+class Placed(Protocol):
+    """A deployment whose place is to be named before anything is made there."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words: whose cluster, which part of it."""
+        ...
+
+
+@runtime_checkable
+class DeadMansSwitch(Protocol):
+    """Acts undo themselves where they were done, should nobody be left who does it from here."""
+
+    def arm(self, ttl_s: float) -> None:
+        """Have acts from now on undo themselves after this time, and a margin that is left to the healer."""
+        ...
+
+
+@runtime_checkable
 class Lifecycle(Protocol):
     """Single nodes are started and stopped."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from subjects.base.snapshot import ProcessView
 
@@ -17,12 +17,16 @@ class LogLine:
     """Wall time where the line carries one that could be read."""
 
 
+EventKind = Literal["exit", "stopped", "continued", "start", "oom", "leaving"]
+"""leaving: what runs the nodes was told to end this one in order: a drain, a rollout, a delete."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeEvent:
     """What the kernel or the engine reports of a node, as it happens."""
 
     node: str
-    kind: Literal["exit", "stopped", "continued", "start", "oom"]
+    kind: EventKind
     at: float
     """Monotonic seconds, when we learned of it."""
     raw: str
@@ -34,7 +38,7 @@ class Nodes(Protocol):
 
     @property
     def name(self) -> str:
-        """Where they run: `process`, `docker` or `endpoints`."""
+        """Where they run: `process`, `docker`, `kubernetes` or `endpoints`."""
         ...
 
     async def inspect(self, node: str) -> ProcessView:
@@ -54,4 +58,16 @@ class Nodes(Protocol):
 
     async def aclose(self) -> None:
         """Stop watching. What runs goes on running."""
+        ...
+
+
+@runtime_checkable
+class SeenThrough(Protocol):
+    """Nodes that are seen through something which may stall by itself, such as an API server."""
+
+    async def in_sight(self) -> str:
+        """Ask whether the way to the nodes answers now; return why not, in a sentence without its full stop.
+
+        Empty where the nodes can be seen. Bounded to about a second.
+        """
         ...

@@ -13,6 +13,7 @@ from subjects.base import (
     Deployment,
     Lifecycle,
     ObservedCluster,
+    Placed,
     ProcessState,
 )
 from subjects.clusters import caveat as caveat_of
@@ -55,7 +56,8 @@ async def open_or_planned(workbench: Workbench) -> AsyncIterator[Cluster]:
         yield workbench.cluster
         return
     decision = await decide(workbench.choice.subject, workbench.choice.runtime)
-    cluster = await open_cluster(workbench.state, decision, workbench.choice.compose_file)
+    choice = workbench.choice
+    cluster = await open_cluster(workbench.state, decision, choice.compose_file, choice.kubernetes)
     try:
         yield cluster
     finally:
@@ -73,7 +75,11 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
         decision = await decide(choice.subject, choice.runtime)
         caveat = await caveat_of(decision)
         workbench.emit(Notice(f"Cluster: {decision.reason}{f'; {caveat}' if caveat else ''}."))
-        workbench.cluster = await open_cluster(workbench.state, decision, choice.compose_file)
+        workbench.cluster = await open_cluster(
+            workbench.state, decision, choice.compose_file, choice.kubernetes
+        )
+        if isinstance(placed := workbench.cluster.control, Placed):
+            workbench.emit(Notice(f"It will be in {placed.place}."))
     cluster = workbench.cluster
     deployment = cluster.require(Deployment)
     if workbench.monitor is None:

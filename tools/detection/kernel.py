@@ -21,12 +21,19 @@ AGAIN_S = 1.0
 class KernelView:
     """What the runtime says of its nodes' processes."""
 
-    def __init__(self, nodes: Nodes, take: Callable[[Signal], object], emit: Emit) -> None:
+    def __init__(
+        self,
+        nodes: Nodes,
+        take: Callable[[Signal], object],
+        emit: Emit,
+        leaving: Callable[[str, str], None] = lambda _node, _raw: None,
+    ) -> None:
         self.ended: set[str] = set()
         """The nodes whose process ended and did not start again."""
         self._nodes = nodes
         self._take = take
         self._emit = emit
+        self._leaving = leaving
         self._asking: dict[str, asyncio.Task[None]] = {}
 
     async def listen(self) -> None:
@@ -56,6 +63,9 @@ class KernelView:
 
     def _happened(self, event: RuntimeEvent) -> None:
         match event.kind:
+            case "leaving":
+                self._leaving(event.node, event.raw)
+                return
             case "exit" | "oom" | "stopped":
                 if event.kind != "stopped":
                     self.ended.add(event.node)

@@ -17,6 +17,9 @@ from tools.observe.signal import Signal, Source
 TAIL_S = 3.0
 """An election takes 1.2 to 1.8 s, client windows one second more."""
 
+LEAVE_S = 300.0
+"""How long a node may be away that somebody else takes down in order: a drain moves it, and pulls images."""
+
 DOWN_S = 60.0
 """How long a node may take to be healthy after a planned act: TiKV on containers takes half a minute."""
 
@@ -46,6 +49,8 @@ class Maintenance:
         """Nodes that were planned down → monotonic time from which that is no excuse any more."""
         self._started: dict[str, float] = {}
         """Nodes → when their process was last reported to have started."""
+        self._leaving: dict[str, _Open] = {}
+        """Nodes that somebody else is taking down in order, until they are back."""
 
     @contextmanager
     def window(self, nodes: Iterable[str], reason: str, still_down: Callable[[str], bool]) -> Iterator[None]:
@@ -60,12 +65,24 @@ class Maintenance:
             self._down.update({node: until for node in opened.nodes if still_down(node)})
             self._prune()
 
+    def leave(self, node: str, reason: str) -> None:
+        """Cover a node that somebody else takes down in order, until it is healthy again or for LEAVE_S."""
+        opened = _Open(frozenset((node,)), reason, time.monotonic())
+        self._windows.append(opened)
+        self._leaving[node] = opened
+        self._down[node] = opened.began + LEAVE_S
+
     def started(self, node: str) -> None:
         """Note that a node's process was started: what ends after that is another process."""
         self._started[node] = time.monotonic()
 
     def healthy(self, node: str) -> None:
         """Note that a node is healthy: from now on it is expected to stay so."""
+        away = self._leaving.get(node)
+        if away is not None and self._started.get(node, 0.0) > away.began:
+            away.ended = time.monotonic()
+            del self._leaving[node]
+            self._prune()
         if not any(node in window.nodes for window in self._windows if window.ended is None):
             self._down.pop(node, None)
 
@@ -77,6 +94,7 @@ class Maintenance:
         """Tell whether `signal` is what a planned act leads to."""
         if not self._windows and not self._down:
             return False
+        self._end_the_late()
         if self._died_anew(signal):
             return False
         if signal.node is not None and self.planned_down(signal.node):
@@ -111,6 +129,13 @@ class Maintenance:
         if signal.node is None and any(self.planned_down(node) for node in self._down):
             return True
         return any(window.covers(signal, TAIL_S) for window in self._windows)
+
+    def _end_the_late(self) -> None:
+        """End the windows of nodes that have been away for too long to be on their way back."""
+        for node, window in list(self._leaving.items()):
+            if time.monotonic() > window.began + LEAVE_S:
+                window.ended = window.began + LEAVE_S
+                del self._leaving[node]
 
     def _prune(self) -> None:
         """Drop windows that cover nothing any more; a minute of them is kept for `recently`."""

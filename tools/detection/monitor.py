@@ -24,9 +24,10 @@ from tools.detection.maintenance import Maintenance
 from tools.detection.probe import Reports
 from tools.detection.recorder import Recorder
 from tools.detection.service_ports import ServicePorts
+from tools.detection.sight import Sight
 from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.detection.upkeep import Upkeep
-from tools.events import Emit, Failed
+from tools.events import Emit, Failed, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.figures import Window
 from tools.observe.kinds import Weight, meaning, signal
@@ -100,10 +101,11 @@ class Monitor:
         )
         self._diff = SnapshotDiff(limits)
         self._client = ClientView(limits)
+        self._sight = Sight(cluster.nodes, emit)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good), period_s)
         self._fresh = FreshConnections(self._wheel, self._take)
         self._ports = ServicePorts(cluster.subject, lambda: self.snapshot, self._take)
-        self._kernel = KernelView(cluster.nodes, self._notified, emit)
+        self._kernel = KernelView(cluster.nodes, self._notified, emit, self._leaves)
         self._upkeep = Upkeep(cluster.subject, self._take, emit)
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
@@ -185,6 +187,7 @@ class Monitor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._sight.aclose()
         await self._kernel.aclose()
         await self._upkeep.aclose()
         await self._fresh.aclose()
@@ -224,7 +227,10 @@ class Monitor:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _take(self, seen: Signal) -> Condition | None:
+    def _take(self, seen: Signal) -> None:
+        self._sight.take(seen, self._take_seen)
+
+    def _take_seen(self, seen: Signal) -> Condition | None:
         return None if self._upkeep.excuses(seen) else self._correlator.take(seen)
 
     def _is_down(self, node: str) -> bool:
@@ -240,8 +246,18 @@ class Monitor:
             self._correlator.started(seen.node)
             self._look_now.set()
 
+    def _leaves(self, node: str, raw: str) -> None:
+        """A node is taken down in order by somebody else: no alarm, unless it does not come back."""
+        self._maintenance.leave(node, raw)
+        self._emit(
+            Notice(f"{node} is taken down in order by somebody else ({raw}): no alarm till it is back.")
+        )
+
     def _probed_bad(self, seen: Signal) -> None:
-        condition = self._take(seen)
+        self._sight.take(seen, self._take_probed)
+
+    def _take_probed(self, seen: Signal) -> None:
+        condition = self._take_seen(seen)
         if condition is not None and condition.count == 1:
             self._last_new = seen.at
             self._look_now.set()

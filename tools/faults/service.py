@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-from subjects.base import Cluster, ClusterSnapshot, Control, Lifecycle, Limits
+from subjects.base import Cluster, ClusterSnapshot, Control, DeadMansSwitch, Lifecycle, Limits
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
@@ -349,6 +349,8 @@ class FaultService:
                 record = self.journal.get(number)
                 if record is None or record.state is not State.PLANNED:
                     raise Refused(f"Fault {number} was closed before it was injected: nothing was done.")
+                if isinstance(cluster.control, DeadMansSwitch):
+                    cluster.control.arm(record.ttl_s)
                 wall, at = time.time(), time.monotonic()
                 for step in steps:
                     await step.do(cluster)

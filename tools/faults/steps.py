@@ -207,9 +207,12 @@ async def _start_again(
     cluster: Cluster, node: str, killed: Identity, ours: Collection[Identity]
 ) -> UndoReport:
     view = await cluster.nodes.inspect(node)
-    if view.state is not ProcessState.EXITED and view.identity != killed:
+    up = view.state in (ProcessState.RUNNING, ProcessState.PAUSED)
+    if up and view.identity != killed:
         if view.identity in ours:
             return UndoReport(Undone.HEALED, f"{node} was started again on its own data, earlier")
+        if _by_itself(cluster, view.identity, killed):
+            return UndoReport(Undone.HEALED, f"{node} was started again on its own data, where it runs")
         return UndoReport(
             Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: somebody else started it"
         )
@@ -223,6 +226,11 @@ async def _start_again(
     if now == killed:
         return UndoReport(Undone.HEALED, f"{node} was never hit: it is the process it was before")
     return UndoReport(Undone.HEALED, f"{node} was started again on its own data", now)
+
+
+def _by_itself(cluster: Cluster, now: Identity | None, killed: Identity) -> bool:
+    """Whether what runs the node started it again: the same pod, and its hold has had its time."""
+    return isinstance(cluster.control, control.DeadMansSwitch) and now is not None and now.id == killed.id
 
 
 async def _someone_was_here(

@@ -1,0 +1,123 @@
+"""etcd in pods: what a cluster of ours is made of, and where each member answers."""
+
+import os
+from collections.abc import Mapping
+
+from subjects.base import ClusterSnapshot, Connection, Membership, Unseen, UnseenReason
+from subjects.errors import BadSetup, Unreachable
+from subjects.etcd.client import EtcdClient
+from subjects.etcd.subject import Endpoint, EtcdSubject
+from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
+from subjects.runtimes.kubernetes.manifest import DATA, Database
+from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.pods import ports_of
+
+CLIENT_PORT, METRICS_PORT = 2379, 2381
+MEMBERS = 3
+IMAGES: Mapping[str, tuple[str, str]] = {
+    "etcd": ("ETCD_IMAGE", "quay.io/coreos/etcd:v3.5.21"),
+    "helper": ("OPERATOR_HELPER_IMAGE", "docker.io/library/busybox:1.37.0-musl"),
+}
+"""What each image is for: the variable that names another, and the default. The busybox must be static."""
+
+
+class PodsOfEtcd(EtcdSubject):
+    """Members that are pods: they may move to other addresses, and come and go, between two snapshots."""
+
+    def __init__(self, nodes: KubernetesNodes) -> None:
+        super().__init__({}, nodes, EtcdClient())
+        self._pods = nodes
+
+    async def refresh_endpoints(self) -> None:
+        """Take each pod's address as it is now."""
+        names = self._pods.pods.names
+        ports = {name: self._ports(name) for name in names}
+        await self._pods.way.lead_to((name, port) for name, both in ports.items() for port in both)
+        self._endpoints = {name: self._endpoint(name, *ports[name]) for name in names}
+
+    async def observe(self) -> ClusterSnapshot:
+        """Look; Unreachable where it is the way to the members that does not answer, rather than they."""
+        await self.refresh_endpoints()
+        snapshot = await super().observe()
+        silent = all(node.client.connection is not Connection.ACCEPTED for node in snapshot.nodes)
+        if silent and (stalled := await self._pods.in_sight()):
+            raise Unreachable(f"{stalled}: nothing can be told of its pods.")
+        return snapshot
+
+    def _ports(self, name: str) -> tuple[int, int]:
+        """Return its ports for clients and for metrics: by their names in its pod, else etcd's own."""
+        pod = self._pods.pods.get(name)
+        known: Mapping[str, int] = {} if pod is None else ports_of(pod)
+        client = known.get("client") or known.get("client-port") or CLIENT_PORT
+        return client, known.get("metrics") or (METRICS_PORT if METRICS_PORT in known.values() else client)
+
+    def _endpoint(self, name: str, client: int, metrics: int) -> Endpoint:
+        at, of_metrics = self._pods.way.address(name, client), self._pods.way.address(name, metrics)
+        if at is None or of_metrics is None:
+            why = self._pods.pods.view(name).raw or f"the pod {name} has no address yet"
+            return Endpoint("", "", "", None, Membership.VOTER, Unseen(UnseenReason.REFUSED, why))
+        url = f"http://{at[0]}:{at[1]}"
+        return Endpoint(url, url, f"http://{of_metrics[0]}:{of_metrics[1]}")
+
+
+def images(options: KubernetesOptions) -> dict[str, str]:
+    """Return the images: as given, else by their variables, else the defaults. BadSetup for another."""
+    if unknown := sorted(options.images.keys() - IMAGES.keys()):
+        raise BadSetup(f"There is no image for {unknown[0]!r}: those there are: {', '.join(IMAGES)}.")
+    return {
+        name: options.images.get(name) or os.environ.get(variable) or default
+        for name, (variable, default) in IMAGES.items()
+    }
+
+
+def database(chosen: Mapping[str, str]) -> Database:
+    """Return a member's container."""
+    initial = ",".join(f"etcd-{number}={_url(f'etcd-{number}', 2380)}" for number in range(MEMBERS))
+    return Database(
+        name="etcd",
+        image=chosen["etcd"],
+        helper=chosen["helper"],
+        replicas=MEMBERS,
+        argv=(
+            "etcd",
+            "--name=$(POD_NAME)",
+            f"--data-dir={DATA}/etcd",
+            f"--listen-client-urls=http://$(POD_IP):{CLIENT_PORT}",
+            f"--advertise-client-urls={_url('$(POD_NAME)', CLIENT_PORT)}",
+            "--listen-peer-urls=http://$(POD_IP):2380",
+            f"--initial-advertise-peer-urls={_url('$(POD_NAME)', 2380)}",
+            f"--listen-metrics-urls=http://$(POD_IP):{METRICS_PORT}",
+            f"--initial-cluster={initial}",
+            "--initial-cluster-state=new",
+            "--initial-cluster-token=$(NAMESPACE)",
+            "--logger=zap",
+            # Without compaction a load that runs for hours fills etcd's 2 GB quota.
+            "--auto-compaction-mode=revision",
+            "--auto-compaction-retention=10000",
+        ),
+        ports={"client": CLIENT_PORT, "peer": 2380, "metrics": METRICS_PORT},
+        readiness={
+            "httpGet": {"path": "/health?serializable=true", "port": METRICS_PORT},
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": 3,
+        },
+        memory="512Mi",
+    )
+
+
+def _url(pod: str, port: int) -> str:
+    return f"http://{pod}.etcd.$(NAMESPACE).svc:{port}"
+
+
+async def make_subject(nodes: KubernetesNodes) -> PodsOfEtcd:
+    """Return the subject for pods, ours or somebody else's."""
+    subject = PodsOfEtcd(nodes)
+    await subject.refresh_endpoints()
+    return subject
+
+
+async def attach(options: KubernetesOptions) -> tuple[PodsOfEtcd, KubernetesNodes]:
+    """Return somebody else's etcd, read-only."""
+    nodes = await attach_nodes(options, (CLIENT_PORT,))
+    return await make_subject(nodes), nodes

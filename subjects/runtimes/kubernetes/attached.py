@@ -1,0 +1,160 @@
+"""Pods that somebody else runs: seen, never acted on."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from subjects.base import LogLine, Nodes, ProcessState, ProcessView, RuntimeEvent
+from subjects.errors import BadSetup, SubjectError, Unreachable
+from subjects.runtimes import logtime
+from subjects.runtimes.kubernetes import canary
+from subjects.runtimes.kubernetes.api import Api, Json, NoSuch, connect
+from subjects.runtimes.kubernetes.canary import Canary
+from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.pods import Pods
+from subjects.runtimes.kubernetes.way import Way, reachable
+
+
+class KubernetesNodes:
+    """The pods of one cluster: the API's word on each, and their logs."""
+
+    name = "kubernetes"
+
+    def __init__(self, api: Api, namespace: str, pods: Pods, way: Way, sight: Canary) -> None:
+        self.api = api
+        self.namespace = namespace
+        self.pods = pods
+        self.way = way
+        self._canary = sight
+        self._readers: set[asyncio.Queue[RuntimeEvent]] = set()
+        pods.tell(self.spread)
+
+    def spread(self, event: RuntimeEvent) -> None:
+        """Tell an event to everyone who listens."""
+        for queue in self._readers:
+            queue.put_nowait(event)
+
+    async def inspect(self, node: str) -> ProcessView:
+        """Return what the API server last said of the node's container; UNKNOWN while it does not answer."""
+        if stalled := self._canary.stalled:
+            return ProcessView(ProcessState.UNKNOWN, raw=stalled)
+        return self.pods.view(node)
+
+    async def logs(self, node: str, since: float | None = None, limit: int = 500) -> list[LogLine]:
+        """Return the last lines of the container's log, and of the one before it where that ended."""
+        pod = self.pods.get(node)
+        if pod is None:
+            raise Unreachable(f"There is no pod {node}: its log went with it.")
+        text = await self._log(pod, limit)
+        found = logtime.lines(node, text, since, limit)
+        restarts = sum(each.get("restartCount", 0) for each in pod["status"].get("containerStatuses") or ())
+        if len(found) < limit and restarts:
+            with contextlib.suppress(SubjectError):
+                before = logtime.lines(node, await self._log(pod, limit, previous=True), since, limit)
+                found = [*before, *found][-limit:]
+        return found
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Yield what the pod watch tells."""
+        queue: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
+        self._readers.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._readers.discard(queue)
+
+    async def in_sight(self) -> str:
+        """Return why nothing can be told of the nodes now; empty where they can be seen."""
+        return await self._canary.ask_anew()
+
+    async def aclose(self) -> None:
+        """Close what is held open."""
+        await self._canary.aclose()
+        await self.way.aclose()
+        await self.pods.aclose()
+        await self.api.aclose()
+
+    async def _log(self, pod: Json, limit: int, *, previous: bool = False) -> str:
+        name = pod["metadata"]["name"]
+        query = [("container", self.pods.container_of(pod)), ("tailLines", str(limit))]
+        if previous:
+            query.append(("previous", "true"))
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"
+        return str(await self.api.text(path, query))
+
+
+async def attach_nodes(options: KubernetesOptions, ports: Sequence[int]) -> KubernetesNodes:
+    """Return the pods that `options` names, watched from now on.
+
+    `ports` are those on which the database may answer. Raises BadSetup where there are no such pods, Denied
+    where the account may not list them.
+    """
+    api = await connect(options.context)
+    try:
+        namespace = options.namespace or api.namespace
+        pods = await _pods(api, namespace, options)
+        await pods.start()
+        _require_some(pods, api, namespace, options)
+        addresses = [
+            (str(ip), port)
+            for _, pod in pods.all()
+            if (ip := (pod.get("status") or {}).get("podIP"))
+            for port in ports
+        ]
+        straight = await reachable(addresses[:12])
+        way = Way(api, namespace, pods, "straight" if straight else "forward", None)
+        return KubernetesNodes(api, namespace, pods, way, canary.of_api(api))
+    except BaseException:
+        await api.aclose()
+        raise
+
+
+def _require_some(pods: Pods, api: Api, namespace: str, options: KubernetesOptions) -> None:
+    if not pods.names:
+        raise BadSetup(
+            f"There are no pods with {options.selector or options.statefulset} in the namespace "
+            f"{namespace} of the context {api.context}: `kubectl get pods -n {namespace} --show-labels`."
+        )
+
+
+async def _pods(api: Api, namespace: str, options: KubernetesOptions) -> Pods:
+    if options.selector is not None:
+        return Pods(api, namespace, options.selector)
+    path = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{options.statefulset}"
+    try:
+        found = await api.get(path)
+    except NoSuch as error:
+        raise BadSetup(
+            f"There is no StatefulSet {options.statefulset} in the namespace {namespace} of the context "
+            f"{api.context}: `kubectl get statefulsets -A` lists those there are."
+        ) from error
+    first = (found["spec"].get("ordinals") or {}).get("start", 0)
+    count = found["spec"].get("replicas", 1)
+    return Pods(
+        api,
+        namespace,
+        label_selector(found["spec"]["selector"]),
+        expected=[f"{options.statefulset}-{first + each}" for each in range(count)],
+        owner=found["metadata"]["uid"],
+    )
+
+
+def label_selector(selector: Json) -> str:
+    """Return a LabelSelector as the API takes it in a query."""
+    words = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or ():
+        values = ",".join(each.get("values") or ())
+        words.append(
+            {
+                "In": f"{each['key']} in ({values})",
+                "NotIn": f"{each['key']} notin ({values})",
+                "Exists": each["key"],
+                "DoesNotExist": f"!{each['key']}",
+            }[each["operator"]]
+        )
+    return ",".join(words)
+
+
+def _proof(nodes: KubernetesNodes) -> Nodes:
+    return nodes

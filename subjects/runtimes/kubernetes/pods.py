@@ -1,0 +1,253 @@
+"""The pods of a cluster: listed, watched, and what each says of its node.
+
+The kubelet looks at its containers once a second, so this comes late; it is the second witness where a held
+stream tells of a process at once, and the only one where pods are somebody else's.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from subjects.base import EventKind, Identity, ProcessState, ProcessView, RuntimeEvent
+from subjects.errors import SubjectError
+from subjects.runtimes.kubernetes.api import Api, Expired, Json
+from subjects.runtimes.supervisor import describe_exit
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+"""Between attempts to open the watch again."""
+FORGET_S = 60.0
+"""A pod that is gone for so long, and that nobody is expected to make again, is no node any more."""
+
+
+class Pods:
+    """The pods that a selector names, kept up to date by a watch."""
+
+    def __init__(
+        self,
+        api: Api,
+        namespace: str,
+        selector: str,
+        *,
+        container: str = "",
+        expected: Sequence[str] = (),
+        owner: str = "",
+    ) -> None:
+        self._api = api
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
+        self._selector = selector
+        self._container = container
+        self._expected = tuple(expected)
+        """Pods that are nodes also while they are not there."""
+        self._owner = owner
+        """The uid of what made them; empty where that does not matter."""
+        self._known: dict[str, Json] = {}
+        self._gone: dict[str, float] = {}
+        self._tell: Callable[[RuntimeEvent], None] = lambda _: None
+        self._task: asyncio.Task[None] | None = None
+        self._listed = False
+        self.heard_at = float("-inf")
+        """Monotonic time when the watch, or a list, last said anything."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The pods that are nodes, those that are away for the moment included."""
+        late = time.monotonic() - FORGET_S
+        away = [name for name, at in self._gone.items() if at > late]
+        return tuple(sorted({*self._expected, *self._known, *away}, key=_by_ordinal))
+
+    def get(self, name: str) -> Json | None:
+        """Return a pod as the API last had it; None while there is none of that name."""
+        return self._known.get(name)
+
+    def all(self) -> Iterator[tuple[str, Json]]:
+        """Yield each pod that is there."""
+        yield from list(self._known.items())
+
+    def view(self, name: str) -> ProcessView:
+        """Return what the API last said of the pod's database container."""
+        pod = self._known.get(name)
+        if pod is None:
+            return ProcessView(ProcessState.EXITED, raw=f"there is no pod {name}")
+        return view(pod, self._container)
+
+    def container_of(self, pod: Json) -> str:
+        """Return which of a pod's containers the database runs in."""
+        return database_container(pod, self._container)
+
+    def tell(self, tell: Callable[[RuntimeEvent], None]) -> None:
+        """Say what happens to `tell` from now on."""
+        self._tell = tell
+
+    async def start(self) -> None:
+        """List them, and watch from then on. SubjectError when they cannot be listed."""
+        if self._task is None:
+            version = await self._list()
+            self._task = asyncio.get_running_loop().create_task(self._follow(version), name="pod watch")
+
+    async def aclose(self) -> None:
+        """Stop watching."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _list(self) -> str:
+        answer = await self._api.get(self._path, [("labelSelector", self._selector)])
+        self.heard_at = time.monotonic()
+        now = {pod["metadata"]["name"]: pod for pod in answer["items"] if self._is_ours(pod)}
+        for name in self._known.keys() - now.keys():
+            self._take("DELETED", self._known[name])
+        for pod in now.values():
+            self._take("MODIFIED", pod)
+        self._listed = True
+        return str(answer["metadata"]["resourceVersion"])
+
+    async def _follow(self, version: str) -> None:
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                version = version or await self._list()
+                query = [("labelSelector", self._selector)]
+                async with contextlib.aclosing(self._api.watch(self._path, query, version)) as events:  # type: ignore[type-var]
+                    async for event in events:
+                        self.heard_at = time.monotonic()
+                        pause = FIRST_PAUSE_S
+                        pod = event["object"]
+                        version = str(pod["metadata"]["resourceVersion"])
+                        if event["type"] != "BOOKMARK" and self._is_ours(pod):
+                            self._take(event["type"], pod)
+            except Expired:
+                version = ""
+            except (SubjectError, KeyError, TypeError):
+                version = ""
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _is_ours(self, pod: Json) -> bool:
+        owners = pod["metadata"].get("ownerReferences") or ()
+        return not self._owner or any(each.get("uid") == self._owner for each in owners)
+
+    def _take(self, kind: str, pod: Json) -> None:
+        name = pod["metadata"]["name"]
+        before = self._known.get(name)
+        if kind == "DELETED":
+            if before is None or before["metadata"]["uid"] != pod["metadata"]["uid"]:
+                return  # the end of a pod that another has replaced already
+            self._known.pop(name)
+            self._gone[name] = time.monotonic()
+            after = ProcessView(ProcessState.EXITED, raw=f"pod {name} was deleted")
+        else:
+            self._known[name] = pod
+            self._gone.pop(name, None)
+            after = view(pod, self._container)
+        if not self._listed and before is None:
+            return
+        if kind != "DELETED" and leaving(pod) and not (before is not None and leaving(before)):
+            self._say(name, "leaving", f"pod {name} is being deleted{_why(pod)}")
+        was = ProcessView(ProcessState.EXITED) if before is None else view(before, self._container)
+        self._compare(name, was, after, pod)
+
+    def _compare(self, name: str, was: ProcessView, now: ProcessView, pod: Json) -> None:
+        another = was.identity is not None and was.identity != now.identity
+        if was.state is ProcessState.RUNNING and another:
+            last = now if now.state is ProcessState.EXITED else _last_end(pod, self._container)
+            kind: EventKind = "oom" if last.oom_killed else "exit"
+            self._say(name, kind, last.raw or f"pod {name} was replaced", last.exit_code)
+        if now.state is ProcessState.RUNNING and was.identity != now.identity:
+            self._say(name, "start", now.raw)
+
+    def _say(self, node: str, kind: EventKind, raw: str, code: int | None = None) -> None:
+        self._tell(RuntimeEvent(node, kind, time.monotonic(), raw, code))
+
+
+def view(pod: Json, container: str = "") -> ProcessView:
+    """Return what the API says of a pod's database container."""
+    name = pod["metadata"]["name"]
+    status = container_status(pod, container)
+    state = status.get("state") or {}
+    if running := state.get("running"):
+        restarts = status.get("restartCount", 0)
+        return ProcessView(
+            ProcessState.RUNNING,
+            Identity(
+                "container",
+                f"{pod['metadata']['uid']}/{status.get('containerID', '')}",
+                f"{running.get('startedAt')}, restart {restarts}",
+            ),
+            raw=f"pod {name}: {status['name']} runs since {running.get('startedAt')}, restarts: {restarts}",
+        )
+    if ended := state.get("terminated"):
+        return _ended(name, status["name"], ended)
+    if waiting := state.get("waiting"):
+        last = _last_end(pod, container)
+        reason = f"pod {name}: {status['name']} waits: {waiting.get('reason')}"
+        raw = f"{reason}; {last.raw}" if last.raw else reason
+        return ProcessView(ProcessState.EXITED, None, last.exit_code, last.oom_killed, raw=raw)
+    phase = (pod.get("status") or {}).get("phase", "unknown")
+    return ProcessView(ProcessState.EXITED, raw=f"pod {name} is {phase}{_unscheduled(pod)}")
+
+
+def container_status(pod: Json, container: str = "") -> Json:
+    """Return the status of a pod's database container; empty before there is one."""
+    name = database_container(pod, container)
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return next((each for each in statuses if each["name"] == name), {})
+
+
+def database_container(pod: Json, container: str = "", names: Sequence[str] = ("etcd", "tikv", "pd")) -> str:
+    """Return which container the database runs in: the one given, one of a usual name, else the first."""
+    there = [str(each["name"]) for each in pod["spec"]["containers"]]
+    return next((name for name in (container, *names) if name in there), there[0])
+
+
+def ports_of(pod: Json, container: str = "") -> Mapping[str, int]:
+    """Return the ports that the database container declares, by name."""
+    name = database_container(pod, container)
+    spec = next(each for each in pod["spec"]["containers"] if each["name"] == name)
+    return {str(port.get("name", "")): int(port["containerPort"]) for port in spec.get("ports") or ()}
+
+
+def leaving(pod: Json) -> bool:
+    """Whether somebody has asked for the pod's end: a drain, a rollout, a delete."""
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _why(pod: Json) -> str:
+    """Say who asked for a pod's end, where its conditions tell (a drain, a full node)."""
+    for each in (pod.get("status") or {}).get("conditions") or ():
+        if each.get("type") == "DisruptionTarget" and each.get("status") == "True":
+            return f": {each.get('reason')}"
+    return ""
+
+
+def _last_end(pod: Json, container: str) -> ProcessView:
+    status = container_status(pod, container)
+    ended = (status.get("lastState") or {}).get("terminated")
+    if not ended:
+        return ProcessView(ProcessState.EXITED)
+    return _ended(pod["metadata"]["name"], status["name"], ended)
+
+
+def _ended(pod: str, container: str, ended: Json) -> ProcessView:
+    code, reason = ended.get("exitCode"), ended.get("reason")
+    how = describe_exit(code) if isinstance(code, int) else "unknown"
+    return ProcessView(
+        ProcessState.EXITED,
+        exit_code=code,
+        oom_killed=reason == "OOMKilled",
+        raw=f"pod {pod}: {container} has ended: {how}, reason {reason}",
+    )
+
+
+def _unscheduled(pod: Json) -> str:
+    for each in (pod.get("status") or {}).get("conditions") or ():
+        if each.get("status") == "False" and each.get("message"):
+            return f": {' '.join(str(each['message']).split())[:200]}"
+    return ""
+
+
+def _by_ordinal(name: str) -> tuple[str, int, str]:
+    """Sort the pods of a StatefulSet by their number: db-10 comes after db-9."""
+    stem, _, number = name.rpartition("-")
+    return (stem, int(number), "") if number.isdigit() else (name, -1, name)

@@ -1,0 +1,518 @@
+"""A cluster of operator's own on Kubernetes: a StatefulSet in a namespace of its own, an agent in each pod.
+
+Everything that is done to a member is done in its pod, by its agent, and is undone there when its time is
+over: neither a killed operator nor a lost API server strands it. Only a CPU limit is the API server's.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from subjects.base import (
+    Capability,
+    Cluster,
+    Control,
+    DeadMansSwitch,
+    Deployment,
+    Direction,
+    Identity,
+    Kill,
+    Lifecycle,
+    Limits,
+    LinkRule,
+    Network,
+    Nodes,
+    Pause,
+    Placed,
+    Primitive,
+    ProcessState,
+    ProcessView,
+    RuntimeEvent,
+    Scope,
+    SeenThrough,
+)
+from subjects.errors import BadSetup, NotReady, StaleTarget, SubjectError, Unreachable, Unsupported
+from subjects.runtimes.kubernetes import canary, layout
+from subjects.runtimes.kubernetes.api import Api, Json, connect, kubeconfig_files
+from subjects.runtimes.kubernetes.attached import KubernetesNodes
+from subjects.runtimes.kubernetes.context import require_allowed
+from subjects.runtimes.kubernetes.layout import KubernetesLayout
+from subjects.runtimes.kubernetes.made import UP_S, Made
+from subjects.runtimes.kubernetes.manifest import PROBE, Database
+from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.pods import Pods, container_status
+from subjects.runtimes.kubernetes.quantity import cores, written
+from subjects.runtimes.kubernetes.session import Seen, Session
+from subjects.runtimes.kubernetes.way import Way, reachable
+from subjects.state import StateFolder
+
+START_S = 15.0
+"""For a member's process to be there once it is let go."""
+IN_SIGHT_S = 2.0
+"""How long an agent's stream may take to be open again before its member is told as unknown."""
+DEFAULT_TTL_S = 300
+MARGIN_S = 30
+"""The agent undoes by itself so much later than the healer should have."""
+RESIZE_FROM = (1, 33)
+"""Kubernetes from this version changes the limits of a running container."""
+_LOOK_S = 0.1
+
+
+class KubernetesRuntime(KubernetesNodes):
+    """The pods of one cluster of ours."""
+
+    act_timeout_s = 30.0
+    """A graceful stop takes up to 10 s, and a stream that broke a few to be open again."""
+    verify_s = 60.0
+    """Followers followed again up to 19 s after a cut of 35 s was lifted: TCP waits longer each time."""
+    healthy_timeout_s = UP_S
+    restarted_by_others = True
+    """The kubelet starts again what ends by itself."""
+
+    def __init__(
+        self,
+        folder: Path,
+        known: KubernetesLayout,
+        database: Database,
+        api: Api,
+        pods: Pods,
+        way: Way,
+        sight: canary.Canary,
+        version: tuple[int, int],
+    ) -> None:
+        super().__init__(api, known.namespace, pods, way, sight)
+        self.folder = folder
+        self.layout = known
+        self.database = database
+        self._version = version
+        self._made = Made(api, known.namespace, database, pods)
+        self._sessions: dict[str, Session] = {}
+        self._before: dict[str, Seen] = {}
+        self._ttl_s = DEFAULT_TTL_S
+        self._no_cut = ""
+        """Why the network can't be cut here, once that is known."""
+
+    @property
+    def place(self) -> str:
+        """Where it is."""
+        return f"the context {self.api.context} ({self.api.server}), namespace {self.namespace}"
+
+    def capabilities(self) -> Mapping[Primitive, Capability]:
+        """Say what can be done with these pods."""
+
+        def can(reason: str) -> Capability:
+            return Capability(available=True, reason=reason)
+
+        def cannot(reason: str) -> Capability:
+            return Capability(available=False, reason=reason)
+
+        cut = (
+            cannot(f"the pod's agent may not change its routes: {self._no_cut}")
+            if self._no_cut
+            else can("the pod's agent drops what leaves it (ip rule); by itself again when its time is over")
+        )
+        resize = self._version >= RESIZE_FROM
+        return {
+            Primitive.KILL: can(
+                "the pod's agent sends SIGKILL and holds it down; started when its time is over"
+            ),
+            Primitive.PAUSE: can("the pod's agent sends SIGSTOP; SIGCONT when its time is over"),
+            Primitive.NETWORK_CUT: cut,
+            Primitive.NETWORK_ONE_WAY: cannot("without a route back nothing passes either way"),
+            Primitive.NETWORK_SCOPE: cut,
+            Primitive.NETWORK_SHAPE: cannot("it takes sch_netem, which many nodes' kernels do not have"),
+            Primitive.DISK_LIMIT: cannot("volumes have no limit of their own that could be put back"),
+            Primitive.CPU_LIMIT: can(
+                "the API server resizes the pod, live; undone by operator or the healer, never by itself"
+            )
+            if resize
+            else cannot(
+                f"pods are resized from Kubernetes 1.33 on, this is {'.'.join(map(str, self._version))}"
+            ),
+            Primitive.RESTART: can("the pod's agent sends SIGTERM, and lets it start again"),
+        }
+
+    def arm(self, ttl_s: float) -> None:
+        """Have whatever is done from now on undo itself, in its pod, so much later."""
+        self._ttl_s = int(ttl_s) + MARGIN_S
+
+    async def up(self) -> None:
+        """Make the namespace and what is in it; returns when the members' processes run."""
+        if not self.layout.namespace_uid:
+            layout.save(self.layout, self.folder)
+        uid = await self._made.make_namespace(self.layout.namespace_uid)
+        if self.layout.namespace_uid != uid:
+            self.layout = replace(self.layout, namespace_uid=uid)
+            layout.save(self.layout, self.folder)
+        self._no_cut = await self._made.make_all()
+        await self._made.wait_running(self._running)
+        await self.find_out()
+
+    async def down(self) -> None:
+        """Delete the namespace, if it is the one that was made, and wait until it is gone."""
+        await self._close_sessions()
+        await self._made.remove(self.layout.namespace_uid)
+        (self.folder / layout.FILE).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+        self.layout = replace(self.layout, namespace_uid="")
+
+    async def inspect(self, node: str) -> ProcessView:
+        """Ask the pod's agent; what the API server says of a pod without one comes a second later."""
+        session = await self._session(node)
+        if session is not None and (seen := await session.latest(IN_SIGHT_S)) is not None:
+            return self._with_reason(node, seen.view)
+        by_api = await super().inspect(node)
+        if by_api.state is ProcessState.EXITED and not self._agent_runs(node):
+            return by_api
+        raw = f"the agent in the pod {node} does not answer; the API server says: {by_api.raw}"
+        return ProcessView(ProcessState.UNKNOWN, raw=raw)
+
+    def startable(self, node: str) -> Capability:
+        """Say whether the pod and its agent are there."""
+        if self.pods.get(node) is None:
+            return Capability(False, f"there is no pod {node}")
+        if not self._agent_runs(node):
+            return Capability(False, f"the agent's container in the pod {node} does not run")
+        return Capability(True, "its pod's agent lets it start again")
+
+    async def start(self, node: str) -> None:
+        """Let a member that is held down start on its own data; does nothing for one that runs."""
+        session = await self._require_session(node)
+        await session.ask("start")
+        deadline = time.monotonic() + START_S
+        while (seen := _seen(await session.ask("see"), session)) is None or seen.state == "-":
+            if time.monotonic() > deadline:
+                raise NotReady(
+                    f"{node} was let go and has not started within {START_S:g} s: "
+                    f"{self.pods.view(node).raw}. `kubectl describe pod -n {self.namespace} {node}`."
+                )
+            await asyncio.sleep(_LOOK_S)
+
+    async def stop(self, node: str, timeout_s: float) -> None:
+        """SIGTERM, and SIGKILL after `timeout_s`; it stays down until it is started."""
+        session = await self._require_session(node)
+        seen = _seen(await session.ask("see"), session)
+        if seen is None or seen.state == "-":
+            return
+        with contextlib.suppress(StaleTarget):
+            await session.ask("stop", seen.pid, seen.start, self._ttl_s)
+            if not await self._ended(session, seen, timeout_s):
+                await session.ask("force", seen.pid, seen.start)
+                await self._ended(session, seen, timeout_s)
+
+    async def kill(self, node: str, identity: Identity) -> None:
+        """SIGKILL that very process, and hold it down."""
+        await self._act(node, identity, "kill", self._ttl_s)
+
+    async def pause(self, node: str, identity: Identity) -> None:
+        """SIGSTOP that very process."""
+        await self._act(node, identity, "pause", self._ttl_s)
+
+    async def resume(self, node: str, identity: Identity) -> None:
+        """SIGCONT that very process."""
+        await self._act(node, identity, "resume")
+
+    async def network(self) -> tuple[LinkRule, ...]:
+        """Return the cuts in force, as the pods themselves have them."""
+        nodes = [node for node in self.pods.names if self.pods.get(node) is not None]
+        scopes = await asyncio.gather(*(self._cut_of(node) for node in nodes))
+        return tuple(
+            LinkRule(node, "cut", scope=scope) for node, scope in zip(nodes, scopes, strict=True) if scope
+        )
+
+    async def set_network(self, rules: Sequence[LinkRule]) -> None:
+        """Cut members off and let them back, until just these rules are in force."""
+        for rule in rules:
+            if rule.effect != "cut":
+                raise Unsupported(f"{rule.effect} cannot be done on {self.name}: it takes sch_netem.")
+            if rule.direction is not Direction.BOTH:
+                raise Unsupported(f"A cut of one direction cannot be done on {self.name}.")
+        present = {rule.node: rule.scope for rule in await self.network()}
+        wanted = {
+            node: _union({r.scope for r in rules if r.node == node}) for node in {r.node for r in rules}
+        }
+        for node in sorted(present.keys() | wanted.keys()):
+            if present.get(node) == wanted.get(node):
+                continue
+            session = await self._require_session(node)
+            if (scope := wanted.get(node)) is None:
+                await session.ask("uncut")
+            else:
+                await session.ask("cut", self._ttl_s, scope.value, *self._addresses(node))
+
+    async def limits(self, node: str) -> Mapping[str, float | None]:
+        """Return the share of the cores."""
+        pod = await self.api.get(self._pod_path(node))
+        return {"cpu_share": _cpu_limit(pod, self.database.name)}
+
+    async def set_limit(self, node: str, identity: Identity, name: str, value: float | None) -> None:
+        """Set the share of the cores, live."""
+        if name != "cpu_share":
+            raise Unsupported(f"{name} cannot be set on {self.name}: cpu_share is the only limit there is.")
+        if value is None:
+            raise Unsupported("Kubernetes does not take a limit away once it is there.")
+        await self._require(node, identity)
+        limit = max(value, 0.01)  # the least that the kernel's scheduler grants: 1 ms in 100
+        container = {"name": self.database.name, "resources": {"limits": {"cpu": written(limit)}}}
+        body = {"metadata": {"uid": identity.id}, "spec": {"containers": [container]}}
+        await self.api.call(
+            "PATCH",
+            f"{self._pod_path(node)}/resize",
+            body=body,
+            content="application/strategic-merge-patch+json",
+        )
+        deadline = time.monotonic() + self.act_timeout_s / 2
+        while (await self.limits(node))["cpu_share"] != limit:
+            if time.monotonic() > deadline:
+                raise NotReady(f"The limit of {node} was asked for and is not in force.")
+            await asyncio.sleep(_LOOK_S)
+
+    async def events(self) -> AsyncIterator[RuntimeEvent]:
+        """Yield what the agents tell, and what only the API server knows."""
+        for node in self.pods.names:
+            await self._session(node)
+        async with contextlib.aclosing(super().events()) as happened:  # type: ignore[type-var]
+            async for event in happened:
+                yield event
+
+    def spread_of_api(self, event: RuntimeEvent) -> None:
+        """Tell an event of the pod watch: of a process only where its agent does not, which is quicker."""
+        session = self._sessions.get(event.node)
+        if event.kind in ("leaving", "oom") or session is None or not session.fresh:
+            self.spread(event)
+
+    async def in_sight(self) -> str:
+        """Return why nothing can be told of the nodes now: not where they are reached straight."""
+        return "" if self.way.mode == "straight" else await super().in_sight()
+
+    async def aclose(self) -> None:
+        """Close what is held open; what was done in the pods stays."""
+        await self._close_sessions()
+        await super().aclose()
+
+    async def _close_sessions(self) -> None:
+        for session in list(self._sessions.values()):
+            await session.aclose()
+        self._sessions.clear()
+
+    async def _act(self, node: str, identity: Identity, command: str, *words: object) -> None:
+        session = await self._require_session(node)
+        if session.uid != identity.id:
+            raise StaleTarget(f"{node} is another pod by now ({session.uid}, not {identity.id}).")
+        pid, _, start = identity.started.partition(" at ")
+        if not start:
+            raise StaleTarget(f"{node} is not known as {identity.started!r}.")
+        await session.ask(command, pid, start, *words)
+
+    async def _require(self, node: str, identity: Identity) -> None:
+        view = await self.inspect(node)
+        if view.identity != identity:
+            raise StaleTarget(f"{node} is no longer {identity.id[:12]} ({identity.started}): {view.raw}.")
+
+    async def _cut_of(self, node: str) -> Scope | None:
+        said = await (await self._require_session(node)).ask("rules")
+        return Scope(said) if said in tuple(Scope) else None
+
+    def _addresses(self, node: str) -> list[str]:
+        """Return the addresses of the other members."""
+        others = [pod for name, pod in self.pods.all() if name != node]
+        return [ip for pod in others if (ip := (pod.get("status") or {}).get("podIP"))]
+
+    async def _session(self, node: str) -> Session | None:
+        """Return the stream into the pod of that name; None while there is no pod."""
+        pod, known = self.pods.get(node), self._sessions.get(node)
+        uid = pod["metadata"]["uid"] if pod is not None else None
+        if known is not None and known.uid != uid:
+            del self._sessions[node]
+            await known.aclose()
+            known = None
+        if known is None and uid is not None and pod is not None and self._agent_runs(node):
+            known = Session(self.api, self.namespace, node, uid, self._told)
+            self._sessions[node] = known
+        return known
+
+    async def _require_session(self, node: str) -> Session:
+        session = await self._session(node)
+        if session is None:
+            raise Unreachable(f"The pod {node} is not there, or its agent does not run: {self._raw(node)}.")
+        return session
+
+    def _raw(self, node: str) -> str:
+        return self.pods.view(node).raw
+
+    def _agent_runs(self, node: str) -> bool:
+        pod = self.pods.get(node)
+        return pod is not None and "running" in (container_status(pod, "agent").get("state") or {})
+
+    def _told(self, seen: Seen) -> None:
+        """Make events of what an agent says."""
+        before, self._before[seen.pod] = self._before.get(seen.pod), seen
+        if before is None or before.uid != seen.uid:
+            if before is not None and seen.state != "-":
+                self._happened(seen, "start")
+            return
+        another = (before.pid, before.start) != (seen.pid, seen.start)
+        if before.state != "-" and (another or seen.state == "-"):
+            self._happened(seen if not another else replace(before, state="-", code=None), "exit")
+        if seen.state != "-" and (another or before.state == "-"):
+            self._happened(seen, "start")
+        elif before.state != "-" and seen.state != "-" and before.state != seen.state:
+            self._happened(seen, "stopped" if seen.state == "T" else "continued")
+
+    def _happened(self, seen: Seen, kind: str) -> None:
+        view = seen.view
+        self.spread(RuntimeEvent(seen.pod, kind, time.monotonic(), view.raw, view.exit_code))  # type: ignore[arg-type]
+
+    def _with_reason(self, node: str, view: ProcessView) -> ProcessView:
+        """Add what only the API server knows of an end: whether memory ran out."""
+        by_api = self.pods.view(node)
+        if view.state is ProcessState.EXITED and by_api.oom_killed:
+            return replace(view, oom_killed=True, raw=f"{view.raw}; {by_api.raw}")
+        return view
+
+    async def _ended(self, session: Session, known: Seen, timeout_s: float) -> bool:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            seen = _seen(await session.ask("see"), session)
+            if seen is None or seen.state == "-" or (seen.pid, seen.start) != (known.pid, known.start):
+                return True
+            await asyncio.sleep(_LOOK_S / 2)
+        return False
+
+    def _pod_path(self, node: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods/{node}"
+
+    def _running(self) -> Collection[str]:
+        return {
+            node
+            for node in self.database.nodes
+            if self.pods.view(node).state is ProcessState.RUNNING and self._agent_runs(node)
+        }
+
+    async def _straight(self) -> bool:
+        port = next(iter(self.database.ports.values()))
+        return await reachable([(ip, port) for ip in self._addresses("")])
+
+    async def _try_cut(self) -> None:
+        """Find out whether agents can cut the network on these nodes' kernels."""
+        if self._no_cut:
+            return
+        try:
+            await (await self._require_session(self.database.nodes[0])).ask("trial")
+        except SubjectError as error:
+            self._no_cut = str(error).rstrip(".")
+
+    async def find_out(self) -> None:
+        """Of a cluster that runs already: how it is reached, and what can be done to it."""
+        if self._running():
+            self.way.probe = (PROBE, PROBE)
+            if await self._straight():
+                self.way.mode = "straight"
+            await self._try_cut()
+
+
+def _seen(text: str, session: Session) -> Seen | None:
+    return session.parse(text)
+
+
+def _union(scopes: set[Scope]) -> Scope:
+    return scopes.pop() if len(scopes) == 1 else Scope.BOTH
+
+
+def _cpu_limit(pod: Json, container: str) -> float | None:
+    """Return the limit in force: what the kubelet says, which may be behind what was asked for."""
+    said = (container_status(pod, container).get("resources") or {}).get("limits") or {}
+    return cores(said["cpu"]) if "cpu" in said else None
+
+
+async def open_kubernetes(
+    subject: str, plan: ModuleType, state: StateFolder, options: KubernetesOptions
+) -> Cluster:
+    """Return the cluster, found again or laid out new. Nothing is made.
+
+    `plan` is the database's `kubernetes` module. Raises BadSetup for a context that is not there or not
+    allowed, NotReady where the API server does not answer, or the kubeconfig leads elsewhere than it did.
+    """
+    folder = state.clusters / f"{subject}-kubernetes"
+    known = layout.load(folder)
+    api = await connect(
+        known.context if known else options.context, known.kubeconfig if known else kubeconfig_files()
+    )
+    try:
+        if known is None:
+            require_allowed(api, options.allowed)
+            images = plan.images(options)
+            known = KubernetesLayout(
+                subject,
+                kubeconfig_files(),
+                api.context,
+                api.server,
+                layout.new_namespace(subject),
+                images=images,
+                nodes=plan.database(images).nodes,
+            )
+        _require_same(known, api, options, folder)
+        runtime = await _runtime(folder, known, plan.database(known.images), api)
+        try:
+            return Cluster(folder.name, await plan.make_subject(runtime), runtime, runtime)
+        except BaseException:
+            await runtime.aclose()
+            raise
+    except BaseException:
+        await api.aclose()
+        raise
+
+
+def _require_same(known: KubernetesLayout, api: Api, options: KubernetesOptions, folder: Path) -> None:
+    """Raise unless the cluster that is there is the one that is meant, and is where it was."""
+    if options.context not in (None, known.context):
+        raise BadSetup(
+            f"A cluster in the context {known.context} is still there: stop it first "
+            f"(`operator deploy down`), then use {options.context}."
+        )
+    if known.server != api.server:
+        raise NotReady(
+            f"The context {known.context} leads to {api.server} now; the cluster of {folder} is at "
+            f"{known.server}. Put the kubeconfig {known.kubeconfig} back."
+        )
+
+
+async def _runtime(folder: Path, known: KubernetesLayout, database: Database, api: Api) -> KubernetesRuntime:
+    said = await api.get("/version")
+    version = (int(said["major"]), int("".join(sign for sign in said["minor"] if sign.isdigit())))
+    pods = Pods(
+        api,
+        known.namespace,
+        f"app={database.name}",
+        container=database.name,
+        expected=database.nodes,
+    )
+    way = Way(api, known.namespace, pods, "probe", None)
+    runtime = KubernetesRuntime(folder, known, database, api, pods, way, canary.of_api(api), version)
+    pods.tell(runtime.spread_of_api)
+    await pods.start()
+    await runtime.find_out()
+    return runtime
+
+
+def _proof(
+    runtime: KubernetesRuntime,
+) -> tuple[
+    Nodes,
+    Control,
+    Deployment,
+    Lifecycle,
+    Kill,
+    Pause,
+    Network,
+    Limits,
+    DeadMansSwitch,
+    Placed,
+    SeenThrough,
+]:
+    return (runtime,) * 11
