@@ -5,7 +5,6 @@ the database, and the monitor's signals. What the session did is in none of them
 """
 
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from agent.models.catalog import facts_of
 from agent.permissions import PermissionGate
 from agent.turn import Conversation
 from prompts import read
+from subjects import clock
 from tools.diagnosis.check import settle
 from tools.diagnosis.examination import Examination
 from tools.diagnosis.rules import RulesDiagnostician
@@ -143,7 +143,7 @@ def opening(examination: Examination) -> str:
     """Return the first message: the case, in the monitor's words and in nobody else's."""
     case, cluster = examination.case, examination.require_cluster()
     lines = [f"The cluster is {cluster.label}; its nodes are {', '.join(cluster.subject.nodes)}."]
-    ago = max(0.0, time.time() - case.opened_wall)
+    ago = max(0.0, clock.wall() - case.opened_wall)
     if case.detection is None:
         lines.append(
             f"Somebody asks for a check of the last {ago:.0f} seconds. The monitor reported no incident. "

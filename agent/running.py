@@ -101,6 +101,13 @@ def _lacking(error: OSError) -> str:
     return f"The operating system refuses: {where}{error.strerror or error}."
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a command in order: under `nohup` a closed terminal ends nothing."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return (signal.SIGTERM,)
+    return (signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def _signals(
     view: View, work: "asyncio.Future[Any]", interrupted: str, received: list[int]
@@ -119,7 +126,7 @@ def _signals(
         view.show(Notice(f"{interrupted}.", level="warning"))
         work.cancel()
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, *ending_signals())
     for number in numbers:
         loop.add_signal_handler(number, end, number)
     try:

@@ -1,4 +1,4 @@
-"""Text and JSON from outside, made fit to be kept: by servers, files, arguments and the environment.
+"""Text and JSON from outside, made fit to be kept and shown: by servers, files, arguments, the environment.
 
 Whoever reads from outside reads through here, once; nothing further in has to expect half a character, a
 NUL, a number that no float holds or lists within lists without end.
@@ -9,11 +9,23 @@ import math
 import re
 from typing import Any
 
+from subjects.scrub import scrub_text
+
 MAX_DEPTH = 64
 """Lists and objects within each other. The deepest answer of etcd or PD has 8; Python's own limit is 1000
 frames, which whoever walks over the value later has to share."""
 
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI sequences
+    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # OSC, DCS, SOS, PM and APC strings
+    r"|\x1b.?"  # other escapes
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters except tab and newline
+    r"|[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"  # invisible and direction-changing ones
+    r"|[\ud800-\udfff]",  # halves of characters, which JSON can spell and no file can hold
+    re.DOTALL,
+)
 
 
 class NotJson(ValueError):
@@ -26,6 +38,11 @@ def well_formed(text: str) -> str:
     JSON can spell both and arguments can hold the halves, but UTF-8, SQLite and terminals cannot.
     """
     return _NO_TEXT.sub("\ufffd", text)
+
+
+def clean(text: str) -> str:
+    """Return `text` without keys, and without what could move a cursor, hide or reverse a line."""
+    return scrub_text(_CONTROL.sub("", text))
 
 
 def read_text(data: bytes) -> str:
@@ -56,6 +73,15 @@ def read_object(data: str | bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise NotJson("not an object")
     return value
+
+
+def read_leading_object(text: str) -> tuple[dict[str, Any], str]:
+    """Return the JSON object that `text` begins with and what follows; an empty one where it has none."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return {}, text
+    return (value, text[end:].strip()) if isinstance(value, dict) else ({}, text)
 
 
 def _whole(digits: str) -> int | float | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from subjects import scrub
 from tests import needs
 
 # A property holds or it doesn't: not by how fast this machine is, nor by what chance finds today. Other
@@ -112,6 +113,7 @@ def _own_home(
             "_PROXY"
         ):
             monkeypatch.delenv(name)
+    scrub.known_secrets.cache_clear()
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("OPERATOR_STATE_DIR", str(home / "state"))

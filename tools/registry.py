@@ -15,8 +15,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from subjects.errors import SubjectError
+from subjects.scrub import scrub
+from subjects.untrusted import clean
 from tools.errors import ToolError
-from tools.observe.foreign_text import clean
 from tools.observe.observed import Observed
 from tools.tool import Effect, Outcome, Result, Tool, failure
 
@@ -105,10 +106,10 @@ class Dispatcher:
             )
 
     def _file(self, call_id: str, name: str, result: Result, seconds: float) -> Outcome:
-        data = _cleaned(result.data)
-        body: dict[str, Any] = {"ok": result.ok, **data}
+        body: dict[str, Any] = {"ok": result.ok, **result.data}
         if result.next:
             body["next"] = result.next
+        body = scrub(body, clean)
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=str)
         if result.pasted:
             pasted = clean(result.pasted).replace("</pasted_content", "<\\/pasted_content")
@@ -130,17 +131,6 @@ def _bounded(text: str) -> str:
     if len(text) <= MAX_RESULT_CHARS:
         return text
     return f"{text[:MAX_RESULT_CHARS]}… [cut: {len(text)} characters in all; narrow the call to see the rest]"
-
-
-def _cleaned(value: Any) -> Any:
-    """Return JSON with every string in it cleaned of control sequences."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, Mapping):
-        return {clean(str(key)): _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
-    return value
 
 
 def _explain(error: ValidationError) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.chat.repl import Repl
 from agent.permissions import Ask
+from agent.running import ending_signals
 from agent.setup import Setup
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
@@ -80,7 +81,7 @@ def _ended_by_signals(chatting: "asyncio.Future[int]") -> Iterator[list[int]]:
         if len(received) == 1:
             chatting.cancel()
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = ending_signals()
     for number in numbers:
         loop.add_signal_handler(number, end, number)
     try:

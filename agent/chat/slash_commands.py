@@ -1,12 +1,11 @@
 """Slash commands: what a person can do without the model. The docstring of each is its help."""
 
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agent.events import Text
 from agent.mode import Mode
@@ -14,6 +13,7 @@ from agent.sessions.export import as_markdown, fenced
 from agent.view.base import View
 from agent.view.records import in_words, tables
 from agent.view.words import one_line
+from subjects.untrusted import read_leading_object
 from tools.errors import ToolError
 from tools.events import Failed, Notice, Table
 
@@ -185,7 +185,7 @@ async def show(at: CommandContext) -> None:
             f"{found.id} · {found.source}{f' · {found.node}' if found.node else ''} · {_clock(found.wall)}"
         )
     )
-    value, rest = _parsed(found.text)
+    value, rest = read_leading_object(found.text)
     for event in tables(value):
         at.view.show(event)
     if rest:
@@ -269,15 +269,6 @@ async def clear(at: CommandContext) -> None:
 async def restore(at: CommandContext) -> None:
     """Heal every fault that is still open."""
     at.view.show(Notice(await at.session.restore()))
-
-
-def _parsed(text: str) -> tuple[dict[str, Any], str]:
-    """Return the JSON object that a result begins with, and the text after it; else nothing and the text."""
-    try:
-        value, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return {}, text
-    return (value, text[end:].strip()) if isinstance(value, dict) else ({}, text)
 
 
 def _sentence(description: str) -> str:

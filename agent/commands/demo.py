@@ -68,7 +68,8 @@ async def demo_chaos(
         failed = await run_demo(demo, None, view)
         result = {**demo.result(), **failed}
         session.keep_result(result)
-    view.show(Notice(f"Ask on: operator --resume {session.id}"))
+    if session.recorded:
+        view.show(Notice(f"Ask on: operator --resume {session.id}"))
     if found := result["incident"]:
         view.show(Notice(f"Report: operator incidents report {found} --format html --to report.html"))
     return result

@@ -6,6 +6,7 @@ import click
 
 from agent.commands.command import CLUSTER, command
 from agent.commands.parameters import DURATION, NODE
+from subjects import clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,6 @@ async def logs(
 ) -> "Result":
     """Show the end of a node's own log."""
     import asyncio
-    import time
 
     from agent.events import Verbatim
     from agent.workbench import opened_workbench
@@ -56,7 +56,7 @@ async def logs(
             raise NotReady("No cluster is running: `operator deploy up` starts one.")
         nodes = workbench.require_cluster().nodes
         name = workbench.require_node(node)
-        began = None if since is None else time.time() - since
+        began = None if since is None else clock.earliest(clock.wall() - since)
         seen = await nodes.logs(name, began, READ_LINES)
         shown = matching(seen)[-tail:] if tail else []
         show(shown)

@@ -4,7 +4,6 @@ Completion reads the state folder's files only: no cluster is asked, nothing is 
 completes nothing.
 """
 
-import json
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -109,9 +108,11 @@ def _state_folder(ctx: click.Context) -> Path:
 
 
 def _nodes(root: Path) -> Iterable[tuple[str, str]]:
+    from subjects.runtimes.json_file import read_file
+
     for path in sorted((root / "clusters").glob("*/*.json")):
         if path.name in RUNTIMES.values():
-            layout = json.loads(path.read_text(encoding="utf-8"))
+            layout = read_file(path) or {}
             for node in layout.get("nodes") or layout.get("services") or ():
                 yield node["name"], path.parent.name
 

@@ -9,6 +9,7 @@ from agent.drill.noise import generate_noise
 from agent.drill.plan import HEALED, NOISY, DrillSettings, Trial
 from agent.drill.score import Scored, judge
 from agent.drill.truth import Seal, seal, unseal
+from subjects import clock
 from subjects.base import ClusterState
 from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
@@ -91,7 +92,7 @@ class Run:
                     f"before trial {self.trial.n}: {'; '.join(snapshot.problems) or 'an open incident'}"
                 )
             await asyncio.sleep(0.1)
-        self.began, self.began_wall = now, time.time()
+        self.began, self.began_wall = now, clock.wall()
         self.members = {node.name: node.member_id for node in snapshot.nodes}
 
     async def _inject(self) -> None:
@@ -137,7 +138,7 @@ class Run:
         if self.recovery is not None and self.recovery.ok:
             return
         cluster = self.workbench.require_cluster()
-        began, healed_wall = time.monotonic(), time.time()
+        began, healed_wall = time.monotonic(), clock.wall()
         try:
             reports = await self.workbench.faults.heal(cluster)
             self.problem = self.problem or "; ".join(r.text for r in reports if not r.ok)

@@ -1,7 +1,9 @@
 """What is known of models: aliases, prices, limits and what each takes.
 
-From Anthropic's model and pricing pages as of 2026-11: all models that the SDK lists. A model that is not
-here works; its cost and its context window are unknown.
+All models that the SDK lists. Prices, limits and effort of Opus 5.5, Sonnet 5.5, Haiku 5.5, Fable 5.2 and
+Fable 5.1 are those of Anthropic's model and pricing pages of 2026-11. Those of older models and of Mythos are
+inferred from their families and were not checked against a page: a budget with them is an estimate.
+A model that is not here works; its cost and its context window are unknown.
 """
 
 import os

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import anthropic
 import httpx2
@@ -18,7 +19,7 @@ from agent.models.assembly import Malformed
 from agent.models.providers import Provider, address, setup_help
 from agent.models.retry import TransientFailure, retry_after
 from agent.models.stream import NotMessages, StreamedError
-from agent.transcript.scrub import cleaned
+from agent.view.words import one_line
 from subjects.untrusted import NotJson, read_json, read_text
 
 MALFORMED_TRIES = 3
@@ -47,6 +48,7 @@ _TOO_LONG = re.compile(
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
 _ELSEWHERE = "Check the address in ANTHROPIC_BASE_URL, and proxies on the way."
+_brief = partial(one_line, limit=300)
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -89,7 +91,7 @@ def explain(error: Exception, model: str, provider: Provider) -> ModelError | Tr
         case anthropic.APIConnectionError():
             return _unconnected(error.__cause__ or error)
         case Malformed():
-            reason = f"The reply breaks the rules of the Messages API: {cleaned(str(error))}"
+            reason = f"The reply breaks the rules of the Messages API: {_brief(str(error))}"
             return TransientFailure(reason, tries=MALFORMED_TRIES, passes=False)
         case NotMessages():
             what = _described(error.kind, error.body)
@@ -114,7 +116,7 @@ def explain(error: Exception, model: str, provider: Provider) -> ModelError | Tr
             raise error  # a bug of ours
         case _:
             return BadCredentials(
-                f"The credentials for Claude cannot be used: {cleaned(str(error) or type(error).__name__)} "
+                f"The credentials for Claude cannot be used: {_brief(str(error) or type(error).__name__)} "
                 f"{setup_help(provider)}"
             )
 
@@ -155,7 +157,7 @@ def _heard(error: anthropic.APIStatusError | StreamedError) -> _Heard:
     if isinstance(error, StreamedError):
         streamed = error.error if isinstance(error.error, dict) else {}
         return _Heard(
-            200, str(streamed.get("type") or "api_error"), cleaned(_said({"error": error.error})), True
+            200, str(streamed.get("type") or "api_error"), _brief(_said({"error": error.error})), True
         )
     body, status = error.body, error.status_code
     inner = body.get("error") if isinstance(body, dict) else None
@@ -165,10 +167,10 @@ def _heard(error: anthropic.APIStatusError | StreamedError) -> _Heard:
     return _Heard(
         status,
         kind,
-        cleaned(_said(body)),
+        _brief(_said(body)),
         isinstance(body, dict),
         error.error_code or "",
-        f" (request {cleaned(error.request_id)})" if error.request_id else "",
+        f" (request {_brief(error.request_id)})" if error.request_id else "",
         error.response.headers,
     )
 
@@ -228,16 +230,16 @@ def _described(kind: str, body: bytes) -> str:
     text = read_text(body)
     if "html" in kind or _PAGE.match(text):
         title = _TITLE.search(text)
-        return f"a web page (“{cleaned(title[1])[:80]}”)" if title and title[1].strip() else "a web page"
+        return f"a web page (“{one_line(title[1], 80)}”)" if title and title[1].strip() else "a web page"
     if not text.strip():
         return "an empty body"
     try:
         value = read_json(text)
     except NotJson:
-        return f"{cleaned(kind) or 'text'} (“{cleaned(text)[:120]}”)"
+        return f"{_brief(kind) or 'text'} (“{one_line(text, 120)}”)"
     if isinstance(value, dict) and "error" in value:
-        return f"an error in JSON (“{cleaned(_said(value))[:200]}”)"
-    return f"JSON in one piece (“{cleaned(text)[:120]}”)"
+        return f"an error in JSON (“{one_line(_said(value), 200)}”)"
+    return f"JSON in one piece (“{one_line(text, 120)}”)"
 
 
 def _unconnected(cause: BaseException) -> ModelError | TransientFailure:
@@ -250,14 +252,14 @@ def _unconnected(cause: BaseException) -> ModelError | TransientFailure:
         return _unsendable(cause)
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return ModelRefused(
-            f"The service's certificate does not verify: {cleaned(text)}. "
+            f"The service's certificate does not verify: {_brief(text)}. "
             "SSL_CERT_FILE names another authority."
         )
     if "SSL" in text and ("WRONG_VERSION" in text or "RECORD_LAYER" in text.upper().replace(" ", "_")):
         return ModelRefused(f"The service does not speak TLS: is it http:// and not https://? {_ELSEWHERE}")
     if isinstance(cause, httpx2.RemoteProtocolError) and "illegal" in text:
-        return ModelRefused(f"The service does not speak HTTP: {cleaned(text)}. {_ELSEWHERE}")
-    return TransientFailure(f"The service cannot be reached ({cleaned(text) or type(cause).__name__})")
+        return ModelRefused(f"The service does not speak HTTP: {_brief(text)}. {_ELSEWHERE}")
+    return TransientFailure(f"The service cannot be reached ({_brief(text) or type(cause).__name__})")
 
 
 def _unsendable(_error: BaseException) -> ModelError:
@@ -270,7 +272,7 @@ def _unsendable(_error: BaseException) -> ModelError:
 
 def _missing_package(error: Exception, provider: Provider) -> ModelError:
     if provider == "api":
-        return ModelError(f"A package that these settings need is missing: {cleaned(str(error))}")
+        return ModelError(f"A package that these settings need is missing: {_brief(str(error))}")
     return ModelError(
         f"The provider {provider} needs packages that are not installed: "
         f"pip install 'chaos-operator[{provider}]'."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from agent.errors import BadCredentials, ModelError
-from agent.transcript.scrub import cleaned
+from agent.view.words import one_line
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -113,7 +113,7 @@ def connect(provider: Provider, silence_s: float = SILENCE_S, http_client: Any =
                 client = anthropic.AsyncAnthropicVertex(**settings)
     except (ValueError, anthropic.AnthropicError, httpx2.InvalidURL) as error:
         # How the SDK says that a region or project is missing, and httpx2 that it cannot use a proxy.
-        raise BadCredentials(f"{cleaned(str(error))} {setup_help(provider)}") from error
+        raise BadCredentials(f"{one_line(str(error), 300)} {setup_help(provider)}") from error
     return client  # type: ignore[no-any-return] # the three have the same `messages`
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agent.models.base import Message
-from tools.observe.foreign_text import clean
+from subjects.untrusted import clean
 from tools.observe.ledger import Evidence
 
 MAX_RESULT = 2_000

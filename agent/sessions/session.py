@@ -22,6 +22,7 @@ from agent.transcript.file import Transcript
 from agent.turn import Conversation
 from agent.view.base import View
 from agent.workbench import close_workbench
+from subjects import clock
 from subjects.errors import SubjectError
 from tools.cluster import lifecycle
 from tools.errors import ToolError
@@ -94,12 +95,20 @@ class Session:
         return self.workbench.cluster.subject.nodes if self.workbench.cluster else ()
 
     @property
+    def recorded(self) -> bool:
+        """Whether the session is written down whole, so that it can be gone on with."""
+        return self.transcript.recorded
+
+    @property
     def models(self) -> Sequence[str]:
         """Short names that `use_model` takes."""
         return tuple(ALIASES)
 
     async def ask(self, text: str) -> TurnEnd:
         """Answer the person."""
+        monitor = self.workbench.monitor
+        if monitor is None or not monitor.open_incidents:
+            clock.follow()
         return await self.conversation.ask(text)
 
     def interrupt(self) -> None:

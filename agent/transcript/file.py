@@ -25,8 +25,8 @@ from typing import IO, Any
 
 from agent.errors import BadTranscript
 from agent.transcript.reading import FORMAT, VERSION, Header, read_entry, read_header
-from agent.transcript.scrub import scrub
 from subjects.runtimes.filelock import try_lock
+from subjects.scrub import scrub
 from subjects.untrusted import well_formed
 
 LONGEST_LINE = 16_000_000
@@ -58,6 +58,11 @@ class Transcript:
         self._torn = False
         """Whether the last line has no end."""
         self._failed = ""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether all that was recorded is in the file."""
+        return not self._failed
 
     @classmethod
     def create(cls, folder: Path, header: Header) -> "Transcript":

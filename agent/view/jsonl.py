@@ -10,8 +10,9 @@ from typing import Any, TextIO
 
 from agent.events import Finished, Focused
 from agent.view.outlet import Outlet, tolerant
+from subjects.scrub import scrub
+from subjects.untrusted import clean
 from tools.events import Event, Failed, Notice, Table
-from tools.observe.foreign_text import clean
 
 LINE_BREAKS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
 """What JSON allows unescaped, but some readers take for the end of a line."""
@@ -76,7 +77,7 @@ class JsonView:
         self._line({"type": "result", "t": self._t(), **result})
 
     def _line(self, value: Mapping[str, Any]) -> None:
-        text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps(scrub(plain(value), str), ensure_ascii=False, separators=(",", ":"))
         for character, escaped in LINE_BREAKS.items():
             text = text.replace(character, escaped)
         self._out.write(f"{text}\n")

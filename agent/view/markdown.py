@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from markdown_it.token import Token
 
 from agent.view.prose import Prose, parse
-from tools.observe.foreign_text import clean
+from subjects.untrusted import clean
 
 _BLANK_LINES = re.compile(r"(?:[ \t]*\n)+")
 

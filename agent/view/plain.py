@@ -9,8 +9,8 @@ from typing import Any, TextIO
 from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid, Verbatim
 from agent.view.outlet import Outlet, tolerant
 from agent.view.words import MAX_VERBATIM, lines, one_line, seconds
+from subjects.untrusted import clean
 from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
-from tools.observe.foreign_text import clean
 from tools.observe.signal import Detection
 
 MAX_HELD = 64_000

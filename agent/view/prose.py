@@ -26,7 +26,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from tools.observe.foreign_text import clean
+from subjects.untrusted import clean
 
 MAX_NESTING = 20
 """Of lists and quotes in each other: no answer needs more, and each level costs a recursion."""

@@ -1,12 +1,12 @@
 """Any tool's result as a notice and tables, for a person who asked without the model."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from agent.view.words import one_line
+from subjects.untrusted import read_leading_object
 from tools.events import Event, Notice, Table
 
 MAX_COLUMNS = 7
@@ -33,14 +33,11 @@ def tables(data: Mapping[str, Any], but: Sequence[str] = ()) -> Iterator[Event]:
 
 def in_words(text: str) -> str:
     """Return a result that begins as JSON with its fields in words; any other text as it is."""
-    try:
-        found, end = json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return text
-    if not isinstance(found, Mapping):
+    found, rest = read_leading_object(text)
+    if not found:
         return text
     words = [f"{_title(name)} {_cell(value)}" for name, value in found.items() if name not in HIDDEN]
-    return " · ".join(word for word in (*words, text[end:].strip()) if word)
+    return " · ".join(word for word in (*words, rest) if word)
 
 
 def _records(value: Any) -> Sequence[Mapping[str, Any]]:

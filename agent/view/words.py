@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tools.observe.foreign_text import clean
+from subjects.untrusted import clean
 
 MAX_LINE = 4_000
 """The most characters of one foreign line that are looked at: a log line can be a megabyte."""

@@ -10,12 +10,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import httpx2
 
 from agent.watch.alerts import Alert, AlertBook
-from subjects.errors import BadSetup
+from agent.watch.webhook import receiver_host
+from subjects.scrub import scrub
 from tools.detection.monitor import Monitor
 from tools.errors import ToolError
 from tools.events import Emit, Notice
@@ -44,10 +44,7 @@ class Alertmanager:
 
     def __init__(self, url: str, current: Callable[[], Sequence[Alert]], emit: Emit) -> None:
         """Raises BadSetup for what is no http or https address."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise BadSetup(f"--alertmanager {url!r}: expected an address such as http://localhost:9093.")
-        self.host = parts.hostname
+        self.host = receiver_host("--alertmanager", url)
         self.sent = 0
         """Messages that were taken; each holds all alerts of its time."""
         self.failed = 0
@@ -96,7 +93,8 @@ class Alertmanager:
 
     async def _send(self, http: httpx2.AsyncClient, alerts: Sequence[Alert]) -> str:
         """Return what went wrong; an empty text when it was taken."""
-        body = json.dumps([alert.as_json(time.time()) for alert in alerts])  # ASCII: no text can spoil it
+        now = time.time()
+        body = json.dumps(scrub([alert.as_json(now) for alert in alerts]))  # ASCII: no text can spoil it
         try:
             response = await http.post(self._url, content=body, headers={"content-type": "application/json"})
         except httpx2.HTTPError as error:

@@ -1,11 +1,11 @@
 """One node, looked into: all views of it, its open faults, its incidents and the end of its log."""
 
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agent.events import Verbatim
+from subjects import clock
 from subjects.base import Cluster
 from subjects.errors import SubjectError
 from tools.cluster import lifecycle
@@ -73,7 +73,7 @@ async def node_report(
     nodes = body["nodes"]
     fields = next(each for each in nodes if each["name"] == name) if isinstance(nodes, list) else {}
     try:
-        lines = await cluster.nodes.logs(name, time.time() - 3600, LOG_LINES)
+        lines = await cluster.nodes.logs(name, clock.earliest(clock.wall() - 3600), LOG_LINES)
     except SubjectError:  # a cluster that is only watched by its endpoints has no logs for us
         lines = []
     opened = journal.open_faults() if journal is not None else []

@@ -17,6 +17,7 @@ from agent.watch.retention import KEEP_S, prune_now_and_then
 from agent.watch.rows import Rows, node_state
 from agent.watch.state import WatchState
 from agent.watch.traffic import TrafficReader
+from subjects import clock
 from subjects.base import Cluster, ClusterSnapshot, Unseen, UnseenReason
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Event, Notice
@@ -169,6 +170,8 @@ async def _show(
     with _looked_into(cluster, tally, view, rows) as look:
         while not reader.gone:
             incidents = tally.open_incidents(monitor)
+            if not incidents:
+                clock.follow()
             if (snapshot := monitor.snapshot) is not None:
                 _show_unseen(snapshot, unseen, view)
                 event = rows.read(

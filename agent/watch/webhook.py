@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from subjects.errors import BadSetup
+from subjects.scrub import scrub
 from tools.events import Emit, Notice
 
 TIMEOUT_S = 5.0
@@ -25,19 +26,30 @@ TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers that may be different next time."""
 
 
+def receiver_host(option: str, url: str) -> str:
+    """Return the host of a receiver's address, the only part of it that is shown: the rest may hold a key.
+
+    Raises BadSetup for what is no http or https address.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable():
+            return parts.hostname
+    except ValueError:  # a port that is no number, a bracket too many
+        pass
+    raise BadSetup(f"{option} is no address: give one such as http://HOST:PORT or https://HOST/PATH.")
+
+
 class Webhook:
     """Posts JSON, one message at a time. `send` only puts it in line."""
 
     def __init__(self, url: str, emit: Emit, *, pauses_s: tuple[float, ...] = PAUSES_S) -> None:
         """Raises BadSetup for what is no http or https address."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise BadSetup(f"--webhook {url!r} is no address: give one that begins with http:// or https://.")
+        self._host = receiver_host("--webhook", url)
         self.sent = 0
         self.failed = 0
         self.dropped = 0
         self._url = url
-        self._host = parts.hostname
         self._emit = emit
         self._pauses_s = pauses_s
         self._waiting: deque[Mapping[str, Any]] = deque()
@@ -98,7 +110,7 @@ class Webhook:
     async def _attempt(self, http: httpx2.AsyncClient, message: Mapping[str, Any]) -> tuple[str, bool]:
         """Return what went wrong (nothing: an empty text) and whether to try again."""
         try:
-            async with http.stream("POST", self._url, json=message) as response:
+            async with http.stream("POST", self._url, json=scrub(message)) as response:
                 status = response.status_code  # the body is nobody's business, and may never end
         except httpx2.HTTPError as error:
             return str(error) or type(error).__name__, True

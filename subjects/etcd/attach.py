@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from subjects import clock
 from subjects.access import Access
 from subjects.base import (
     Cluster,
@@ -107,7 +108,7 @@ class AttachedEtcd(EtcdSubject):
         names, now = names_of(self._members), {member.id for member in members}
         for member in self._members:
             if member.id not in now:
-                self._left.append(FormerMember(names[member.id], member.id, time.time()))
+                self._left.append(FormerMember(names[member.id], member.id, clock.wall()))
                 self._names.pop(member.id, None)
         self._members = list(members)
         self._cluster_id = self._addresses.cluster_id

@@ -5,7 +5,6 @@ that we don't have, the metrics say most of the same.
 """
 
 import asyncio
-import json
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from subjects.errors import Unreachable
 from subjects.etcd import refusals
 from subjects.etcd.spoken import spoken_at
 from subjects.etcd.status import Member, Status, read_members, read_status
+from subjects.untrusted import NotJson, read_object
 
 HEALTH = "/health?exclude=NOSPACE&exclude=CORRUPT"
 """An alarm is of the whole cluster and says nothing of the member that is asked: alarms are read elsewhere.
@@ -222,20 +222,19 @@ def _connection(error: Unreachable) -> Connection:
 
 def _token_of(body: bytes) -> str | None:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        token = read_object(body).get("token")
+    except NotJson:
         return None
-    token = answer.get("token") if isinstance(answer, dict) else None
     return token if isinstance(token, str) else None
 
 
 def _read_health(status: int, text: str) -> Health:
     try:
-        said = json.loads(text)
+        said = read_object(text)
         healthy = str(said.get("health")).lower() == "true"
         # An etcd that does not know `exclude` names the alarm; the read itself it did not even try then.
         alarmed = str(said.get("reason", "")).startswith("ALARM")
-    except (ValueError, RecursionError, AttributeError):
+    except NotJson:
         return Health.UNKNOWN
     if alarmed and not healthy:
         return Health.UNKNOWN

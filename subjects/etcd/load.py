@@ -16,6 +16,7 @@ import aiohttp
 
 from subjects.load import OperationFailed, Record
 from subjects.rotation import Rotation
+from subjects.untrusted import read_object
 
 CONNECT_S = 0.5
 """The longest that a connection may take to be made."""
@@ -129,8 +130,9 @@ class EtcdDriver:
         if status != 200:
             raise self._refused(url, status, answer, writes=writes)
         try:
+            # Bare, as it is done thousands of times a second; no text of it is kept.
             found = meaning(json.loads(answer))
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
             raise self._failed(url, "an answer that is not etcd's JSON", indeterminate=writes) from error
         self._rotation.answered(url)
         return found
@@ -144,7 +146,7 @@ class EtcdDriver:
     def _refused(self, url: str, status: int, answer: bytes, *, writes: bool) -> OperationFailed:
         """Tell what etcd says is wrong; it is well itself if it refuses for certain."""
         try:
-            said = json.loads(answer)
+            said = read_object(answer)
             text = f"HTTP {status}: {str(said.get('message') or said['error'])[:200]}"
             certain = said.get("code") in CERTAIN_REFUSALS
         except (KeyError, TypeError, ValueError, AttributeError):

@@ -1,11 +1,10 @@
 """What a member says of itself and of the members: read from the gateway's JSON, or from its metrics."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from subjects.base import Metric
+from subjects.untrusted import read_object
 
 STATUS_METRICS = (
     "etcd_server_id",
@@ -62,7 +61,7 @@ class Member:
 def read_status(body: bytes) -> Status | None:
     """Return what a status says; None when it is none."""
     try:
-        said = _object(body)
+        said = read_object(body)
         header = said["header"]
         leader = said.get("leader", "0")
         errors = said.get("errors", ())
@@ -85,7 +84,7 @@ def read_status(body: bytes) -> Status | None:
             quota_bytes=int(said["dbSizeQuota"]) if "dbSizeQuota" in said else None,
             errors=known,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
@@ -99,9 +98,9 @@ def read_members(body: bytes) -> list[Member] | None:
                 tuple(str(url) for url in raw.get("clientURLs", ())),
                 bool(raw.get("isLearner", False)),
             )
-            for raw in _object(body)["members"]
+            for raw in read_object(body)["members"]
         ]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
@@ -124,13 +123,6 @@ def status_of_metrics(metrics: Iterable[Metric]) -> Status | None:
         applied_index=_whole(values.get("etcd_server_proposals_applied_total")),
         db_bytes=_whole(values.get("etcd_mvcc_db_total_size_in_bytes")),
     )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    said = json.loads(body)
-    if not isinstance(said, dict):
-        raise TypeError
-    return said
 
 
 def _whole(value: float | None) -> int | None:

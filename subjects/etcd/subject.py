@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
+from subjects import clock
 from subjects.base import (
     ClusterSnapshot,
     ClusterState,
@@ -138,7 +139,7 @@ class EtcdSubject:
 
     async def observe(self) -> ClusterSnapshot:
         """Ask every member everything at once."""
-        at, began = time.time(), time.monotonic()
+        at, began = clock.wall(), time.monotonic()
         self._client.refresh()
         endpoints = dict(self._endpoints)
         asked = await self._ask_all(endpoints)

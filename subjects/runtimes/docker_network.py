@@ -4,7 +4,6 @@ What a container had is written down before anything is taken (`attachments.json
 another process, and the engine forgets the aliases at once.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from docker.errors import APIError
 from subjects.base import Direction, LinkRule, Scope
 from subjects.errors import NotReady, Unsupported
 from subjects.runtimes.engine import Engine
-from subjects.runtimes.json_file import write_json
+from subjects.runtimes.json_file import read_file, write_json
 
 SCOPE_LABEL = "chaos-operator.scope"
 """On a network of a Compose file: `peers` or `clients`. One without it carries both."""
@@ -89,16 +88,12 @@ class Attachments:
         write_json(self._file, {key: [asdict(each) for each in value] for key, value in known.items()})
 
     def _read(self) -> dict[str, list[Attachment]]:
-        try:
-            raw = json.loads(self._file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
         return {
             container: [
                 Attachment(a["network"], a["name"], Scope(a["scope"]), a["address"], tuple(a["aliases"]))
                 for a in attachments
             ]
-            for container, attachments in raw.items()
+            for container, attachments in (read_file(self._file) or {}).items()
         }
 
 

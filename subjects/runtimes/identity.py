@@ -5,7 +5,7 @@ On Linux a pidfd holds the process while it is checked and signalled; on macOS k
 
 import asyncio
 import contextlib
-import json
+import functools
 import os
 import select
 import signal
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from subjects.base import Identity, ProcessState
 from subjects.errors import NotReady, StaleTarget
-from subjects.runtimes.json_file import write_json
+from subjects.runtimes.json_file import read_file, write_json
 
 LINUX = sys.platform == "linux"
 
@@ -24,6 +24,15 @@ def identify(pid: int) -> Identity | None:
     """Return the identity of the process that has `pid` now; None when none has, or it has already ended."""
     started = _start_time(pid)
     return None if started is None else Identity("process", str(pid), started)
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return which boot of the machine this is; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def own() -> Identity:
@@ -41,11 +50,11 @@ def write(path: Path, known: Identity) -> None:
 
 def read(path: Path) -> Identity | None:
     """Return the process that was written down there; None where none was."""
-    try:
-        raw = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    raw = read_file(path) or {}
+    pid, started = raw.get("pid"), raw.get("started")
+    if not isinstance(pid, int) or not isinstance(started, str):
         return None
-    return Identity("process", str(raw["pid"]), raw["started"])
+    return Identity("process", str(pid), started)
 
 
 def running(path: Path) -> Identity | None:

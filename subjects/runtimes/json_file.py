@@ -5,6 +5,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+from subjects.untrusted import NotJson, read_object
+
+
+def read_file(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file; None where there is no file, or no object in it."""
+    try:
+        return read_object(path.read_bytes())
+    except (FileNotFoundError, NotJson):
+        return None
+
 
 def write_json(path: Path, value: Any) -> None:
     """Replace the file in one step: a reader sees the old or the new text, never half of one."""

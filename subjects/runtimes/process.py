@@ -38,6 +38,7 @@ from subjects.runtimes.oom import oom_killed, oom_kills
 from subjects.runtimes.process_events import watch
 from subjects.runtimes.process_limits import ProcessLimits, cpu_capability, disk_capability
 from subjects.runtimes.supervisor import describe_exit, spawn
+from subjects.scrub import public_environment
 
 _KILL_TIMEOUT_S = 5.0
 _TAIL_BYTES = 4 << 20
@@ -149,7 +150,8 @@ class ProcessRuntime:
                 self._processes.record(node, stranger)
                 raise StaleTarget(f"{node} runs already, as process {stranger.id}: somebody else started it.")
             self._limits(node).forget()
-            started = identity.identify(await spawn(spec.argv, home, env=spec.env, piped=True))
+            environment = {**public_environment(), **spec.env}
+            started = identity.identify(await spawn(spec.argv, home, env=environment, piped=True))
             if started is None:
                 raise NotReady(f"{node} ended as soon as it was started: {_last_line(home / 'log')}")
             self._processes.record(node, started)

@@ -1,7 +1,6 @@
 """Limits on a local process while it runs: the largest file it may write, and its share of the cores."""
 
 import contextlib
-import json
 import resource
 import zlib
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from pathlib import Path
 from subjects.base import Capability, Identity
 from subjects.errors import StaleTarget, Unsupported
 from subjects.runtimes import cgroup
-from subjects.runtimes.json_file import write_json
+from subjects.runtimes.json_file import read_file, write_json
 
 
 class ProcessLimits:
@@ -62,10 +61,8 @@ class ProcessLimits:
         cgroup.set_share(self._group, pid, cores)
 
     def _came_from(self) -> Path | None:
-        try:
-            return Path(json.loads(self._origin.read_text())["home"])
-        except (FileNotFoundError, json.JSONDecodeError):
-            return None
+        home = (read_file(self._origin) or {}).get("home")
+        return Path(home) if isinstance(home, str) else None
 
 
 def disk_capability() -> Capability:

@@ -1,7 +1,6 @@
 """Starting programs that outlive operator, and learning how they ended (see supervisor.sh)."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,8 +20,9 @@ async def spawn(
 ) -> int:
     """Start a program in a session of its own, its output appended to `folder`/log; returns its pid.
 
-    A Ctrl-C in the terminal does not reach it, and init (not we) is the one to collect it. `piped`: another
-    process writes its log, so that limits on its own don't silence it; only without `pass_fds`.
+    Its environment is `env`, by default ours. A Ctrl-C in the terminal does not reach it, and init (not we)
+    is the one to collect it. `piped`: another process writes its log, so that limits on its own don't
+    silence it; only without `pass_fds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "exit").unlink(missing_ok=True)
@@ -35,7 +35,7 @@ async def spawn(
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **(env or {})},
+        env=env,
         pass_fds=tuple(pass_fds),
         start_new_session=True,
     )

@@ -15,6 +15,9 @@ keep() {
   echo "$child $status" >"$folder/.exit" && mv "$folder/.exit" "$folder/exit"
 }
 
+# A database needs more open files than a person's shell is given by default.
+ulimit -S -n "$(ulimit -H -n)" 2>/dev/null
+
 exec 3>&1
 if [ "$1" = --piped ]; then
   folder=$2

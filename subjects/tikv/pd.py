@@ -3,7 +3,6 @@
 Bodies are read leniently: an unset number is absent, an error is a JSON string or plain text.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from subjects.answers import ask
 from subjects.base import ControlState
 from subjects.errors import Unreachable
 from subjects.tikv.values import size_bytes, wall_time
+from subjects.untrusted import NotJson, read_json
 
 API = "/pd/api/v1"
 
@@ -230,8 +230,8 @@ def read_group(body: object) -> Group:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text) if text.strip() else {}
-    except (ValueError, RecursionError) as error:
+        return read_json(text) if text.strip() else {}
+    except NotJson as error:
         raise Unreachable(f"not PD's JSON: {text[:120]!r}") from error
 
 
@@ -248,8 +248,8 @@ def _refused(status: int, text: str) -> Unreachable:
 def _error_text(body: str) -> str:
     """An error is a JSON string or plain text."""
     try:
-        said = json.loads(body)
-    except ValueError:
+        said = read_json(body)
+    except NotJson:
         said = body
     return str(said).strip()[:300]
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from importlib.resources import files
 from urllib.parse import urlsplit
 
+from subjects import clock
 from subjects.base import (
     ClusterSnapshot,
     ClusterState,
@@ -100,7 +101,7 @@ class TikvSubject:
 
     async def observe(self) -> ClusterSnapshot:
         """Ask PD and every node everything at once."""
-        at, began = time.time(), time.monotonic()
+        at, began = clock.wall(), time.monotonic()
         group, everyone, regions, trouble = await self._control()
         stores = None if everyone is None else [store for store in everyone if not store.tombstone]
         if not self._given and group is not None and stores is not None:

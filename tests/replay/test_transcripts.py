@@ -9,7 +9,7 @@ from agent.models.offline import OfflineModel
 from agent.transcript.event_entries import from_entry
 from agent.transcript.reading import read, read_header
 from agent.transcript.replay import replay
-from agent.transcript.scrub import scrub
+from subjects.scrub import scrub
 from tests.replay.play import play, recorded_messages, shape
 from tests.replay.record import FOLLOW_UPS, RECORDINGS, TRANSCRIPTS
 from tools.events import Event, Notice

@@ -34,7 +34,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 """What each part may reach, by whatever way: beside itself and what everyone may."""
 
-EVERYONE = ("tools.errors", "tools.events", "tools.tool", "tools", "subjects.errors", "subjects")
+EVERYONE = (
+    *("tools.errors", "tools.events", "tools.tool", "tools"),
+    *("subjects.clock", "subjects.errors", "subjects.scrub", "subjects.untrusted", "subjects"),
+)
 """Leaves, and packages that import nothing."""
 
 

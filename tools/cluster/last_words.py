@@ -1,8 +1,9 @@
 """What a program said of its own end: seldom the last line, which is the foot of a stack trace."""
 
-import json
 import re
 from collections.abc import Sequence
+
+from subjects.untrusted import NotJson, read_object
 
 _FATAL = re.compile(r'"level":"(panic|fatal)"|\[FATAL\]|^panic: |^fatal error: ')
 _MAX_CHARS = 300
@@ -21,7 +22,7 @@ def last_words(lines: Sequence[str]) -> str:
 def _said(line: str) -> str:
     """A line of zap's JSON without its time, its caller and its stack trace."""
     try:
-        fields = json.loads(line)
-    except json.JSONDecodeError:
+        fields = read_object(line)
+    except NotJson:
         return line
     return ": ".join(str(fields[name]) for name in ("msg", "error") if fields.get(name))

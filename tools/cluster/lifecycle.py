@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 
+from subjects import clock
 from subjects.base import (
     Cluster,
     ClusterSnapshot,
@@ -240,7 +241,7 @@ def describe(cluster: ObservedCluster, snapshot: ClusterSnapshot) -> dict[str, o
         },
         "alarms": [str(alarm) for alarm in snapshot.alarms],
         "replication": None if snapshot.replication is None else asdict(snapshot.replication),
-        "seen_s_ago": round(max(0.0, time.time() - snapshot.at), 1),
+        "seen_s_ago": round(max(0.0, clock.wall() - snapshot.at), 1),
         "nodes": [_node(snapshot, name) for name in [node.name for node in snapshot.nodes]],
         "looked_in_s": snapshot.took_s,
     }
@@ -267,7 +268,7 @@ def _node(snapshot: ClusterSnapshot, name: str) -> dict[str, object]:
         "db_bytes": node.db_bytes,
         "disk_free_bytes": node.disk_free_bytes,
         "address": node.address,
-        "seen_s_ago": None if node.seen_at is None else round(max(0.0, time.time() - node.seen_at), 1),
+        "seen_s_ago": None if node.seen_at is None else round(max(0.0, clock.wall() - node.seen_at), 1),
         **node.details,
     }
     return {key: value for key, value in fields.items() if value is not None and value != "unknown"}

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from subjects import clock
 from tools.detection.conditions import Condition, Conditions, counts
 from tools.detection.incident_tracker import IncidentTracker, OpenIncident
 from tools.detection.maintenance import Maintenance
@@ -279,7 +280,7 @@ class Correlator:
 
     def _file(self, seen: Signal) -> Signal:
         """Put a signal in the ledger; return it as it was filed, with its wall time and its evidence."""
-        wall = time.time() - (time.monotonic() - seen.at)
+        wall = clock.wall(seen.at)
         where = f" ({seen.via})" if seen.via not in ("", seen.raw) else ""
         code = "" if seen.exit_code is None else f", exit code {seen.exit_code}"
         raw = f"{seen.node or 'cluster'} {seen.kind}{where}: {seen.raw[:MAX_RAW]}{code}"

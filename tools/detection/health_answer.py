@@ -1,9 +1,9 @@
 """Reading one HTTP/1.1 answer to a health question: bounded, incremental, cheap."""
 
-import json
 from dataclasses import dataclass
 
 from subjects.base import Health
+from subjects.untrusted import NotJson, read_json
 
 MAX_ANSWER = 64 * 1024
 """No health answer is longer: etcd's has 200 bytes, TiKV's none. One that is, is none or never ends."""
@@ -91,8 +91,8 @@ def _denies(body: bytes) -> bool:
     if b"false" not in body:
         return False
     try:
-        said = json.loads(body)
-    except ValueError:
+        said = read_json(body)
+    except NotJson:
         return False
     return isinstance(said, dict) and said.get("health") in {"false", False}
 

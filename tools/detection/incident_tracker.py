@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from subjects import clock
 from subjects.base import UsualAlert
 from tools.detection.recorder import Recorder
 from tools.incidents.store import IncidentStore, new_id
@@ -194,7 +195,7 @@ class IncidentTracker:
             incident.quiet_since = None
             return False
         if incident.quiet_since is None:
-            incident.quiet_since, incident.quiet_wall = now, time.time()
+            incident.quiet_since, incident.quiet_wall = now, clock.wall()
             return False
         if now - incident.quiet_since < incident.hold_s:
             return False
@@ -230,7 +231,7 @@ class IncidentTracker:
         self._open[incident.id] = incident
         incident.closed = incident.quiet_since = None
         incident.reopened += 1
-        wall = time.time()
+        wall = clock.wall()
         self._recorder.do(lambda store: store.reopen(incident.id, f"came back: {text}", wall))
         return incident
 

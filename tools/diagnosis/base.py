@@ -1,9 +1,9 @@
 """The case that a diagnosis is about."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from subjects import clock
 from tools.observe.signal import Detection
 
 LOOKBACK_S = 60.0
@@ -32,7 +32,7 @@ def case_of(detections: Sequence[Detection]) -> Case:
     Without any, it is a check of the last minute.
     """
     if not detections:
-        return Case(None, None, time.time() - LOOKBACK_S)
+        return Case(None, None, clock.wall() - LOOKBACK_S)
     first, latest = detections[0], detections[-1]
     began = min((signal.wall for signal in first.signals), default=first.wall)
     return Case(latest.incident, latest, min(began, first.wall))

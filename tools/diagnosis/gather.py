@@ -4,10 +4,10 @@ A fault may be healed before anybody looks, so what was recorded counts as much 
 """
 
 import asyncio
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from subjects import clock
 from subjects.base import ClusterSnapshot, LogLine, ObservedCluster
 from subjects.errors import SubjectError
 from tools.diagnosis.base import Case
@@ -121,7 +121,7 @@ def filed(seen: Sequence[Signal], ledger: Ledger) -> list[Signal]:
 def _restarts(snapshot: ClusterSnapshot, opened_wall: float) -> list[Signal]:
     """Return which nodes run only since the incident; all of them at once is a cluster that was started."""
     starts = [(node.name, node.started_at) for node in snapshot.nodes if node.started_at is not None]
-    later = [(name, started) for name, started in starts if started > opened_wall]
+    later = [(name, started) for name, started in starts if started > clock.latest(opened_wall)]
     if len(later) == len(starts) > 1:
         return []
     return [
@@ -138,6 +138,7 @@ async def _logs(
     restarted = {each.node for each in known if each.kind == "restarted"} - ended
     deaf = {each.node for each in known if each.kind in {"refused", "reset"}} - ended
     found: list[Signal] = []
+    opened_wall = clock.earliest(opened_wall)
     for node in cluster.subject.nodes:
         before_s = LOGS_BEFORE_RESTART_S if node in restarted else LOGS_BEFORE_S
         since = opened_wall - max(before_s, LOGS_BEFORE_DEAF_S if node in deaf else 0.0)
@@ -170,7 +171,7 @@ def _telling(node: str, lines: Iterable[LogLine], ledger: Ledger, began: float) 
         replace(
             signal(signature.kind, node, signature.excerpt(line.text)),
             evidence=item.id,
-            wall=line.at or time.time(),
+            wall=line.at or clock.wall(),
         )
         for line, signature in telling
     ]

@@ -1,10 +1,10 @@
 """read_logs, read_metrics and timeline: bounded looks at what was written, measured and seen."""
 
-import time
 from collections.abc import Sequence
 
 from pydantic import Field
 
+from subjects import clock
 from subjects.base import Metric
 from tools.evidence.chronicle import Span, client_effect, entries, entry_json, load_windows
 from tools.incidents.record import utc
@@ -34,7 +34,9 @@ class LogParams(Params):
 async def read_logs(params: LogParams, observed: Observed) -> Result:
     """Read the end of a node's own log."""
     node = observed.require_node(params.node)
-    found = await observed.require_cluster().nodes.logs(node, time.time() - params.since_s, READ_LINES)
+    found = await observed.require_cluster().nodes.logs(
+        node, clock.earliest(clock.wall() - params.since_s), READ_LINES
+    )
     wanted = params.contains.lower()
     matching = [line.text for line in found if wanted in line.text.lower()]
     # Where our own state folder lies says nothing of the database, and something of this machine.
@@ -123,7 +125,7 @@ async def timeline(params: TimelineParams, observed: Observed) -> Result:
     if observed.monitor is not None:
         await observed.monitor.recorded()
     incident = observed.incidents.get(params.incident) if params.incident else None
-    zero = incident.opened if incident else time.time()
+    zero = incident.opened if incident else clock.wall()
     span = Span(zero, params.from_s, params.to_s)
     if span.since >= span.until:
         return failure(

@@ -4,6 +4,7 @@ One row a fault in `operator.db`. A row is open until its undo was carried out a
 was found to be another one than it says.
 """
 
+import contextlib
 import json
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from subjects import clock
 from subjects.base import Identity, ProcessState
 from subjects.errors import NotReady
 from subjects.runtimes import identity
@@ -27,7 +29,8 @@ CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY, cluster TEXT NOT NULL, kind TEXT NOT NULL, nodes TEXT NOT NULL,
     steps TEXT NOT NULL, members TEXT NOT NULL, prediction TEXT NOT NULL, owner TEXT NOT NULL,
     ttl_s REAL NOT NULL, state TEXT NOT NULL, planned REAL NOT NULL, injected REAL, injected_at REAL,
-    effect_at REAL, effect TEXT, healed REAL, outcome TEXT, healer TEXT, watched_by TEXT
+    effect_at REAL, effect TEXT, healed REAL, outcome TEXT, healer TEXT, watched_by TEXT,
+    planned_at REAL, boot TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS fault_steps (
     n INTEGER PRIMARY KEY, fault INTEGER NOT NULL REFERENCES faults, wall REAL NOT NULL, text TEXT NOT NULL
@@ -71,6 +74,10 @@ class Record:
     ttl_s: float
     state: State
     planned: float
+    planned_at: float | None
+    """Monotonic time; None of a plan that an older version wrote."""
+    boot: str | None
+    """Which boot of the machine the monotonic times are of."""
     injected: float | None
     """Wall time just before the first step."""
     injected_at: float | None
@@ -103,14 +110,18 @@ class Record:
     @property
     def orphaned(self) -> bool:
         """Whether the operator that answers for it is dead."""
-        return not _runs(self.owner)
+        return self._of_another_boot or not _runs(self.owner)
 
     @property
     def expired(self) -> bool:
-        """Whether its time to live is over; the wall clock, which may be set, counts for plans alone."""
-        if self.injected_at is None:
-            return time.time() > self.planned + self.ttl_s
-        return time.monotonic() > self.injected_at + self.ttl_s
+        """Whether its time to live is over, whatever the wall clock was set to meanwhile."""
+        began = self.planned_at if self.injected_at is None else self.injected_at
+        return self._of_another_boot or (began is not None and time.monotonic() > began + self.ttl_s)
+
+    @property
+    def _of_another_boot(self) -> bool:
+        """Whether the machine was started again since: neither times nor processes are comparable then."""
+        return self.boot not in {None, identity.boot_id()}
 
 
 class Journal:
@@ -120,6 +131,11 @@ class Journal:
         self._lock = threading.Lock()
         self._path = path
         self._db = connect(path, _TABLES)
+        known = {row["name"] for row in self._db.execute("PRAGMA table_info(faults)")}
+        for name, kind in (("planned_at", "REAL"), ("boot", "TEXT")):
+            if name not in known:  # an older version made the file
+                with contextlib.suppress(sqlite3.OperationalError):  # and another process has just added it
+                    self._db.execute(f"ALTER TABLE faults ADD COLUMN {name} {kind}")
 
     def report(self, tell: Callable[[str], None]) -> None:
         """Have `tell` called, in the thread that writes, when what is written is not kept."""
@@ -158,7 +174,7 @@ class Journal:
         with self._lock:
             cursor = self._db.execute(
                 "INSERT INTO faults (cluster, kind, nodes, steps, members, prediction, owner, ttl_s, state,"
-                " planned) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " planned, planned_at, boot) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     cluster,
                     kind,
@@ -169,7 +185,9 @@ class Journal:
                     _written(owner),
                     ttl_s,
                     State.PLANNED,
-                    time.time(),
+                    clock.wall(),
+                    time.monotonic(),
+                    identity.boot_id(),
                 ),
             )
             if self._db.trouble:
@@ -203,7 +221,7 @@ class Journal:
 
     def close_fault(self, fault: int, state: State, text: str) -> None:
         """Note how the undo ended. FAILED leaves it open."""
-        self._set(fault, state=state, outcome=text, healed=time.time())
+        self._set(fault, state=state, outcome=text, healed=clock.wall())
         self.note(fault, f"{state}: {text}")
 
     def hand_over(self, fault: int, owner: Identity) -> None:
@@ -219,7 +237,7 @@ class Journal:
         """Keep one step of a fault's course, with its time."""
         with self._lock:
             self._db.execute(
-                "INSERT INTO fault_steps (fault, wall, text) VALUES (?, ?, ?)", (fault, time.time(), text)
+                "INSERT INTO fault_steps (fault, wall, text) VALUES (?, ?, ?)", (fault, clock.wall(), text)
             )
 
     def started(self, fault: int, process: Identity) -> None:
@@ -275,6 +293,8 @@ def _record(row: sqlite3.Row) -> Record:
         ttl_s=row["ttl_s"],
         state=State(row["state"]),
         planned=row["planned"],
+        planned_at=row["planned_at"],
+        boot=row["boot"],
         injected=row["injected"],
         injected_at=row["injected_at"],
         effect_at=row["effect_at"],

@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
+from subjects import clock
 from tools.errors import ToolError
 from tools.events import Progress
 from tools.faults import recovery
@@ -139,7 +140,7 @@ def _keep(workbench: Workbench, outcome: FaultOutcome, under_way: Sequence[str])
     made = [each for each in monitor.detections if since is not None and each.at >= since]
     text = "; ".join(report.text for report in outcome.reports) or "started"
     for incident in under_way:
-        workbench.incidents.heal(incident, text, time.time() - (time.monotonic() - outcome.healed_at))
+        workbench.incidents.heal(incident, text, clock.wall(outcome.healed_at))
     if injection is None or since is None or (record := injection.record).injected is None:
         return
     offset = record.injected - since

@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, null
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from subjects import clock
 from subjects.base import Cluster, ClusterSnapshot, Control, DeadMansSwitch, Lifecycle, Limits
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
@@ -351,7 +352,8 @@ class FaultService:
                     raise Refused(f"Fault {number} was closed before it was injected: nothing was done.")
                 if isinstance(cluster.control, DeadMansSwitch):
                     cluster.control.arm(record.ttl_s)
-                wall, at = time.time(), time.monotonic()
+                at = time.monotonic()
+                wall = clock.wall(at)
                 for step in steps:
                     await step.do(cluster)
                 # In a thread: the monitor listens on this loop, and the disk must not keep it waiting now.

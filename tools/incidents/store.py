@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from subjects import clock
+from subjects.scrub import scrub, scrub_text
 from tools.errors import ToolError
 from tools.incidents.database import connect
 from tools.incidents.record import Incident
@@ -100,10 +102,10 @@ class IncidentStore:
         incident: str | None = None,
     ) -> str:
         """Open an incident whose first signal was seen at `wall` (default: now); return its id."""
-        opened = time.time() if wall is None else wall
+        opened = clock.wall() if wall is None else wall
         incident = incident or new_id(opened)
         with self.transaction():
-            self._db.execute(
+            self._write(
                 "INSERT INTO incidents (id, cluster, state, opened, text, nodes, invariants)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (incident, cluster, State.OPEN, opened, text, _json(list(nodes)), _json(list(invariants))),
@@ -120,23 +122,23 @@ class IncidentStore:
             if count >= MAX_ENTRIES:
                 return
             row = (signal.source, signal.kind, signal.node, signal.raw, signal.evidence)
-            self._db.execute(
+            self._write(
                 "INSERT INTO incident_entries (incident, wall, source, kind, node, text, evidence)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (incident, signal.wall or time.time(), *row),
+                (incident, signal.wall or clock.wall(), *row),
             )
 
     def rename(self, incident: str, text: str) -> None:
         """Call the incident by other words."""
         with self.transaction():
             self._require(incident)
-            self._db.execute("UPDATE incidents SET text = ? WHERE id = ?", (text, incident))
+            self._write("UPDATE incidents SET text = ? WHERE id = ?", (text, incident))
 
     def widen(self, incident: str, nodes: Sequence[str], invariants: Sequence[str]) -> None:
         """Add nodes and broken invariants that were found to belong to the same incident."""
         with self.transaction():
             row = self._require(incident)
-            self._db.execute(
+            self._write(
                 "UPDATE incidents SET nodes = ?, invariants = ? WHERE id = ?",
                 (
                     _json(_union(json.loads(row["nodes"]), nodes)),
@@ -149,7 +151,7 @@ class IncidentStore:
         """Keep when somebody knew; of several words of the same one, the first counts."""
         with self.transaction():
             self._require(incident)
-            self._db.execute(
+            self._write(
                 "INSERT OR IGNORE INTO incident_knowers (incident, who, seconds, wall, how, measured)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 (incident, knower.who, knower.seconds, knower.wall, knower.how, int(knower.measured)),
@@ -157,12 +159,10 @@ class IncidentStore:
 
     def set_diagnosis(self, incident: str, diagnosis: Mapping[str, Any], wall: float | None = None) -> None:
         """Keep a diagnosis made at `wall` (default: now), as a `result` has it, in place of an earlier."""
-        at = time.time() if wall is None else wall
+        at = clock.wall() if wall is None else wall
         with self.transaction():
             self._require(incident)
-            self._db.execute(
-                "UPDATE incidents SET diagnosis = ? WHERE id = ?", (_json(dict(diagnosis)), incident)
-            )
+            self._write("UPDATE incidents SET diagnosis = ? WHERE id = ?", (_json(dict(diagnosis)), incident))
             cause = str(diagnosis.get("root_cause") or diagnosis.get("kind") or "diagnosed")
             kind = str(diagnosis.get("kind") or "")
             self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause, wall=at))
@@ -181,21 +181,19 @@ class IncidentStore:
 
     def heal(self, incident: str, text: str, wall: float | None = None) -> None:
         """Keep that somebody acted to end it, and how."""
-        at = time.time() if wall is None else wall
+        at = clock.wall() if wall is None else wall
         with self.transaction():
             self._require(incident)
-            self._db.execute(
-                "UPDATE incidents SET healed = ?, heal_text = ? WHERE id = ?", (at, text, incident)
-            )
+            self._write("UPDATE incidents SET healed = ?, heal_text = ? WHERE id = ?", (at, text, incident))
             self.add(incident, Signal(Source.HEAL, "healed", None, text, wall=at))
 
     def recover(self, incident: str, wall: float | None = None, text: str = "") -> None:
         """Close it: all was clear from `wall` on. Does nothing to one that is recovered already."""
-        at = time.time() if wall is None else wall
+        at = clock.wall() if wall is None else wall
         with self.transaction():
             if self._require(incident)["state"] == State.RECOVERED:
                 return
-            self._db.execute(
+            self._write(
                 "UPDATE incidents SET state = ?, recovered = ? WHERE id = ?", (State.RECOVERED, at, incident)
             )
             said = text or "healthy by all views"
@@ -205,7 +203,7 @@ class IncidentStore:
         """Open it again: the same trouble came back by itself. Counted."""
         with self.transaction():
             self._require(incident)
-            self._db.execute(
+            self._write(
                 "UPDATE incidents SET state = ?, recovered = NULL, reopened = reopened + 1 WHERE id = ?",
                 (State.OPEN, incident),
             )
@@ -216,7 +214,7 @@ class IncidentStore:
         with self.transaction():
             if self._require(incident)["state"] != State.OPEN:
                 return
-            self._db.execute("UPDATE incidents SET state = ? WHERE id = ?", (State.UNWATCHED, incident))
+            self._write("UPDATE incidents SET state = ? WHERE id = ?", (State.UNWATCHED, incident))
             self.add(
                 incident, Signal(Source.MONITOR, "unwatched", None, "recovery not observed: the watch ended")
             )
@@ -225,7 +223,7 @@ class IncidentStore:
         """Merge `figures` (JSON) into those that are there, key by key."""
         with self.transaction():
             held = json.loads(self._require(incident)["figures"])
-            self._db.execute(
+            self._write(
                 "UPDATE incidents SET figures = ? WHERE id = ?", (_json({**held, **figures}), incident)
             )
 
@@ -276,6 +274,10 @@ class IncidentStore:
         )
         return (pages - free) * size
 
+    def _write(self, sql: str, values: Sequence[Any]) -> None:
+        """Execute a statement that keeps text: no key gets into the file, and so into no report."""
+        self._db.execute(sql, [scrub_text(value) if isinstance(value, str) else value for value in values])
+
     def _require(self, incident: str) -> sqlite3.Row:
         row = self._db.execute("SELECT * FROM incidents WHERE id = ?", (incident,)).fetchone()
         if row is None:
@@ -315,7 +317,7 @@ def _signal(row: sqlite3.Row) -> Signal:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    return json.dumps(scrub(value), ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _union(held: Sequence[str], more: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator
 
+from subjects import clock
 from subjects.base import LoadTarget
 from subjects.tikv.go_ycsb import DRIVER, TOTAL, Differences, Growth, command, read_row
 from tools.load.settings import LoadSettings
@@ -193,7 +194,7 @@ def _window(number: int, at: float, seconds: float, growths: list[Growth], error
     }
     return Window(
         n=number,
-        wall=time.time(),
+        wall=clock.wall(at),
         at=at,
         seconds=round(seconds, 3),
         operations=sum(each.count for each in done) if total is None else total,

@@ -1,9 +1,8 @@
 """Counts and latencies of operations, by kind, gathered into one-second windows and into totals."""
 
-import time
-
 from hdrh.histogram import HdrHistogram
 
+from subjects import clock
 from tools.observe.figures import LoadTotals, OperationFigures, Window
 
 LONGEST_US = 120_000_000
@@ -104,7 +103,7 @@ class Recorder:
             self._totals.setdefault(kind, Tally()).add(tally)
         window = Window(
             n=self._n,
-            wall=time.time(),
+            wall=clock.wall(now),
             at=now,
             seconds=now - self._began,
             operations=everything.operations,

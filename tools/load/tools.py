@@ -1,10 +1,10 @@
 """load_start, load_status, load_stop."""
 
-import time
 from typing import Any
 
 from pydantic import Field
 
+from subjects import clock
 from subjects.runtimes.filelock import hold
 from tools.errors import NothingToDo, Refused, ToolError
 from tools.events import Emit, Notice, Progress
@@ -98,7 +98,7 @@ async def load_status(params: StatusParams, observed: Observed) -> Result:
     run = observed.load
     if run is None:
         return Result({"running": False, "why": "no load was started"}, next="Start one with load_start.")
-    now = time.time()
+    now = clock.wall()
     windows = [window for window in run.windows if window.wall >= now - params.seconds - 0.5]
     body: dict[str, Any] = {
         "running": run.running,

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from subjects import clock
+from subjects.untrusted import read_object
 from tools.observe.figures import LoadTotals, OperationFigures, Window
 
 
@@ -19,8 +21,8 @@ def line(kind: str, body: Mapping[str, Any] | None = None) -> bytes:
 
 def parse(raw: bytes) -> dict[str, Any]:
     """Return the object of one line; ValueError for anything else."""
-    said = json.loads(raw)
-    if isinstance(said, dict) and isinstance(said.get("type"), str):
+    said = read_object(raw)
+    if isinstance(said.get("type"), str):
         return said
     raise ValueError(f"not one of the generator's lines: {raw[:80]!r}")
 
@@ -31,9 +33,9 @@ def window_line(window: Window) -> bytes:
 
 
 def read_window(said: Mapping[str, Any]) -> Window:
-    """Return the window that a `window` line holds."""
+    """Return the window that a `window` line holds, dated by this process's clock."""
     fields = {key: value for key, value in said.items() if key != "type"}
-    return Window(**{**fields, "by_kind": _by_kind(fields["by_kind"])})
+    return Window(**{**fields, "wall": clock.wall(said["at"]), "by_kind": _by_kind(fields["by_kind"])})
 
 
 def read_totals(said: Mapping[str, Any]) -> LoadTotals:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tools.observe.foreign_text import clean
+from subjects import clock
+from subjects.untrusted import clean
 
 MAX_CHARS = 64_000
 """The most that is kept of one piece of evidence."""
@@ -56,7 +57,7 @@ class Ledger:
             source=source,
             text=clean(text)[:MAX_CHARS],
             at=time.monotonic() if at is None else at,
-            wall=time.time() if wall is None else wall,
+            wall=clock.wall(at) if wall is None else wall,
             node=node,
             ok=ok,
         )

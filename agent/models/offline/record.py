@@ -1,6 +1,5 @@
 """The history that offline mode is sent, read as requests and results: all it says is taken from here."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 from agent.demo.request import DemoRequest
 from agent.models.base import Block, Message
 from agent.remarks import remark
+from subjects.untrusted import read_leading_object
 
 _EVIDENCE = re.compile(r"^\[([A-Z]+\d+)\] ")
 _BEFORE, _AFTER = remark("refused", reason="\0").split("\0")
@@ -121,16 +121,7 @@ def _seen(block: Block, call: Block | None) -> Seen:
         tool=call["name"] if call else "",
         arguments=call["input"] if call else {},
         ok=not block.get("is_error", False),
-        data=_object(content[found.end() :] if found else content),
+        data=read_leading_object(content[found.end() :] if found else content)[0],
         evidence=found.group(1) if found else None,
         text=content,
     )
-
-
-def _object(text: str) -> Mapping[str, Any]:
-    """Return the JSON object that `text` begins with; what follows is pasted content."""
-    try:
-        data, _ = json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return {}
-    return data if isinstance(data, dict) else {}

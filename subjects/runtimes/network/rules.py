@@ -4,21 +4,19 @@ The file is the truth: a worker that is replaced reads it again, so a fault neit
 a process died, and healing is possible while no worker runs.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from subjects.base import Direction, LinkRule, Scope
-from subjects.runtimes.json_file import write_json
+from subjects.runtimes.json_file import read_file, write_json
 
 
 def read_rules(folder: Path) -> tuple[int, tuple[LinkRule, ...]]:
     """Return the rules and their generation; no rules when the file was never written."""
-    try:
-        raw = json.loads((folder / "network.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    raw = read_file(folder / "network.json")
+    if raw is None:
         return 0, ()
     return raw["generation"], tuple(rule_from_json(rule) for rule in raw["rules"])
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,50 @@ def test_its_time_to_live_counts_from_the_injection(
     assert record is not None
 
     assert record.expired is expired
+
+
+def test_a_plan_expires_by_the_monotonic_clock_alone(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = planned(journal, ttl_s=10)
+    monkeypatch.setattr(time, "time", lambda: 9e9)
+    fresh = journal.get(number)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 11)
+    late = journal.get(number)
+
+    assert fresh is not None
+    assert late is not None
+    assert (fresh.injected_at, late.expired) == (None, True)
+    monkeypatch.setattr(time, "monotonic", lambda: now + 5)
+    assert not late.expired
+
+
+def test_after_a_boot_every_fault_is_due(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monotonic clock began again, and pids are others': nobody answers for it any more."""
+    number = planned(journal, ttl_s=1000)
+    monkeypatch.setattr(identity, "boot_id", lambda: "another boot")
+    record = journal.get(number)
+    assert record is not None
+
+    assert (record.expired, record.orphaned) == (True, True)
+
+
+def test_a_journal_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "operator.db"
+    with closing(Journal(path)) as journal:
+        number = planned(journal)
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("ALTER TABLE faults DROP COLUMN planned_at")
+        older.execute("ALTER TABLE faults DROP COLUMN boot")
+        older.commit()
+
+    with closing(Journal(path)) as journal:
+        old, new = journal.get(number), journal.get(planned(journal))
+
+    assert old is not None
+    assert new is not None
+    assert (old.boot, old.expired, new.boot) == (None, False, identity.boot_id())
 
 
 def test_a_step_of_a_newer_version_does_not_hide_the_other_faults(journal: Journal) -> None:
