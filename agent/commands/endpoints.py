@@ -61,11 +61,14 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
     from agent.watch.access import access_from
     from subjects.clusters import attach
     from tools.cluster import lifecycle
+    from tools.events import Notice
 
     if named:
         subject = "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
         access = access_from(given["cacert"], given["cert"], given["key"])
         workbench.cluster = await attach(subject, named, access)
+        for note in workbench.cluster.notes:
+            workbench.emit(Notice(note, level="warning"))
         return workbench.cluster
     found = await chosen_pods(workbench) or await lifecycle.chosen(workbench)
     if found is None:

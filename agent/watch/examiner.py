@@ -24,6 +24,9 @@ from tools.observe.signal import Again, Detection, Signal
 
 WAIT_S = 2.0
 """Other witnesses report within this time: peers lose a member in 1 s, an election takes 1.8 s."""
+LASTS_S = 20.0
+"""An incident that is still open so long after it was looked into is looked into once more: what belongs to
+its first moments, a restart or an election, is told apart from what stays."""
 MAX_OPEN = 10
 """Incidents that are looked into; more at once are one trouble, and are left without."""
 MAX_LOOKS = 8
@@ -40,14 +43,16 @@ class _Examined:
     due: float | None = None
     """Monotonic time from which it is to be looked into."""
     looks: int = 0
+    lasting: bool = False
+    """Whether it was looked into for having lasted."""
     over: bool = False
     """Whether it has ended: what comes now is of another one."""
     concluded: tuple[object, ...] = ()
 
     def ask(self) -> None:
         """Have it looked into, soon."""
-        if self.due is None and self.looks < MAX_LOOKS:
-            self.due = time.monotonic() + WAIT_S
+        if self.looks < MAX_LOOKS:
+            self.due = min(self.due or float("inf"), time.monotonic() + WAIT_S)
 
 
 class Examiner:
@@ -96,7 +101,9 @@ class Examiner:
                 async with asyncio.timeout(None if at is None else max(0.0, at - time.monotonic())):
                     await self._news.wait()
             if at is not None and at <= time.monotonic() and name in self._examined:
-                await self._examine(name, self._examined[name], monitor)
+                incident = self._examined[name]
+                await self._examine(name, incident, monitor)
+                self._look_later(name, incident, monitor)
 
     async def _examine(self, name: str, incident: _Examined, monitor: Monitor) -> None:
         incident.due = None
@@ -125,3 +132,8 @@ class Examiner:
             self._view.show(Notice(f"Incident {name} could not be looked into: {error}"))
             return
         self._view.show(Diagnosed(kept))
+
+    def _look_later(self, name: str, incident: _Examined, monitor: Monitor) -> None:
+        if incident.due is None and not incident.lasting and name in monitor.open_incidents:
+            incident.lasting = True
+            incident.due = time.monotonic() + LASTS_S

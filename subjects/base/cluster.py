@@ -41,6 +41,8 @@ class Cluster(ObservedCluster):
 
     control: Control | None = None
     """None where it is only watched."""
+    notes: tuple[str, ...] = ()
+    """What is to be said once of the way in to somebody else's cluster."""
 
     @property
     def ours(self) -> bool:

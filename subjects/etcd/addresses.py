@@ -66,6 +66,11 @@ class Addresses:
             if isinstance(each, Status) and each.cluster_id not in {None, self.cluster_id} and each.cluster_id
         ]
 
+    @property
+    def unanswered(self) -> list[tuple[str, str]]:
+        """Addresses at which nobody answered as etcd does, and why."""
+        return [(url, str(each)) for url, each in self.answers.items() if isinstance(each, Unreachable)]
+
     async def endpoints(self, members: Sequence[Member]) -> dict[str, Endpoint]:
         """Return where each member is asked, by node name."""
         advertised = {url for member in members for url in map(read_url, member.client_urls) if url}

@@ -148,7 +148,12 @@ async def _attach(addresses: Addresses) -> Cluster:
             )
         named = "-".join(sorted(member.id[:6] for member in members))
         subject = AttachedEtcd(members, await addresses.endpoints(members), addresses)
-        return Cluster(f"etcd-attached-{named}", subject, EndpointNodes())
+        notes = tuple(
+            f"{each} is the address of no member, and is left out: {why} Was its member removed?"
+            for each, why in addresses.unanswered
+            if each not in own
+        )
+        return Cluster(f"etcd-attached-{named}", subject, EndpointNodes(), notes=notes)
     raise Unreachable(" ".join(dict.fromkeys(refusals)))
 
 

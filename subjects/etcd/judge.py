@@ -43,7 +43,10 @@ INVARIANTS = (
 def judge(snapshot: ClusterSnapshot) -> ClusterSnapshot:
     """Return the snapshot with its state and its problems filled in."""
     problems = [problem for node in snapshot.nodes for problem in _node_problems(node, snapshot)]
-    answered = any(node.term is not None or node.version is not None for node in snapshot.nodes)
+    answered = any(
+        node.term is not None or node.version is not None or node.itself.health is not Health.UNKNOWN
+        for node in snapshot.nodes
+    )
     if snapshot.leader is None and answered:
         problems.append("no leader")
     if snapshot.quorum.lost:
@@ -59,6 +62,8 @@ def judge(snapshot: ClusterSnapshot) -> ClusterSnapshot:
 def _state(snapshot: ClusterSnapshot, problems: list[str], *, answered: bool) -> ClusterState:
     if snapshot.quorum.lost or (answered and snapshot.leader is None and not snapshot.quorum.proven):
         return ClusterState.DOWN
+    if not answered:
+        return ClusterState.UNKNOWN  # of whom nobody says anything, nothing is known
     if problems:
         return ClusterState.DEGRADED
     # Whom we can't see for reasons of ours may still be known to be up: its peers hold connections to it.

@@ -95,7 +95,8 @@ class Correlator:
             self._judge(condition)
             return condition
         condition = self.conditions.put(self._file(seen))
-        for held in self.conditions.of(seen.node):
+        # What is certain names it: who is dead is not called silent.
+        for held in sorted(self.conditions.of(seen.node), key=_certain, reverse=True):
             self._judge(held)
         return condition
 
@@ -289,6 +290,10 @@ class Correlator:
         self.signals.append(filed)
         self._emit(filed)
         return filed
+
+
+def _certain(condition: Condition) -> bool:
+    return condition.meaning.weight is Weight.CERTAIN
 
 
 def _text(condition: Condition, again: Again | None = None) -> str:

@@ -17,7 +17,8 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
         "Find out who froze it: a debugger, a snapshot of the machine, an engine's pause.",
     ),
     Kind.PARTITION: (
-        "Restore the network to {nodes}: firewall rules, network policies, routes.",
+        "Restore the network to {nodes}: firewall rules, network policies, routes; its peer address "
+        "(etcdctl member list).",
         "Do not restart {nodes} before you know that its process is at fault: a restart hides the cause.",
     ),
     Kind.SLOW_DISK: (

@@ -19,6 +19,10 @@ ALIVE = ("running", "answers", "host_quick")
 """What only a process that runs shows."""
 
 
+LASTS_S = 5.0
+"""By then the peers of a member that was restarted are connected to it again: under a second is usual."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row: what must be seen, what must not, what it means and why."""
@@ -39,12 +43,20 @@ class Row:
     """In place of its kind's, where this row is surer than others of the kind."""
     database: str | None = None
     """The only database that has it."""
+    lasting: Words = ()
+    """What must still be so LASTS_S after what is first in `when`."""
 
     def fits(self, views: Views) -> bool:
         """Whether the node's views are those of this row."""
         if self.outside is not None and self.outside is not views.outside:
             return False
-        return all(views.has(words) for words in self.when) and not views.has(self.unless)
+        if not all(views.has(words) for words in self.when) or views.has(self.unless):
+            return False
+        return not self.lasting or self._lasts(views)
+
+    def _lasts(self, views: Views) -> bool:
+        since = views.of(self.when[0])[0].signal.wall
+        return any(seen.now and seen.signal.wall - since >= LASTS_S for seen in views.of(self.lasting))
 
     def firm(self, views: Views) -> bool:
         """Whether every group that makes it fit has something that can be counted on."""
@@ -194,6 +206,17 @@ TABLE: tuple[Row, ...] = (
         "was defragmented, and answers nothing while that lasts",
         ("overloaded", "slow disk"),
         surest=_MEDIUM,
+    ),
+    Row(
+        "restarted, and cut off from its peers",
+        Kind.PARTITION,
+        (("restarted",), ("peer_lost",)),
+        "was restarted, and its peers have had no connection to it since: the address that they have of it "
+        "is wrong, or the network between them is cut",
+        ("restarted", "partition from outside"),
+        unless=("silent", "deaf", "no_connection"),
+        surest=_MEDIUM,
+        lasting=("peer_lost",),
     ),
     Row(
         "crashed and restarted",

@@ -298,7 +298,7 @@ class SnapshotDiff:
         for name in sorted(now - before):
             yield signal("member_added", name, f"{name} is a member now", as_of=at)
         for name in sorted(before - now):
-            yield signal("member_removed", name, f"{name} is no longer a member", as_of=at)
+            yield signal("member_removed", name, "the others do not list it any more", as_of=at)
 
     def _went(self, name: str | None) -> int | None:
         """Return by how many entries a node's log grew since the last snapshot; None if unknown."""

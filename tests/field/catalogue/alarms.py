@@ -1,5 +1,6 @@
 """What the database itself raises: its space quota, corrupt data."""
 
+import os
 import time
 from dataclasses import replace
 from typing import Any
@@ -104,3 +105,26 @@ def corrupt(field: Field) -> None:
         )
         etcd.wait(lambda: not etcd.put(0), "puts are refused", 10)
         field.truth("reads are served", holds=etcd.read(0))
+
+
+@case(
+    Say(
+        kinds=("space_quota",),
+        within_s=8.0,
+        node=False,
+        states=("degraded",),
+        says="is close to its space quota",
+        advice="compact.*defrag",
+        never="is over the quota|quorum (is )?lost",
+    )
+)
+def quota_nearly_used(field: Field) -> None:
+    """The database has 95 % of its quota: puts are still taken."""
+    quota = 20_000_000
+    with field.members(3, args=[f"--quota-backend-bytes={quota}"]) as etcd, field.watching(etcd):
+        for _ in range(2000):
+            if int(etcd.post(0, "maintenance/status")["dbSize"]) > 0.954 * quota:
+                break
+            etcd.put(0, value=os.urandom(20_000))
+        field.happens()
+        field.truth("puts are taken", holds=etcd.put(0))

@@ -225,3 +225,22 @@ def stuttering(field: Field) -> None:
             time.sleep(0.9)
             etcd[n].send(signal.SIGCONT)
             time.sleep(0.1)
+
+
+@case(
+    Say(
+        kinds=("crash",),
+        within_s=2.0,
+        states=("degraded",),
+        advice="another node",
+        never="quorum (is )?lost",
+    )
+)
+def two_of_five_killed(field: Field) -> None:
+    """Two of five are killed: all goes on, and there is no failure to spare."""
+    with field.members(5) as etcd, field.watching(etcd):
+        leader = etcd.leader()
+        dead = [n for n in range(5) if n != leader][:2]
+        at = min(etcd[n].end() for n in dead)
+        field.happens(*(etcd[n].name for n in dead), at=at)
+        field.truth("puts are taken", holds=etcd.put(leader))

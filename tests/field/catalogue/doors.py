@@ -54,22 +54,41 @@ def client_certificate_wanted(field: Field) -> None:
         pass
 
 
-@case(CALM, "etcd-io/jetcd#988", "etcd-io/etcd#7576")
+@case(
+    Say(
+        kinds=("restart",),
+        within_s=5.0,
+        confidence=("medium", "low"),
+        states=("healthy",),
+        says="recovered",
+        never="client certificate|expired|cannot be looked at",
+    ),
+    "etcd-io/jetcd#988",
+    "etcd-io/etcd#7576",
+)
 def client_certificate_rotates(field: Field) -> None:
-    """Our client certificate is renewed on disk while we watch, and the members restart: we get in again."""
+    """Our client certificate ends and is renewed on disk; a member restarts, and we get in again."""
     authority = Authority(field.folder)
-    ours = authority.sign("client", common_name="root")
+    lasts_s = 20
+    ends = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + lasts_s))
+    ours = authority.sign("client", common_name="root", until=ends)
     args = tls(authority.sign("server"), "--client-cert-auth", f"--trusted-ca-file={authority.cert}")
     options = ["--cacert", str(authority.cert), "--cert", str(ours.cert), "--key", str(ours.key)]
+    truth = authority.context(authority.sign("beside", common_name="root"))
     with (
-        field.members(3, scheme="https", args=args, client_context=authority.context(ours)) as etcd,
-        field.watching(etcd, settle_s=8, options=options),
+        field.members(3, scheme="https", args=args, client_context=truth) as etcd,
+        field.watching(etcd, settle_s=10, options=options) as watch,
     ):
-        field.happens()
         fresh = authority.sign("fresh", common_name="root")
         shutil.copy(fresh.key, ours.key)
         time.sleep(0.5)
         shutil.copy(fresh.cert, ours.cert)
+        time.sleep(lasts_s)
+        n = etcd.follower()
+        field.happens(etcd[n].name, at=etcd[n].end(15))
+        etcd[n].start()
+        etcd.wait(lambda: etcd.healthy(n), "it is back", 20)
+        watch.until(lambda line: line.get("kind") == "recovered", 15, field.at)
 
 
 @case(
@@ -347,3 +366,28 @@ def no_etcd_there(field: Field) -> None:
     finally:
         server.kill()
         server.wait()
+
+
+@case(
+    Say(
+        kinds=("certificate_expired", "certificate"),
+        within_s=10.0,
+        states=("degraded",),
+        says="expired",
+        never="is down|quorum is lost",
+    ),
+    "etcd-io/etcd#15740",
+)
+def certificate_of_one_expires(field: Field) -> None:
+    """One member's certificate has ended, those of the others have not."""
+    authority = Authority(field.folder)
+    shown = [authority.sign(f"server{n}") for n in range(3)]
+    ended = authority.sign("ended", until="20240101000000Z")
+    each = {n: tls(signed) for n, signed in enumerate(shown)}
+    with (
+        field.members(3, scheme="https", each=each, client_context=authority.context()) as etcd,
+        field.watching(etcd, options=["--cacert", str(authority.cert)], settle_s=15),
+    ):
+        shutil.copy(ended.key, shown[1].key)
+        shutil.copy(ended.cert, shown[1].cert)
+        field.happens("m1")

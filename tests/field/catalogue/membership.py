@@ -1,6 +1,7 @@
 """Who is a member: added and not started, removed, replaced, of another cluster, restored."""
 
 import shutil
+import signal
 import time
 
 from tests.field.case import Field, Say, case
@@ -173,3 +174,71 @@ def two_clusters_given(field: Field) -> None:
         field.watching(f"{one.endpoints},{other.endpoints}"),
     ):
         pass
+
+
+@case(
+    Say(
+        kinds=(),
+        states=("healthy",),
+        says="address of no member.*removed",
+        never="quorum (is )?lost|is down",
+    )
+)
+def endpoint_of_a_removed_member(field: Field) -> None:
+    """A member was removed long ago, and its endpoint is still given: said so, and nothing is wrong."""
+    with field.members(4) as etcd:
+        n = etcd.follower()
+        etcd.change(etcd.leader(), "remove", {"ID": str(int(etcd.id(n), 16))})
+        etcd.wait(lambda: not etcd.healthy(n), "it has stopped", 20)
+        with field.watching(etcd, settle_s=6):
+            field.happens()
+
+
+@case(
+    Say(kinds=(), states=("degraded",), says="never joined", never="quorum (is )?lost|is down"),
+    "etcd-io/etcd#10329",
+)
+def learner_never_started(field: Field) -> None:
+    """A learner was added and never started: it has no vote, and the upkeep is half done."""
+    with field.members(3) as etcd:
+        spare = etcd.spare("m3", etcd.initial)
+        etcd.change(0, "add", {"peerURLs": [spare.peer], "isLearner": True})
+        with field.watching(",".join(member.client for member in etcd.members[:3]), settle_s=6):
+            field.happens()
+            field.truth("puts are taken", holds=etcd.put(0))
+
+
+@case(
+    Say(kinds=("membership_change",), within_s=4.0, states=("healthy",), never="quorum (is )?lost"),
+)
+def removed_while_frozen(field: Field) -> None:
+    """A follower is frozen, removed meanwhile, and goes on: a member of nothing."""
+    with field.members(3) as etcd, field.watching(etcd, settle_s=12):
+        n = etcd.follower()
+        other = next(k for k in range(3) if k != n)
+        member = str(int(etcd.id(n), 16))
+        field.happens(etcd[n].name, at=etcd[n].send(signal.SIGSTOP))
+        time.sleep(2)
+        etcd.change(etcd.leader(other), "remove", {"ID": member})
+        time.sleep(3)
+        etcd[n].send(signal.SIGCONT)
+        field.truth("puts are taken", holds=etcd.put(other))
+
+
+@case(
+    Say(
+        kinds=("partition",),
+        within_s=5.0,
+        states=("degraded",),
+        confidence=("medium", "low"),
+        advice="peer address|member list",
+    )
+)
+def wrong_peer_address(field: Field) -> None:
+    """A member's peer URL was changed to one where nobody listens; after its restart no peer reaches it."""
+    with field.members(3) as etcd, field.watching(etcd, settle_s=32):
+        n = etcd.follower()
+        peer = {"ID": str(int(etcd.id(n), 16)), "peerURLs": ["http://127.0.0.1:1"]}
+        etcd.change(etcd.leader(), "update", peer)
+        field.happens(etcd[n].name, at=etcd[n].end(signal.SIGTERM))
+        etcd[n].start()

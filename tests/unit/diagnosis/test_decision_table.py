@@ -99,6 +99,34 @@ class TestFromOutside:
 
         assert (found.kind, found.nodes) == (Kind.PLANNED_RESTART, ("b",))
 
+    def test_who_was_restarted_and_stays_without_peers_is_cut_off(self, scene: Scene) -> None:
+        scene.earlier("b", "refused", "restarted", "peer_lost")
+        assert concluded(scene).kind is Kind.RESTART
+
+        for node in ("a", "c"):
+            scene.on(node, *OUTSIDE)
+        found = concluded(scene.on("b", "answers", "healthy", "peer_lost"))  # five seconds on and more
+        assert (found.kind, found.nodes) == (Kind.PARTITION, ("b",))
+
+    def test_who_is_not_reached_behind_a_shared_address_may_be_dead(self, scene: Scene) -> None:
+        for node in ("a", "c"):
+            scene.on(node, *OUTSIDE)
+        found = concluded(scene.on("b", "unreached"))
+
+        assert (found.kind, found.nodes, found.confidence) == (Kind.CRASH, ("b",), Confidence.LOW)
+        assert "nobody can tell apart" in found.root_cause
+
+    def test_one_that_is_slower_to_clients_than_it_was_is_behind_a_slow_network(self, scene: Scene) -> None:
+        found = concluded(scene.well("a", "c").on("b", *RUNS).earlier("b", "late_port").earlier(None, "slow"))
+
+        assert (found.kind, found.nodes) == (Kind.NETWORK_DELAY, ("b",))
+
+    def test_regions_without_a_leader_have_a_remedy_of_their_own(self, scene: Scene) -> None:
+        found = concluded(scene.well("a", "b", "c").on(None, "regions_leaderless"), database="tikv")
+
+        assert found.kind is Kind.LEADER_LOSS
+        assert any("unsafe remove-failed-stores" in each for each in found.suggested_actions)
+
     def test_another_id_under_the_same_name_is_another_member(self, scene: Scene) -> None:
         for node in ("a", "c"):
             scene.on(node, *OUTSIDE)
