@@ -12,14 +12,22 @@ if TYPE_CHECKING:
     from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
+    from subjects.base import Cluster
 
 Row = tuple[str, str, str]
 
 
 @click.command()
-@command(listing=True)
+@command("runtime", "context", "namespace", "allowed", listing=True)
 async def doctor(setup: "Setup", view: "View") -> "Result":
-    """Show what works here and what doesn't, with the remedy."""
+    """Show what works here and what doesn't, with the remedy.
+
+    With --runtime kubernetes: what the account may do, the least of it as a Role, and which faults there are.
+    """
+    if setup.choice.runtime == "kubernetes":
+        from agent.commands.doctor_kubernetes import kubernetes
+
+        return await kubernetes(setup, view)
     from agent.setup import version
     from subjects.state import open_state
     from tools.events import Table
@@ -104,15 +112,22 @@ async def _faults(setup: "Setup") -> list[Row]:
     from subjects.clusters import Decision, open_cluster
     from subjects.errors import SubjectError
     from subjects.state import open_state
-    from tools.faults.catalogue import CATALOGUE, capability
 
     try:
         cluster = await open_cluster(open_state(setup.state_dir), Decision("etcd", "process", ""))
     except SubjectError as error:
         return [("all", "no", str(error))]
-    rows: list[Row] = []
-    for kind, fault in CATALOGUE.items():
-        able = capability(fault, cluster)
-        rows.append((kind, "yes" if able.available else "no", able.reason or fault.meaning))
+    rows = faults_on(cluster)
     await cluster.aclose()
     return rows
+
+
+def faults_on(cluster: "Cluster") -> list[Row]:
+    """Return each fault with whether it can be done on a cluster, and how or why not."""
+    from tools.faults.catalogue import CATALOGUE, capability
+
+    able = {kind: capability(fault, cluster) for kind, fault in CATALOGUE.items()}
+    return [
+        (kind, "yes" if each.available else "no", each.reason or CATALOGUE[kind].meaning)
+        for kind, each in able.items()
+    ]

@@ -1,0 +1,89 @@
+"""What works on Kubernetes: the context, what the account may do, which faults there are and how."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.commands.command import Result
+    from agent.setup import Setup
+    from agent.view.base import View
+    from subjects.base import Cluster
+    from subjects.runtimes.kubernetes.api import Api
+    from subjects.runtimes.kubernetes.rights import Rule
+
+Row = tuple[str, str, str]
+
+
+async def kubernetes(setup: "Setup", view: "View") -> "Result":
+    """Show it; nothing is made or changed."""
+    from agent.commands.doctor import faults_on
+    from agent.events import Verbatim
+    from subjects.clusters import Decision, open_cluster
+    from subjects.errors import SubjectError
+    from subjects.runtimes.kubernetes import rights
+    from subjects.runtimes.kubernetes.api import connect
+    from subjects.state import open_state
+    from tools.events import Table
+
+    options = setup.choice.kubernetes
+    api = await connect(options.context)
+    try:
+        namespace = options.namespace or api.namespace
+        rows = [await _context(api, options.allowed)]
+        watch = await _rights(api, rights.WATCH, namespace, f"watch pods in {namespace}")
+        own = [
+            *await _rights(api, rights.OWN_CLUSTER, None, "a cluster of its own"),
+            *await _rights(api, rights.OWN, None, "a cluster of its own"),
+        ]
+    finally:
+        await api.aclose()
+    view.show(Table("Kubernetes", ("what", "state", "what was found, or the remedy"), (*rows, *watch, *own)))
+    roles = rights.role(rights.WATCH, namespace), rights.role((*rights.OWN_CLUSTER, *rights.OWN), None)
+    view.show(Verbatim(f"The least that watching takes, for `kubectl apply -f -`:\n\n{roles[0]}"))
+    view.show(Verbatim(f"The least that a cluster of operator's own takes:\n\n{roles[1]}"))
+    faults: list[Row] = []
+    cluster: Cluster | None = None
+    try:
+        decision = Decision("etcd", "kubernetes", "")
+        cluster = await open_cluster(open_state(setup.state_dir), decision, kubernetes=options)
+        faults = faults_on(cluster)
+    except SubjectError as error:
+        faults = [("all", "no", str(error))]
+    finally:
+        if cluster is not None:
+            await cluster.aclose()
+    view.show(Table("Faults on etcd × kubernetes", ("fault", "works", "how, or why not"), tuple(faults)))
+    keys = ("name", "state", "text")
+    return {
+        "ok": all(row[1] == "ok" for row in watch),
+        "checks": [dict(zip(keys, row, strict=True)) for row in (*rows, *watch, *own)],
+        "faults": [dict(zip(("fault", "state", "text"), row, strict=True)) for row in faults],
+        "roles": list(roles),
+    }
+
+
+async def _context(api: "Api", allowed: "Sequence[str]") -> Row:
+    from subjects.runtimes.kubernetes.context import is_throwaway
+
+    said = await api.get("/version")
+    where = f"{api.context} ({api.server}), Kubernetes {said['gitVersion']}, namespace {api.namespace}"
+    if is_throwaway(api.context) or api.context in allowed:
+        return "context", "ok", where
+    return (
+        "context",
+        "read-only",
+        f"{where}; for a cluster of operator's own in it, give --allow-context {api.context}",
+    )
+
+
+async def _rights(api: "Api", rules: "Sequence[Rule]", namespace: str | None, what: str) -> list[Row]:
+    from subjects.runtimes.kubernetes import rights
+
+    found = []
+    for rule, denied in await rights.missing(api, rules, namespace):
+        text = f"{', '.join(rule.verbs)}: {rule.why}"
+        if denied:
+            text = f"the account may not {', '.join(denied)}: {rule.why}"
+        found.append((f"{what}: {rule.resource}", "denied" if denied else "ok", text))
+    return found
