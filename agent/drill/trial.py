@@ -22,8 +22,8 @@ from tools.faults.service import Injection
 from tools.observe.signal import Detection
 from tools.workbench import Workbench
 
-CALM_S = 30.0
-"""How long all may take to be well before a trial."""
+CALM_S = 90.0
+"""How long all may take to be well before a trial: leader changes count for a minute."""
 CALM_HOLD_S = 1.0
 BRIEF_S = 1.0
 """How long a fault lasts that is over before anybody looks."""
@@ -147,6 +147,7 @@ class Run:
         for incident in self.monitor.open_incidents:
             self.workbench.incidents.heal(incident, "undone at the end of a trial", healed_wall)
         self.recovery = await confirm(cluster, self.members, None, None)
+        self.monitor.settle()
         if self.injection is not None and self.recovery.healthy_at is not None:
             self.heal_s = self.recovery.healthy_at - began
 

@@ -102,7 +102,7 @@ class OpenIncident:
     @property
     def hold_s(self) -> float:
         """How long all must be clear before it is closed."""
-        return min(MAX_HOLD_S, HOLD_S * 2.0**self.reopened)
+        return HOLD_S if self.settled else min(MAX_HOLD_S, HOLD_S * 2.0**self.reopened)
 
     def of(self, node: str | None) -> Outages:
         """Return the outages of `node` in it."""
@@ -187,6 +187,11 @@ class IncidentTracker:
         for incident in self._open.values():
             if wanted & set(incident.nodes):
                 incident.settled = True
+
+    def settle_all(self) -> None:
+        """Note that all was put in order: whatever comes now is another incident."""
+        for incident in (*self._open.values(), *self._closed):
+            incident.settled = True
 
     def close_if_quiet(self, incident: OpenIncident, *, quiet: bool, text: str = "") -> bool:
         """Count how long all was clear; close the incident after its hold. True when it was closed."""

@@ -202,6 +202,10 @@ class Monitor:
             yield
         self._look_now.set()
 
+    def settle(self) -> None:
+        """Take what was wrong so far for put in order: whatever comes now is another incident."""
+        self._incidents.settle_all()
+
     def client_window(self, window: Window) -> None:
         """Take one second of the load's figures."""
         for seen in self._client.read(window):

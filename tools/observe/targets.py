@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +16,9 @@ took 62 ms."""
 
 WITHIN_TLS_S = 2.0
 """The same with a TLS handshake, for which both ends need a processor in turn."""
+
+UNREAD_S = 0.05
+"""To take what has come already: a turn of the event loop."""
 
 LOST = 2
 """Of several new connections so many must be lost: one is, now and then, on a busy machine."""
@@ -80,7 +84,7 @@ def targets_of(subject: Subject) -> Iterator[ProbeTarget]:
 
 async def probe_new_connection(target: ProbeTarget) -> str | None:
     """Ask over a new connection; return None if anything was answered, else what became of it."""
-    writer: asyncio.StreamWriter | None = None
+    reader, writer = asyncio.StreamReader(), None
     try:
         async with asyncio.timeout(WITHIN_S if target.tls is None else WITHIN_TLS_S):
             reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls)
@@ -89,12 +93,22 @@ async def probe_new_connection(target: ProbeTarget) -> str | None:
     except ssl.SSLCertVerificationError as error:
         return f"{UNTRUSTED}: {error.verify_message}"
     except TimeoutError:
-        return NO_CONNECTION if writer is None else NO_ANSWER
+        if writer is None:
+            return NO_CONNECTION
+        return None if await _lies_there(reader) else NO_ANSWER
     except OSError as error:
         return error.strerror or type(error).__name__
     finally:
         if writer is not None:
             writer.close()
+
+
+async def _lies_there(reader: asyncio.StreamReader) -> bool:
+    """Whether an answer came while this process was kept from reading it: then we were late, not the node."""
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(UNREAD_S):
+            return bool(await reader.read(4096))
+    return False
 
 
 UNTRUSTED = "its certificate does not verify"

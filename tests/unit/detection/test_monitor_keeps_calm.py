@@ -207,6 +207,17 @@ class TestTheEnd:
 
         assert len(watched.store.list()) == 2
 
+    async def test_after_all_was_put_in_order_it_is_one_too_and_ends_as_soon(self, watched: Watched) -> None:
+        for _ in range(3):
+            watched.runtime.happens("n2", "exit")
+            await watched.until(lambda: len(watched.monitor.open_incidents) == 1)
+            watched.runtime.happens("n2", "start")
+            await watched.until(lambda: not watched.monitor.open_incidents)
+            watched.monitor.settle()
+        await watched.monitor.recorded()
+
+        assert [incident.reopened for incident in watched.store.list()] == [0, 0, 0]
+
     async def test_the_end_of_the_watching_is_noted_not_taken_for_a_recovery(self, watched: Watched) -> None:
         watched.runtime.happens("n2", "exit")
         detection = await watched.detection()
