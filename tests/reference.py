@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from agent.commands.command import CLUSTER, MODEL
+from agent.commands.examples import EXAMPLES
 from agent.commands.root import cli
 from tools.faults.catalogue import CATALOGUE
+from tools.observe.kinds import KINDS, Meaning, Weight
 
 FILE = Path(__file__).parents[1] / "docs" / "reference.md"
 MARK = re.compile(r"<!-- generated: (\w+) -->\n.*?<!-- end -->\n", re.DOTALL)
@@ -44,7 +46,20 @@ def generated(part: str) -> str:
             ]
             head = ["| fault | effect | `--value` | default | undo |", "|---|---|---|---|---|"]
             return "\n".join([*head, *rows, ""])
+        case "signals":
+            head = ["| source | signal | means | weight | breaks |", "|---|---|---|---|---|"]
+            rows = [
+                f"| {each.source} | `{kind}` | {each.phrase} | {_weight(each)} | {each.invariant or '–'} |"
+                for kind, each in KINDS.items()
+            ]
+            return "\n".join([*head, *rows, ""])
     raise KeyError(part)
+
+
+def _weight(meaning: Meaning) -> str:
+    times = f", {meaning.needed} times" if meaning.weight is Weight.DOUBTFUL and meaning.needed > 1 else ""
+    ends = f": ends {', '.join(f'`{kind}`' for kind in meaning.clears)}" if meaning.clears else ""
+    return f"{meaning.weight.name.lower().replace('_', ' ')}{times}{ends}"
 
 
 def _command(path: str, command: click.Command) -> str:
@@ -65,6 +80,7 @@ def _command(path: str, command: click.Command) -> str:
         lines.append("")
     if also:
         lines += [f"Also the {' and the '.join(also)} of `operator`.", ""]
+    lines += [*(f"    {line}" for line in EXAMPLES.get(path, ())), ""]
     return "\n".join(lines)
 
 
@@ -77,8 +93,9 @@ def _names(option: click.Option) -> str:
 
 
 def _default(option: click.Option) -> str:
-    shown = option.show_default and option.default is not None
-    return f"`{option.default}`" if shown else ""
+    if isinstance(option.show_default, str):
+        return option.show_default
+    return f"`{option.default}`" if option.show_default and option.default is not None else ""
 
 
 def _text(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import click
 
+from agent.commands.parameters import WordedOption
 from subjects import RUNTIMES, databases
 
 if TYPE_CHECKING:
@@ -37,14 +38,25 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": click.FloatRange(min=0, min_open=True), "metavar": "USD", "help": "The session's budget."},
     ),
     "yes": ("--yes", {"is_flag": True, "help": "Run what acts without asking."}),
-    "subject": ("--subject", {"type": click.Choice(["auto", *databases()]), "help": "The database."}),
+    "subject": (
+        "--subject",
+        {"type": click.Choice(["auto", *databases()]), "show_default": "auto", "help": "The database."},
+    ),
     "runtime": (
         "--runtime",
-        {"type": click.Choice(["auto", *RUNTIMES]), "help": "Where its nodes run."},
+        {
+            "type": click.Choice(["auto", *RUNTIMES]),
+            "show_default": "auto",
+            "help": "Where its nodes run.",
+        },
     ),
     "compose_file": (
         "--compose-file",
-        {"type": click.Path(path_type=Path), "help": "Use this Compose file; default: the one that ships."},
+        {
+            "type": click.Path(path_type=Path),
+            "show_default": "the one that ships",
+            "help": "Use this Compose file.",
+        },
     ),
     "context": ("--context", {"metavar": "NAME", "help": "Kubernetes: the kubeconfig's context to use."}),
     "namespace": ("--namespace", {"metavar": "NAME", "help": "Kubernetes: where its pods are."}),
@@ -70,15 +82,26 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "load": (
         "--load",
-        {"type": click.Choice(["auto", "operator", "go-ycsb"]), "help": "Which program makes the load."},
+        {
+            "type": click.Choice(["auto", "operator", "go-ycsb"]),
+            "show_default": "auto",
+            "help": "Which program makes the load.",
+        },
     ),
     "output": (
         "--output",
-        {"type": click.Choice(["text", "json", "stream-json"]), "help": "How results are printed."},
+        {
+            "type": click.Choice(["text", "json", "stream-json"]),
+            "show_default": "text",
+            "help": "How results are printed.",
+        },
     ),
     "state_dir": (
         "--state-dir",
-        {"type": click.Path(path_type=Path, file_okay=False), "help": "Where state is kept."},
+        {
+            "type": click.Path(path_type=Path, file_okay=False),
+            "help": "Where state is kept.",
+        },
     ),
 }
 
@@ -153,11 +176,11 @@ def run_work(
 def shared(*shown: str) -> list[click.Option]:
     """Return the options that all commands take and those of `shown`; the others are hidden."""
     names = [name for name in _OPTIONS if name in (*shown, *_ACCEPTED)]
-    options = []
+    options: list[click.Option] = []
     for name in names:
         declared, attributes = _OPTIONS[name]
         hidden = name not in (*shown, *_COMMON)
-        options.append(click.Option([declared, name], hidden=hidden, **attributes))
+        options.append(WordedOption([declared, name], hidden=hidden, **attributes))
     return options
 
 

@@ -31,7 +31,7 @@ VARIABLES = (
 @click.command()
 @command(*MODEL, *CLUSTER, listing=True)
 async def config(setup: "Setup", view: "View") -> "Result":
-    """Show the settings in force and where each comes from: option, environment, file or default."""
+    """Show the settings in force, and where each comes from."""
     from agent.models.providers import credentials_found
     from agent.setup import config_file
     from subjects.state import state_root

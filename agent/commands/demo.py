@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.commands.command import CLUSTER, LOAD, MODEL, command
-from agent.commands.parameters import DURATION, FAULT, TARGET
+from agent.commands.parameters import DURATION, FAULT, TARGET, WordedOption
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ def demo() -> None:
 @click.option(
     "--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for the detection."
 )
-@click.option(
-    "--fault", type=FAULT, default="kill", show_default=True, help="A fault that `fault list` lists."
-)
+@click.option("--fault", type=FAULT, default="kill", show_default=True, help="One that `fault list` shows.")
 @click.option(
     "--target",
     type=TARGET,
@@ -38,13 +36,19 @@ def demo() -> None:
     help="random, leader, follower, region-leader (TiKV) or a node.",
 )
 @click.option("--seed", type=int, help="Repeats the random choices.")
-@click.option("--pause/--no-pause", default=None, help="Enter between stages (default: on a terminal).")
+@click.option(
+    "--pause/--no-pause",
+    default=None,
+    cls=WordedOption,
+    show_default="on a terminal",
+    help="Wait for Enter between stages.",
+)
 @click.option("--keep", is_flag=True, help="Leave the cluster up.")
 @click.option("--allow-quorum-loss", is_flag=True, help="Let the fault take the majority.")
 async def chaos(
     setup: "Setup", view: "View", *, timeout: float, fault: str, target: str, pause: bool | None
 ) -> "Result":
-    """Bring up a cluster, load it, break a store, detect, diagnose and heal it."""
+    """Start and load a cluster, break a store, detect, diagnose, heal."""
     from agent.chat.asking import press_enter
     from agent.demo.request import DemoRequest
 

@@ -45,7 +45,7 @@ async def up(setup: "Setup", view: "View") -> "Result":
 @deploy.command("status")
 @command(*CLUSTER, *PODS, listing=True)
 async def status(setup: "Setup", view: "View") -> "Result":
-    """Show the cluster. The exit code is 0 only if it is healthy, 3 if it is degraded or down."""
+    """Show the cluster; exit code 3 if it is not healthy."""
     from agent.commands.endpoints import chosen_pods
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 @click.argument("node", type=NODE)
 @endpoint_options
 async def describe(setup: "Setup", view: "View", *, node: str, **endpoints: Unpack[Endpoints]) -> "Result":
-    """Show one node: its process, what clients, peers and itself say, faults, incidents, its log's end."""
+    """Show one node as everybody sees it.
+
+    Its process, what clients, peers and itself say, its faults and incidents, and its log's end.
+    """
     from agent.watch.node import node_report
     from agent.workbench import opened_workbench
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.commands.command import CLUSTER, LOAD, MODEL, command
+from agent.commands.parameters import WordedOption
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -18,14 +19,31 @@ _RESULT = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group(invoke_without_command=True)
 @command(*MODEL, *CLUSTER, *LOAD, interrupted="Drill interrupted", listing=True)
-@click.option("--trials", type=click.IntRange(1, 1000), default=10, show_default=True)
-@click.option("--faults", metavar="A,B,…", help="Default: all that the drill knows, with its controls.")
+@click.option(
+    "--trials", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many faults in a row."
+)
+@click.option(
+    "--faults",
+    metavar="A,B,…",
+    cls=WordedOption,
+    show_default="all that work here, and controls",
+    help="Which faults; none is a control.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same faults.")
-@click.option("--diagnostician", type=click.Choice(["rules", "claude"]), default="rules", show_default=True)
+@click.option(
+    "--diagnostician",
+    type=click.Choice(["rules", "claude"]),
+    default="rules",
+    show_default=True,
+    help="Who diagnoses.",
+)
 async def drill(
     setup: "Setup", view: "View", *, trials: int, faults: str | None, diagnostician: str
 ) -> "Result":
-    """Inject blind faults in random order, and score detection, diagnosis and healing."""
+    """Inject faults in a row, diagnose them blind, and score it.
+
+    The order is random; the seed repeats it. Detection, diagnosis and healing are scored.
+    """
     from agent.drill.plan import DEFAULT_FAULTS, DrillSettings, checked
     from agent.drill.run import run_drill
     from agent.workbench import opened_workbench
@@ -61,7 +79,10 @@ async def drill(
 @click.argument("b", type=_RESULT)
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML page there.")
 async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path | None) -> "Result":
-    """Say whether two drills (their JSON results) differ by more than chance."""
+    """Say whether two drills differ by more than chance.
+
+    A and B are what `drill --output json` printed.
+    """
     from agent.drill.compare import compare as compare_results
     from agent.drill.page import comparison_page, difference_rows
     from tools.events import Notice, Table

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from agent.commands.command import CLUSTER, command
-from agent.commands.parameters import DURATION, FAULT, OPEN_FAULT, TARGET
+from agent.commands.parameters import DURATION, FAULT, OPEN_FAULT, TARGET, WordedOption
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -33,7 +33,7 @@ def fault() -> None:
 @fault.command("list")
 @command(*CLUSTER, listing=True)
 async def list_faults(setup: "Setup", view: "View") -> "Result":
-    """Show the faults there are, whether they work on the cluster at hand, and those that are open."""
+    """Show the faults, whether they work here, and open ones."""
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle
     from tools.events import Table
@@ -87,11 +87,25 @@ async def list_faults(setup: "Setup", view: "View") -> "Result":
     "--for",
     "for_s",
     type=DURATION,
-    help="Heal it after that time and verify the recovery; default: leave it open for `fault heal`.",
+    cls=WordedOption,
+    show_default="leave it open",
+    help="Heal it after that time, and verify the recovery.",
 )
 @click.option("--value", type=float, help="Its strength, in the unit that `fault list` shows.")
-@click.option("--scope", type=click.Choice(["peers", "clients", "both"]), default="both", show_default=True)
-@click.option("--direction", type=click.Choice(["in", "out", "both"]), default="both", show_default=True)
+@click.option(
+    "--scope",
+    type=click.Choice(["peers", "clients", "both"]),
+    default="both",
+    show_default=True,
+    help="Whose traffic.",
+)
+@click.option(
+    "--direction",
+    type=click.Choice(["in", "out", "both"]),
+    default="both",
+    show_default=True,
+    help="Which way.",
+)
 @click.option("--allow-quorum-loss", is_flag=True, help="Let the fault take the majority.")
 @click.option("--seed", type=int, help="Repeats the random choice.")
 async def inject(
@@ -106,7 +120,9 @@ async def inject(
     scope: Traffic,
     direction: Way,
 ) -> "Result":
-    """Inject FAULT on TARGET: a node, leader, follower or random (the default).
+    """Inject one fault, with its prediction and its undo.
+
+    FAULT is one that `fault list` shows; TARGET a node, leader, follower or random (the default).
 
     The prediction is printed first, and the effect is verified. Without --for the fault stays open when the
     command ends; the healer undoes it after five minutes at the latest.
@@ -157,7 +173,10 @@ async def inject(
 @command()
 @click.argument("number", metavar="[ID]", required=False, type=OPEN_FAULT)
 async def heal(setup: "Setup", view: "View", *, number: str | None) -> "Result":
-    """Heal the fault with that id, or every open one, and verify the recovery."""
+    """Heal one open fault, or all, and verify the recovery.
+
+    ID is that of `fault list`; without one every open fault is healed.
+    """
     from agent.workbench import opened_workbench
     from subjects.clusters import open_by_id
     from tools.errors import NothingToDo

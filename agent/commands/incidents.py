@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent.commands.command import command
-from agent.commands.parameters import INCIDENT
+from agent.commands.parameters import INCIDENT, WordedOption
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -49,7 +49,10 @@ async def list_incidents(setup: "Setup", view: "View") -> "Result":
 @command(listing=True)
 @click.argument("incident", default="", type=INCIDENT)
 async def show_incident(setup: "Setup", view: "View", *, incident: str) -> "Result":
-    """Show one incident, the last one if none is named: its timeline, who knew when, its diagnosis."""
+    """Show one incident: timeline, who knew when, diagnosis.
+
+    The last one if none is named; the beginning of an id is enough.
+    """
     from agent.events import Text
     from tools.events import Diagnosed, Table
 
@@ -76,12 +79,26 @@ async def show_incident(setup: "Setup", view: "View", *, incident: str) -> "Resu
 @incidents.command("report")
 @command()
 @click.argument("incident", default="", type=INCIDENT)
-@click.option("--format", "form", type=click.Choice(["md", "json", "html"]), default="md", show_default=True)
 @click.option(
-    "--to", type=click.Path(path_type=Path, dir_okay=False), help="A file; default: standard output."
+    "--format",
+    "form",
+    type=click.Choice(["md", "json", "html"]),
+    default="md",
+    show_default=True,
+    help="Which kind.",
+)
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    cls=WordedOption,
+    show_default="standard output",
+    help="Write it there.",
 )
 async def report(setup: "Setup", view: "View", *, incident: str, form: "Format", to: Path | None) -> "Result":
-    """Write an incident's report as Markdown, JSON or one HTML file; the last one's if none is named."""
+    """Write a report as Markdown, JSON or one HTML file.
+
+    Of the last incident if none is named; the beginning of an id is enough.
+    """
     from agent.events import Text
     from tools.events import Notice
     from tools.incidents.report import render

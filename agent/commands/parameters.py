@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+from click.types import OptionHelpExtra
 
 from subjects import RUNTIMES
 
@@ -20,6 +21,17 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 MAX_COMPLETED = 50
 """Names offered at most: the latest incidents and sessions."""
+
+
+class WordedOption(click.Option):
+    """An option whose default is told in words, `show_default`: it turns out when the command runs."""
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        """Return what stands behind its help, the words without click's parentheses."""
+        extra = super().get_help_extra(ctx)
+        if isinstance(self.show_default, str):
+            extra["default"] = self.show_default
+        return extra
 
 
 class Duration(click.ParamType[float]):

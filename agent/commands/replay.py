@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 @command()
 @click.argument("recording", metavar="SESSION|FILE", default="", type=SESSION)
 @click.option(
-    "--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="0 plays at once."
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="Times as fast as it was; 0 plays at once.",
 )
 async def replay(setup: "Setup", view: "View", *, recording: str, speed: float) -> "Result":
-    """Play a recorded session: a session's id, its beginning, or a file. The last one if none is named."""
+    """Play a recorded session again.
+
+    SESSION is its id or the beginning of it; the last one if none is named.
+    """
     from agent.events import Finished
     from agent.sessions.resume import find
     from agent.transcript.replay import replay as play

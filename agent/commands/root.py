@@ -23,8 +23,10 @@ from agent.commands import (
     watch,
 )
 from agent.commands.command import CLUSTER, CONSENT, LOAD, MODEL, make_setup, run_work, shared
+from agent.commands.examples import epilog
 from agent.commands.parameters import SESSION
 from agent.commands.prompt import one_request
+from agent.commands.usage import in_one_line
 
 
 class Operator(click.Group):
@@ -33,6 +35,18 @@ class Operator(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which they were added."""
         return list(self.commands)
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the options before the command's name."""
+        with in_one_line():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is named."""
+        with in_one_line():
+            return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -85,9 +99,7 @@ def cli(context: click.Context, /, **given: Any) -> None:
             raise click.UsageError("The prompt is empty.")
         run_work(context, given, one_request)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise click.UsageError(
-            "This is no terminal. Give a prompt with -p, or see `operator demo chaos --help`."
-        )
+        raise click.UsageError("This is no terminal. Give a prompt with -p, or name a command.")
     setup, own = make_setup(context, given)
     if setup.output != "text":
         raise click.UsageError("--output goes with -p and with commands; the chat is for people.")
@@ -114,6 +126,15 @@ for command in (
     mcp.mcp,
 ):
     cli.add_command(command)
+
+
+def _add_examples(path: str, command: click.Command) -> None:
+    command.epilog = epilog(path)
+    for name, below in command.commands.items() if isinstance(command, click.Group) else ():
+        _add_examples(f"{path} {name}", below)
+
+
+_add_examples("operator", cli)
 
 
 def _fill_standard_streams() -> None:

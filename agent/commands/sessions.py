@@ -34,7 +34,10 @@ async def list_sessions(setup: "Setup", view: "View") -> "Result":
 @command()
 @click.argument("session", default="", type=SESSION)
 async def show_session(setup: "Setup", view: "View", *, session: str) -> "Result":
-    """Show one conversation as Markdown; the last one if none is named."""
+    """Show one conversation as Markdown.
+
+    The last one if none is named; the beginning of an id is enough.
+    """
     from agent.events import Text
     from agent.sessions.resume import show
     from subjects.state import open_state

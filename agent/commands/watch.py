@@ -6,7 +6,7 @@ import click
 
 from agent.commands.command import CLUSTER, PODS, command
 from agent.commands.endpoints import Endpoints, chosen_cluster, endpoint_options
-from agent.commands.parameters import DURATION
+from agent.commands.parameters import DURATION, WordedOption
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -52,7 +52,9 @@ def _as_given(key: str, value: Any) -> Any:
     "for_s",
     type=DURATION,
     envvar="OPERATOR_WATCH_FOR",
-    help="Then end: 30s, 10m, 8h. Default: at Ctrl-C.",
+    cls=WordedOption,
+    show_default="until Ctrl-C",
+    help="How long to watch: 30s, 10m, 8h.",
 )
 @click.option("--name", metavar="NAME", help="What alerts and metrics call the cluster.")
 @click.option("--webhook", metavar="URL", help="Gets each detection and recovery as JSON.")
@@ -64,7 +66,8 @@ def _as_given(key: str, value: Any) -> Any:
     type=DURATION,
     default="90d",
     envvar="OPERATOR_WATCH_RETENTION",
-    help="How long incidents that are over are kept. Default: 90d.",
+    show_default=True,
+    help="How long incidents that are over are kept.",
 )
 async def watch(
     setup: "Setup",

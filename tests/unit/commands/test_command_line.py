@@ -1,6 +1,7 @@
 """The command line: durations, completion, help, and what is no command."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
@@ -8,8 +9,10 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
+from agent.commands.examples import EXAMPLES
 from agent.commands.parameters import DURATION
 from agent.commands.root import cli
+from tests.reference import commands
 from tools.faults.catalogue import CATALOGUE
 from tools.incidents.store import IncidentStore
 
@@ -151,3 +154,47 @@ def completed(folder: Path, before: list[str], incomplete: str) -> list[str]:
             given, incomplete
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("watch --fro 5s", "--for"),
+        ("wathc", "watch"),
+        ("incidents lst", "list"),
+        ("kill", "operator fault inject kill"),
+        ("logs", "NODE"),
+        ("demo chaos --fault kil", "kill"),
+        ("watch --for 5x", "30s"),
+        ("describe a b", "operator describe --help"),
+        ("drill --trials 0", "1<=x<=1000"),
+        ("-p", "-p"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_leads_on(line: str, meant: str) -> None:
+    ended = CliRunner().invoke(cli, shlex.split(line), prog_name="operator")
+
+    assert ended.exit_code == 2
+    assert ended.stdout == ""
+    assert ended.stderr.count("\n") == 1
+    assert meant in ended.stderr
+    assert "--help`." in ended.stderr
+
+
+@pytest.mark.parametrize("path", [path for path, _ in commands()])
+def test_the_help_of_every_command_says_what_each_option_is_and_has_examples(path: str) -> None:
+    command = dict(commands())[path]
+    shown = CliRunner().invoke(cli, [*path.split()[1:], "--help"], terminal_width=80).stdout
+    options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+
+    assert [each.name for each in options if not each.help] == []
+    assert EXAMPLES[path][0] in shown
+    assert max(map(len, shown.splitlines())) <= 90
+    assert EXAMPLES.keys() == {path for path, _ in commands()}
+
+
+@pytest.mark.parametrize("group", ["", "fault", "incidents", "drill", "demo", "deploy", "sessions"])
+def test_no_list_of_commands_cuts_a_sentence(group: str) -> None:
+    shown = CliRunner().invoke(cli, [*group.split(), "--help"], terminal_width=80).stdout
+
+    assert "..." not in shown.partition("Commands:")[2]

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from agent.commands.examples import EXAMPLES
 from agent.commands.root import cli
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +36,8 @@ def commands() -> Iterator[tuple[str, str]]:
         text = page.read_text(encoding="utf-8").replace("\\\n", " ")
         for found in (*_BLOCK.findall(text), *_INLINE.findall(text)):
             yield page.relative_to(ROOT).as_posix(), found.partition("  #")[0].strip()
+    for path, lines in EXAMPLES.items():
+        yield from ((f"{path} --help", line.partition(" -- ")[2] or line) for line in lines)
 
 
 def parsed(group: click.Command, name: str, words: list[str], parent: click.Context | None) -> None:
