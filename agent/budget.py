@@ -67,7 +67,7 @@ class Budget:
     _loop: str = ""
 
     def begin(self) -> None:
-        """Begin a request: calls and repetitions count anew."""
+        """Begin a request: calls and repetitions are counted from zero."""
         self.calls = 0
         self._seen.clear()
         self._loop = ""

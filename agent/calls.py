@@ -160,12 +160,14 @@ class Calls:
         async with self._one_question:
             verdict = await self.gate.before(call, effect)
         if not verdict.allowed:
-            told = not_run(
+            not_allowed = not_run(
                 call,
                 remark("refused" if verdict.final else "refused-for-now", reason=verdict.reason),
                 f"Refused: {verdict.reason}",
             )
-            running.outcome = self._ended(told)  # kept: a Ctrl-C at the question cancels this very task
+            running.outcome = self._ended(
+                not_allowed
+            )  # kept: a Ctrl-C at the question cancels this very task
             return running.outcome
         running.begun, running.acting = True, effect is not Effect.READ
         arguments = dict(call.arguments)

@@ -40,7 +40,7 @@ class BlindDispatcher(Dispatcher):
     hidden: tuple[str, ...] = ()
 
     async def _result(self, name: str, arguments: Mapping[str, Any]) -> Result:
-        # An explicit base: a zero-argument super() does not survive the class that slots make anew.
+        # An explicit base: a zero-argument super() does not survive the second class that slots make.
         result = await Dispatcher._result(self, name, arguments)  # noqa: SLF001 - its own base
         return replace(result, next=without(self.hidden, result.next))
 
@@ -140,7 +140,7 @@ def without(names: Iterable[str], text: str) -> str:
 
 
 def opening(examination: Examination) -> str:
-    """Return the first message: the case, in the monitor's words and in nobody else's."""
+    """Return the first message: the case, in the monitor's words alone."""
     case, cluster = examination.case, examination.require_cluster()
     lines = [f"The cluster is {cluster.label}; its nodes are {', '.join(cluster.subject.nodes)}."]
     ago = max(0.0, clock.wall() - case.opened_wall)

@@ -41,7 +41,7 @@ class Verbatim(Event):
 
 @dataclass(frozen=True, slots=True)
 class TextVoid(Event):
-    """What was drawn since the last `done` is void: the reply is asked for anew."""
+    """What was drawn since the last `done` is void: the reply is asked for again."""
 
     type: ClassVar[str] = "notice"
     text: str

@@ -91,7 +91,7 @@ class History:
         return text
 
     def replace(self, messages: Iterable[Message]) -> None:
-        """Begin anew from a summary: the one exception to `only appended`."""
+        """Start over from a summary: the one exception to `only appended`."""
         self._messages = list(messages)
 
 

@@ -123,7 +123,7 @@ class Conversation:
         return True
 
     def clear(self) -> None:
-        """Begin anew, with nothing said."""
+        """Start over, with nothing said."""
         self.transcript.record(entries.compaction(len(self.history), ()))
         self.history.replace(())
         self.history.remark("")

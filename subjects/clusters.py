@@ -146,8 +146,8 @@ async def caveat(decision: Decision) -> str:
     if decision.runtime != "process":
         return ""
     plan = _offered(decision.subject, "process", "run as local processes")
-    told = getattr(plan, "caveat", None)
-    return str(await told()) if told is not None else ""
+    find_caveat = getattr(plan, "caveat", None)
+    return str(await find_caveat()) if find_caveat is not None else ""
 
 
 def _offered(subject: str, module: str, what: str) -> ModuleType:

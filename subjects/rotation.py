@@ -62,7 +62,7 @@ class Rotation:
         endpoint.owed += 1
 
     def answered(self, url: str) -> None:
-        """Note an answer: the endpoint is well."""
+        """Note an answer: the endpoint is healthy."""
         endpoint = self._by_url[url]
         endpoint.owed -= 1
         endpoint.heard = self._clock()

@@ -1,4 +1,4 @@
-"""docs/reference.md held against the program: `python -m tests.reference` writes its generated parts anew."""
+"""docs/reference.md held against the program: `python -m tests.reference` rewrites its generated parts."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -157,7 +157,7 @@ def _compare(value: Mapping[str, Any], known: Mapping[str, str], prefix: str) ->
 
 
 def main() -> None:
-    """Write the generated parts anew."""
+    """Write the generated parts again."""
     FILE.write_text(regenerated(FILE.read_text(encoding="utf-8")), encoding="utf-8")
 
 

@@ -93,6 +93,6 @@ def _ended_by_signals(chatting: "asyncio.Future[int]") -> Iterator[list[int]]:
 
 async def _close(opened: "list[Session]", view: TerminalView) -> None:
     for session in opened:
-        if told := await session.aclose():
-            view.show(Notice(told))
+        if closing_words := await session.aclose():
+            view.show(Notice(closing_words))
     await view.aclose()

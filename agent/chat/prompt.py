@@ -116,7 +116,7 @@ class Prompt:
             return None
 
     def refresh(self, _: object = None) -> None:
-        """Draw the status line anew, if the prompt is shown."""
+        """Draw the status line again, if the prompt is shown."""
         if not self._session.app.is_done:
             self._session.app.invalidate()
 

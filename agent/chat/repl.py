@@ -157,7 +157,7 @@ class Repl:
         return "\n".join(part for part in (returned, *waiting, self._keyboard.draft) if part)
 
     def _take_back(self) -> list[str]:
-        """Return requests that wait for their turn: who interrupts decides anew whether to send them."""
+        """Return requests that wait for their turn: who interrupts decides again whether to send them."""
         requests = [line for line in self._queued if not line.startswith("/")]
         self._queued = [line for line in self._queued if line.startswith("/")]
         return requests

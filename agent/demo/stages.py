@@ -37,7 +37,7 @@ class Stages:
         self.emit(Stage(n, len(STAGES), STAGES[n - 1], title or TITLES[n - 1]))
 
     def end(self, n: int, *, ok: bool, title: str = "") -> None:
-        """Tell how stage `n` ended; of one that ended well nothing more is taken."""
+        """Tell how stage `n` ended; a stage that succeeded never gets worse."""
         if self.ended_well(n):
             return
         now = time.monotonic()
@@ -50,7 +50,7 @@ class Stages:
         return n in self._began
 
     def ended_well(self, n: int) -> bool:
-        """Whether stage `n` ended, and well."""
+        """Whether stage `n` ended, and succeeded."""
         return n in self._ended and bool(self._ended[n]["ok"])
 
     def result(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""One trial: wait until all is well, seal the truth, inject, wait, diagnose, heal, see that it is healed."""
+"""One trial: wait until all is healthy, seal the truth, inject, wait, diagnose, heal, confirm."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from tools.observe.signal import Detection
 from tools.workbench import Workbench
 
 CALM_S = 90.0
-"""How long all may take to be well before a trial: leader changes count for a minute."""
+"""How long all may take to be healthy before a trial: leader changes count for a minute."""
 CALM_HOLD_S = 1.0
 BRIEF_S = 1.0
 """How long a fault lasts that is over before anybody looks."""
@@ -32,7 +32,7 @@ GATHER_S = 1.5
 
 
 class NotCalm(Exception):
-    """The cluster did not become well, so that nothing can be tried on it."""
+    """The cluster did not become healthy, so that nothing can be tried on it."""
 
 
 @dataclass(slots=True)

@@ -50,9 +50,9 @@ async def offer(setup: "Setup", view: "View", *, allow_faults: bool = False) -> 
         await session.open_cluster()
         await serve(make_server(offered, version()))
     finally:
-        told = await session.aclose()
-        if told:
-            view.show(Notice(told))
+        closing_words = await session.aclose()
+        if closing_words:
+            view.show(Notice(closing_words))
     return {"ok": True, "command": "mcp", "calls": offered.calls}
 
 

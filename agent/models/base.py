@@ -109,7 +109,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
-    """What was drawn of this reply is void: the reply is asked for anew."""
+    """What was drawn of this reply is void: the reply is asked for again."""
 
     reason: str
 

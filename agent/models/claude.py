@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 STALLED_S = 300.0
-"""How long pings alone may come before the reply is asked for anew; long thinking shows as pings."""
+"""How long pings alone may come before the reply is asked for again; long thinking shows as pings."""
 CUT_SHORT = TransientFailure("The reply ended before it was whole")
 UNREADABLE_CALL = TransientFailure("The reply holds a call whose arguments are no JSON object")
 MALFORMED_TRIES = 3

@@ -132,7 +132,7 @@ def _check_environment() -> None:
         os.environ[name] = value
         if name != "ANTHROPIC_CUSTOM_HEADERS" and not (value.isascii() and value.isprintable()):
             raise BadCredentials(
-                f"{name} holds a line break or another character that has no place in it. Set it anew."
+                f"{name} holds a line break or another character that has no place in it. Set it again."
             )
     base = base_url()
     if base and not re.match(r"https?://[^/]", base):

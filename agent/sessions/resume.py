@@ -80,12 +80,12 @@ async def resume(
     ledger.rebase(found.evidence)
     conversation.history.replace(found.messages)
     now = await _present(workbench, open_cluster)
-    told = since(found, now, time.time())
-    conversation.paste(told)  # it has names and states as the database gave them
+    news = since(found, now, time.time())
+    conversation.paste(news)  # it has names and states as the database gave them
     conversation.note(remark("resumed"))
     asked = f" You last asked: “{one_line(found.asked, 80)}”." if found.asked else ""
     lost = f" {damaged_lines(found.damaged)} left out." if found.damaged else ""
-    return f"Session {found.header.id}, {len(found.messages)} messages.{lost}{asked} {told}"
+    return f"Session {found.header.id}, {len(found.messages)} messages.{lost}{asked} {news}"
 
 
 def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
@@ -101,21 +101,21 @@ def since(found: Earlier, now: Mapping[str, Any], wall: float) -> str:
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return how two snapshots of a cluster (as cluster_status gives them) differ, a phrase each."""
-    told = [
+    news = [
         f"{name} {then.get(name)} → {now.get(name)}"
         for name in ("cluster", "state", "leader", "term")
         if then.get(name) != now.get(name) and now.get(name) is not None
     ]
     before, after = _nodes(then), _nodes(now)
-    told += [f"{name} is gone" for name in before if name not in after]
-    told += [f"{name} is new" for name in after if name not in before]
+    news += [f"{name} is gone" for name in before if name not in after]
+    news += [f"{name} is new" for name in after if name not in before]
     for name in before.keys() & after.keys():
-        told += [
+        news += [
             f"{name}: {field.replace('_', ' ')} {before[name].get(field)} → {after[name].get(field)}"
             for field in ("process", "says_of_itself")
             if before[name].get(field) != after[name].get(field)
         ]
-    return told
+    return news
 
 
 async def _present(workbench: Workbench, open_cluster: Callable[[], Awaitable[None]]) -> Mapping[str, Any]:

@@ -216,24 +216,24 @@ class Session:
 
         Everything is tried, also when a part of it fails.
         """
-        told: list[str] = []
+        sentences: list[str] = []
         if self._warming is not None:
             self._warming.cancel()
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self.transcript.close)
             stack.push_async_callback(close_workbench, self.workbench)
             stack.push_async_callback(self.conversation.model.aclose)
-            stack.push_async_callback(self._close_cluster, told)
-            stack.push_async_callback(self._heal_own, told)
+            stack.push_async_callback(self._close_cluster, sentences)
+            stack.push_async_callback(self._heal_own, sentences)
             await self.conversation.aclose()
-        return " ".join(told)
+        return " ".join(sentences)
 
-    async def _heal_own(self, told: list[str]) -> None:
-        told += [
+    async def _heal_own(self, sentences: list[str]) -> None:
+        sentences += [
             f"Fault {report.fault} ({report.kind}) was {report.state}: {report.text}."
             for report in await self.workbench.faults.heal_own()
         ]
 
-    async def _close_cluster(self, told: list[str]) -> None:
+    async def _close_cluster(self, sentences: list[str]) -> None:
         if text := await lifecycle.leave(self.workbench, keep=self.setup.keep):
-            told.append(text)
+            sentences.append(text)

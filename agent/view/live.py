@@ -22,7 +22,7 @@ class LiveArea:
         self._still = still
         self._widths: list[int] = []
         self._last = ""
-        # xterm and screen cut lines when the window gets narrower; nearly all others wrap them anew.
+        # xterm and screen cut lines when the window gets narrower; nearly all others wrap them again.
         self._reflows = "XTERM_VERSION" not in os.environ and "STY" not in os.environ
         self.broken = False
         """Whether the terminal went away."""

@@ -41,7 +41,7 @@ CALLS = 4
 """Running calls that are drawn at once."""
 
 TICK_S = 0.5
-"""How often the time of a running call is drawn anew."""
+"""How often the time of a running call is drawn again."""
 
 MAX_HELD = 1_000
 """Events kept while somebody else has the terminal; the oldest go first."""

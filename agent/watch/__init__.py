@@ -1,1 +1,1 @@
-"""`operator watch`: the detector alone, for days, and whom it tells."""
+"""`operator watch`: the detector alone, for days, and who is notified."""

@@ -1,6 +1,6 @@
 """What `operator watch` adds to an incident by itself: a diagnosis by the rules, which needs no model.
 
-It is made anew when telling evidence comes after it: another detection, or a signal of a kind that was not
+It is made again when telling evidence comes after it: another detection, or a signal of a kind that was not
 known of that node. What it concludes then is shown only where it differs, and says what changed.
 """
 

@@ -39,7 +39,7 @@ class Inspector:
                     self._opening.cancel()
 
     async def look(self) -> None:
-        """Read the chosen node anew if it is looked into."""
+        """Read the chosen node again if it is looked into."""
         node = self._chosen()
         if not self._focus.open or node is None:
             self._report = None

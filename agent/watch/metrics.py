@@ -22,8 +22,8 @@ from tools.observe.signal import Detection, Signal
 CONTENT_TYPE = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
 
 DELAY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Seconds from the first signal of a cause to its detection: the kernel's word counts at once, silence after
-two probes, doubtful signals after some seconds."""
+"""Seconds from the first signal of a cause to its detection: what the kernel reports counts at once, silence
+after two probes, doubtful signals after some seconds."""
 
 Family = GaugeMetricFamily | CounterMetricFamily | InfoMetricFamily
 

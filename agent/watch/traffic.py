@@ -94,7 +94,7 @@ def _summed(samples: Sequence[Metric], metrics: TrafficMetrics) -> _Read:
 
 
 def between(before: _Read, now: _Read) -> Traffic | None:
-    """Return the figures of the time between two reads; None where the node began to count anew."""
+    """Return the figures of the time between two reads; None where the node restarted its counters."""
     span = now.at - before.at
     requests, errors = now.requests - before.requests, now.errors - before.errors
     if span <= 0 or requests < 0 or errors < 0:

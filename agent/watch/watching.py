@@ -210,7 +210,7 @@ _ITS_OWN = frozenset({UnseenReason.REFUSED, UnseenReason.SILENT, UnseenReason.UN
 def _looked_into(
     cluster: Cluster, tally: Tally, view: View, rows: Rows
 ) -> Iterator[Callable[[], Awaitable[None]]]:
-    """Let a person at a terminal filter the nodes and look into one; what is yielded draws that anew."""
+    """Let a person at a terminal filter the nodes and look into one; what is yielded draws that again."""
     from agent.view.terminal import TerminalView
 
     if not (isinstance(view, TerminalView) and view.animated and sys.stdin.isatty()):

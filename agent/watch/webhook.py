@@ -111,7 +111,7 @@ class Webhook:
         """Return what went wrong (nothing: an empty text) and whether to try again."""
         try:
             async with http.stream("POST", self._url, json=scrub(message)) as response:
-                status = response.status_code  # the body is nobody's business, and may never end
+                status = response.status_code  # the body is not needed, and may never end
         except httpx2.HTTPError as error:
             return str(error) or type(error).__name__, True
         except ValueError as error:  # text that is no Unicode, from a stranger's member

@@ -132,7 +132,7 @@ class Lifecycle(Protocol):
     async def start(self, node: str) -> None:
         """Start a node that does not run, on its own data; does nothing for one that does.
 
-        StaleTarget when somebody else has started it without our knowledge; it is ours from then on.
+        StaleTarget when it was started outside operator; it is ours from then on.
         """
         ...
 

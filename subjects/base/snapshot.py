@@ -81,7 +81,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class ProcessView:
-    """The kernel's or the engine's word on one node."""
+    """What the kernel or the engine reports of one node."""
 
     state: ProcessState
     identity: Identity | None = None
@@ -146,7 +146,7 @@ class UnseenReason(StrEnum):
     OTHER = "other"
     """Somebody else answers there: another member, or another service."""
     FOREIGN = "foreign"
-    """At its own address a member of another cluster answers: it was started anew with other data."""
+    """At its own address a member of another cluster answers: it was started with other data."""
 
 
 OUR_SIDE = frozenset(

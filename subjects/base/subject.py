@@ -67,7 +67,7 @@ class Subject(Protocol):
 
     @property
     def invariants(self) -> tuple[Invariant, ...]:
-        """What holds when all is well."""
+        """What holds when all is healthy."""
         ...
 
     @property

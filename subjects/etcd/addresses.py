@@ -197,7 +197,7 @@ def read_url(raw: str) -> str | None:
 
 
 def _freshness(status: Status) -> tuple[bool, int, int]:
-    """Say how far a member's word can be trusted: one that follows nobody may have an old list."""
+    """Say how far what a member says can be trusted: one that has no leader may have an old list."""
     return status.has_leader, status.term or 0, status.applied_index or 0
 
 

@@ -144,7 +144,7 @@ class EtcdDriver:
             return response.status, await response.read()
 
     def _refused(self, url: str, status: int, answer: bytes, *, writes: bool) -> OperationFailed:
-        """Tell what etcd says is wrong; it is well itself if it refuses for certain."""
+        """Tell what etcd says is wrong; it is healthy itself if it refuses for certain."""
         try:
             said = read_object(answer)
             text = f"HTTP {status}: {str(said.get('message') or said['error'])[:200]}"

@@ -28,7 +28,7 @@ class Status:
     member_id: str
     version: str
     leader: str | None
-    """Whom it follows, or itself; None where it follows nobody, or does not say whom."""
+    """Its leader, maybe itself; None where it has none, or does not say which."""
     has_leader: bool
     learner: bool = False
     cluster_id: str | None = None

@@ -95,7 +95,7 @@ class EtcdSubject:
         self._cluster_id: str | None = None
         """Of which cluster the members must be; None where that is not held against them."""
         self._since: dict[str, float] = {}
-        """Node → monotonic time since when it follows nobody."""
+        """Node → monotonic time since when it has no leader."""
         self._seen: dict[str, float] = {}
         """Node → wall time when it last said anything."""
 
@@ -218,7 +218,7 @@ class EtcdSubject:
         return dict(zip(endpoints, asked, strict=True))
 
     def _leaderless(self, asked: Mapping[str, Asked], now: float) -> dict[str, float]:
-        """Return for how long each member that answers has followed nobody."""
+        """Return for how long each member that answers has had no leader."""
         without = {name for name, each in asked.items() if each.status and not each.status.has_leader}
         self._since = {name: self._since.get(name, now) for name in without}
         return {name: now - since for name, since in self._since.items()}
@@ -262,9 +262,7 @@ def somebody_else(url: str, member: str | None, status: Status, cluster: str | N
     """Say who answers where `member` of `cluster` should."""
     if cluster is not None and status.cluster_id not in {None, cluster}:
         text = f"{url} answers as a member of another cluster ({status.cluster_id}, not {cluster})"
-        remedy = (
-            "it was started anew with other data: stop it, remove it, add it again with an empty data folder"
-        )
+        remedy = "it was started with other data: stop it, remove it, add it again with an empty data folder"
         return Unseen(UnseenReason.FOREIGN, text, remedy)
     text = f"{url} answers as member {status.member_id}, not {member}"
     return Unseen(UnseenReason.OTHER, text, "give each member's own address")

@@ -65,7 +65,7 @@ class Known:
     names: Mapping[str, str]
     """Member id → node name."""
     leaderless_s: Mapping[str, float]
-    """Of members that answer and follow nobody: for how long."""
+    """Of members that answer and have no leader: for how long."""
 
     def gone(self, name: str) -> bool:
         """Whether the kernel or the engine says that it is dead or frozen."""
@@ -187,7 +187,7 @@ def details_of(status: Status | None, names: Mapping[str, str]) -> dict[str, Sca
         return {}
     details: dict[str, Scalar] = {"leader_it_sees": names.get(status.leader) if status.leader else None}
     if status.has_leader and status.leader is None:
-        del details["leader_it_sees"]  # its metrics say that it follows, not whom
+        del details["leader_it_sees"]  # its metrics say that it has a leader, not which
     if status.quota_bytes is not None:
         details["quota_bytes"] = status.quota_bytes
     if status.in_use_bytes is not None:

@@ -12,11 +12,11 @@ def cpu_time(pid: int) -> tuple[float, float] | None:
     where the kernel does not tell (it is Linux's `/proc/PID/task/TID/schedstat`).
     """
     ran = waited = 0
-    told = False
+    measured = False
     for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
         try:
             ran_ns, waited_ns, _ = path.read_text().split()
         except (OSError, ValueError):
             continue  # the thread has ended meanwhile
-        ran, waited, told = ran + int(ran_ns), waited + int(waited_ns), True
-    return (ran / NS, waited / NS) if told else None
+        ran, waited, measured = ran + int(ran_ns), waited + int(waited_ns), True
+    return (ran / NS, waited / NS) if measured else None

@@ -155,7 +155,7 @@ class DockerRuntime:
         return Capability(True, "its container is kept")
 
     async def start(self, node: str) -> None:
-        """Start the node's container on its own volume; Compose makes it anew if it was removed."""
+        """Start the node's container on its own volume; Compose makes it again if it was removed."""
         try:
             container = await self._containers.of(node)
         except NoSuch:

@@ -60,7 +60,7 @@ class Containers:
         return found
 
     def forget(self) -> None:
-        """Look for each container anew: Compose may have made another."""
+        """Look for each container again: Compose may have made another."""
         self._ids.clear()
 
     async def unpause(self, container: str) -> None:

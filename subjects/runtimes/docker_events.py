@@ -133,8 +133,8 @@ class EventStream:
             if before is None:
                 continue
             raw = f"container {now.container[:12]} is {now.status} (seen after the event stream was restored)"
-            anew = (before.container, before.started) != (now.container, now.started)
-            if before.status != "exited" and (anew or now.status == "exited"):
+            restarted = (before.container, before.started) != (now.container, now.started)
+            if before.status != "exited" and (restarted or now.status == "exited"):
                 code = state.get("ExitCode") if now.status == "exited" else None
                 self._tell(node, "exit", raw, code)
                 before = _Known(now.container, "exited", now.started)

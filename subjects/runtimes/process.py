@@ -1,4 +1,4 @@
-"""Nodes as local processes: a folder each, the kernel's word on each, one network process for all."""
+"""Nodes as local processes: a folder each, what the kernel reports of each, one network process for all."""
 
 import asyncio
 import contextlib
@@ -148,7 +148,9 @@ class ProcessRuntime:
             stranger = await self._processes.unrecorded(node)
             if stranger is not None:
                 self._processes.record(node, stranger)
-                raise StaleTarget(f"{node} runs already, as process {stranger.id}: somebody else started it.")
+                raise StaleTarget(
+                    f"{node} runs already (process {stranger.id}): it was started outside operator."
+                )
             self._limits(node).forget()
             environment = {**public_environment(), **spec.env}
             started = identity.identify(await spawn(spec.argv, home, env=environment, piped=True))

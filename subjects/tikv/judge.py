@@ -97,8 +97,8 @@ def serves(node: NodeView) -> bool:
         return False
     if node.client.connection in (Connection.REFUSED, Connection.RESET, Connection.SILENT):
         return False
-    told = list(node.peers.values())
-    return not told or any(told)
+    reports = list(node.peers.values())
+    return not reports or any(reports)
 
 
 def _node_problems(node: NodeView) -> list[str]:

@@ -63,7 +63,7 @@ class Store:
     pending_peers: int
     slow_score: int | None
     network_slow_score: int | None
-    """The highest that any other store gives it; absent before v8.5.5 and while all is well."""
+    """The highest that any other store gives it; absent before v8.5.5 and while all is healthy."""
     busy: bool
 
     @property

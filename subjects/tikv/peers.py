@@ -47,13 +47,13 @@ class PeerViews:
         return {teller: holds for (teller, other), holds in self._holds.items() if other == about}
 
     def restarted(self, about: str) -> None:
-        """Forget what is held against a store that has begun anew: the failures counted were of its end."""
+        """Forget what is held against a store that has begun again: the failures counted were of its end."""
         for held in (self._counts, self._holds, self._failed_at):
             for key in [key for key in held if key[1] == about]:
                 del held[key]
 
     def silence(self, teller: str) -> None:
-        """Forget what a store said that cannot be asked any more; it begins anew when it is back."""
+        """Forget what a store said that cannot be asked any more; it begins again when it is back."""
         for key in [key for key in self._counts if key[0] == teller]:
             self._counts.pop(key)
             self._holds.pop(key, None)

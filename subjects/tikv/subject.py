@@ -127,8 +127,8 @@ class TikvSubject:
                 nodes.append(pd_view(member, group, process, said, started[index], at))
                 continue
             store = by_name[member.name]
-            told = self._peers.of(store.id) if store else {}
-            peers = {ids[teller]: holds for teller, holds in told.items() if teller in ids}
+            reports = self._peers.of(store.id) if store else {}
+            peers = {ids[teller]: holds for teller, holds in reports.items() if teller in ids}
             lacking = placement.lacking.get(store.id, 0) if store else None
             view = store_view(member, store, process, said, client, peers, at, lacking)
             nodes.append(self._trap.judged(view, began))

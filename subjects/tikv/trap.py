@@ -25,7 +25,7 @@ class StaleHeartbeatFilter:
             self._leader, self._since = name, at
 
     def judged(self, view: NodeView, at: float) -> NodeView:
-        """Return the view, PD's word withdrawn where only a new leader speaks against a store."""
+        """Return the view, without PD's view where only a new leader speaks against a store."""
         doubtful = view.control in (ControlState.DISCONNECTED, ControlState.DOWN)
         if not doubtful or at - self._since > DOUBT_S or not _vouched_for(view):
             return view

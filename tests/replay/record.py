@@ -1,4 +1,4 @@
-"""Record the transcripts anew by really doing what they tell: `python -m tests.replay.record [NAME…]`.
+"""Record the transcripts again by really doing what they tell: `python -m tests.replay.record [NAME…]`.
 
 Each runs on a real etcd of three local processes in a state folder of its own, and takes 20 to 40 s.
 """

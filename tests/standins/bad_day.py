@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import shutil
 import subprocess
 import sys
@@ -103,15 +104,15 @@ def live(day: Day, state: Path, *, small: bool) -> dict[str, Any]:
     wrong: list[str] = []
     happened: list[str] = []
     reached: dict[int, float] = {}
-    data, result, code = b"", None, None
+    data, more, result, code = b"", b"", None, None
     until = time.monotonic() + BOUND_S
-    while code is None:
+    while code is None or (more and not child.closed):
         if time.monotonic() > until:
             wrong.append("the demo did not end")
             child.kill(9)
         for name, moment in list(troubles.items()):
             begun = next((reached[n] for n in sorted(reached) if n >= moment.stage), None)
-            if begun is not None and time.monotonic() >= begun + moment.after_s:
+            if code is None and begun is not None and time.monotonic() >= begun + moment.after_s:
                 del troubles[name]
                 happened.append(name)
                 if name == "clock":
@@ -120,29 +121,18 @@ def live(day: Day, state: Path, *, small: bool) -> dict[str, Any]:
                     _fill(filling)
                 else:
                     _hang_up(child)
-        if child.closed:
-            time.sleep(0.05)
-        else:
-            with suppress(pexpect.TIMEOUT, pexpect.EOF):
-                data += child.read_nonblocking(1 << 16, timeout=0.05)
-            *lines, data = data.split(b"\n")
-            for line in lines:
-                with suppress(ValueError):  # what standard error has is no JSON
-                    said = json.loads(line)
-                    if said["type"] == "stage":
-                        reached.setdefault(int(said["n"]), time.monotonic())
-                    result = said if said["type"] == "result" else result
-        ended, status = os.waitpid(child.pid, os.WNOHANG)
-        if ended:
-            code = os.waitstatus_to_exitcode(status)
-    if not child.closed:
-        with suppress(pexpect.TIMEOUT, pexpect.EOF):
-            while True:
-                data += child.read_nonblocking(1 << 16, timeout=1)
-        for line in data.split(b"\n"):
-            with suppress(ValueError):
+        more = _read(child)
+        *lines, data = (data + more).split(b"\n")
+        for line in lines:
+            with suppress(ValueError):  # what standard error has is no JSON
                 said = json.loads(line)
+                if said["type"] == "stage":
+                    reached.setdefault(int(said["n"]), time.monotonic())
                 result = said if said["type"] == "result" else result
+        if code is None:
+            ended, status = os.waitpid(child.pid, os.WNOHANG)
+            code = os.waitstatus_to_exitcode(status) if ended else None
+    if not child.closed:
         _hang_up(child)
     wrong += _untrue(result, code, hung_up="hang-up" in happened)
     wrong += _left(state, filling)
@@ -180,13 +170,11 @@ def _left(state: Path, filling: Path) -> Iterator[str]:
     if left:
         yield f"still running: {left}"
     filling.unlink(missing_ok=True)
-    restored = subprocess.run(
+    subprocess.run(
         [sys.executable, "-m", "agent", "restore", "--output", "json"],
         env={**os.environ, "OPERATOR_STATE_DIR": str(state)},
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False, timeout=BOUND_S,
+        cwd=Path(__file__).parents[2], capture_output=True, check=False, timeout=BOUND_S,
     )  # fmt: skip
-    if restored.returncode:
-        yield f"restore: {restored.returncode} {restored.stdout[-300:]} {restored.stderr[-300:]}"
     journal, store = Journal(state / "operator.db"), IncidentStore(state / "operator.db")
     try:
         for fault in journal.open_faults():
@@ -197,6 +185,15 @@ def _left(state: Path, filling: Path) -> Iterator[str]:
     finally:
         journal.close()
         store.close()
+
+
+def _read(child: Any) -> bytes:
+    """Return what the program wrote since, after a moment; nothing where its terminal is closed."""
+    if not child.closed and select.select([child.child_fd], [], [], 0.05)[0]:
+        with suppress(OSError):  # the program has closed its side
+            return os.read(child.child_fd, 1 << 16)
+    time.sleep(0.02)
+    return b""
 
 
 def _fill(path: Path) -> None:

@@ -47,7 +47,7 @@ POINTS: dict[str, Point] = {
     "the fault is in force": IN_FORCE,
     "it is diagnosed": tool("tool_call", "diagnose"),
     "it is being healed": tool("tool_call", *HEALS),
-    "it is watched to stay well": text("progress", "Healed"),
+    "it is watched to stay healthy": text("progress", "Healed"),
 }
 
 

@@ -58,7 +58,7 @@ class Waiting:
 
 
 class Peer:
-    """Another store, over one connection that is made anew when it fails."""
+    """Another store, over one connection that is made again when it fails."""
 
     def __init__(self, store: int, address: str) -> None:
         self.store = store

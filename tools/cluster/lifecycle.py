@@ -106,7 +106,7 @@ async def _wait_healthy(
     workbench: Workbench, cluster: Cluster, began: float, bound_s: float
 ) -> ClusterSnapshot:
     """Look until the cluster is healthy; NotReady with what is wrong when it doesn't become so."""
-    told = 0.0
+    told_at = 0.0
     while True:
         snapshot = await cluster.subject.observe()
         elapsed_s = time.monotonic() - began
@@ -120,8 +120,8 @@ async def _wait_healthy(
                 f"{cluster.label} is not healthy after {bound_s:g} s: {'; '.join(snapshot.problems)}. "
                 "read_logs shows what the nodes say; `operator deploy down` removes it."
             )
-        if elapsed_s - told >= 0.5:
-            told = elapsed_s
+        if elapsed_s - told_at >= 0.5:
+            told_at = elapsed_s
             workbench.emit(Progress(f"Waiting until {cluster.label} is healthy", elapsed_s))
         await asyncio.sleep(_LOOK_S)
 

@@ -109,8 +109,8 @@ class FreshConnections:
             self._take(signal("accepts_new", line.node, raw, via=VIA, as_of=at))
 
     async def _lost(self, line: ProbeTarget, tries: int) -> list[str]:
-        told = await asyncio.gather(*(probe_new_connection(line) for _ in range(tries)))
-        return [how for how in told if how is not None]
+        results = await asyncio.gather(*(probe_new_connection(line) for _ in range(tries)))
+        return [how for how in results if how is not None]
 
     def _compared(self, line: ProbeTarget, before: tuple[int, int] | None) -> int | None:
         """Return how often the held connection was answered meanwhile; None if it ever was not."""

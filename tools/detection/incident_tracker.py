@@ -35,7 +35,7 @@ WHO = {
     Source.CONTROL: "control plane",
     Source.CLIENT: "client",
 }
-"""How the table `who knew when` calls a signal's source. With containers `kernel` is the engine's word."""
+"""What the table `who knew when` calls a signal's source. With containers `kernel` is the engine."""
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class OpenIncident:
     quiet_wall: float | None = None
     closed: float | None = None
     by_kernel: bool = False
-    """What it is called by is the kernel's or the engine's word."""
+    """What it is called by is what the kernel or the engine reported."""
     settled: bool = False
     """Somebody acted to end it, so that trouble that comes later is another incident."""
     knew: set[str] = field(default_factory=set)

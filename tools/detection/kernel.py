@@ -1,4 +1,4 @@
-"""The kernel's or the engine's word: as it notifies, and when it is asked about a node that fell silent."""
+"""What the kernel or the engine reports: by itself, and when it is asked about a node that fell silent."""
 
 import asyncio
 import time

@@ -24,7 +24,7 @@ DOWN_S = 60.0
 """How long a node may take to be healthy after a planned act: TiKV on containers takes half a minute."""
 
 REPORT_S = 0.3
-"""How much later than it happened the kernel's or the engine's word may come (docker: 51 ms at most)."""
+"""How much later than it happened a report of the kernel or the engine may come (docker: 51 ms at most)."""
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ class Maintenance:
         return last is not None and last.ended is not None and last.began <= started < signal.at > last.ended
 
     def _covers_node(self, signal: Signal) -> bool:
-        """The kernel's word on the node itself; what it says of its own start is seen a look later."""
+        """What the kernel reports of the node itself; what it says of its own start is seen a look later."""
         late = {Source.PROCESS: REPORT_S, Source.SELF: TAIL_S}.get(signal.source, 0.0)
         return any(signal.node in window.nodes and window.covers(signal, late) for window in self._windows)
 

@@ -244,7 +244,7 @@ class Monitor:
         return node in self._kernel.ended or False in self._wheel.healthy(node).values()
 
     def _notified(self, seen: Signal) -> None:
-        """Take the kernel's or the engine's word."""
+        """Take what the kernel or the engine reports."""
         self._take(seen)
         if seen.kind == "running" and seen.node is not None:
             self._correlator.started(seen.node)

@@ -59,8 +59,8 @@ class ServicePorts:
             stores = [node.name for node in snapshot.nodes if node.role is Role.STORE] if snapshot else []
             at = asyncio.get_running_loop().time()
             answers = await asyncio.gather(*(self._ask(store) for store in stores))
-            told = zip(stores, answers, strict=True)
-            for each in self.judge({name: probe.latency_ms for name, probe in told if _tells(probe)}, at):
+            pairs = zip(stores, answers, strict=True)
+            for each in self.judge({name: probe.latency_ms for name, probe in pairs if _tells(probe)}, at):
                 self._take(each)
             await asyncio.sleep(AGAIN_S if self._late or self._silent else EACH_S)
 

@@ -130,13 +130,13 @@ def _result(
     began = min(signal.at for signal in first.signals)
     seen = [signal for signal in monitor.signals if signal.at >= began]
     texts = [monitor.name(first.incident) or first.text, *(made.text for made in together[1:])]
-    told = "; ".join(dict.fromkeys(texts))
+    seen_text = "; ".join(dict.fromkeys(texts))
     broken = dict.fromkeys(name for made in together for name in made.invariants)
     return Result(
         {
             "detected": True,
             "alarm_due": due,
-            "text": told,
+            "text": seen_text,
             "nodes": nodes,
             **after_fault,
             "waited_s": round(waited_s, 3),
@@ -145,7 +145,7 @@ def _result(
             "signals": [_signal(signal, began) for signal in seen[:20]],
             "signals_cut": max(0, len(seen) - 20),
         },
-        summary=told,
+        summary=seen_text,
         next="Call diagnose to find out what happened from the evidence.",
         node=nodes[0] if len(nodes) == 1 else None,
     )

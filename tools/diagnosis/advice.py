@@ -44,7 +44,7 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
         "Stop what still runs of a removed member, and delete its data before it is added again.",
     ),
     Kind.CERTIFICATE: (
-        "Renew the certificate of {nodes}: etcd reads the file anew for each connection, without a restart.",
+        "Renew the certificate of {nodes}: etcd reads the file again for each connection, without a restart.",
         "Check the other members' certificates, and the authority's own.",
     ),
     Kind.DEFRAGMENTATION: (

@@ -1,7 +1,7 @@
 """What a diagnosis is given: all that a stranger with read access could see, and no trace of more.
 
 A session knows what it did: its calls are in the ledger, its outcomes with the incidents, its links in the
-control. Nothing of that is filtered word by word here. An `Examination` is made anew of what was *observed*;
+control. Nothing of that is filtered word by word here. An `Examination` is made again of what was *observed*;
 it is no workbench, so that nothing which acts or knows of a fault can be given to a diagnostician.
 """
 

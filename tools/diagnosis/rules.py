@@ -122,8 +122,8 @@ def _observation(found: Verdict) -> str:
     by_node: dict[str, dict[str, None]] = {}
     for each in _distinct(seen for seen in found.seen if seen.abnormal):
         by_node.setdefault(each.signal.node or "The cluster", {})[_named(each.word)] = None
-    told = ". ".join(f"{node}, by source: {'; '.join(words)}" for node, words in by_node.items())
-    return f"{told}." if told else "Little that tells was seen."
+    sides = ". ".join(f"{node}, by source: {'; '.join(words)}" for node, words in by_node.items())
+    return f"{sides}." if sides else "Little that tells was seen."
 
 
 def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | None) -> str:
@@ -201,8 +201,8 @@ def _against(rival: Row, views: Views) -> str:
             side = meaning(words[0]).source
             seen = [each for each in views.seen if each.signal.source is side and each.word not in words]
             against = [each for each in seen if set(words) & set(meaning(each.word).clears)]
-            told = against or [each for each in seen if each.abnormal]
-            observed = " and ".join(dict.fromkeys(_named(each.word) for each in told[:2]))
+            sides = against or [each for each in seen if each.abnormal]
+            observed = " and ".join(dict.fromkeys(_named(each.word) for each in sides[:2]))
             return f"That would require: {wanted}; observed: {observed or 'nothing of the kind'}."
     if rival.outside is not None and rival.outside is not views.outside:
         return "The process is seen from its own host, which tells more."

@@ -85,7 +85,7 @@ class Findings(Params):
         default=(), description="Names of the nodes where the cause lies; empty for none or unknown."
     )
     confidence: Confidence = Field(
-        description="high only with two independent sources, e.g. the kernel's word and a peer's."
+        description="high only with two independent sources, e.g. the kernel and a peer."
     )
     evidence: tuple[Cited, ...] = Field(description="Every claim with the evidence that holds it.")
     alternatives: tuple[Alternative, ...] = Field(

@@ -169,7 +169,7 @@ def _runs(node: NodeView) -> bool:
 
 
 async def _lost(targets: Sequence[ProbeTarget]) -> dict[str, str]:
-    """Connect anew to nodes that answer; return where connections were lost."""
+    """Connect again to nodes that answer; return where connections were lost."""
     found = {}
     for target, lost in zip(targets, await _knock(targets, KNOCKS), strict=True):
         if len(lost) >= LOST:
@@ -180,7 +180,7 @@ async def _lost(targets: Sequence[ProbeTarget]) -> dict[str, str]:
 
 
 async def _silent(targets: Sequence[ProbeTarget]) -> dict[str, str]:
-    """Connect anew to nodes that are silent; return what became of that, where nobody answered or refused."""
+    """Connect again to nodes that are silent; return how those ended that gave no answer."""
     found = {}
     for target, lost in zip(targets, await _knock(targets, LOST), strict=True):
         if len(lost) == LOST and {*lost} <= {NO_ANSWER, NO_CONNECTION}:

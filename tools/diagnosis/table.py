@@ -81,14 +81,14 @@ TABLE: tuple[Row, ...] = (
         "replaced",
         Kind.MEMBERSHIP,
         (("member_replaced",),),
-        "is another member than before under the same name: it was removed and added anew",
+        "is another member than before under the same name: it was removed and added again",
         ("restarted", "crash"),
     ),
     Row(
         "of another cluster",
         Kind.MEMBERSHIP,
         (("foreign",),),
-        "answers as a member of another cluster: it was started anew with other data, and has no vote here",
+        "answers as a member of another cluster: it was started with other data, and has no vote here",
         ("replaced", "restarted"),
     ),
     Row(

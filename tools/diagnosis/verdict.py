@@ -68,7 +68,7 @@ def verdict(
     placed = [(each, row) for each in views if (row := row_of(each, database)) is not None]
     if not placed:
         return _of_cluster(views, shared, seen)
-    # What lasts, or was the kernel's word, outweighs what was seen of other nodes in passing.
+    # What lasts, or the kernel reported, outweighs what was seen of other nodes in passing.
     firm = [(each, row) for each, row in placed if row.firm(each)]
     if not firm and any(each.word == "unstable" for each in shared):
         return _of_cluster(views, shared, seen)  # a moment without a leader passes over every node

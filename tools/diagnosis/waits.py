@@ -147,7 +147,7 @@ def _other_syncs(others: Sequence[Waited]) -> str:
 def _grown(
     before: tuple[float, float] | None, after: tuple[float, float] | None
 ) -> tuple[float, float] | None:
-    """Return by how much two counters grew; None where one is not known, or began anew."""
+    """Return by how much two counters grew; None where one is not known, or began again."""
     if before is None or after is None or after[0] < before[0] or after[1] < before[1]:
         return None
     return after[0] - before[0], after[1] - before[1]

@@ -55,8 +55,8 @@ async def read_logs(params: LogParams, observed: Observed) -> Result:
         )
     elif len(matching) > len(shown):
         hint = "Earlier lines were cut: narrow with contains, or raise limit."
-    told = f"{len(shown)} of {len(matching)} lines of the last {params.since_s:g} s"
-    return Result(data, next=hint, pasted="\n".join(shown), summary=told, node=node)
+    shown_as = f"{len(shown)} of {len(matching)} lines of the last {params.since_s:g} s"
+    return Result(data, next=hint, pasted="\n".join(shown), summary=shown_as, node=node)
 
 
 class MetricParams(Params):
@@ -143,8 +143,10 @@ async def timeline(params: TimelineParams, observed: Observed) -> Result:
         if params.load:
             data["load_windows"] = load_windows(observed.load.windows, span)
     hint = "" if found else "Nothing in that span: widen from_s and to_s, or leave out sources and node."
-    told = f"{len(shown)} of {len(found)} entries"
-    return Result(data, next=hint or "Cite an entry by its own evidence id.", summary=told, node=params.node)
+    shown_as = f"{len(shown)} of {len(found)} entries"
+    return Result(
+        data, next=hint or "Cite an entry by its own evidence id.", summary=shown_as, node=params.node
+    )
 
 
 def _without(text: str, folder: str) -> str:
@@ -159,7 +161,7 @@ def _pieces(observed: Observed, ids: Sequence[str]) -> Result:
         return failure(
             f"There is no evidence {', '.join(missing)} in this session.", "timeline lists what there is."
         )
-    told = {
+    shown_as = {
         item.id: {
             "source": item.source,
             "node": item.node,
@@ -168,7 +170,7 @@ def _pieces(observed: Observed, ids: Sequence[str]) -> Result:
         }
         for item in found
     }
-    return Result({"evidence": told, "missing": missing}, summary=", ".join(told))
+    return Result({"evidence": shown_as, "missing": missing}, summary=", ".join(shown_as))
 
 
 def _cut(text: str) -> str:

@@ -37,7 +37,7 @@ class Settings:
     """After this time the healer undoes it, whoever still runs."""
 
 
-Choose = Literal["one", "leader", "majority", "nobody"]
+Choose = Literal["one", "leader", "majority", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ CATALOGUE: Mapping[str, Fault] = {
             (),
             effects.nothing,
             diagnoses=("none",),
-            choose="nobody",
+            choose="none",
         ),
     )
 }

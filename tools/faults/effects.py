@@ -56,7 +56,7 @@ async def gone(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | 
 
 
 async def silent(cluster: Cluster, _before: ClusterSnapshot, step: Step) -> str | None:
-    """The node or its clients get no answer, or it says itself that it is not well."""
+    """The node or its clients get no answer, or it says itself that it is not healthy."""
     node = (await cluster.subject.observe()).node(step.node)
     if node.client.connection is not Connection.ACCEPTED:
         return f"{step.node}: clients get no answer ({node.client.connection})"
@@ -115,7 +115,7 @@ async def _greeted_slowly(cluster: Cluster, before: ClusterSnapshot, node: str) 
 
 
 async def lossy(cluster: Cluster, before: ClusterSnapshot, step: Step) -> str | None:
-    """Of fresh connections some get no answer; where only peers are hit, the node itself is not well."""
+    """Of fresh connections some get no answer; where only peers are hit, the node itself is not healthy."""
     if isinstance(step, Network) and step.rule.scope is Scope.PEERS:
         return await silent(cluster, before, step)
     node = before.node(step.node)

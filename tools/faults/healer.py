@@ -65,7 +65,7 @@ class Healer:
         self._dead: set[Identity] = set()
         self._wake = asyncio.Event()
         self._tried: dict[int, float] = {}
-        self._looks: dict[str, asyncio.Task[None]] = {}
+        self._warm_ups: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Watch until there is nothing to heal for LINGER_S."""
@@ -88,9 +88,9 @@ class Healer:
         """Close what is held open."""
         for watch in self._watches.values():
             watch.close()
-        for look in self._looks.values():
+        for look in self._warm_ups.values():
             look.cancel()
-        await asyncio.gather(*self._looks.values(), return_exceptions=True)
+        await asyncio.gather(*self._warm_ups.values(), return_exceptions=True)
         self._journal.close()
 
     def _watch(self, faults: list[Record]) -> None:
@@ -126,8 +126,8 @@ class Healer:
 
     def _be_ready(self, faults: list[Record]) -> None:
         """Look at each cluster once beforehand: a first look loads modules, which takes half a second."""
-        for cluster_id in {fault.cluster for fault in faults} - self._looks.keys():
-            self._looks[cluster_id] = asyncio.create_task(self._look(cluster_id))
+        for cluster_id in {fault.cluster for fault in faults} - self._warm_ups.keys():
+            self._warm_ups[cluster_id] = asyncio.create_task(self._look(cluster_id))
 
     async def _look(self, cluster_id: str) -> None:
         with contextlib.suppress(SubjectError, OSError):

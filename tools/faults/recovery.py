@@ -1,4 +1,4 @@
-"""Restored means restored: the same members, well by every view, clients served as before."""
+"""Restored means restored: the same members, healthy by every view, clients served as before."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from subjects.base import Cluster, ClusterSnapshot, ClusterState
 from tools.observe.figures import LoadFigures
 
 HOLD_S = 3.0
-"""How long all must be well without a break."""
+"""How long all must be healthy without a break."""
 TIMEOUT_S = 40.0
 THROUGHPUT_SHARE = 0.8
 """Throughput must be back within 20 % of what it was before the fault."""
@@ -81,7 +81,7 @@ async def confirm(
         elif now - since >= HOLD_S + (1.0 if load else 0.0):
             return Recovery(True, since, checks, snapshot.leader, snapshot.quorum.held)
         if now > deadline:
-            # What is well now was not for long enough: what broke it last is what there is to tell.
+            # What is healthy now was not for long enough: what broke it last is what there is to tell.
             return Recovery(False, None, worst or checks, snapshot.leader, snapshot.quorum.held)
         await asyncio.sleep(_LOOK_S)
 

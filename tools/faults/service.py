@@ -293,7 +293,7 @@ class FaultService:
         self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str
     ) -> list[str]:
         stores = list(cluster.subject.stores)
-        if fault.choose == "nobody":
+        if fault.choose == "none":
             return []
         if fault.choose == "majority":
             return sorted(self._random.sample(stores, len(stores) // 2 + 1))

@@ -214,7 +214,7 @@ async def _start_again(
         if _by_itself(cluster, view.identity, killed):
             return UndoReport(Undone.HEALED, f"{node} was started again on its own data, where it runs")
         return UndoReport(
-            Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: somebody else started it"
+            Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: it was started outside operator"
         )
     try:
         await cluster.require(control.Lifecycle).start(

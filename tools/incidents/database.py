@@ -98,7 +98,7 @@ class Database:
                     late.close()
 
     def _go_on_in_memory(self, error: sqlite3.Error, failed: Statement) -> sqlite3.Cursor:
-        """Do anew, in a copy, what of the open transaction was done, and then what failed."""
+        """Repeat, in a copy, what of the open transaction was done, and then what failed."""
         begun = [*self._since_begin]
         with suppress(sqlite3.Error):
             self._sqlite.execute("ROLLBACK")

@@ -147,13 +147,13 @@ def marks(incident: Incident) -> dict[str, float | None]:
 
 def _windows(windows: Sequence[Mapping[str, Any]], opened: float) -> list[dict[str, Any]]:
     """Return the windows with the second at which each ends; the last may be shorter than a second."""
-    told = []
+    sentences = []
     before: float | None = None
     for window in windows:
         gap_s = 1.0 if before is None else window["wall"] - before
         length_s = min(1.0, max(0.01, gap_s))
         before = window["wall"]
-        told.append(
+        sentences.append(
             {
                 "seconds": round(window["wall"] - opened, 2),
                 "whole": length_s >= WHOLE_S,
@@ -164,7 +164,7 @@ def _windows(windows: Sequence[Mapping[str, Any]], opened: float) -> list[dict[s
                 "p99_ms": window["p99_ms"],
             }
         )
-    return told
+    return sentences
 
 
 def _span(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""What each kind of signal means: whose word it is, how much it proves, what it breaks, how it is said.
+"""What each kind of signal means: who reports it, how much it proves, what it breaks, how it is said.
 
 The one vocabulary: detection weighs by it, the diagnosis' decision table reads the same kinds, reports
 print their phrases. The figures are those of measured probes: 7,436 idle and 6,816 under full CPU load,
@@ -17,7 +17,7 @@ class Weight(Enum):
     """How much a signal proves by itself."""
 
     CERTAIN = auto()
-    """The kernel's or the engine's word, or the database's own alarm: counts at once."""
+    """What the kernel or the engine reports, or an alarm of the database: counts at once."""
     DOUBTFUL = auto()
     """Counts when it was seen `needed` times, or once beside a second witness."""
     WITNESS = auto()

@@ -9,7 +9,7 @@ from tools.events import Event
 
 
 class Source(StrEnum):
-    """Whose word a signal is."""
+    """Who reports a signal."""
 
     PROCESS = "process"
     """The kernel or the container engine."""

@@ -41,7 +41,7 @@ STALLED_ENTRIES = 5
 """A leader that went so far while a follower stood still: more than a heartbeat's worth of writes."""
 
 FOLLOWED = "leader_it_sees"
-"""Under this name etcd's members say in `NodeView.details` whom they follow."""
+"""Under this name etcd's members say in `NodeView.details` which leader they follow."""
 
 UNSEEN_KINDS = {
     UnseenReason.FOREIGN: "foreign",

@@ -107,9 +107,9 @@ def clients(i: Data) -> str:
     """What clients got, before, during and after."""
     load = _of(i, "load")
     spans = [
-        f"{name} {told}"
+        f"{name} {in_words}"
         for name in ("before", "during", "after")
-        if (told := words.load(load.get(name) or {}))
+        if (in_words := words.load(load.get(name) or {}))
     ]
     if not spans:
         return f"What clients saw is {NOT_MEASURED}: no load was running."
@@ -209,13 +209,13 @@ def oom(i: Data) -> str:
     found, did = _of(i, "diagnosis"), _of(i, "injected")
     rows = [*(found.get("ruled_out") or ()), *(found.get("evidence") or ())]
     said = [row for row in rows if "oom" in str(row).lower() or "memory" in str(row).lower()]
-    told = words.joined(
+    in_words = words.joined(
         *(words.sentence(row.get("ruled_out_by") or row.get("quote")) for row in said),
         f"{_KILLED.get(str(did.get('kind')), _NOT_KILLED)} ({did.get('kind')} of {_nodes(did)})."
         if did
         else "",
     )
-    return told or (
+    return in_words or (
         "Not known: no record of the OOM killer is in this incident. Try: `dmesg -T | grep -i oom` or "
         f"`journalctl -k` on the machine of {words.listed(i.get('nodes') or ['the node'])}."
     )

@@ -16,49 +16,49 @@ def next_step(record: Record, wanted: DemoRequest) -> Step:
     if not record.since:
         return Step("Checking the cluster first.", "cluster_status")
     last = record.since[-1]
-    told = tell(last)
+    so_far = tell(last)
     match last.tool:
         case "cluster_status":
-            return _after_status(told, last, wanted)
+            return _after_status(so_far, last, wanted)
         case "cluster_start" if last.ok:
-            return _load(told, wanted)
+            return _load(so_far, wanted)
         case "load_start" if not last.ok:
-            return Step(joined(told, "I see whether a load runs already."), "load_status")
+            return Step(joined(so_far, "I see whether a load runs already."), "load_status")
         case "load_start" if last.data.get("steady") is False:
-            return _less_load(told, record)
+            return _less_load(so_far, record)
         case "load_stop":
-            return Step(joined(told, "Again, with half the load."), "load_start", _halved(record, wanted))
+            return Step(joined(so_far, "Again, with half the load."), "load_start", _halved(record, wanted))
         case "load_start" | "load_status":
-            return _inject(told, last, wanted)
+            return _inject(so_far, last, wanted)
         case "store_kill" | "fault_inject" if last.injected:
-            text = joined(told, "Now the monitor has to see it; it does not know what was done.")
+            text = joined(so_far, "Now the monitor has to see it; it does not know what was done.")
             return Step(text, "wait_for_detection", given(timeout_s=wanted.timeout_s))
         case "wait_for_detection":
-            return Step(joined(told, "Next, a diagnosis from evidence alone."), "diagnose")
+            return Step(joined(so_far, "Next, a diagnosis from evidence alone."), "diagnose")
         case "store_restart" | "fault_heal":
-            return _end(told, last)
+            return _end(so_far, last)
         case _:
-            return _heal_or_stop(told, record)
+            return _heal_or_stop(so_far, record)
 
 
-def _after_status(told: str, last: Seen, wanted: DemoRequest) -> Step:
+def _after_status(so_far: str, last: Seen, wanted: DemoRequest) -> Step:
     if last.ok and last.data.get("state") == "healthy":
-        return _load(told, wanted)
-    return Step(joined(told, "I start it."), "cluster_start")
+        return _load(so_far, wanted)
+    return Step(joined(so_far, "I start it."), "cluster_start")
 
 
-def _load(told: str, wanted: DemoRequest) -> Step:
-    text = joined(told, "Next, load, and the baseline that later figures are compared with.")
+def _load(so_far: str, wanted: DemoRequest) -> Step:
+    text = joined(so_far, "Next, load, and the baseline that later figures are compared with.")
     return Step(text, "load_start", given(workload=wanted.workload, rate=wanted.rate))
 
 
-def _less_load(told: str, record: Record) -> Step:
+def _less_load(so_far: str, record: Record) -> Step:
     """Try what the machine may carry; without a steady baseline nothing is broken, since nothing is shown."""
     if sum(seen.tool == "load_start" for seen in record.since) < LOAD_TRIES:
-        return Step(joined(told, "Stopping the load."), "load_stop", {"verify": False})
+        return Step(joined(so_far, "Stopping the load."), "load_stop", {"verify": False})
     return Step(
         joined(
-            told,
+            so_far,
             "I break nothing: what a fault does could not be told from what this machine does without one.",
             "Try again when less runs beside it.",
         )
@@ -70,27 +70,27 @@ def _halved(record: Record, wanted: DemoRequest) -> Mapping[str, Any]:
     return given(workload=wanted.workload, rate=float(last.data["rate_per_s"]) / 2)
 
 
-def _inject(told: str, last: Seen, wanted: DemoRequest) -> Step:
+def _inject(so_far: str, last: Seen, wanted: DemoRequest) -> Step:
     running = last.tool == "load_start" or last.data.get("running")
     without = "" if running else "I go on without load: there will be no figures of it."
     tool, arguments = wanted.injection
     what = "I kill a store" if tool == "store_kill" else f"I inject the fault {wanted.fault}"
-    return Step(joined(told, without, f"Now {what}."), tool, arguments)
+    return Step(joined(so_far, without, f"Now {what}."), tool, arguments)
 
 
-def _heal_or_stop(told: str, record: Record) -> Step:
+def _heal_or_stop(so_far: str, record: Record) -> Step:
     """Undo what was broken, if something was and that was not tried yet; else the demo can't go on."""
     broken = next((seen for seen in reversed(record.since) if seen.injected), None)
     if broken is None or record.tried(*HEALS):
-        return Step(joined(told, "I stop here: the next step of the demo needs this one."))
+        return Step(joined(so_far, "I stop here: the next step of the demo needs this one."))
     if broken.tool == "store_kill":
-        text = joined(told, "I start the store again.")
+        text = joined(so_far, "I start the store again.")
         return Step(text, "store_restart", given(node=broken.data.get("node")))
-    return Step(joined(told, "I undo the fault."), "fault_heal", given(fault=broken.data.get("fault")))
+    return Step(joined(so_far, "I undo the fault."), "fault_heal", given(fault=broken.data.get("fault")))
 
 
-def _end(told: str, last: Seen) -> Step:
+def _end(so_far: str, last: Seen) -> Step:
     if not last.ok:
-        return Step(joined(told, "The host heals what is still open before the program ends."))
+        return Step(joined(so_far, "The host heals what is still open before the program ends."))
     answered = "Ask what broke, how sure I am, what was lost, or for a summary."
-    return Step(joined(told, "That was the demo.", answered))
+    return Step(joined(so_far, "That was the demo.", answered))

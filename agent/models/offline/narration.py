@@ -28,12 +28,12 @@ def tell(seen: Seen) -> str:
     if seen.tool == "read_logs" and seen.ok:
         return logs(seen)
     teller = _TELLERS.get(seen.tool)
-    told = teller(seen.data) if teller else ""
+    text = teller(seen.data) if teller else ""
     if seen.ok:
-        return words.cited(told or f"{seen.tool} is done.", seen.evidence)
-    if "error" in seen.data or not told:
-        told = words.sentence(f"{seen.tool} did not work: {seen.error}")
-    return words.joined(words.cited(told, seen.evidence), words.sentence(seen.data.get("next", "")))
+        return words.cited(text or f"{seen.tool} is done.", seen.evidence)
+    if "error" in seen.data or not text:
+        text = words.sentence(f"{seen.tool} did not work: {seen.error}")
+    return words.joined(words.cited(text, seen.evidence), words.sentence(seen.data.get("next", "")))
 
 
 def status(data: Data) -> str:

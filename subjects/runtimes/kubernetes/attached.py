@@ -16,7 +16,7 @@ from subjects.runtimes.kubernetes.way import Way, reachable
 
 
 class KubernetesNodes:
-    """The pods of one cluster: the API's word on each, and their logs."""
+    """The pods of one cluster: what the API reports of each, and their logs."""
 
     name = "kubernetes"
 

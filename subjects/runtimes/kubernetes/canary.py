@@ -24,7 +24,7 @@ class Canary:
         self._ask = ask
         self._what = what
         self._since: float | None = None
-        """Monotonic time since when nothing was answered; None while all is well."""
+        """Monotonic time since when nothing was answered; None while all is healthy."""
         self._task: asyncio.Task[None] | None = None
 
     @property

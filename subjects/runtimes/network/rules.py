@@ -1,4 +1,4 @@
-"""The rules in force (`network.json`) and the worker's word that they are (`network.applied`).
+"""The rules in force (`network.json`) and the worker's confirmation that they are (`network.applied`).
 
 The file is the truth: a worker that is replaced reads it again, so a fault neither ends nor begins because
 a process died, and healing is possible while no worker runs.

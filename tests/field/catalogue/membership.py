@@ -123,7 +123,7 @@ def member_replaced(field: Field) -> None:
     "gardener/etcd-backup-restore#847",
 )
 def of_another_cluster(field: Field) -> None:
-    """A member is started anew with an empty folder as a cluster of its own: healthy by its own word."""
+    """A member is started again with an empty folder as a cluster of its own: healthy by its own word."""
     with field.members(3) as etcd, field.watching(etcd):
         n = etcd.follower()
         field.happens(etcd[n].name, at=etcd[n].end())

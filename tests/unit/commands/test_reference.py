@@ -19,7 +19,7 @@ TRANSCRIPTS = Path(__file__).parents[2] / "replay" / "transcripts"
 
 
 def test_commands_options_and_faults_are_those_of_the_program() -> None:
-    assert regenerated(DOCUMENT) == DOCUMENT, "write it anew: python -m tests.reference"
+    assert regenerated(DOCUMENT) == DOCUMENT, "write it again: python -m tests.reference"
 
 
 def test_exit_codes_are_those_of_the_program() -> None:

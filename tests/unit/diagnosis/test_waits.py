@@ -51,8 +51,8 @@ async def test_a_node_that_was_restarted_between_the_readings_is_left_out() -> N
     )
     first = replace(first, nodes=nodes)
     grown = replace(nodes[0], process=replace(nodes[0].process, ran_s=6.0, waited_s=3.0))
-    anew = replace(nodes[1], process=replace(nodes[1].process, ran_s=0.1, waited_s=0.0))
-    last = replace(first, at=first.at + 2.0, nodes=(grown, anew, nodes[2]))
+    again = replace(nodes[1], process=replace(nodes[1].process, ran_s=0.1, waited_s=0.0))
+    last = replace(first, at=first.at + 2.0, nodes=(grown, again, nodes[2]))
     found = between(first, last, {}, {})
     await cluster.aclose()
 

@@ -30,7 +30,7 @@ async def test_it_names_the_node_the_prediction_and_the_undo(cluster: Cluster, s
 async def test_the_node_that_was_shown_is_the_one_that_is_hit(
     cluster: Cluster, service: FaultService, target: str
 ) -> None:
-    for _ in range(4):  # a choice made anew would soon be another one
+    for _ in range(4):  # a choice made again would soon be another one
         plan = await service.preview(cluster, "pause", target, Settings())
     done = await service.inject(cluster, "pause", target)
 

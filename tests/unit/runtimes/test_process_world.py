@@ -98,7 +98,7 @@ async def test_a_node_that_nobody_wrote_down_is_found_and_not_started_twice(tmp_
     pid = (await runtime.inspect("n1")).identity
     (tmp_path / "nodes" / "n1" / "process.json").unlink()
 
-    with pytest.raises(StaleTarget, match="somebody else started it"):
+    with pytest.raises(StaleTarget, match="it was started outside operator"):
         await runtime.start("n1")
     assert (await runtime.inspect("n1")).identity == pid
 

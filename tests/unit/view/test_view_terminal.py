@@ -59,7 +59,7 @@ EVERYTHING: tuple[Event, ...] = (
     Table("Load", ("when", "ops/s"), (("before", "300"), ("during", "241"))),
     Notice("The cluster stays up."),
     Failed("No key."),
-    TextVoid("The reply was cut; it is asked for anew."),
+    TextVoid("The reply was cut; it is asked for again."),
 )
 
 
