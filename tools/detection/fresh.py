@@ -4,6 +4,7 @@ A held connection outlives much that keeps a new one from being made: lost packe
 full backlog, a firewall that lets through what is established. So now and then each node is asked over a
 connection of its own, beside the held one to the same port, and the two answers are compared: a machine
 that is busy is late with both, and only a fault of the way in lets the one answer and the other not.
+Before a node is blamed for silence, another one is asked in the same way at the same time.
 """
 
 import asyncio
@@ -12,7 +13,14 @@ from collections.abc import Callable, Sequence
 from tools.detection.timer_wheel import Wheel
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
-from tools.observe.targets import LOST, UNTRUSTED, ProbeTarget, probe_new_connection
+from tools.observe.targets import (
+    LOST,
+    NO_ANSWER,
+    NO_CONNECTION,
+    UNTRUSTED,
+    ProbeTarget,
+    probe_new_connection,
+)
 
 VIA = "new connections"
 """The line of what is seen here: what holds on the held connection to the same port does not clear it."""
@@ -43,7 +51,7 @@ class FreshConnections:
     def __init__(self, wheel: Wheel, take: Callable[[Signal], object]) -> None:
         self._wheel = wheel
         self._take = take
-        self._turn = 0
+        self._turn = self._compared_with = 0
         self._lossy: dict[str, int] = {}
         """Nodes that lose connections → clean bursts since."""
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -78,7 +86,10 @@ class FreshConnections:
         tries = BURST if known else 1
         lost = await self._lost(line, tries)
         if lost and not known:
-            lost += await self._lost(line, BURST)
+            more, elsewhere = await asyncio.gather(self._lost(line, BURST), self._lost_elsewhere(line))
+            if elsewhere >= LOST:
+                return  # what another node has, too, is this machine's or its network's
+            lost += more
             tries += BURST
         if lost:
             # A refusal comes at once: the held connection is given time to be asked, too.
@@ -100,6 +111,15 @@ class FreshConnections:
             self._take(signal("lossy", line.node, raw, via=VIA, as_of=at))
         elif known:
             self._clean(line, at)
+
+    async def _lost_elsewhere(self, line: ProbeTarget) -> int:
+        """Return how many connections of a burst meet silence at another node; each time at the next."""
+        others = [each for each in self._wheel.innermost if each.node not in {line.node, *self._lossy}]
+        if not others:
+            return 0
+        self._compared_with += 1
+        lost = await self._lost(others[self._compared_with % len(others)], BURST)
+        return sum(how in {NO_ANSWER, NO_CONNECTION} for how in lost)
 
     def _clean(self, line: ProbeTarget, at: float) -> None:
         self._lossy[line.node] += 1

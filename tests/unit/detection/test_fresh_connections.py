@@ -45,6 +45,15 @@ async def test_it_is_over_once_newcomers_are_let_in_again(watched: Watched) -> N
     assert "recovered" in watched.kinds("n2")
 
 
+async def test_silence_that_all_nodes_share_is_no_nodes_fault(watched: Watched) -> None:
+    """As on a machine that is busy, where all are late."""
+    for server in watched.subject.servers.values():
+        server.newcomers_ignored = 2
+    await watched.calm(3 * WITHIN_S)
+
+    assert all("lossy" not in watched.kinds(node) for node in watched.subject.nodes)
+
+
 async def test_one_connection_lost_in_passing_is_nothing(watched: Watched) -> None:
     server = watched.subject.servers["n2"]
     server.newcomers_ignored = 2
