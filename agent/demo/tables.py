@@ -24,7 +24,8 @@ def tables(facts: Facts) -> Iterator[Table]:
     if facts.injection is None:
         return
     record, found = facts.injection.record, facts.diagnosis or {}
-    diagnosed = (str(found.get("kind", _DASH)), str(found.get("node") or _DASH))
+    nodes = found.get("nodes") or [found.get("node") or _DASH]
+    diagnosed = (str(found.get("kind", _DASH)), ", ".join(nodes))
     yield Table(
         "Injected, and diagnosed without knowing it",
         ("", "kind", "node"),

@@ -104,8 +104,7 @@ def progressed(event: Progress, width: int) -> Text:
 
 def signal(event: Signal, width: int) -> Text:
     """Draw one signal in a line, with the time of day."""
-    about = event.node or "cluster"
-    raw = one_line(event.raw).removeprefix(f"{about} {event.kind}").removeprefix(":").strip()
+    about, raw = event.node or "cluster", _own_words(event)
     seen = datetime.fromtimestamp(event.wall or time.time()).astimezone()
     line = Text(f"{seen:%H:%M:%S.%f}"[:-3] + "  ", "quiet")
     line.append(one_line(about, 30), "node")
@@ -116,6 +115,12 @@ def signal(event: Signal, width: int) -> Text:
     line.append(f"  {raw}", "quiet")
     tail = Text(f"  {one_line(event.evidence, 12)}" if event.evidence else "", "evidence")
     return _cut(line, width - tail.cell_len).append_text(tail)
+
+
+def _own_words(event: Signal) -> str:
+    """Return what was seen, without node and kind, which stand beside it."""
+    about = f"{event.node or 'cluster'} {event.kind}"
+    return one_line(event.raw, 200).removeprefix(about).removeprefix(":").strip()
 
 
 def concluded(event: Diagnosed) -> Text:
@@ -158,7 +163,7 @@ def _who_knew_when(signals: Sequence[Signal], width: int) -> RenderableType:
             Text(one_line(seen.kind, 24)),
             Text(one_line(seen.node or "cluster", 40), "node"),
             Text(one_line(seen.evidence or "", 12), "evidence"),
-            Text(one_line(seen.raw, 200), "quiet", overflow="ellipsis", no_wrap=True),
+            Text(_own_words(seen), "quiet", overflow="ellipsis", no_wrap=True),
         )
         table.add_row(*cells[first : len(columns)])
     return table
