@@ -74,6 +74,14 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.UNKNOWN: ("Look again while it happens: cluster_status, read_logs and read_metrics of every node.",),
 }
 
+OF_ETCD: dict[Kind, str] = {
+    Kind.CRASH: "If its data is damaged or lost: etcdctl member remove, member add, and start it with an "
+    "empty data folder and --initial-cluster-state=existing; one member at a time.",
+    Kind.QUORUM_LOSS: "Only if the data of a majority is gone for good: etcdutl snapshot restore of the "
+    "latest snapshot on every member of a new cluster; what was written after it is lost.",
+}
+"""What etcd's own tools do beside it."""
+
 LEADERLESS_REGIONS = (
     "Look at the replicas of these regions: pd-ctl region, and which of their stores are up.",
     "Bring back a store that holds replicas of them: with a majority of its replicas up, a region elects "
@@ -107,9 +115,11 @@ WOULD_CHANGE: dict[Kind, str] = {
 _TAKES_A_VOTER = frozenset({Kind.CRASH, Kind.PAUSE, Kind.PARTITION, Kind.RESTART, Kind.DISK_FULL})
 
 
-def actions(kind: Kind, nodes: str, quorum: Quorum | None = None) -> tuple[str, ...]:
+def actions(kind: Kind, nodes: str, quorum: Quorum | None = None, database: str = "") -> tuple[str, ...]:
     """Return what to do, most urgent first; `nodes` is how the nodes are called in a sentence."""
     steps = tuple(text.format(nodes=nodes) for text in ACTIONS[kind])
+    if database == "etcd" and kind in OF_ETCD:
+        steps = (*steps, OF_ETCD[kind])
     if kind not in _TAKES_A_VOTER or quorum is None or not quorum.held or quorum.voters < 3:
         return steps
     spare = quorum.up - quorum.needed

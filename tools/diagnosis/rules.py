@@ -75,7 +75,7 @@ def conclude(
             Cited(id=each.signal.evidence or "", quote=each.signal.raw, claim=_claim(each)) for each in cited
         ),
         alternatives=_alternatives(found, views_of(gathered.seen, nodes)),
-        suggested_actions=found.actions or actions(found.kind, named, quorum),
+        suggested_actions=found.actions or actions(found.kind, named, quorum, database),
         would_change=would_change(found.kind, named),
     )
 
