@@ -215,16 +215,15 @@ def _nearest(context: click.Context, name: str) -> Any:
 
 
 def _choice(given: dict[str, Any]) -> "Choice":
-    from subjects.compose_file import check_compose_file
-    from subjects.errors import BadSetup
     from subjects.runtimes.kubernetes.options import KubernetesOptions
     from tools.workbench import Choice
 
-    if (compose_file := given["compose_file"]) is not None:
-        try:
-            check_compose_file(compose_file)
-        except BadSetup as error:
-            raise click.ClickException(str(error)) from error
+    compose_file = given["compose_file"]
+    if compose_file is not None and not compose_file.is_file():
+        raise click.ClickException(
+            f"The compose file {compose_file} is not there (looked for it from {Path.cwd()}). "
+            "Run operator from the folder that it is relative to, or give its full path."
+        )
     pods = {name: given[name] for name in ("context", "namespace", *PODS)}
     named = [f"--{name}" for name, value in pods.items() if value is not None]
     if named and given["runtime"] not in (None, "auto", "kubernetes"):

@@ -1,12 +1,14 @@
 """A cluster that somebody else runs, by its endpoints: its options, and which cluster a command works on."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from subjects.access import Access
     from subjects.base import Cluster
     from tools.workbench import Workbench
 
@@ -58,7 +60,6 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
     if (given["cert"] is None) != (given["key"] is None):
         raise click.UsageError("--cert and --key go together.")
 
-    from agent.watch.access import access_from
     from subjects.clusters import attach
     from tools.cluster import lifecycle
     from tools.events import Notice
@@ -85,3 +86,24 @@ async def chosen_pods(workbench: "Workbench") -> "Cluster | None":
         workbench.cluster = await attach_pods(subject, workbench.choice.kubernetes)
         return workbench.cluster
     return None
+
+
+def access_from(
+    cacert: Path | None, cert: Path | None, key: Path | None, environ: Mapping[str, str] | None = None
+) -> "Access":
+    """Return certificates as given, and user and password as etcdctl's own variables have them.
+
+    ETCD_USERNAME and ETCD_PASSWORD, else ETCDCTL_USER (`user` or `user:password`) and ETCDCTL_PASSWORD.
+    Raises BadSetup for bytes that are no text.
+    """
+    from subjects.access import Access
+    from subjects.errors import BadSetup
+
+    known = os.environ if environ is None else environ
+    user, password = known.get("ETCD_USERNAME"), known.get("ETCD_PASSWORD")
+    if not user and (both := known.get("ETCDCTL_USER")):
+        user, colon, rest = both.partition(":")
+        password = rest if colon else known.get("ETCDCTL_PASSWORD")
+    if not f"{user}{password}".isprintable():
+        raise BadSetup("The user or password in the environment (ETCD_USERNAME, …) is not valid UTF-8 text.")
+    return Access(cacert, cert, key, user or None, password)

@@ -226,10 +226,6 @@ class DockerRuntime:
             async for event in happened:
                 yield event
 
-    def events_hang_up(self) -> None:
-        """Break the event stream as a network would; it is opened again and catches up."""
-        self._events.hang_up()
-
     async def aclose(self) -> None:
         """Close the event stream and the connections."""
         await self._events.aclose()

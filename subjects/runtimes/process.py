@@ -30,7 +30,6 @@ from subjects.base import (
 )
 from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout, logtime
-from subjects.runtimes.cpu_time import cpu_time
 from subjects.runtimes.filelock import locked
 from subjects.runtimes.network import control, rules
 from subjects.runtimes.node_processes import LOCK_TIMEOUT_S, NodeProcesses
@@ -116,7 +115,7 @@ class ProcessRuntime:
         if now is not ProcessState.EXITED:
             if recorded not in self._oom_kills:
                 self._oom_kills[recorded] = oom_kills()
-            ran_s, waited_s = cpu_time(int(recorded.id)) or (None, None)
+            ran_s, waited_s = identity.cpu_time(int(recorded.id)) or (None, None)
             raw = f"process {recorded.id} is {now}"
             return ProcessView(now, recorded, ran_s=ran_s, waited_s=waited_s, raw=raw)
         code = await self._processes.wait_exit_code(node, recorded)

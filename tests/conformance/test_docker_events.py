@@ -24,11 +24,11 @@ async def test_what_happens_while_the_stream_is_broken_is_told_when_it_is_back(c
     victim = (await cluster.subject.observe()).node("etcd-3")
 
     async with heard(cluster) as events:
-        runtime.events_hang_up()
+        runtime._events.hang_up()  # as a network would
         await runtime.kill("etcd-3", identity_of(victim))
         event = await next_event(events, "etcd-3", "exit")
         assert event.exit_code == 137
-        runtime.events_hang_up()
+        runtime._events.hang_up()  # as a network would
         await runtime.start("etcd-3")
         await next_event(events, "etcd-3", "start")
         assert events.empty(), "something was told twice"

@@ -1,8 +1,10 @@
 """A load as operator's own process sees it: the last windows, figures over them, and the end."""
 
 import asyncio
+import shutil
 from collections import deque
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -20,8 +22,21 @@ KEPT_WINDOWS = 3600
 VERIFY_S = 60.0
 """How long reading back every acknowledged write may take; what is unread by then is told as such."""
 
+KEPT_RUNS = 20
+"""Of earlier runs so many keep their folders."""
+_PREFIX = "run-"
+
 OnWindow = Callable[[Window], None]
 OnEnd = Callable[[str], None]
+
+
+def new_folder(state_root: Path) -> Path:
+    """Return a path for a new run under `load/`; only the latest runs are kept beside it."""
+    root = state_root / "load"
+    earlier = sorted(path for path in root.glob(f"{_PREFIX}*") if path.is_dir())
+    for path in earlier[: -(KEPT_RUNS - 1)]:
+        shutil.rmtree(path, ignore_errors=True)
+    return root / f"{_PREFIX}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
 
 
 class LoadRun:

@@ -9,8 +9,7 @@ from subjects.runtimes.filelock import hold
 from tools.errors import NothingToDo, Refused, ToolError
 from tools.events import Emit, Notice, Progress
 from tools.load import results
-from tools.load.folders import new_folder
-from tools.load.run import LoadRun
+from tools.load.run import LoadRun, new_folder
 from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.observe.figures import LoadFigures, Window, WriteCheck

@@ -21,7 +21,6 @@ class PastedAlert:
     node: str | None
     since: str | None
     """RFC 3339, as it was written; None where it says none that can be read."""
-    resolved: bool = False
 
 
 def pasted_alert(text: str) -> PastedAlert | None:
@@ -34,7 +33,7 @@ def pasted_alert(text: str) -> PastedAlert | None:
     if not isinstance(labels.get("alertname"), str):
         return None
     node = next((labels[name] for name in _NODE_LABELS if isinstance(labels.get(name), str)), None)
-    return PastedAlert(labels["alertname"], node, _time(firing.get("startsAt")), _state(firing) == "resolved")
+    return PastedAlert(labels["alertname"], node, _time(firing.get("startsAt")))
 
 
 def _alerts(text: str) -> list[Mapping[str, Any]]:

@@ -70,7 +70,7 @@ def lost(i: Data) -> str:
     """What reading back every acknowledged write found."""
     check = _of(i, "writes")
     if check:
-        return writes(check, None)
+        return writes(check)
     why = i.get("writes_not_measured") or "no acknowledged write was read back in this incident"
     return f"What was lost is {NOT_MEASURED}: {why}. Try: `stop the load`, which reads back every write."
 

@@ -118,25 +118,23 @@ def heal(data: Data) -> str:
         f"Checked: {named[True]}." if named[True] else "",
         f"Not as before: {named[False]}." if named[False] else "",
         f"Not measured: {unknown}." if unknown else "",
-        writes(data["writes"], None) if isinstance(data.get("writes"), Mapping) else "",
+        writes(data["writes"]) if isinstance(data.get("writes"), Mapping) else "",
     )
 
 
-def writes(check: Data, evidence: str | None) -> str:
+def writes(check: Data) -> str:
     """Say what reading back every acknowledged write found."""
     lost, changed, unreadable, unknown = (
         check.get(name) or 0 for name in ("lost", "changed", "unreadable", "indeterminate")
     )
     if unreadable:
-        return words.cited(
-            f"{words.count(unreadable, 'key')} could not be read back, so nothing is proven.", evidence
-        )
+        return f"{words.count(unreadable, 'key')} could not be read back, so nothing is proven."
     of = f" of {check['acknowledged']:,}" if isinstance(check.get("acknowledged"), int) else ""
     verdict = (
         f"{words.count(lost, 'key')} lost an acknowledged write" if lost else "No acknowledged write was lost"
     )
     return words.joined(
-        words.cited(f"{verdict}{of}.", evidence),
+        f"{verdict}{of}.",
         f"{words.count(changed, 'key')} hold a value that no client wrote." if changed else "",
         f"{words.count(unknown, 'write')} got no answer and may or may not have happened." if unknown else "",
     )
@@ -147,7 +145,7 @@ def stopped(data: Data) -> str:
     if why := data.get("writes_not_measured"):
         return words.sentence(f"Nothing was read back: {why}")
     check = data.get("writes")
-    return writes(check, None) if isinstance(check, Mapping) else "Load stopped."
+    return writes(check) if isinstance(check, Mapping) else "Load stopped."
 
 
 def incidents(data: Data) -> str:

@@ -35,12 +35,6 @@ def test_the_forms_that_alertmanager_has_are_read(payload: Any, around: str) -> 
     assert pasted_alert(around.replace("{}", json.dumps(payload))) == FOUND
 
 
-def test_a_resolved_alert_is_read_as_that() -> None:
-    assert pasted_alert(json.dumps({**ALERT, "status": "resolved"})) == PastedAlert(
-        FOUND.name, FOUND.node, FOUND.since, resolved=True
-    )
-
-
 @pytest.mark.parametrize(
     "text",
     [

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from agent.commands.endpoints import access_from
 from agent.commands.root import cli
 from agent.events import NodesSeen
 from agent.view.watch_table import draw, sparkline
-from agent.watch.access import access_from
 from agent.watch.receivers import Addresses
 from agent.watch.watching import watch
 from agent.watch.webhook import MAX_WAITING, TIMEOUT_S, Webhook

@@ -14,10 +14,9 @@ from subjects.base import Cluster, LoadTarget
 from subjects.state import StateFolder
 from tests.standins.etcd_members import Members
 from tools.events import Event, Notice, Progress
-from tools.load import folders
+from tools.load import run
 from tools.load.choosers import key_name
-from tools.load.folders import KEPT_RUNS, new_folder
-from tools.load.run import LoadRun
+from tools.load.run import KEPT_RUNS, LoadRun, new_folder
 from tools.load.settings import LoadSettings
 from tools.load.tools import begin, measure_baseline
 from tools.observe.figures import LoadFigures, Window
@@ -210,7 +209,7 @@ async def test_a_cluster_of_somebody_elses_takes_no_load(tmp_path: Path, target:
 
 
 def test_only_the_latest_runs_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "KEPT_RUNS", 3)
+    monkeypatch.setattr(run, "KEPT_RUNS", 3)
     made = []
     for _ in range(6):
         made.append(new_folder(tmp_path))
