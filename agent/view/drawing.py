@@ -13,7 +13,7 @@ from rich.text import Text
 
 from agent.events import CallEnded, CallStarted, SessionOpened, Stage, Verbatim
 from agent.view.style import DONE, FAILED, MAX_WIDTH, RUNNING
-from agent.view.words import MAX_VERBATIM, call_words, lines, one_line, seconds
+from agent.view.words import MAX_VERBATIM, answerer, call_words, lines, one_line, seconds
 from tools.events import Diagnosed, Failed, Notice, Progress, Table
 from tools.observe.signal import Detection, Signal
 
@@ -29,8 +29,7 @@ BAR = 24
 
 def session(event: SessionOpened) -> Text:
     """Say who answers."""
-    who = event.model or {"playbook": "offline mode"}.get(event.driver, event.driver)
-    return Text(f"operator {event.version} · {one_line(who)} · session {one_line(event.id)}", "quiet")
+    return Text(f"operator {event.version} · {answerer(event)} · session {one_line(event.id)}", "quiet")
 
 
 def stage(event: Stage, width: int) -> RenderableType:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid, Verbatim
 from agent.view.outlet import Outlet, tolerant
-from agent.view.words import MAX_VERBATIM, lines, one_line, seconds
+from agent.view.words import MAX_VERBATIM, answerer, lines, one_line, seconds
 from subjects.untrusted import clean
 from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
 from tools.observe.signal import Detection
@@ -70,7 +70,7 @@ class PlainView:
     def _say(self, event: Event) -> str:
         match event:
             case SessionOpened():
-                return f"operator {event.version} · {event.model or event.driver} · session {event.id}"
+                return f"operator {event.version} · {answerer(event)} · session {event.id}"
             case TextVoid() | Failed() | Notice():
                 return lines(event.text)
             case Stage():
@@ -156,7 +156,7 @@ def _detected(event: Detection) -> str:
     said = [lines(event.text)]
     said += [
         f"  {seconds(signal.seconds) or '–'}  {one_line(signal.source)}  {one_line(signal.kind)}"
-        f"  {one_line(signal.node or '')}  {signal.evidence or ''}".rstrip()
+        f"  {one_line(signal.node or 'cluster')}  {signal.evidence or ''}".rstrip()
         for signal in event.signals
     ]
     return "\n".join(said)
@@ -168,14 +168,20 @@ def diagnosis_text(diagnosis: Mapping[str, Any]) -> str:
     said += [
         f"  {name.replace('_', ' ')}: {one_line(diagnosis[name])}"
         for name in ("observation", "root_cause", "kind", "node", "confidence", "changed", "would_change")
-        if diagnosis.get(name)
+        if diagnosis.get(name) and (name != "node" or len(diagnosis.get("nodes") or ()) < 2)
     ]
+    if len(nodes := diagnosis.get("nodes") or ()) > 1:
+        said.append(f"  nodes: {one_line(', '.join(nodes))}")
     for item in diagnosis.get("evidence") or ():
         said.append(f"  {one_line(item.get('id', '?'))}: {one_line(item.get('claim', ''))}")
         said.append(f"    “{one_line(item.get('quote', ''))}”")
     said += [
-        f"  {name.replace('_', ' ')}: {phrase(item)}"
-        for name in ("ruled_out", "suggested_actions", "problems")
+        f"  {called}: {phrase(item)}"
+        for name, called in (
+            ("ruled_out", "ruled out"),
+            ("suggested_actions", "next"),
+            ("problems", "problem"),
+        )
         for item in diagnosis.get(name) or ()
     ]
     said.append(f"  {'citations verified' if diagnosis.get('verified') else 'NOT verified'}")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agent.events import SessionOpened
 from subjects.untrusted import clean
 
 MAX_LINE = 4_000
@@ -48,3 +49,8 @@ def seconds(value: float | None) -> str:
 
 def _short(value: object) -> str:
     return one_line(value, 24)
+
+
+def answerer(event: SessionOpened) -> str:
+    """Say who answers in a session."""
+    return one_line(event.model or {"playbook": "offline mode"}.get(event.driver, event.driver))

@@ -78,11 +78,9 @@ def lost(i: Data) -> str:
 def duration(i: Data) -> str:
     """When it began, was detected, healed and recovered."""
     marks, load = _of(i, "marks_s"), _of(i, "load")
-    parts = [
-        f"{name} at {_s(marks.get(name))}"
-        for name in ("injected", "detected", "healed", "recovered")
-        if marks.get(name) is not None
-    ]
+    names = ("injected", "detected", "healed", "recovered")
+    known = sorted((marks[name], name) for name in names if marks.get(name) is not None)
+    parts = [f"{name} at {_s(at)}" for at, name in known]
     lasted = i.get("seconds_open")
     return words.joined(
         f"From the first signal ({i.get('opened')}) to recovery it took {_s(lasted)}."
@@ -126,10 +124,10 @@ def stall(i: Data) -> str:
     led = _of(i, "leader")
     moved = led.get("before") and led.get("before") != (led.get("under_fault") or led.get("now"))
     return words.joined(
-        clients(i),
         f"The leader was lost ({led['before']}), and nothing is written until another is elected."
         if moved
         else "",
+        clients(i),
         f"Predicted: {words.sentence(_of(i, 'prediction').get('text'))}" if i.get("prediction") else "",
         f"Diagnosed: {words.sentence(_of(i, 'diagnosis').get('root_cause'))}" if i.get("diagnosis") else "",
     )
@@ -263,16 +261,37 @@ def order(i: Data) -> str:
 
 
 def summary(i: Data) -> str:
-    """A summary to paste."""
-    return words.joined(
-        f"**{i.get('text')}** ({i.get('cluster')}, incident {i.get('id')}, {i.get('opened')}).",
-        what(i).removeprefix(words.sentence(i.get("text"))).strip(),
-        duration(i),
-        elected(i) if i.get("leader") else "",
-        clients(i),
-        lost(i),
-        recovered(i),
+    """A summary to paste: a line for each thing that is asked first."""
+    found, led, marks, load = (_of(i, name) for name in ("diagnosis", "leader", "marks_s", "load"))
+    known = [f"{name} after {_s(marks[name])}" for name in ("detected", "recovered") if marks.get(name)]
+    lasted = f", {_s(i['seconds_open'])}" if i.get("seconds_open") else ""
+    ids = words.listed(cited.get("id") for cited in found.get("evidence") or ())
+    path = [name for name in (led.get("before"), led.get("under_fault"), led.get("now")) if name]
+    moves = [name for n, name in enumerate(path) if not n or name != path[n - 1]]
+    failed = load.get("failed_operations")
+    rows = (
+        ("When", f"{i.get('opened')}{f'; {words.listed(known)}' if known else ''}"),
+        (
+            "Cause",
+            f"{words.sentence(found['root_cause'])} Confidence {found.get('confidence')}; {ids}."
+            if found
+            else "",
+        ),
+        ("Trigger", injected(i) if i.get("injected") else ""),
+        (
+            "Clients",
+            f"{failed} operations failed in {_s(load.get('seconds_with_errors'))}; "
+            f"before {words.load(load.get('before'))}; during {words.load(load.get('during'))}."
+            if failed is not None and load.get("before") and load.get("during")
+            else "",
+        ),
+        ("Leader", f"{' → '.join(moves)}{' throughout' if len(moves) == 1 else ''}." if moves else ""),
+        ("Writes", lost(i)),
+        ("Next", words.sentence(next(iter(found.get("suggested_actions") or ()), ""))),
     )
+    head = f"**{i.get('text')}** ({i.get('state')}{lasted})"
+    told = "\n".join(f"- {name}: {said}" for name, said in rows if said)
+    return f"{head}\n\n{told}\n- Incident: {i.get('id')}, {i.get('cluster')}."
 
 
 def _of(i: Data, name: str) -> Data:
