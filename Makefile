@@ -7,7 +7,7 @@ INSTALL := $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/pip install) 
 # files come first by their names (conformance, e2e), so that none of them is left to run alone at the end.
 JOBS ?= 3
 
-.PHONY: demo test check bench soak field live format clean
+.PHONY: demo test check bench soak field live live-kubernetes format clean
 
 demo: .venv/ready
 	$(BIN)/operator demo chaos
@@ -35,6 +35,9 @@ field: .venv/dev
 
 live: .venv/dev
 	$(BIN)/python -m tests.live
+
+live-kubernetes: .venv/dev
+	OPERATOR_LIVE_CONTEXT=$(CONTEXT) $(BIN)/pytest -p no:cacheprovider -x tests/conformance -k etcd-kubernetes-live
 
 clean:
 	rm -rf .venv

@@ -1,18 +1,24 @@
 """etcd in pods: what a cluster of ours is made of, and where each member answers."""
 
+import asyncio
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from subjects.base import ClusterSnapshot, Connection, Membership, Unseen, UnseenReason
+from subjects.base import ClusterSnapshot, Connection, Membership, Metric, Unseen, UnseenReason
 from subjects.errors import BadSetup, Unreachable
 from subjects.etcd.client import EtcdClient
-from subjects.etcd.subject import Endpoint, EtcdSubject
+from subjects.etcd.status import Status
+from subjects.etcd.subject import LOOK_TIMEOUT_S, Endpoint, EtcdSubject
 from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
 from subjects.runtimes.kubernetes.manifest import DATA, Database
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pods import ports_of
 
 CLIENT_PORT, METRICS_PORT = 2379, 2381
+HOST_AFTER_S = 0.15
+"""A status takes 1 to 5 ms; one that takes longer is also asked for on the member's own host."""
 MEMBERS = 3
 IMAGES: Mapping[str, tuple[str, str]] = {
     "etcd": ("ETCD_IMAGE", "quay.io/coreos/etcd:v3.5.21"),
@@ -32,7 +38,9 @@ class PodsOfEtcd(EtcdSubject):
         """Take each pod's address as it is now."""
         names = self._pods.pods.names
         ports = {name: self._ports(name) for name in names}
-        await self._pods.way.lead_to((name, port) for name, both in ports.items() for port in both)
+        wanted = [(name, port) for name, both in ports.items() for port in both]
+        await self._pods.way.lead_to(wanted)
+        await self._pods.host_way.lead_to(wanted)
         self._endpoints = {name: self._endpoint(name, *ports[name]) for name in names}
 
     async def observe(self) -> ClusterSnapshot:
@@ -43,6 +51,31 @@ class PodsOfEtcd(EtcdSubject):
         if silent and (stalled := await self._pods.in_sight()):
             raise Unreachable(f"{stalled}: nothing can be told of its pods.")
         return snapshot
+
+    async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
+        """Read a member's metrics on its own host; as clients do where the API server does not answer."""
+        _, port = self._ports(node)
+        at = self._pods.host_way.address(node, port)
+        if at is not None:
+            with contextlib.suppress(Unreachable):
+                return await self._client.metrics(f"http://{at[0]}:{at[1]}", names, LOOK_TIMEOUT_S)
+        return await super().metrics(node, names)
+
+    async def _status(self, endpoint: Endpoint) -> tuple[Status | None, Unseen | None]:
+        """Ask as clients do, and on the member's own host where that takes long or is refused.
+
+        Whom the network cuts off still says of itself that it follows nobody.
+        """
+        as_client = asyncio.ensure_future(super()._status(replace(endpoint, direct=endpoint.client)))
+        await asyncio.wait({as_client}, timeout=HOST_AFTER_S)
+        if as_client.done() and as_client.result()[0] is not None:
+            return as_client.result()
+        status, _ = await super()._status(endpoint)
+        if status is not None:
+            as_client.cancel()
+            await asyncio.gather(as_client, return_exceptions=True)
+            return status, None
+        return await as_client
 
     def _ports(self, name: str) -> tuple[int, int]:
         """Return its ports for clients and for metrics: by their names in its pod, else etcd's own."""
@@ -56,8 +89,9 @@ class PodsOfEtcd(EtcdSubject):
         if at is None or of_metrics is None:
             why = self._pods.pods.view(name).raw or f"the pod {name} has no address yet"
             return Endpoint("", "", "", None, Membership.VOTER, Unseen(UnseenReason.REFUSED, why))
-        url = f"http://{at[0]}:{at[1]}"
-        return Endpoint(url, url, f"http://{of_metrics[0]}:{of_metrics[1]}")
+        url, host = f"http://{at[0]}:{at[1]}", self._pods.host_way.address(name, client)
+        direct = f"http://{host[0]}:{host[1]}" if host else url
+        return Endpoint(url, direct, f"http://{of_metrics[0]}:{of_metrics[1]}")
 
 
 def images(options: KubernetesOptions) -> dict[str, str]:

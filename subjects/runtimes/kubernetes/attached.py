@@ -25,6 +25,9 @@ class KubernetesNodes:
         self.namespace = namespace
         self.pods = pods
         self.way = way
+        """How clients reach the database."""
+        self.host_way = Way(api, namespace, pods, "forward", None)
+        """How a member is asked on its own host, whatever the network between pods does."""
         self._canary = sight
         self._readers: set[asyncio.Queue[RuntimeEvent]] = set()
         pods.tell(self.spread)
@@ -72,6 +75,7 @@ class KubernetesNodes:
         """Close what is held open."""
         await self._canary.aclose()
         await self.way.aclose()
+        await self.host_way.aclose()
         await self.pods.aclose()
         await self.api.aclose()
 

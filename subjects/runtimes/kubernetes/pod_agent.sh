@@ -49,6 +49,14 @@ do_it() {
 	shift
 	case $command in
 	see) see && answer="ok $seen" ;;
+	waits) # What the kernel keeps of its threads: nanoseconds on a processor, and waiting for one.
+		see
+		ran=0 waited=0
+		for task in "/proc/$pid/task"/*/schedstat; do
+			if read -r a b _ 2>/dev/null <"$task"; then ran=$((ran + a)) waited=$((waited + b)); fi
+		done
+		answer="ok $ran $waited"
+		;;
 	kill | stop | pause | resume)
 		if ! is "$1" "$2"; then
 			answer="stale the process is not $1 started at $2"

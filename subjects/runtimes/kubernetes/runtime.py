@@ -54,6 +54,8 @@ START_S = 15.0
 """For a member's process to be there once it is let go."""
 IN_SIGHT_S = 2.0
 """How long an agent's stream may take to be open again before its member is told as unknown."""
+WAITS_S = 0.3
+"""How long a look waits for what the kernel keeps of threads: it is good to have, and no more."""
 DEFAULT_TTL_S = 300
 MARGIN_S = 30
 """The agent undoes by itself so much later than the healer should have."""
@@ -165,7 +167,7 @@ class KubernetesRuntime(KubernetesNodes):
         """Ask the pod's agent; what the API server says of a pod without one comes a second later."""
         session = await self._session(node)
         if session is not None and (seen := await session.latest(IN_SIGHT_S)) is not None:
-            return self._with_reason(node, seen.view)
+            return await self._with_waits(session, self._with_reason(node, seen.view))
         by_api = await super().inspect(node)
         if by_api.state is ProcessState.EXITED and not self._agent_runs(node):
             return by_api
@@ -373,6 +375,16 @@ class KubernetesRuntime(KubernetesNodes):
         by_api = self.pods.view(node)
         if view.state is ProcessState.EXITED and by_api.oom_killed:
             return replace(view, oom_killed=True, raw=f"{view.raw}; {by_api.raw}")
+        return view
+
+    async def _with_waits(self, session: Session, view: ProcessView) -> ProcessView:
+        """Add how long its threads ran, and waited for a processor, where that is told at once."""
+        if view.state is not ProcessState.RUNNING:
+            return view
+        with contextlib.suppress(SubjectError, ValueError):
+            ran, waited = map(int, (await session.ask("waits", timeout_s=WAITS_S)).split())
+            if ran:
+                return replace(view, ran_s=ran / 1e9, waited_s=waited / 1e9)
         return view
 
     async def _ended(self, session: Session, known: Seen, timeout_s: float) -> bool:
