@@ -1,5 +1,6 @@
 """One node, looked into: all views of it, its open faults, its incidents and the end of its log."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,9 @@ _LABELS = {
     "lag": "entries behind",
     "db_bytes": "database",
     "disk_free_bytes": "disk free",
+    "quota_bytes": "quota",
+    "in_use_bytes": "in use",
+    "seen_s_ago": "seen",
 }
 
 
@@ -53,7 +57,7 @@ class NodeReport:
         rows += [("incident", f"{each.id}: {each.text} ({each.state})") for each in self.incidents]
         yield Table("", ("", ""), tuple(rows))
         if self.log:
-            yield Verbatim("\n".join(("Last log lines:", *self.log)))
+            yield Verbatim("\n".join(("Last log lines:", *map(readable, self.log))))
 
     def result(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -90,12 +94,27 @@ async def node_report(
     )
 
 
+def readable(line: str) -> str:
+    """Return a line of a log as people read it: of JSON (etcd's form) the time, level, message and fields."""
+    try:
+        said = json.loads(line) if line.startswith("{") else None
+    except ValueError:
+        return line
+    if not isinstance(said, dict) or "msg" not in said:
+        return line
+    first = (str(said.get("ts", ""))[11:23], str(said.get("level", "")), str(said["msg"]))
+    rest = (f"{name}={value}" for name, value in said.items() if name not in ("ts", "level", "msg", "caller"))
+    return " ".join(part for part in (*first, *rest) if part)
+
+
 def _shown(key: str, value: Any) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
         case int() if key.endswith("_bytes"):
             return _size(value)
+        case float() if key.endswith("_s_ago"):
+            return f"{value:.1f} s ago"
         case float() if key.endswith("_s"):
             return f"{value:.1f} s"
         case Mapping():
