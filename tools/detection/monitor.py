@@ -5,6 +5,7 @@ what was injected is found out here the way a stranger's `kill -9` is.
 """
 
 import asyncio
+import gc
 import resource
 import time
 from collections import deque
@@ -177,6 +178,8 @@ class Monitor:
         await self._look()
         self._spawn(self._look_on(), "snapshots")
         self._spawn(self._ports.run(), "service ports")
+        # A garbage collection through all that was imported takes 70 ms, in which no signal is taken.
+        gc.freeze()
 
     async def stop(self) -> None:
         """Stop watching; incidents that are open are noted as no longer watched. Safe to call again."""
