@@ -5,7 +5,7 @@ import re
 import uuid
 
 from tests.standins.kubernetes_standin.kinds import BY_PLURAL, CHAOS, Kind, Object
-from tests.standins.kubernetes_standin.store import ApiError, Store, now
+from tests.standins.kubernetes_standin.store import ApiError, Store, conflict, now
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
 _BASELINE_CAPABILITIES = {
@@ -91,15 +91,11 @@ def check_change(kind: Kind, before: Object, after: Object, subresource: str) ->
     """Return what may be stored of a change. ApiError where something would change that can't."""
     old, new = before["metadata"], after["metadata"]
     if new.get("uid", old["uid"]) != old["uid"]:
-        text = f"Precondition failed: UID in precondition: {new['uid']}, UID in object meta: {old['uid']}"
-        raise ApiError(
-            409, "Conflict", f'Operation cannot be fulfilled on {kind.qualified} "{old["name"]}": {text}'
-        )
+        why = f'Invalid value: "{new["uid"]}": field is immutable'
+        raise invalid(kind, old["name"], "metadata.uid", why)
     if new.get("resourceVersion") not in (None, "", old["resourceVersion"]):
         text = "the object has been modified; please apply your changes to the latest version and try again"
-        raise ApiError(
-            409, "Conflict", f'Operation cannot be fulfilled on {kind.qualified} "{old["name"]}": {text}'
-        )
+        raise conflict(kind, old["name"], text)
     for name in (
         "uid",
         "creationTimestamp",
@@ -278,7 +274,8 @@ def check_resize(before: Object, after: Object) -> None:
             gone = set(old["resources"].get(part) or {}) - set(new["resources"].get(part) or {})
             if gone:
                 why = f"Forbidden: resource {part} cannot be removed"
-                raise invalid(BY_PLURAL["pods"], name, "spec.containers[0].resources", why)
+                raise invalid(BY_PLURAL["pods"], name, f"spec.containers[0].resources.{part}", why)
     if _quality(before["spec"]) != _quality(after["spec"]):
-        why = 'Invalid value: "": Pod QOS Class may not change as a result of resizing'
+        quality = _quality(before["spec"])
+        why = f'Invalid value: "{quality}": Pod QOS Class may not change as a result of resizing'
         raise invalid(BY_PLURAL["pods"], name, "spec", why)

@@ -262,7 +262,7 @@ def find_target(path: str) -> Target:
         namespace, rest = rest[1], rest[2:]
     kind = BY_PATH.get((group, version, rest[0])) if rest else None
     if kind is None:
-        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        raise web.HTTPNotFound(text="404 page not found\n")
     return Target(kind, namespace, rest[1] if len(rest) > 1 else "", "/".join(rest[2:]))
 
 

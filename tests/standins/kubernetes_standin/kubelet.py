@@ -219,40 +219,38 @@ class Kubelet:
         changed = False
         for slot in running.slots.values():
             seen = slot.instance.state if slot.instance else None
-            if seen != slot.observed:
+            news = seen != slot.observed
+            if news:
                 slot.observed, changed = seen, True
                 if seen is not None and not seen.running():
                     slot.ready = slot.started = False
-                    self._crashed(slot)
-            if self._due(running, slot):
-                changed = True
+            if self._due(running, slot, told=not news):
                 self._spawn(self._start(running, slot))
         if changed:
             self._tell(running)
 
-    def _crashed(self, slot: Slot) -> None:
-        """Settle when it may start again: the first time at once, then later and later."""
-        slot.wait_until = time.monotonic() + slot.wait_s / self.speed
-        slot.wait_s = min(LONGEST_BACK_OFF_S, slot.wait_s * 2) if slot.wait_s else BACK_OFF_S
-
-    def _due(self, running: RunningPod, slot: Slot) -> bool:
-        policy = running.pod["spec"]["restartPolicy"]
-        seen = slot.observed
+    def _due(self, running: RunningPod, slot: Slot, *, told: bool = True) -> bool:
+        """Whether a container is to be started again now; `told` once its end has been."""
+        policy, seen, image = running.pod["spec"]["restartPolicy"], slot.observed, slot.spec["image"]
         if slot.busy or (seen is None and slot.waiting != "ImagePullBackOff"):
             return False
         if seen is None:
-            return find_image(slot.spec["image"]) is not None
-        if seen.running() or policy == "Never" or (policy == "OnFailure" and seen.exit_code == 0):
+            return find_image(image) is not None
+        if seen.finished_at is None or slot.instance is None or slot.instance.state != seen:
             return False
-        if time.monotonic() < slot.wait_until:
-            if slot.waiting != "CrashLoopBackOff":
+        if policy == "Never" or (policy == "OnFailure" and seen.exit_code == 0):
+            return False
+        wait_s = slot.waits.get(image, 0.0)
+        if time.time() < seen.finished_at + wait_s / self.speed:
+            if told and slot.waiting != "CrashLoopBackOff":
                 slot.waiting = "CrashLoopBackOff"
                 name = slot.spec["name"]
                 text = f"Back-off restarting failed container {name} in pod {running.pod['metadata']['name']}"
                 event(self.store, running.pod, "BackOff", text, "Warning", field=_field(slot))
                 self._tell(running)
             return False
-        return slot.instance is not None and slot.instance.state == seen
+        slot.waits[image] = min(LONGEST_BACK_OFF_S, 2 * wait_s) or BACK_OFF_S
+        return True
 
     async def _respecified(self, running: RunningPod) -> None:
         """Carry out a changed spec: another image is another container."""
@@ -260,6 +258,9 @@ class Kubelet:
         for spec in running.pod["spec"]["containers"]:
             slot = running.slots[spec["name"]]
             before, slot.spec = slot.spec, spec
+            if before["resources"] != spec["resources"]:
+                event(self.store, running.pod, "ResizeCompleted", "Pod resize completed")
+                self._tell(running)
             if before["image"] == spec["image"] or slot.busy or slot.instance is None:
                 continue
             slot.busy = True
@@ -267,10 +268,11 @@ class Kubelet:
                 text = f"Container {spec['name']} definition changed, will be restarted"
                 event(self.store, running.pod, "Killing", text, field=_field(slot))
             await slot.instance.stop(running.pod["spec"]["terminationGracePeriodSeconds"])
-            slot.observed = slot.instance.state
-            slot.busy, slot.wait_s, slot.wait_until = False, 0.0, 0.0
-            await self._start(running, slot)
-        self._tell(running)
+            slot.observed, slot.busy = slot.instance.state, False
+            slot.ready = slot.started = False
+            self._tell(running)
+            if self._due(running, slot):
+                await self._start(running, slot)
 
     async def _end(self, running: RunningPod, grace_s: float) -> None:
         """Stop a pod and take its object away."""
@@ -291,11 +293,12 @@ class Kubelet:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.network.remove(running.door)
-        await asyncio.sleep(REACTION_S)
+        await asyncio.sleep(RELIST_S / 2)
         for slot in running.slots.values():
             slot.observed = slot.instance.state if slot.instance else None
-            slot.ready = False
+            slot.ready, slot.waiting = False, ""
         self._tell(running)
+        await asyncio.sleep(REACTION_S)
         self.pods.pop(running.uid, None)
         present = self.store.find("pods", meta["namespace"], meta["name"])
         if present is not None and present["metadata"]["uid"] == running.uid:

@@ -98,7 +98,7 @@ def _step(document: Any, step: Object) -> None:
             parent = parent[int(name)] if isinstance(parent, list) else parent[name]
         _change(parent, path[-1], step)
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        text = f"the server rejected our request due to an error in our request: {step['op']} {step['path']}"
+        text = "the server rejected our request due to an error in our request"
         raise ApiError(422, "Invalid", text) from error
 
 

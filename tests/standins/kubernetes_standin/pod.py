@@ -24,9 +24,8 @@ class Slot:
     last: State | None = None
     """The instance before, as the kubelet saw it end."""
     restarts: int = 0
-    wait_s: float = 0.0
-    """What the next crash will cost."""
-    wait_until: float = 0.0
+    waits: dict[str, float] = field(default_factory=dict)
+    """What the next start costs, by image: another image is another container, with no history."""
     waiting: str = "ContainerCreating"
     ready: bool = False
     started: bool = False
@@ -253,7 +252,9 @@ def _container_status(slot: Slot) -> Object:
         return made | {"state": {"waiting": {"reason": slot.waiting}}}
     made |= {"containerID": seen.id, "image": seen.image, "imageID": f"sha256:{abs(hash(seen.image)):064x}"}
     if slot.waiting == "CrashLoopBackOff":
-        text = f"back-off {slot.wait_s:.0f}s restarting failed container={slot.spec['name']}"
+        text = (
+            f"back-off {slot.waits[slot.spec['image']]:.0f}s restarting failed container={slot.spec['name']}"
+        )
         return made | {
             "state": {"waiting": {"reason": slot.waiting, "message": text}},
             "lastState": seen.describe(),
@@ -262,10 +263,11 @@ def _container_status(slot: Slot) -> Object:
     if resources:
         made |= {"resources": resources, "allocatedResources": resources.get("requests", {})}
     running = seen.running()
+    started = slot.started or "startupProbe" not in slot.spec
     return made | {
         "state": seen.describe(),
         "ready": running and slot.ready,
-        "started": running and slot.started,
+        "started": running and started,
     }
 
 

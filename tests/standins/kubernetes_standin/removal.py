@@ -1,9 +1,13 @@
 """How objects go: preconditions, grace, finalizers, evictions, and what they own."""
 
+import asyncio
 from dataclasses import dataclass
 
 from tests.standins.kubernetes_standin.kinds import BY_PLURAL, Kind, Object, labels_of, matches
 from tests.standins.kubernetes_standin.store import ApiError, Change, Store, conflict, now
+
+AT_ONCE_S = 0.03
+"""Between the mark and the end of a pod that is deleted with no grace."""
 
 
 @dataclass
@@ -36,18 +40,14 @@ class Removal:
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def _preconditions(self, kind: Kind, thing: Object, wanted: Object) -> None:
-        for field, word, path in (
-            ("uid", "UID", "uid"),
-            ("resourceVersion", "ResourceVersion", "resourceVersion"),
-        ):
-            have = thing["metadata"][path]
+        for field, word in (("uid", "UID"), ("resourceVersion", "ResourceVersion")):
+            have = thing["metadata"][field]
             if wanted.get(field, have) != have:
-                raise conflict(
-                    kind,
-                    thing["metadata"]["name"],
-                    f"Precondition failed: {word} in precondition: {wanted[field]}, "
-                    f"{word} in object meta: {have}",
+                text = (
+                    f"the {word} in the precondition ({wanted[field]}) does not match the {word} in record "
                 )
+                text += f"({have}). The object might have been deleted and then recreated"
+                raise conflict(kind, thing["metadata"]["name"], text, kind.kind)
 
     def _delete_pod(self, pod: Object, grace: int | None) -> Object:
         spec_grace = pod["spec"]["terminationGracePeriodSeconds"]
@@ -57,6 +57,8 @@ class Removal:
             wanted = min(wanted, present)
         if not pod["spec"].get("nodeName"):
             wanted = 0
+        if wanted == 0:
+            asyncio.get_running_loop().call_later(AT_ONCE_S, self._remove, pod)
 
         def mark(thing: Object) -> None:
             thing["metadata"].setdefault("deletionTimestamp", now())
@@ -64,6 +66,12 @@ class Removal:
 
         meta = pod["metadata"]
         return self.store.update("pods", meta["namespace"], meta["name"], mark) or pod
+
+    def _remove(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        present = self.store.find("pods", meta["namespace"], meta["name"])
+        if present is not None and present["metadata"]["uid"] == meta["uid"]:
+            self.store.remove("pods", meta["namespace"], meta["name"])
 
     def _mark(self, kind: Kind, thing: Object) -> None:
         thing["metadata"].setdefault("deletionTimestamp", now())

@@ -41,9 +41,9 @@ def not_found(kind: Kind, name: str) -> ApiError:
     return ApiError(404, "NotFound", f'{kind.qualified} "{name}" not found', details)
 
 
-def conflict(kind: Kind, name: str, why: str) -> ApiError:
-    details = {"name": name, "kind": kind.plural} | ({"group": kind.group} if kind.group else {})
-    text = f'Operation cannot be fulfilled on {kind.qualified} "{name}": {why}'
+def conflict(kind: Kind, name: str, why: str, called: str = "") -> ApiError:
+    details = {"name": name, "kind": called or kind.plural} | ({"group": kind.group} if kind.group else {})
+    text = f'Operation cannot be fulfilled on {called or kind.qualified} "{name}": {why}'
     return ApiError(409, "Conflict", text, details)
 
 
@@ -181,8 +181,4 @@ class Store:
 def _held(plural: str, thing: Object) -> bool:
     """Whether something still keeps a deleted object: a finalizer, or a kubelet that has to end a pod."""
     meta = thing["metadata"]
-    if plural == "namespaces":
-        return True
-    return bool(meta.get("finalizers")) or (
-        plural == "pods" and meta.get("deletionGracePeriodSeconds", 0) > 0
-    )
+    return plural in ("namespaces", "pods") or bool(meta.get("finalizers"))

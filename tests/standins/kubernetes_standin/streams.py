@@ -42,7 +42,11 @@ class Streams:
 
     def _slot(self, request: web.Request, running: RunningPod | None, name: str) -> Slot:
         slots = running.slots if running is not None else {}
-        wanted = request.query.get("container") or next(iter(slots), "")
+        wanted = request.query.get("container", "")
+        if not wanted and len(slots) > 1:
+            text = f"a container name must be specified for pod {name}, choose one of: [{' '.join(slots)}]"
+            raise ApiError(400, "BadRequest", text)
+        wanted = wanted or next(iter(slots), "")
         if wanted not in slots:
             raise ApiError(400, "BadRequest", f"container {wanted} is not valid for pod {name}")
         return slots[wanted]
@@ -58,6 +62,7 @@ class Streams:
             )
         socket = web.WebSocketResponse(protocols=EXEC_PROTOCOLS, compress=False, max_msg_size=0)
         await socket.prepare(request)
+        await socket.send_bytes(bytes([STDOUT]))
         command = request.query.getall("command", [])
         image_has = instance.place.has(command[0]) and (
             slot_shell(slot) or command[0].rpartition("/")[2] not in _SHELLS
@@ -88,7 +93,8 @@ class Streams:
             except OSError:
                 text = f"failed to connect to localhost:{port} inside namespace: connection refused"
                 await socket.send_bytes(bytes([2 * at + 1]) + text.encode())
-                continue
+                await socket.close()
+                return socket
             copying.append(asyncio.create_task(_copy(reader, socket, 2 * at, END_LATE_S)))
         try:
             async for message in socket:
@@ -243,13 +249,20 @@ async def _copy(
             await socket.send_bytes(bytes([channel]) + data)
     if end_late_s is not None:
         await asyncio.sleep(end_late_s)
-        await socket.close()
+        await _hang_up(socket)
 
 
 async def _status(socket: web.WebSocketResponse, status: Object) -> None:
     with contextlib.suppress(ConnectionError):
         await socket.send_bytes(bytes([STATUS]) + json.dumps(status).encode())
-        await socket.close()
+    await _hang_up(socket)
+
+
+async def _hang_up(socket: web.WebSocketResponse) -> None:
+    """End a stream as the API server does: the connection is closed, with no word of the websocket's own."""
+    writer = socket._writer
+    if writer is not None and writer.transport is not None:
+        writer.transport.close()
 
 
 def _outcome(code: int) -> Object:
@@ -259,7 +272,7 @@ def _outcome(code: int) -> Object:
         "metadata": {},
         "status": "Failure",
         "reason": "NonZeroExitCode",
-        "message": f"command terminated with non-zero exit code: command terminated with exit code {code}",
+        "message": f"command terminated with non-zero exit code: exit code {code}",
         "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
     }
 
