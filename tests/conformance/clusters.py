@@ -1,9 +1,13 @@
 """The clusters that the suite runs over, and what it takes to have each."""
 
+import contextlib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.standins.kubernetes_standin.handle import StandinCluster
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +23,7 @@ class Kind:
     runtime: str
     environment: Mapping[str, str]
     stands_in: bool
-    """Whether stand-ins run in the place of the database."""
+    """Whether stand-ins run in the place of the database, or of what its nodes run on."""
 
     def __str__(self) -> str:
         return f"{self.subject}-{self.runtime}" + ("-standin" if self.stands_in else "")
@@ -54,4 +58,19 @@ KINDS = (
         },
         stands_in=True,
     ),
+    Kind("etcd", "kubernetes", {}, stands_in=True),
 )
+
+
+REAL_CONTEXT = "LIVE_KUBERNETES_CONTEXT"
+"""Names a context of the person's own kubeconfig to run on, in place of the stand-in."""
+
+
+@contextlib.contextmanager
+def kubernetes(folder: Path) -> Iterator[Mapping[str, str]]:
+    """Have a Kubernetes; yields the environment that leads to it."""
+    if os.environ.get(REAL_CONTEXT):
+        yield {}
+        return
+    with StandinCluster(folder) as standin:
+        yield {"KUBECONFIG": str(standin.kubeconfig)}

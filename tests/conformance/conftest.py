@@ -1,15 +1,18 @@
 """Brings each kind of cluster up for a module of tests, healthy, and takes it down."""
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Network
 from subjects.clusters import decide, open_cluster
+from subjects.errors import Unreachable
 from subjects.state import open_state
-from tests.conformance.clusters import KINDS, Kind
+from tests.conformance.clusters import KINDS, Kind, kubernetes
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -22,9 +25,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(kind: Kind) -> Iterator[Kind]:
-    """The kind, its environment set."""
-    with pytest.MonkeyPatch.context() as patch:
+def prepared(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kind]:
+    """The kind, its environment set, and what its nodes run on there."""
+    with contextlib.ExitStack() as stack:
+        if kind.runtime == "kubernetes":
+            led = stack.enter_context(kubernetes(tmp_path_factory.mktemp("kubernetes")))
+            kind = replace(kind, environment={**kind.environment, **led})
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in kind.environment.items():
             patch.setenv(name, value)
         yield kind
@@ -54,11 +61,17 @@ async def cluster(shared: Cluster) -> AsyncIterator[Cluster]:
 async def until(
     cluster: Cluster, holds: Callable[[ClusterSnapshot], bool], timeout_s: float = 90.0
 ) -> ClusterSnapshot:
-    """Look until `holds`; fails, showing the last snapshot, when it does not in time."""
-    deadline = time.monotonic() + timeout_s
-    while not holds(snapshot := await cluster.subject.observe()):
+    """Look until `holds`; fails, showing the last snapshot, when it does not in time.
+
+    A machine that is busy may keep the way to the nodes from answering: then it is looked again.
+    """
+    deadline, last = time.monotonic() + timeout_s, ""
+    while True:
+        try:
+            if holds(snapshot := await cluster.subject.observe()):
+                return snapshot
+            last = f"{snapshot.state} {snapshot.problems}"
+        except Unreachable as error:
+            last = str(error)
         if time.monotonic() > deadline:
-            pytest.fail(
-                f"not within {timeout_s} s; last: {snapshot.state} {snapshot.problems}", pytrace=False
-            )
-    return snapshot
+            pytest.fail(f"not within {timeout_s} s; last: {last}", pytrace=False)

@@ -131,7 +131,10 @@ class Kubelet:
     def _take(self, pod: Object) -> RunningPod:
         uid = pod["metadata"]["uid"]
         name = _dns_name(pod)
-        running = RunningPod(pod, self.folder / "pods" / uid, self.network.add(uid, name))
+        ports = [
+            port["containerPort"] for each in pod["spec"]["containers"] for port in each.get("ports") or []
+        ]
+        running = RunningPod(pod, self.folder / "pods" / uid, self.network.add(uid, name, ports))
         self.pods[uid] = running
         running.slots = {each["name"]: Slot(each) for each in pod["spec"]["containers"]}
         return running

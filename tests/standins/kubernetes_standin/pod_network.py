@@ -54,6 +54,7 @@ class Door:
     alias: str = ""
     """The address of its name, which another pod of that name has after it."""
     rules: list[Rule] = field(default_factory=list)
+    silent: list[socket.socket] = field(default_factory=list)
     servers: dict[tuple[str, int], tuple[socket.socket, asyncio.Server]] = field(default_factory=dict)
 
     def sends(self, address: str) -> bool:
@@ -114,14 +115,23 @@ class PodNetwork:
         """Where everything that is no pod's comes from."""
         return f"127.{self._second}.127.1"
 
-    def add(self, uid: str, name: str) -> Door:
-        """Give a pod addresses; `name` is that of the DNS, empty where it has none."""
+    def add(self, uid: str, name: str, ports: Collection[int]) -> Door:
+        """Give a pod addresses; `name` is that of the DNS, empty where it has none.
+
+        From outside, nothing ever answers on its `ports` where the pods' addresses can't be reached.
+        """
         self._next += 1
         high, low = divmod(self._next, 250)
         address, inner, hidden = (f"127.{self._second}.{base + high}.{low + 1}" for base in (0, 32, 128))
         alias = self.alias(name) if name else ""
         door = Door(uid, address, address if self._reachable else inner, hidden, alias)
         self.doors[uid] = door
+        for port in () if self._reachable else ports:
+            sock = socket.socket()
+            sock.bind((address, port))
+            sock.listen(1)
+            _filter(sock, drop=True)
+            door.silent.append(sock)
         return door
 
     def alias(self, name: str) -> str:
@@ -136,6 +146,8 @@ class PodNetwork:
         self.doors.pop(door.uid, None)
         for place in list(door.servers):
             self._shut(door, place)
+        for sock in door.silent:
+            sock.close()
 
     def close(self) -> None:
         for door in list(self.doors.values()):
@@ -148,7 +160,7 @@ class PodNetwork:
         for address, port in _listening():
             listening.setdefault(address, set()).add(port)
         for door in list(self.doors.values()):
-            addresses = [each for each in {door.address, door.inner, door.alias} if each]
+            addresses = [each for each in {door.inner, door.alias} if each]
             wanted = {(each, port) for each in addresses for port in listening.get(door.hidden, ())}
             for place in set(door.servers) - wanted:
                 self._shut(door, place)
@@ -161,12 +173,8 @@ class PodNetwork:
         for wire in list(self._wires):
             self._shape(wire)
         for each in self.doors.values():
-            for place, (sock, _) in each.servers.items():
-                _filter(sock, drop=self._dark(each, place))
-
-    def _dark(self, door: Door, place: tuple[str, int]) -> bool:
-        """Whether nothing that is sent there arrives."""
-        return door.dark() or (place[0] == door.address != door.inner)
+            for sock, _ in each.servers.values():
+                _filter(sock, drop=each.dark())
 
     async def _open(self, door: Door, place: tuple[str, int]) -> None:
         sock = socket.socket()
@@ -178,7 +186,7 @@ class PodNetwork:
             sock.close()
             return
         sock.listen(128)
-        _filter(sock, drop=self._dark(door, place))
+        _filter(sock, drop=door.dark())
         server = await asyncio.get_running_loop().create_server(
             lambda: _Accepted(self, door, place[1]), sock=sock
         )
