@@ -245,6 +245,9 @@ class PodNetwork:
         ends = wire.ends()
         if ends is None:
             return None
+        for door in self.doors.values():
+            if door.inner == ends[0][0]:  # dialled by its node for it
+                return door
         wanted = {inode for inode, _ in sockdiag.inodes([ends])}
         for uid, pids in self._pids().items():
             if uid in self.doors and any(wanted & _sockets(pid) for pid in pids):

@@ -76,8 +76,39 @@ class Streams:
             failed = ApiError(500, "InternalError", f"Internal error occurred: {text}")
             await _status(socket, failed.status)
             return socket
-        await Execution(socket, running, instance, request).run(command)
+        if command[0].rpartition("/")[2] == "nc":
+            await self._netcat(socket, running, instance, command[1:])
+        else:
+            await Execution(socket, running, instance, request).run(command)
         return socket
+
+    async def _netcat(
+        self, socket: web.WebSocketResponse, running: RunningPod, instance: Instance, words: list[str]
+    ) -> None:
+        """`nc [-w SECONDS] HOST PORT`, without a process: these are many, and each holds one connection."""
+        wait_s = float(words[words.index("-w") + 1]) if "-w" in words else None
+        host, port = words[-2:]
+        network, namespace = self._kubelet.network, running.pod["metadata"]["namespace"]
+        address = network.inner_of(self._kubelet.lookup(host, namespace) or host)
+        try:
+            async with asyncio.timeout(wait_s):
+                reader, writer = await asyncio.open_connection(
+                    address, int(port), local_addr=(running.door.inner, 0)
+                )
+        except (OSError, TimeoutError) as error:
+            text = f"nc: {host} ({host}:{port}): {getattr(error, 'strerror', None) or 'timed out'}\n"
+            await socket.send_bytes(bytes([STDERR]) + text.encode())
+            await _status(socket, _outcome(1))
+            return
+        sending = asyncio.create_task(_send(socket, writer))
+        receiving = asyncio.create_task(_receive(reader, socket))
+        ending = asyncio.create_task(instance.ended())
+        await asyncio.wait([sending, receiving, ending], return_when=asyncio.FIRST_COMPLETED)
+        code = receiving.result() if receiving.done() else 137
+        for task in (sending, receiving, ending):
+            task.cancel()
+        writer.transport.abort()
+        await _status(socket, _outcome(code))
 
     async def _forward(self, request: web.Request, running: RunningPod) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",), compress=False, max_msg_size=0)
@@ -250,6 +281,24 @@ async def _copy(
     if end_late_s is not None:
         await asyncio.sleep(end_late_s)
         await _hang_up(socket)
+
+
+async def _send(socket: web.WebSocketResponse, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        async for message in socket:
+            if message.type is WSMsgType.BINARY and message.data[0] == STDIN:
+                writer.write(message.data[1:])
+                await writer.drain()
+
+
+async def _receive(reader: asyncio.StreamReader, socket: web.WebSocketResponse) -> int:
+    """Pass on what comes; returns as what the program ends."""
+    try:
+        while data := await reader.read(65536):
+            await socket.send_bytes(bytes([STDOUT]) + data)
+    except ConnectionError:
+        return 1
+    return 0
 
 
 async def _status(socket: web.WebSocketResponse, status: Object) -> None:
