@@ -72,5 +72,5 @@ def kubernetes(folder: Path) -> Iterator[Mapping[str, str]]:
     if os.environ.get(REAL_CONTEXT):
         yield {}
         return
-    with StandinCluster(folder) as standin:
+    with StandinCluster(folder, "--reachable") as standin:
         yield {"KUBECONFIG": str(standin.kubeconfig)}

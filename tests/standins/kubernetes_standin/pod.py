@@ -101,8 +101,7 @@ def descendants(pids: set[int]) -> Iterator[int]:
         pid = waiting.pop()
         yield pid
         try:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
+            waiting += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
         except OSError:
             continue
 

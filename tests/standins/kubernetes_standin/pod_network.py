@@ -11,6 +11,7 @@ import os
 import random
 import socket
 import struct
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _CUT = Shaping(cut=True)
 ANYWHERE = "0.0.0.0/0"
+OWNERS_S = 0.2
+"""The processes of all pods are looked through no more often."""
 Pids = Callable[[], Mapping[str, Collection[int]]]
 """Returns the processes of each pod, by its uid."""
 
@@ -109,6 +112,9 @@ class PodNetwork:
         self._claim, self._second = _claim()
         self._next = 0
         self._aliases: dict[str, str] = {}
+        self._owners: dict[str, str] = {}
+        """Sockets by their inodes, and whose they are."""
+        self._owners_at = 0.0
 
     @property
     def node_address(self) -> str:
@@ -248,10 +254,13 @@ class PodNetwork:
         for door in self.doors.values():
             if door.inner == ends[0][0]:  # dialled by its node for it
                 return door
-        wanted = {inode for inode, _ in sockdiag.inodes([ends])}
-        for uid, pids in self._pids().items():
-            if uid in self.doors and any(wanted & _sockets(pid) for pid in pids):
-                return self.doors[uid]
+        for inode, _ in sockdiag.inodes([ends]):
+            if inode not in self._owners and time.monotonic() > self._owners_at + OWNERS_S:
+                self._owners = {
+                    each: uid for uid, pids in self._pids().items() for pid in pids for each in _sockets(pid)
+                }
+                self._owners_at = time.monotonic()
+            return self.doors.get(self._owners.get(inode, ""))
         return None
 
 
