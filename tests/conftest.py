@@ -37,8 +37,14 @@ def _is_loopback(host: object) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+LIVE = "OPERATOR_LIVE_CONTEXT" in os.environ
+"""A person's own Kubernetes is tried: its pods are reached by their addresses."""
+
+
 def _refuse_the_network(event: str, arguments: tuple[object, ...]) -> None:
     """Fail whoever looks up, connects or sends to a host that is not this one."""
+    if LIVE:
+        return
     if event == "socket.getaddrinfo":
         host = arguments[0]
     elif event in {"socket.connect", "socket.sendto"}:

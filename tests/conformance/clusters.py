@@ -7,9 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from subjects.runtimes.kubernetes.options import KubernetesOptions
 from tests.standins.kubernetes_standin.handle import StandinCluster
 
 ROOT = Path(__file__).parents[2]
+
+LIVE_CONTEXT = os.environ.get("OPERATOR_LIVE_CONTEXT", "")
+"""Names a context of the person's own kubeconfig: the suite runs there too."""
 
 SPEED = "4"
 """The stand-ins' thresholds are so many times shorter: 20 s of silence are 5 s."""
@@ -24,13 +28,32 @@ class Kind:
     environment: Mapping[str, str]
     stands_in: bool
     """Whether stand-ins run in the place of the database, or of what its nodes run on."""
+    context: str = ""
+    """Of a real Kubernetes."""
+
+    @property
+    def options(self) -> KubernetesOptions:
+        return KubernetesOptions(context=self.context or None, allowed=(self.context,))
 
     def __str__(self) -> str:
-        return f"{self.subject}-{self.runtime}" + ("-standin" if self.stands_in else "")
+        how = "-live" if self.context else "-standin" if self.stands_in else ""
+        return f"{self.subject}-{self.runtime}{how}"
 
 
 def _standin(module: str) -> str:
     return f"{sys.executable} -m tests.standins.{module}"
+
+
+def _live() -> Iterator[Kind]:
+    """The person's own Kubernetes, where one is named; by its images, if others are."""
+    if LIVE_CONTEXT:
+        config = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
+        images = {
+            name: os.environ[name] for name in ("ETCD_IMAGE", "OPERATOR_HELPER_IMAGE") if name in os.environ
+        }
+        yield Kind(
+            "etcd", "kubernetes", {"KUBECONFIG": config, **images}, stands_in=False, context=LIVE_CONTEXT
+        )
 
 
 KINDS = (
@@ -59,18 +82,12 @@ KINDS = (
         stands_in=True,
     ),
     Kind("etcd", "kubernetes", {}, stands_in=True),
+    *_live(),
 )
-
-
-REAL_CONTEXT = "LIVE_KUBERNETES_CONTEXT"
-"""Names a context of the person's own kubeconfig to run on, in place of the stand-in."""
 
 
 @contextlib.contextmanager
 def kubernetes(folder: Path) -> Iterator[Mapping[str, str]]:
     """Have a Kubernetes; yields the environment that leads to it."""
-    if os.environ.get(REAL_CONTEXT):
-        yield {}
-        return
     with StandinCluster(folder, "--reachable") as standin:
         yield {"KUBECONFIG": str(standin.kubeconfig)}

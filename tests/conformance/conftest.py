@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def prepared(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kind]:
     """The kind, its environment set, and what its nodes run on there."""
     with contextlib.ExitStack() as stack:
-        if kind.runtime == "kubernetes":
+        if kind.runtime == "kubernetes" and not kind.context:
             led = stack.enter_context(kubernetes(tmp_path_factory.mktemp("kubernetes")))
             kind = replace(kind, environment={**kind.environment, **led})
         patch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -41,7 +41,9 @@ def prepared(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[K
 async def shared(prepared: Kind, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
     """One cluster for all tests of a module, taken down afterwards whatever they left."""
     state = open_state(tmp_path_factory.mktemp("state"))
-    opened = await open_cluster(state, await decide(prepared.subject, prepared.runtime))
+    opened = await open_cluster(
+        state, await decide(prepared.subject, prepared.runtime), kubernetes=prepared.options
+    )
     try:
         await opened.require(Deployment).up()
         yield opened

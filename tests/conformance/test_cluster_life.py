@@ -19,13 +19,13 @@ async def test_a_later_run_finds_the_cluster_and_down_leaves_nothing(
         monkeypatch.setenv(name, value)
     state = open_state(tmp_path / "state")
     decision = await decide(prepared.subject, prepared.runtime)
-    first = await open_cluster(state, decision)
+    first = await open_cluster(state, decision, kubernetes=prepared.options)
     try:
         await first.require(Deployment).up()
         before = await until(first, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
         await first.aclose()
 
-        second = await open_cluster(state, decision)
+        second = await open_cluster(state, decision, kubernetes=prepared.options)
         await second.require(Deployment).up()
         after = await until(second, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
         assert [node.process.identity for node in after.nodes] == [
@@ -33,7 +33,7 @@ async def test_a_later_run_finds_the_cluster_and_down_leaves_nothing(
         ]
         await second.aclose()
     finally:
-        last = await open_cluster(state, decision)
+        last = await open_cluster(state, decision, kubernetes=prepared.options)
         await last.require(Deployment).down()
 
     for name in last.subject.nodes:
