@@ -45,7 +45,8 @@ def open_state(given: Path | None = None, *, to_read: bool = False) -> StateFold
         ) from error
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        root.chmod(0o700)
+        if root.stat().st_uid == os.geteuid():  # a volume belongs to whoever mounted it
+            root.chmod(0o700)
         folder = StateFolder(root.resolve())
         for part in (folder.sessions, folder.clusters):
             part.mkdir(mode=0o700, exist_ok=True)
