@@ -29,9 +29,7 @@ def test_a_folder_of_operators_own_is_nobody_elses_to_read(tmp_path: Path) -> No
     assert stat.S_IMODE(state.root.stat().st_mode) == 0o700
 
 
-@pytest.mark.skipif(
-    os.getuid() != 0, reason="needs root, who can be another user: run it with sudo"
-)
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, who can be another user: run it with sudo")
 def test_a_mounted_volume_that_another_user_owns_is_used_as_it_is(volume: Path) -> None:
     os.seteuid(65532)
     try:
