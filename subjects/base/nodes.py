@@ -65,6 +65,11 @@ class Nodes(Protocol):
 class SeenThrough(Protocol):
     """Nodes that are seen through something which may stall by itself, such as an API server."""
 
+    @property
+    def stalled(self) -> str:
+        """What is known not to answer on the way, a sentence without its full stop; empty for nothing."""
+        ...
+
     async def in_sight(self) -> str:
         """Ask whether the way to the nodes answers now; return why not, in a sentence without its full stop.
 

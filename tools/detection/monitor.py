@@ -172,6 +172,7 @@ class Monitor:
         _allow_connections(2 * len(self._cluster.subject.nodes))
         self._wheel.set_targets(targets_of(self._cluster.subject))
         self._spawn(self._recorder.run(), "recorder")
+        self._spawn(self._sight.run(), "sight")
         self._spawn(self._kernel.listen(), "events")
         self._spawn(self._wheel.run(), "probes")
         self._spawn(self._fresh.run(), "fresh connections")

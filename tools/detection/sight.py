@@ -13,6 +13,9 @@ from tools.events import Emit, Notice
 from tools.observe.kinds import Weight, meaning
 from tools.observe.signal import Signal, Source
 
+TELL_S = 1.0
+"""How often it is looked whether the way is known to have stalled."""
+
 Deliver = Callable[[Signal], object]
 
 _OWN_WORD = frozenset({Source.PROCESS, Source.LOG})
@@ -38,6 +41,12 @@ class Sight:
         if self._asking is None:
             self._asking = asyncio.get_running_loop().create_task(self._ask(self._nodes))
 
+    async def run(self) -> None:
+        """Tell when the way to the nodes stalls, and when it answers again, until cancelled."""
+        while self._nodes is not None:
+            self._tell(self._nodes.stalled)
+            await asyncio.sleep(TELL_S)
+
     async def aclose(self) -> None:
         """Deliver nothing more."""
         if self._asking is not None:
@@ -60,9 +69,9 @@ class Sight:
 
     def _tell(self, why: str) -> None:
         if why and not self._lost:
-            self._emit(Notice(f"Nothing can be told of the nodes: {why}.", level="warning"))
+            self._emit(Notice(f"{why}: what is seen through it is not held against nodes.", level="warning"))
         elif self._lost and not why:
-            self._emit(Notice("The nodes can be seen again."))
+            self._emit(Notice("The way to the nodes answers again."))
         self._lost = bool(why)
 
 

@@ -67,9 +67,14 @@ class KubernetesNodes:
         finally:
             self._readers.discard(queue)
 
+    @property
+    def stalled(self) -> str:
+        """What does not answer on the way."""
+        return self._canary.stalled
+
     async def in_sight(self) -> str:
-        """Return why nothing can be told of the nodes now; empty where they can be seen."""
-        return await self._canary.ask_anew()
+        """Return why nothing can be told of the nodes now: nothing where they are reached straight."""
+        return "" if self.way.mode == "straight" else await self._canary.ask_anew()
 
     async def aclose(self) -> None:
         """Close what is held open."""

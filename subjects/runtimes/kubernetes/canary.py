@@ -67,6 +67,6 @@ class Canary:
 
 def of_api(api: Api) -> Canary:
     """Return a canary for the API server alone."""
-    canary = Canary(lambda: api.get("/version"), f"the API server of the context {api.context}")
+    canary = Canary(lambda: api.get("/version"), f"The API server of the context {api.context}")
     canary.start()
     return canary

@@ -288,10 +288,6 @@ class KubernetesRuntime(KubernetesNodes):
         if event.kind in ("leaving", "oom") or session is None or not session.fresh:
             self.spread(event)
 
-    async def in_sight(self) -> str:
-        """Return why nothing can be told of the nodes now: not where they are reached straight."""
-        return "" if self.way.mode == "straight" else await super().in_sight()
-
     async def aclose(self) -> None:
         """Close what is held open; what was done in the pods stays."""
         await self._close_sessions()
