@@ -38,19 +38,32 @@ def comparison_page(result: dict[str, Any], a: dict[str, Any], b: dict[str, Any]
     )
 
 
+_MEASURES = {
+    "detect_s": "detected after",
+    "diagnose_s": "diagnosed after",
+    "heal_s": "recovered after",
+}
+
+
 def difference_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return the differences as rows."""
+    """Return the differences as rows: shares as percentages, times with their unit."""
     return [
         (
-            str(each["measure"]).replace("_", " "),
-            "–" if each["a"] is None else f"{each['a']:.3g}",
-            "–" if each["b"] is None else f"{each['b']:.3g}",
+            _MEASURES.get(str(each["measure"]), str(each["measure"]).replace("_", " ")),
+            _figure(each["measure"], each["a"]),
+            _figure(each["measure"], each["b"]),
             "–" if each["p"] is None else f"{each['p']:.3f}",
-            str(each["verdict"]),
-            str(each["test"]),
+            "the same" if each["a"] == each["b"] is not None else str(each["verdict"]),
+            "–" if each["test"] == "none" else str(each["test"]),
         )
         for each in result["differences"]
     ]
+
+
+def _figure(measure: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g} s" if measure.endswith("_s") else f"{value:.0%}".replace("%", " %")
 
 
 def _wrong(result: dict[str, Any]) -> str:

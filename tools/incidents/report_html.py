@@ -23,7 +23,7 @@ from tools.incidents.report_words import (
 Data = Mapping[str, Any]
 
 _PAGE = Path(__file__).with_name("report.html")
-NARROW = 50
+NARROW = 45
 """Characters that a row may have to fit into a narrow window."""
 _ID = re.compile(r"\b[A-Z]+\d+\b")
 _CURVES = (
@@ -114,12 +114,19 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -
     # A part that scrolls must be reachable by keyboard, and have a name then.
     body = f"<tbody>{made}</tbody>".replace("<tbody></tbody>", "")
     kind = "" if columns else " class=facts"
-    if len(columns) > 2 and sum(max(map(len, each)) for each in zip_longest(*given, fillvalue="")) > NARROW:
+    words = [column.split() for column in columns]
+    if len(columns) > 2 and sum(max(map(len, each)) for each in _columns(given, words)) > NARROW:
         kind = " class=wide"
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table{kind}>'
         f"<caption>{escape(caption)}</caption>{head}{body}</table></div>"
     )
+
+
+def _columns(rows: Sequence[Sequence[str]], heads: Sequence[Sequence[str]]) -> Iterable[list[str]]:
+    """Yield what stands in each column and can't be broken: its cells, and the words of its head."""
+    cells = zip_longest(*(row for row in rows if len(row) > 1), fillvalue="")
+    return ([*column, *words] for column, words in zip(cells, heads, strict=True))
 
 
 def _escaped(rows: Iterable[Sequence[Any]]) -> list[list[str]]:

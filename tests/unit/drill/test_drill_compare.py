@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.drill.compare import compare, fisher, mcnemar, permutation
+from agent.drill.page import difference_rows
 
 
 def test_fisher_gives_the_textbooks_value_for_the_lady_tasting_tea() -> None:
@@ -83,3 +84,24 @@ class TestCompare:
         heal = compare(drill([True] * 3), drill([True] * 3))["differences"][-1]
 
         assert (heal["measure"], heal["p"], heal["verdict"]) == ("heal_s", None, "too little to compare")
+
+
+def test_differences_are_told_with_their_units_and_equal_ones_as_equal() -> None:
+    differences = [
+        {"measure": "node_right", "a": 1.0, "b": 1.0, "p": 1.0, "verdict": "may be chance", "test": "Fisher"},
+        {"measure": "kind_right", "a": None, "b": 0.5, "p": None, "verdict": "too little", "test": "none"},
+        {
+            "measure": "detect_s",
+            "a": 1.142,
+            "b": 0.328,
+            "p": 0.2,
+            "verdict": "may be chance",
+            "test": "ranks",
+        },
+    ]
+
+    assert difference_rows({"differences": differences}) == [
+        ("node right", "100 %", "100 %", "1.000", "the same", "Fisher"),
+        ("kind right", "–", "50 %", "–", "too little", "–"),
+        ("detected after", "1.14 s", "0.328 s", "0.200", "may be chance", "ranks"),
+    ]

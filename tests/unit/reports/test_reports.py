@@ -14,6 +14,7 @@ from tests.standins.incident import HOSTILE, OPENED, full_incident
 from tools.incidents.record import Incident
 from tools.incidents.report import render, report
 from tools.incidents.report_chart import MAX_POINTS, grouped, outages, thinned
+from tools.incidents.report_html import table
 from tools.incidents.report_words import IMPACT, LOAD_COLUMNS, MARKS, figure, seconds
 from tools.incidents.store import IncidentStore
 
@@ -234,3 +235,17 @@ class TestTheChart:
             ["fault injected", "first signal", "detected"],
             ["healed"],
         ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "stacked"),
+    [
+        (("fault", "trials", "detected", "node right", "kind right", "detected after"), ["x" * 9] * 6, True),
+        (("Span", "Operations/s", "p50 ms", "p99 ms"), ["before", "296", "49.7", "335"], False),
+        (("What", "Figure"), ["a sentence of any length, which can be broken" * 3, "2"], False),
+    ],
+)
+def test_a_table_too_wide_for_a_narrow_window_is_stacked_there(
+    columns: tuple[str, ...], row: list[str], *, stacked: bool
+) -> None:
+    assert ("class=wide" in table("Some", columns, [row])) is stacked
