@@ -9,6 +9,7 @@ import fcntl
 import functools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -76,6 +77,10 @@ def _program(*names: str) -> Callable[[], str]:
     return lambda: "" if any(map(shutil.which, names)) else f"no {' or '.join(names)} on PATH"
 
 
+def _pod_addresses() -> str:
+    return "" if sys.platform == "linux" else "only Linux has all of 127.0.0.0/8 on its loopback"
+
+
 NEEDS = {
     "docker": Need(
         "a Docker engine and Compose",
@@ -95,6 +100,7 @@ NEEDS = {
     "alertmanager": Need(
         "Alertmanager", _program("prometheus-alertmanager"), "install prometheus-alertmanager (Debian)"
     ),
+    "pod_addresses": Need("an address for each pod", _pod_addresses, "run on Linux"),
     "pd_server": Need(
         "a real PD", _program("pd-server"), "put TiKV's pd-server on PATH (`tiup install pd`)", in_ci=False
     ),

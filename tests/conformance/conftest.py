@@ -14,11 +14,14 @@ from subjects.errors import Unreachable
 from subjects.state import open_state
 from tests.conformance.clusters import KINDS, Kind, kubernetes
 
+NEEDED = {"docker": pytest.mark.docker, "kubernetes": pytest.mark.pod_addresses}
+"""What it takes of the machine, by runtime."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames and not hasattr(metafunc.module, "kind"):
         marked = [
-            pytest.param(kind, id=str(kind), marks=[pytest.mark.docker] if kind.runtime == "docker" else [])
+            pytest.param(kind, id=str(kind), marks=[NEEDED[kind.runtime]] if kind.runtime in NEEDED else [])
             for kind in KINDS
         ]
         metafunc.parametrize("kind", marked, scope="module")
