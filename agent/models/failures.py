@@ -162,7 +162,7 @@ def _heard(error: anthropic.APIStatusError | StreamedError) -> _Heard:
     body, status = error.body, error.status_code
     inner = body.get("error") if isinstance(body, dict) else None
     kind = inner.get("type") if isinstance(inner, dict) else None
-    if kind not in {*_BY_STATUS.values(), *_REASONS}:
+    if status == 404 or kind not in {*_BY_STATUS.values(), *_REASONS}:  # 404: whatever else it is called
         kind = _BY_STATUS.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
     return _Heard(
         status,

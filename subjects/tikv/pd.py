@@ -4,9 +4,9 @@ Bodies are read leniently: an unset number is absent, an error is a JSON string 
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -15,6 +15,8 @@ from subjects.base import ControlState
 from subjects.errors import Unreachable
 from subjects.tikv.values import size_bytes, wall_time
 from subjects.untrusted import NotJson, read_json
+
+T = TypeVar("T")
 
 API = "/pd/api/v1"
 
@@ -103,9 +105,7 @@ class PdClient:
 
     async def stores(self, timeout_s: float) -> tuple[Store, ...]:
         """Return all stores, tombstones too. NoLeader, NotBootstrapped or Unreachable when PD can't say."""
-        body = await self.get("/stores?state=0&state=1&state=2", timeout_s)
-        items = body.get("stores") if isinstance(body, dict) else None
-        return tuple(read_store(item) for item in items or () if isinstance(item, dict))
+        return read_stores(await self.get("/stores?state=0&state=1&state=2", timeout_s))
 
     async def group(self, timeout_s: float) -> Group:
         """Return the PDs and their leader; errors as for `stores`."""
@@ -113,19 +113,18 @@ class PdClient:
 
     async def replicas(self, timeout_s: float) -> int:
         """Return of how many replicas every region is made."""
-        body = await self.get("/config/replicate", timeout_s)
-        return int(body.get("max-replicas") or 3) if isinstance(body, dict) else 3
+        return _read(
+            await self.get("/config/replicate", timeout_s), lambda body: int(body.get("max-replicas") or 3)
+        )
 
     async def regions(self, timeout_s: float) -> int:
         """Return how many regions there are."""
-        body = await self.get("/regions/count", timeout_s)
-        return int(body.get("count") or 0) if isinstance(body, dict) else 0
+        return _read(await self.get("/regions/count", timeout_s), lambda body: int(body.get("count") or 0))
 
     async def checked(self, what: str, timeout_s: float) -> list[dict[str, Any]]:
         """Return the regions of one of PD's checks: `miss-peer`, `pending-peer`, `down-peer`."""
         body = await self.get(f"/regions/check/{what}", timeout_s)
-        items = body.get("regions") if isinstance(body, dict) else None
-        return [item for item in items or () if isinstance(item, dict)]
+        return _read(body, lambda given: _objects(given.get("regions")))
 
     async def post(self, path: str, body: object, timeout_s: float) -> Any:
         """Have PD change something; it is asked once, at the member that answered last."""
@@ -135,8 +134,7 @@ class PdClient:
     async def started(self, url: str, timeout_s: float) -> float | None:
         """Return when the PD at `url` was started, by its own word."""
         body = _parse(await self._ask(url, "/status", timeout_s, ITSELF))
-        value = body.get("start_timestamp") if isinstance(body, dict) else None
-        return float(value) if value else None
+        return _read(body, lambda given: float(given.get("start_timestamp") or 0)) or None
 
     async def get(self, path: str, timeout_s: float) -> Any:
         """Ask one PD after the other, `timeout_s` for all together."""
@@ -186,6 +184,11 @@ class PdClient:
         raise _refused(code, f"{what}: {code} {_error_text(text)}")
 
 
+def read_stores(body: object) -> tuple[Store, ...]:
+    """Read `/stores`. Unreachable for what is none."""
+    return _read(body, lambda given: tuple(read_store(item) for item in _objects(given.get("stores"))))
+
+
 def read_store(item: Mapping[str, Any]) -> Store:
     """Read one element of `/stores`, whatever it leaves out."""
     meta, status = item.get("store") or {}, item.get("status") or {}
@@ -212,8 +215,11 @@ def read_store(item: Mapping[str, Any]) -> Store:
 
 
 def read_group(body: object) -> Group:
-    """Read `/members`."""
-    given = body if isinstance(body, dict) else {}
+    """Read `/members`. Unreachable for what is none."""
+    return _read(body, _group)
+
+
+def _group(given: Mapping[str, Any]) -> Group:
     members = tuple(
         PdMember(
             name=str(item.get("name") or ""),
@@ -221,11 +227,23 @@ def read_group(body: object) -> Group:
             client_urls=tuple(str(url) for url in item.get("client_urls") or ()),
             version=str(item["binary_version"]) if item.get("binary_version") else None,
         )
-        for item in given.get("members") or ()
+        for item in _objects(given.get("members"))
     )
     cluster = (given.get("header") or {}).get("cluster_id")
     leader = (given.get("leader") or {}).get("name")
     return Group(str(cluster) if cluster else None, members, str(leader) if leader else None)
+
+
+def _read(body: object, meaning: Callable[[Mapping[str, Any]], T]) -> T:
+    """Return what an answer says by `meaning`; Unreachable where it is not PD's."""
+    try:
+        return meaning(body if isinstance(body, dict) else {})
+    except (TypeError, ValueError, AttributeError) as error:
+        raise Unreachable(f"not PD's answer: {str(body)[:120]!r}") from error
+
+
+def _objects(items: Any) -> list[dict[str, Any]]:
+    return [item for item in items or () if isinstance(item, dict)]
 
 
 def _parse(text: str) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ from agent.models.stream import StreamedError, _Decoder
 from agent.sessions.earlier import earlier
 from agent.transcript.reading import FORMAT
 from agent.transcript.replay import replay
-from subjects.errors import SubjectError
+from subjects.errors import SubjectError, Unreachable
+from subjects.etcd.status import read_members, read_status
 from subjects.runtimes import layout
-from subjects.untrusted import NotJson, read_json
+from subjects.scrub import scrub
+from subjects.tikv.pd import _parse, read_group, read_stores
+from subjects.untrusted import NotJson, clean, read_json
+from tools.cluster.last_words import last_words
+from tools.detection.health_answer import AnswerReader, StrangeAnswer, judge
 
 HARD_TEXT = st.one_of(
     st.text('aé{"', max_size=6),
@@ -133,6 +139,33 @@ def any_json(data: bytes) -> None:
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
 
 
+def answer_of_a_database(data: bytes) -> None:
+    read_status(data)
+    read_members(data)
+    last_words([data.decode("utf-8", "replace")])
+    for read in (read_group, read_stores):
+        with suppress(Unreachable):
+            read(_parse(data.decode("utf-8", "replace")))
+    reader = AnswerReader()
+    with suppress(StrangeAnswer):
+        for part in (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", data):
+            if answer := reader.feed(part) or reader.end():
+                judge(answer)
+
+
+def any_text(text: str) -> None:
+    found = scrub(text)
+    assert scrub(found) == found
+    clean(text).encode()
+
+
+SECRET_TEXTS = st.lists(
+    st.sampled_from(
+        ["password", "token", "Authorization", "Bearer", "Basic", "http", "://", "a:b", "@", ":", "=", "?",
+         "&", '"', "\\", "'", " ", "cm9vdDpw", "sk-aaaaaaaaaaaaaaaa", "[scrubbed]",
+         "\n", "api_key", "--user", "\x1b"]
+    ), max_size=12,
+).map("".join)  # fmt: skip
 JSON_BYTES = st.one_of(
     st.binary(max_size=200), VALUES.map(lambda value: json.dumps(value).encode()),
     st.integers(1, 5000).map(lambda deep: b"[" * deep),
@@ -141,6 +174,15 @@ STREAM_BYTES = st.one_of(
     st.binary(max_size=300),
     EVENTS.map(lambda events: b"".join(b"data: " + json.dumps(each).encode() + b"\n\n" for each in events)),
 )
+DATABASE_BYTES = st.one_of(
+    JSON_BYTES,
+    st.dictionaries(
+        st.sampled_from(
+            ["stores", "store", "header", "member_id", "cluster_id", "leader", "version", "errors", "members",
+             "isLearner", "ID", "clientURLs", "name", "raftTerm", "dbSize", "health", "msg", "client_urls"]
+        ), st.one_of(VALUES, st.just({"member_id": "1", "cluster_id": "2"}), st.just("7")),
+    ).map(lambda value: json.dumps(value).encode()),
+)  # fmt: skip
 
 SEAMS: Mapping[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...]]] = {
     "API stream, events": (stream_of_events, (EVENTS,)),
@@ -153,4 +195,6 @@ SEAMS: Mapping[str, tuple[Callable[..., None], tuple[st.SearchStrategy[Any], ...
     "cluster file": (cluster_file, (JSON_BYTES,)),
     "MCP frame": (mcp_frame, (JSON_BYTES,)),
     "JSON of databases": (any_json, (JSON_BYTES,)),
+    "answers of databases": (answer_of_a_database, (DATABASE_BYTES,)),
+    "keys in texts": (any_text, (SECRET_TEXTS,)),
 }

@@ -93,6 +93,14 @@ async def failed(model: ClaudeModel) -> str:
         (http(PAGE, "401 Unauthorized", "text/html"), "HTTP 401 with a web page"),
         (http("404 page not found\n", "404 Not Found", "text/plain"), "HTTP 404"),
         (http('{"detail":"Not Found"}', "404 Not Found", "application/json"), "Not Found"),
+        (
+            http(
+                '{"error":{"message":"Not Found","type":"invalid_request_error"}}',
+                "404 Not Found",
+                "application/json",
+            ),
+            "has no Messages API",
+        ),
         (http("", "405 Method Not Allowed", "text/html"), "HTTP 405"),
         (b"-ERR unknown command 'POST'\r\n\r\n", "does not speak HTTP"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "does not speak HTTP"),
