@@ -7,7 +7,6 @@ and still answers what it knows without its data.
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 from subjects.base import Subject
@@ -19,6 +18,8 @@ from tools.observe.signal import CLIENT_PORT, Signal
 EACH_S = 0.25
 """How often a node is asked whether it goes on; as often as it is asked for its health."""
 BOUND_S = 0.5
+PATIENCE = 4
+"""So many questions in a row without an answer, and it is not known any more."""
 TAIL_S = 0.5
 """A question from before its end is answered by then."""
 MOST_S = 300.0
@@ -67,7 +68,15 @@ class Upkeep:
     async def _follow(self, node: str) -> None:
         began = time.monotonic()
         try:
-            while (what := await self._said(node)) is not None and time.monotonic() - began < MOST_S:
+            unanswered = 0
+            while unanswered < PATIENCE and time.monotonic() - began < MOST_S:
+                try:
+                    what, unanswered = await self._said(node), 0
+                except (SubjectError, TimeoutError):
+                    unanswered += 1  # a busy machine's delay is no word that it is over
+                    continue
+                if what is None:
+                    break
                 if node not in self._under:
                     self._under.add(node)
                     self._take(signal("defragmenting", node, what))
@@ -81,9 +90,7 @@ class Upkeep:
             self._under.discard(node)
 
     async def _said(self, node: str) -> str | None:
-        if not isinstance(self._subject, TellsOfUpkeep):
+        if not isinstance(self._subject, TellsOfUpkeep) or node not in self._subject.nodes:
             return None
-        with suppress(SubjectError, KeyError, TimeoutError):
-            async with asyncio.timeout(BOUND_S):
-                return await self._subject.upkeep(node)
-        return None
+        async with asyncio.timeout(BOUND_S):
+            return await self._subject.upkeep(node)
