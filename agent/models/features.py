@@ -77,6 +77,8 @@ def loss_of(feature: Feature) -> str:
 def refused_features(message: str, sent: Collection[Feature]) -> list[Feature]:
     """Return which of the features that were sent the refusal `message` names; none where it means others."""
     named = [feature for feature, known in _KNOWN.items() if feature in sent and known.named.search(message)]
+    if not named and Feature.THINKING in sent and re.search(r"\breasoning\b", message, re.IGNORECASE):
+        return [Feature.THINKING]  # what gateways to other models make of it
     if not named and re.search(r"\banthropic[-_]beta\b|\bbetas?\b", message, re.IGNORECASE):
         return [feature for feature in sent if feature in _BETAS]
     return [feature for feature in named if not any(_WIDER.get(other) is feature for other in named)]

@@ -6,7 +6,7 @@ from agent.models.assembly import Assembly
 from agent.models.base import HandedOver, Message, Request, Usage
 from agent.models.catalog import ModelFacts, facts_of
 from agent.models.claude import ClaudeModel
-from agent.models.features import FALLBACK_BETA
+from agent.models.features import FALLBACK_BETA, Feature, refused_features
 from agent.models.wire import Dialect, body
 from agent.repair import keepable, text_block
 from tests.standins.conversation import room
@@ -102,3 +102,13 @@ def test_a_handover_is_sent_back_where_it_stood_but_not_to_other_providers() -> 
     assert own["messages"][1]["content"] == list(said)
     assert other["messages"][1]["content"] == [text_block("Yes.")]
     assert keepable(said[:1], "end_turn") == ()
+
+
+def test_a_gateway_s_name_for_thinking_is_known_once_effort_is_gone() -> None:
+    """LiteLLM makes `reasoning.effort` of both, and goes on refusing it."""
+    refusal = "litellm.UnsupportedParamsError: gpt-4o doesn't support `reasoning.effort`"
+    both = {Feature.THINKING, Feature.EFFORT}
+
+    assert refused_features(refusal, both) == [Feature.EFFORT]
+    assert refused_features(refusal.replace(".effort", ""), {Feature.THINKING}) == [Feature.THINKING]
+    assert refused_features(refusal, {Feature.THINKING}) == [Feature.THINKING]
