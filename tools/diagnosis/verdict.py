@@ -115,7 +115,9 @@ def _of_nodes(
         reason = f"{_one(row.reason)}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
         kind = Kind.QUORUM_LOSS
         return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, row.surest)
-    return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, row.surest)
+    # What spreads from one node shows on several: which one it is cannot be told.
+    surest = Confidence.LOW if not alone and row.kind in _SPREADING else row.surest
+    return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, surest)
 
 
 def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence[Seen]) -> Verdict:

@@ -178,6 +178,13 @@ class TestWhatOutweighsWhat:
 
         assert concluded(scene).nodes == ("a",)
 
+    def test_what_only_the_followers_show_is_blamed_on_nobody_for_sure(self, scene: Scene) -> None:
+        for node in ("a", "b"):
+            scene.on(node, *RUNS, "silent@health", "host_quick")
+        scene.on("c", *RUNS, "leads", "silent@client")
+
+        assert concluded(scene).confidence is Confidence.LOW
+
     def test_two_gone_of_three_are_a_lost_quorum_that_names_both(self, scene: Scene) -> None:
         scene.on("a", "exit:137").on("c", "exit:137").on("b", *RUNS, "unhealthy")
         scene.on(None, "quorum_lost")
