@@ -258,7 +258,9 @@ class Monitor:
         """A node is taken down in order by somebody else: no alarm, unless it does not come back."""
         self._maintenance.leave(node, raw)
         self._emit(
-            Notice(f"{node} is taken down in order by somebody else ({raw}): no alarm till it is back.")
+            Notice(
+                f"{node} is being taken down gracefully outside operator ({raw}): no alarm until it is back."
+            )
         )
 
     def _probed_bad(self, seen: Signal) -> None:

@@ -248,7 +248,7 @@ async def _someone_was_here(
         return UndoReport(Undone.HEALED, f"{node} was started again on its own data, earlier")
     return UndoReport(
         Undone.AMBIGUOUS,
-        f"{node} is no longer {_name(meant)} but {_name(view.identity)}: somebody else restarted it",
+        f"{node} is no longer {_name(meant)} but {_name(view.identity)}: it was restarted outside operator",
     )
 
 

@@ -188,7 +188,7 @@ async def test_a_target_that_somebody_else_restarted_is_ambiguous_and_left_alone
 
     reports = await service.heal(cluster)
     assert [report.state for report in reports] == [State.AMBIGUOUS]
-    assert "somebody else" in reports[0].text
+    assert "outside operator" in reports[0].text
     assert pid_of(cluster, node) == pid
     assert service.journal.open_faults() == []
 
