@@ -86,11 +86,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together, on one worker of xdist, what shares a cluster: a file, or one kind of cluster in it."""
+    """Keep together, on one worker of xdist, what shares a cluster: a file, or one kind of cluster in it.
+
+    Demos of all files are one group, and begin first: a demo has the figures of a whole machine in it.
+    """
     for item in items:
-        spec = getattr(item, "callspec", None)
-        kind = spec.params.get("kind", "") if spec is not None else ""
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}".rstrip()))
+        if item.get_closest_marker("xdist_group") is None:  # two would make a group of the two of them
+            spec = getattr(item, "callspec", None)
+            kind = spec.params.get("kind", "") if spec is not None else ""
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {kind}".rstrip()))
+    items.sort(key=lambda item: next(item.iter_markers("xdist_group")).args[0] != "demos")
 
 
 @pytest.fixture

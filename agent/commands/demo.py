@@ -35,6 +35,13 @@ def demo() -> None:
     show_default=True,
     help="random, leader, follower, region-leader (TiKV) or a node.",
 )
+@click.option(
+    "--rate",
+    type=click.FloatRange(1, 20_000),
+    cls=WordedOption,
+    show_default="300",
+    help="Operations per second of the load.",
+)
 @click.option("--seed", type=int, help="Repeats the random choices.")
 @click.option(
     "--pause/--no-pause",
@@ -46,7 +53,14 @@ def demo() -> None:
 @click.option("--keep", is_flag=True, help="Leave the cluster up.")
 @click.option("--allow-quorum-loss", is_flag=True, help="Let the fault take the majority.")
 async def chaos(
-    setup: "Setup", view: "View", *, timeout: float, fault: str, target: str, pause: bool | None
+    setup: "Setup",
+    view: "View",
+    *,
+    timeout: float,
+    fault: str,
+    target: str,
+    rate: float | None,
+    pause: bool | None,
 ) -> "Result":
     """Start and load a cluster, break a store, detect, diagnose, heal."""
     from agent.chat.asking import press_enter
@@ -56,7 +70,7 @@ async def chaos(
         raise click.UsageError("--timeout must be above 0 and at most 5m.")
     pausing = view.interactive if pause is None else pause and view.interactive
     ask = (lambda text: press_enter(text, view.aside)) if pausing else None
-    return await demo_chaos(setup, view, DemoRequest(fault, target, timeout), ask)
+    return await demo_chaos(setup, view, DemoRequest(fault, target, timeout, rate=rate), ask)
 
 
 async def demo_chaos(

@@ -1,7 +1,5 @@
 """`operator mcp`: the tools for other programs."""
 
-import json
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -34,6 +32,9 @@ async def mcp(setup: "Setup", view: "View", *, allow_faults: bool) -> "Result":
 
 def _how_to(*, allow_faults: bool) -> str:
     """Say how a client starts this command, in lines that can be pasted."""
+    import json
+    import shutil
+
     words = [shutil.which("operator") or "operator", "mcp", *(["--allow-faults"] if allow_faults else [])]
     config = {"mcpServers": {"operator": {"command": words[0], "args": words[1:]}}}
     return (

@@ -5,9 +5,7 @@ completes nothing.
 """
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +71,12 @@ class Completed(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the names that begin so, each with what it is."""
+        from sqlite3 import Error
+
         folder = _state_folder(ctx)
         try:
             found = list(self._names(folder)) if folder.is_dir() else []
-        except (OSError, ValueError, KeyError, TypeError, sqlite3.Error):
+        except (OSError, ValueError, KeyError, TypeError, Error):
             return []
         fitting = [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
         return fitting[:MAX_COMPLETED]
@@ -136,6 +136,9 @@ def _targets(root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _rows(root: Path, query: str) -> list[tuple[str, str]]:
+    import sqlite3
+    from contextlib import closing
+
     path = root / "operator.db"
     if not path.exists():
         return []

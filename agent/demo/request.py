@@ -32,6 +32,7 @@ class DemoRequest:
         """The request in words, as a model reads it."""
         return (
             f"Run the chaos demo with fault {self.fault or DEFAULT_FAULT} on {_target_words(self.target)}. "
+            f"{'' if self.rate is None else f'Start the load with {self.rate:g} operations/s. '}"
             f"Wait up to {self.timeout_s:g} s for the detection."
         )
 

@@ -1,5 +1,6 @@
 """Brings each kind of cluster up for a module of tests, healthy, and takes it down."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -80,3 +81,4 @@ async def until(
             last = str(error)
         if time.monotonic() > deadline:
             pytest.fail(f"not within {timeout_s} s; last: {last}", pytrace=False)
+        await asyncio.sleep(0.1)

@@ -7,7 +7,20 @@ import pytest
 from tests.conformance.clusters import KINDS, Kind
 from tests.e2e.programs import operator, until_gone
 
-DEMO = ("demo", "chaos", "--subject", "tikv", "--no-pause", "--offline", "--output", "stream-json")
+pytestmark = pytest.mark.xdist_group("demos")
+
+DEMO = (
+    "demo",
+    "chaos",
+    "--subject",
+    "tikv",
+    "--no-pause",
+    "--offline",
+    "--rate",
+    "50",
+    "--output",
+    "stream-json",
+)
 
 
 @pytest.mark.parametrize(

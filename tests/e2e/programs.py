@@ -13,6 +13,8 @@ from typing import Any
 import psutil
 
 OPERATOR = (sys.executable, "-m", "agent")
+DEMO = ("demo", "chaos", "--no-pause", "--offline", "--subject", "etcd", "--rate", "50")
+"""A demo with enough load to see an outage; other tests share the machine. `make demo` has all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ async def until_gone(state: Path, timeout_s: float = 60.0, but: Path | None = No
     """Wait until nothing of this state folder runs; returns what still does after `timeout_s`."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while (left := left_running(state, but)) and asyncio.get_running_loop().time() < deadline:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.2)
     return left
 
 

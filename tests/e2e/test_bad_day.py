@@ -6,8 +6,9 @@ import pytest
 
 from tests.standins.bad_day import Day, Moment, live, state_folder
 
+pytestmark = pytest.mark.xdist_group("demos")
+
 DAYS = {
-    "everything while the fault is in force": Day(Moment(4, 0.3), Moment(3, 0.5), 7200.0, Moment(5, 0.5)),
     "no room from the load on, and an hour back": Day(Moment(2, 0.5), Moment(6, 0.1), -7200.0, None),
     "the terminal closed at the heal": Day(None, Moment(1, 0.5), 7200.0, Moment(6, 0.2)),
 }

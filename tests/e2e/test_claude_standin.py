@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.programs import DEMO
 from tests.standins.messages_api import MessagesApi, Script, changed_prefixes
-from tests.standins.messages_script import Answer, call, came_since_question, fails, says, text
+from tests.standins.messages_script import Answer, came_since_question, fails, says, text
 from tests.standins.scripts.chaos_demo import answer
 
+pytestmark = pytest.mark.xdist_group("demos")
+
+WITH_CLAUDE = tuple(word for word in DEMO if word != "--offline")
 BOUND_S = 200
 """Far above the half minute that the demo takes: two cores may be shared by many."""
 
@@ -44,9 +48,7 @@ async def operator(api: MessagesApi, *arguments: str, key: str = "test-key") -> 
 @pytest.mark.timeout(300)
 async def test_claude_drives_the_demo_and_diagnoses_blind_without_one_refused_request() -> None:
     async with MessagesApi(answer) as api:
-        code, lines, err = await operator(
-            api, "demo", "chaos", "--no-pause", "--subject", "etcd", "--runtime", "process", "--seed", "7"
-        )
+        code, lines, err = await operator(api, *WITH_CLAUDE, "--runtime", "process", "--seed", "7")
         api.raise_errors()
 
     result = lines[-1]
@@ -75,7 +77,7 @@ async def test_a_model_that_fails_under_the_fault_leaves_a_healed_cluster_and_a_
         return fails(400) if broken else answer(body)
 
     async with MessagesApi(failing) as api:
-        code, lines, err = await operator(api, "demo", "chaos", "--no-pause", "--subject", "etcd")
+        code, lines, err = await operator(api, *WITH_CLAUDE)
 
     result = lines[-1]
     assert (code, result["type"], result["ok"]) == (1, "result", False), err
@@ -85,30 +87,6 @@ async def test_a_model_that_fails_under_the_fault_leaves_a_healed_cluster_and_a_
     assert result["load"]["acknowledged_writes_lost"] == 0
     assert result["session"]
     assert any(line.get("title") == "Restored" for line in lines)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-async def test_a_model_that_breaks_another_node_than_asked_is_told_the_right_call_and_breaks_nothing() -> (
-    None
-):
-    def stubborn(body: Any) -> Any:
-        since = came_since_question(body)
-        refused = [came for came in since if came.tool == "store_kill" and not came.ok]
-        if refused:
-            return says(text("I leave it at that."))
-        step = answer(body)
-        return says(call("store_kill", target="etcd-1")) if since and since[-1].tool == "load_start" else step
-
-    async with MessagesApi(stubborn) as api:
-        code, lines, err = await operator(
-            api, "demo", "chaos", "--no-pause", "--subject", "etcd", "--target", "etcd-3"
-        )
-
-    assert (code, lines[-1]["fault"]) == (1, None), err
-    told = json.dumps([body["messages"] for body in api.bodies])
-    assert "call store_kill with target=etcd-3. It did nothing." in told
-    assert "another way" not in told
 
 
 def _is_blind(body: Any) -> bool:

@@ -1,9 +1,8 @@
 """`operator fault`, `logs` and `describe` on a real cluster of local processes."""
 
-import asyncio
 from pathlib import Path
 
-from tests.e2e.programs import operator
+from tests.e2e.programs import operator, until_gone
 from tests.reference import FILE, differences
 
 JSON = ("--output", "json")
@@ -25,10 +24,20 @@ async def test_a_fault_by_hand_is_seen_by_others_and_healed(tmp_path: Path) -> N
         watched = await operator(tmp_path, "watch", "--for", "1s", *JSON)
         asked = await operator(tmp_path, "-p", "is it healthy?", "--offline", *JSON)
         nobody = await operator(tmp_path, "logs", "etcd-9")
+        hung = await operator(
+            tmp_path,
+            *("fault", "inject", "pause", "etcd-1", "--for", "10m", "--output", "stream-json"),
+            stop_at={"type": "progress"},
+        )
+        afterwards = await operator(tmp_path, "deploy", "status", *JSON)
     finally:
-        down = await operator(tmp_path, "deploy", "down")
+        downs = [await operator(tmp_path, "deploy", "down", *JSON) for _ in range(2)]
 
-    assert (up.code, down.code) == (0, 0)
+    assert [ran.code for ran in (up, *downs)] == [0] * 3
+    assert downs[0].result["cluster"] == "down"
+    assert await until_gone(tmp_path) == []
+    # Ctrl-C heals at once.
+    assert (hung.code, afterwards.code, afterwards.result["cluster"]) == (130, 0, "healthy")
     assert (left.code, left.result["verified"], left.result["nodes"]) == (0, True, ["etcd-2"])
     # The fault outlives the command that injected it, and one fault at a time is the rule.
     assert (degraded.code, degraded.result["cluster"]) == (3, "degraded")
@@ -46,26 +55,3 @@ async def test_a_fault_by_hand_is_seen_by_others_and_healed(tmp_path: Path) -> N
     document = FILE.read_text(encoding="utf-8")
     documented = (up, degraded, listed, described, left, held, healed, healthy, read, watched, asked)
     assert [differences(ran.result["command"], ran.result, document) for ran in documented] == [[]] * 11
-
-
-async def test_ctrl_c_heals_at_once_and_exits_130(tmp_path: Path) -> None:
-    await operator(tmp_path, "deploy", "up", "--subject", "etcd")
-    try:
-        hung = await operator(
-            tmp_path,
-            "fault",
-            "inject",
-            "pause",
-            "etcd-1",
-            "--for",
-            "10m",
-            "--output",
-            "stream-json",
-            stop_at={"type": "progress"},
-        )
-        status = await asyncio.wait_for(operator(tmp_path, "deploy", "status", *JSON), 60)
-    finally:
-        await operator(tmp_path, "deploy", "down")
-
-    assert hung.code == 130
-    assert (status.code, status.result["cluster"]) == (0, "healthy")

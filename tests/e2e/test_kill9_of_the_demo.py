@@ -1,4 +1,7 @@
-"""SIGKILL of the real demo, wherever it is: the cluster is made whole, and nothing else is left."""
+"""SIGKILL of the real demo: the cluster is made whole, and nothing else is left.
+
+At every other point, every fault twenty times, and the seconds it takes: python -m tests.bench.kill9.
+"""
 
 from collections.abc import Iterator
 
@@ -8,8 +11,7 @@ from subjects.state import StateFolder
 from tests.standins.embedded import bring_up, take_down
 from tests.standins.killed_demo import POINTS, kill_at
 
-TRIED = ("the load is started", "the prediction is told", "the fault is in force", "it is being healed")
-"""The other points, every fault twenty times each, and the seconds it takes: python -m tests.bench.kill9."""
+pytestmark = pytest.mark.xdist_group("demos")
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +21,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
     take_down(made)
 
 
-@pytest.mark.parametrize("point", TRIED)
-async def test_killed_at(point: str, state: StateFolder) -> None:
-    left = await kill_at(state, POINTS[point])
+async def test_killed_under_the_fault(state: StateFolder) -> None:
+    left = await kill_at(state, POINTS["the fault is in force"])
 
     assert left.healed, left

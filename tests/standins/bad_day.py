@@ -16,11 +16,10 @@ from typing import Any
 
 import pexpect  # type: ignore[import-untyped]
 
-from tests.e2e.programs import left_running
+from tests.e2e.programs import DEMO, left_running
 from tools.faults.journal import Journal
 from tools.incidents.store import IncidentStore
 
-DEMO = ("demo", "chaos", "--no-pause", "--offline", "--subject", "etcd", "--output", "stream-json")
 BOUND_S = 400.0
 """Ends what hangs."""
 STAGES = 7
@@ -84,7 +83,15 @@ def state_folder(folder: Path) -> Iterator[tuple[Path, bool]]:
 def live(day: Day, state: Path, *, small: bool) -> dict[str, Any]:
     """Run the demo on such a day; return what came of it, with `wrong`: all that is not as it must be."""
     stepped, filling = state.parent / "stepped", state / "filling"
-    words = ("-m", "tests.standins.stepped_clock", str(stepped), str(day.clock_s), *DEMO)
+    words = (
+        "-m",
+        "tests.standins.stepped_clock",
+        str(stepped),
+        str(day.clock_s),
+        *DEMO,
+        "--output",
+        "stream-json",
+    )
     child = pexpect.spawn(
         sys.executable,
         list(words),

@@ -48,7 +48,7 @@ async def healthy(cluster: Cluster, timeout_s: float = 90.0) -> ClusterSnapshot:
     deadline = time.monotonic() + timeout_s
     while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
         assert time.monotonic() < deadline, snapshot.problems
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0.15)
     return snapshot
 
 
@@ -57,7 +57,7 @@ async def until(holds: Callable[[], bool], timeout_s: float = 60.0, what: str = 
     deadline = time.monotonic() + timeout_s
     while not holds():
         assert time.monotonic() < deadline, what or "it did not come true in time"
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.03)
 
 
 def process_runtime(cluster: Cluster) -> ProcessRuntime:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from subjects.base import ClusterSnapshot, ClusterState
 from subjects.clusters import open_cluster
 from subjects.state import StateFolder
+from tests.e2e.programs import DEMO, OPERATOR
 from tests.standins.embedded import ETCD, processes_of
 from tools.faults.journal import Journal, State
 
@@ -103,10 +103,9 @@ async def kill_at(state: StateFolder, point: Point, fault: str = "kill", after_s
 
 
 async def _start(state: StateFolder, fault: str) -> asyncio.subprocess.Process:
-    options = ["--no-pause", "--offline", "--subject", "etcd", "--output", "stream-json"]
-    allow = ["--allow-quorum-loss"] if fault == "quorum_loss" else []
+    options = ["--allow-quorum-loss"] if fault == "quorum_loss" else []
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "agent", "demo", "chaos", "--fault", fault, *options, *allow),
+        *(*OPERATOR, *DEMO, "--fault", fault, "--output", "stream-json", *options),
         env={**os.environ, "OPERATOR_STATE_DIR": str(state.root)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

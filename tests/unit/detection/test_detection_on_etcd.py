@@ -87,7 +87,7 @@ async def until(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
 async def healthy(cluster: Cluster) -> ClusterSnapshot:
     async with asyncio.timeout(60):
         while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.15)
     return snapshot
 
 

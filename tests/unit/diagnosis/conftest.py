@@ -1,12 +1,15 @@
 """A workbench on real etcd, as a session has it, and facts made by hand."""
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from subjects.state import open_state
+from subjects.state import StateFolder
+from tests.standins.embedded import bring_up, take_down
 from tools.cluster import lifecycle
 from tools.diagnosis.gather import Gathered
 from tools.diagnosis.rules import RulesDiagnostician
@@ -39,10 +42,17 @@ class Bench:
         return outcome
 
 
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateFolder]:
+    """A state folder with a cluster that runs, new for each file: what broke in one is not told in others."""
+    made = bring_up(tmp_path_factory.mktemp("diagnosis"))
+    yield made
+    take_down(made)
+
+
 @pytest.fixture
-async def on_etcd(tmp_path: Path) -> AsyncIterator[Bench]:
-    """Three real members, watched; everything is healed and removed afterwards."""
-    state = open_state(tmp_path / "state")
+async def on_etcd(state: StateFolder) -> AsyncIterator[Bench]:
+    """Three real members, watched, and an empty record; everything is healed afterwards."""
     told: list[Event] = []
     workbench = Workbench(
         state=state,
@@ -59,10 +69,18 @@ async def on_etcd(tmp_path: Path) -> AsyncIterator[Bench]:
         yield made
     finally:
         await workbench.faults.heal_own()
-        if workbench.cluster is not None:
-            await lifecycle.stop(workbench)
+        await lifecycle.leave(workbench, keep=True)
         workbench.faults.close()
         workbench.incidents.close()
+        _empty(state.database)
+
+
+def _empty(path: Path) -> None:
+    """Forget every fault and incident: the next test is another session."""
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        for (name,) in database.execute(names).fetchall():
+            database.execute(f"DELETE FROM {name}")
 
 
 @dataclass

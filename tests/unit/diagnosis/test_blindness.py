@@ -106,7 +106,7 @@ async def sent_to_the_diagnostician(on: Bench) -> tuple[Request, Diagnosis]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["kill", "partition", "disk_full", "network_delay"])
+@pytest.mark.parametrize("kind", ["kill", "disk_full", "network_delay"])
 async def test_nothing_that_is_sent_tells_what_was_injected(on_etcd: Bench, kind: str) -> None:
     workbench = on_etcd.workbench
     await on_etcd.do("load_start", rate=50)
