@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agent.demo.request import DEFAULT_TIMEOUT_S, DemoRequest
+from subjects.base.targets import RANDOM
+from subjects.target_roles import target_roles
 
 _FAULTS = (
     ("kill", r"kill|crash|sigkill|terminate|shoot|kill -9"),
@@ -25,7 +27,8 @@ _VERBS = {"kill", "pause", "partition", "cpu_starvation"}
 """Faults whose words are verbs, too: `pause etcd-2`."""
 
 _THE = r"(?:(?:the|a|an|one|some|random|node|store|member|server) )*"
-_NODE = r"(?P<node>leader|follower|region-leader|node|store|member|[a-z]+(?:[-_.][a-z]+)*[-_.]?\d+)"
+_ROLES = tuple(role for role in target_roles() if role != RANDOM)
+_NODE = rf"(?P<node>{'|'.join(_ROLES)}|node|store|member|[a-z]+(?:[-_.][a-z]+)*[-_.]?\d+)"
 _PLEASE = re.compile(
     r"^(?:(?:please|ok|okay|now|and now|then|alright|go ahead and)[, ]+)+|[, ]+(?:please|now)$"
 )
@@ -105,7 +108,7 @@ def _fault(words: str) -> str:
 
 
 def _target(node: str | None) -> str:
-    return "random" if node in (None, "node", "store", "member") else str(node)
+    return RANDOM if node in (None, "node", "store", "member") else str(node)
 
 
 def _inject(found: re.Match[str], _broken: str | None) -> Order:
@@ -137,7 +140,6 @@ def _load(found: re.Match[str], _broken: str | None) -> Order:
     return Order("load_start", said)
 
 
-_ROLES = ("leader", "follower", "region-leader")
 _VERB = "|".join(words for kind, words in _FAULTS if kind in _VERBS)
 _NAMED = "|".join(words for _, words in _FAULTS)
 _IT = r"(?:it|them|that|that node|that store|the (?:dead|killed|broken) (?:node|store|member|one))"

@@ -7,6 +7,7 @@ import click
 from agent.commands.command import CLUSTER, LOAD, MODEL, command
 from agent.commands.parameters import DURATION, FAULT, TARGET, WordedOption
 from agent.exit_codes import ExitCode
+from subjects.target_roles import told_roles, told_usual
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -31,9 +32,9 @@ def demo() -> None:
 @click.option(
     "--target",
     type=TARGET,
-    default="random",
-    show_default=True,
-    help="random, leader, follower, region-leader (TiKV) or a node.",
+    cls=WordedOption,
+    show_default=told_usual(),
+    help=f"{told_roles()} or a node.",
 )
 @click.option(
     "--rate",
@@ -58,7 +59,7 @@ async def chaos(
     *,
     timeout: float,
     fault: str,
-    target: str,
+    target: str | None,
     rate: float | None,
     pause: bool | None,
 ) -> "Result":

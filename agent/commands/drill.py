@@ -1,6 +1,5 @@
 """`operator drill`: many blind faults in a row, scored; and two runs compared."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,13 +99,14 @@ async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path |
 
 def _last_line(path: Path) -> dict[str, Any]:
     """The result of a drill's output: the last line of `--output json` or `stream-json`."""
-    lines = path.read_text(encoding="utf-8").strip().splitlines()
-    try:
-        found = json.loads(lines[-1]) if lines else None
-    except json.JSONDecodeError:
-        found = None
-    if not isinstance(found, dict) or "trials" not in found:
-        from subjects.errors import BadSetup
+    from subjects.errors import BadSetup
+    from subjects.untrusted import NotJson, read_object, read_text
 
+    lines = read_text(path.read_bytes()).strip().splitlines()
+    try:
+        found = read_object(lines[-1]) if lines else {}
+    except NotJson:
+        found = {}
+    if "trials" not in found:
         raise BadSetup(f"{path} is no result of a drill: run it with --output json.")
     return found

@@ -81,7 +81,7 @@ async def list_faults(setup: "Setup", view: "View") -> "Result":
 @fault.command("inject")
 @command(*CLUSTER)
 @click.argument("kind", metavar="FAULT", type=FAULT)
-@click.argument("target", default="random", type=TARGET)
+@click.argument("target", required=False, type=TARGET)
 @click.option("--target", "named", type=TARGET, hidden=True)
 @click.option(
     "--for",
@@ -113,7 +113,7 @@ async def inject(
     view: "View",
     *,
     kind: str,
-    target: str,
+    target: str | None,
     named: str | None,
     for_s: float | None,
     value: float | None,
@@ -122,7 +122,7 @@ async def inject(
 ) -> "Result":
     """Inject one fault, with its prediction and its undo.
 
-    FAULT is one that `fault list` shows; TARGET a node, leader, follower or random (the default).
+    FAULT is one that `fault list` shows; TARGET a node or a role, as of `demo chaos --target`.
 
     The prediction is printed first, and the effect is verified. Without --for the fault stays open when the
     command ends; the healer undoes it after five minutes at the latest.

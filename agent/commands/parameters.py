@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 from click.types import OptionHelpExtra
 
-from subjects import RUNTIMES
+from subjects import RUNTIMES, databases
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -130,8 +130,11 @@ def _nodes(root: Path) -> Iterable[tuple[str, str]]:
 
 
 def _targets(root: Path) -> Iterable[tuple[str, str]]:
-    for role in ("random", "leader", "follower", "region-leader"):
-        yield role, "chosen when the fault is injected"
+    from subjects.target_roles import target_roles
+
+    here = {path.parent.name.partition("-")[0] for path in (root / "clusters").glob("*/*.json")}
+    for role, words in target_roles(*sorted(here & {*databases()})).items():
+        yield role, f"{words}, chosen when the fault is injected"
     yield from _nodes(root)
 
 

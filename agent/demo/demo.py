@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.demo.facts import Facts
 from agent.demo.gate import DemoGate, Pause
-from agent.demo.request import DEFAULT_FAULT, DEFAULT_TARGET, DemoRequest
+from agent.demo.request import DEFAULT_FAULT, DemoRequest
 from agent.demo.result import demo_result
 from agent.demo.stages import RECOVERY, Stages
 from agent.demo.tables import tables
@@ -60,8 +60,7 @@ class Demo:
         or a model's failure ends the conversation, not the healing: it is raised again once all is restored.
         """
         if self.request.fault or self.request.target:
-            fault, target = self.request.fault or DEFAULT_FAULT, self.request.target or DEFAULT_TARGET
-            await self.session.check_fault(fault, target)
+            await self.session.check_fault(self.request.fault or DEFAULT_FAULT, self.request.target)
         self.facts.interrupted = True
         try:
             self.end = await self._ask(text or self.request.text)

@@ -3,14 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DEFAULT_FAULT, DEFAULT_TARGET, DEFAULT_TIMEOUT_S = "kill", "random", 30.0
-ROLES = {
-    "random": "a random store",
-    "leader": "the leader",
-    "follower": "a follower",
-    "region-leader": "the store that leads most regions",
-}
-"""What may stand in the place of a node's name, in words."""
+from subjects.target_roles import target_roles
+
+DEFAULT_FAULT, DEFAULT_TIMEOUT_S = "kill", 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +15,7 @@ class DemoRequest:
     fault: str | None = None
     """A fault of the catalogue."""
     target: str | None = None
-    """`random`, `leader`, `follower`, `region-leader` or a node's name."""
+    """`random`, a role that the database has, or a node's name; None: whom it is usually tried on."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """How long the detection is waited for."""
     workload: str | None = None
@@ -31,7 +26,7 @@ class DemoRequest:
     def text(self) -> str:
         """The request in words, as a model reads it."""
         return (
-            f"Run the chaos demo with fault {self.fault or DEFAULT_FAULT} on {_target_words(self.target)}. "
+            f"Run the chaos demo with fault {self.fault or DEFAULT_FAULT}{_on(self.target)}. "
             f"{'' if self.rate is None else f'Start the load with {self.rate:g} operations/s. '}"
             f"Wait up to {self.timeout_s:g} s for the detection."
         )
@@ -39,7 +34,7 @@ class DemoRequest:
     @property
     def injection(self) -> tuple[str, dict[str, str]]:
         """The call that breaks what was asked for: a tool and its arguments."""
-        target = {"target": self.target or DEFAULT_TARGET}
+        target = {} if self.target is None else {"target": self.target}
         if self.fault in (None, "kill"):
             return "store_kill", target
         return "fault_inject", {"kind": str(self.fault), **target}
@@ -47,18 +42,17 @@ class DemoRequest:
     def mismatch(self, tool: str, arguments: Mapping[str, object]) -> str:
         """Return why a call of store_kill or fault_inject is not what was asked for; empty if it is."""
         kind = "kill" if tool == "store_kill" else str(arguments.get("kind"))
-        target = str(arguments.get("target") or DEFAULT_TARGET)
+        target = None if arguments.get("target") is None else str(arguments["target"])
         if self.fault in (None, kind) and self.target in (None, target):
             return ""
         asked = DemoRequest(self.fault or kind, self.target or target)
         name, right = asked.injection
         mended = ", ".join(f"{key}={value}" for key, value in right.items())
         return (
-            f"the demo was asked for {asked.fault} on {_target_words(asked.target)}; "
-            f"call {name} with {mended}"
+            f"the demo was asked for {asked.fault}{_on(asked.target)}; "
+            f"call {name} with {mended or 'no target'}"
         )
 
 
-def _target_words(target: str | None) -> str:
-    target = target or DEFAULT_TARGET
-    return ROLES.get(target, target)
+def _on(target: str | None) -> str:
+    return "" if target is None else f" on {target_roles().get(target, target)}"

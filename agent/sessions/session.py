@@ -205,7 +205,7 @@ class Session:
         with contextlib.suppress(SubjectError, ToolError):
             await lifecycle.find(self.workbench)
 
-    async def check_fault(self, fault: str, target: str) -> None:
+    async def check_fault(self, fault: str, target: str | None) -> None:
         """Raise ToolError for a demo that cannot be had here, before anything is started for it."""
         allowed = self.workbench.allow_quorum_loss
         async with lifecycle.open_or_planned(self.workbench) as cluster:

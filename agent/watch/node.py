@@ -1,6 +1,5 @@
 """One node, looked into: all views of it, its open faults, its incidents and the end of its log."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from agent.events import Verbatim
 from subjects import clock
 from subjects.base import Cluster
 from subjects.errors import SubjectError
+from subjects.untrusted import NotJson, read_object
 from tools.cluster import lifecycle
 from tools.events import Event, Table
 from tools.faults.journal import Journal, Record
@@ -97,10 +97,10 @@ async def node_report(
 def readable(line: str) -> str:
     """Return a line of a log as people read it: of JSON (etcd's form) the time, level, message and fields."""
     try:
-        said = json.loads(line) if line.startswith("{") else None
-    except ValueError:
+        said = read_object(line)
+    except NotJson:
         return line
-    if not isinstance(said, dict) or "msg" not in said:
+    if "msg" not in said:
         return line
     first = (str(said.get("ts", ""))[11:23], str(said.get("level", "")), str(said["msg"]))
     rest = (f"{name}={value}" for name, value in said.items() if name not in ("ts", "level", "msg", "caller"))

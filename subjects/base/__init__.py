@@ -53,10 +53,12 @@ from subjects.base.snapshot import (
     UnseenReason,
 )
 from subjects.base.subject import Invariant, LoadTarget, Metric, Subject, UsualAlert
+from subjects.base.targets import RANDOM, TargetRole
 
 __all__ = [
     "NOT_PROBED",
     "OUR_SIDE",
+    "RANDOM",
     "SLOW_SCORE",
     "Alarm",
     "Capability",
@@ -101,6 +103,7 @@ __all__ = [
     "SeenThrough",
     "Serving",
     "Subject",
+    "TargetRole",
     "Unseen",
     "UnseenReason",
     "UsualAlert",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from subjects.base.snapshot import ClusterSnapshot, Probe
+from subjects.base.targets import TargetRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,16 @@ class Subject(Protocol):
     @property
     def stores(self) -> tuple[str, ...]:
         """The nodes that hold data, and that faults are made for: all of etcd's, TiKV's stores."""
+        ...
+
+    @property
+    def targets(self) -> tuple[TargetRole, ...]:
+        """The roles that a fault may be aimed at, beside a node's name and `random`."""
+        ...
+
+    @property
+    def usual_target(self) -> str:
+        """Whom a fault is aimed at when nobody says whom: a role, or `random`."""
         ...
 
     @property

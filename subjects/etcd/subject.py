@@ -29,6 +29,7 @@ from subjects.errors import Unreachable, Unsupported
 from subjects.etcd.client import HEALTH, EtcdClient
 from subjects.etcd.judge import INVARIANTS, judge
 from subjects.etcd.status import STATUS_METRICS, Status, status_of_metrics
+from subjects.etcd.targets import TARGETS, USUAL_TARGET
 from subjects.etcd.views import (
     DEFRAGMENTATIONS,
     DEFRAGMENTING,
@@ -76,6 +77,8 @@ class EtcdSubject:
     """A cluster of etcd members."""
 
     name = "etcd"
+    targets = TARGETS
+    usual_target = USUAL_TARGET
     disk_wait_metric = "etcd_disk_wal_fsync_duration_seconds"
     invariants = INVARIANTS
     stop_timeout_s = 10.0

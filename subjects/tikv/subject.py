@@ -29,6 +29,7 @@ from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
 from subjects.tikv.replication import Placement, read_placement
 from subjects.tikv.spread import spread
+from subjects.tikv.targets import TARGETS, USUAL_TARGET
 from subjects.tikv.trap import StaleHeartbeatFilter
 from subjects.tikv.views import pd_view, store_view
 
@@ -44,6 +45,8 @@ class TikvSubject:
     """A cluster of PDs and stores."""
 
     name = "tikv"
+    targets = TARGETS
+    usual_target = USUAL_TARGET
     invariants = INVARIANTS
     stop_timeout_s = 30.0
     """From v8.5.5 on a store moves its leaders away for up to 20 s after SIGTERM."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agent.commands.demo import demo_chaos
 from agent.demo.demo import ordered
-from agent.demo.request import DEFAULT_FAULT, DEFAULT_TARGET, DemoRequest
+from agent.demo.request import DEFAULT_FAULT, DemoRequest
 from agent.sessions.opening import open_session
 from agent.setup import Setup
 from agent.view.plain import PlainView
@@ -55,7 +55,7 @@ RECORDINGS: Mapping[str, Recording] = {
     "demo-kill-follower": Recording(DemoRequest(DEFAULT_FAULT, "follower")),
     "demo-kill-leader": Recording(DemoRequest(DEFAULT_FAULT, "leader"), seed=2),
     "demo-pause": Recording(DemoRequest("pause", "follower"), seed=3),
-    "demo-nothing-injected": Recording(DemoRequest("none", DEFAULT_TARGET, 4.0), seed=4),
+    "demo-nothing-injected": Recording(DemoRequest("none", "random", 4.0), seed=4),
     "follow-ups": Recording(requests=("run the chaos demo", *FOLLOW_UPS), seed=5),
     "step-by-step": Recording(
         requests=(

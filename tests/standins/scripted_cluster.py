@@ -26,6 +26,7 @@ from subjects.base import (
     UsualAlert,
 )
 from subjects.etcd.judge import INVARIANTS
+from subjects.etcd.targets import TARGETS, USUAL_TARGET
 from subjects.runtimes.endpoints import EndpointNodes
 from tests.standins.many_nodes import HOST, HealthServer
 
@@ -63,6 +64,8 @@ class ScriptedSubject:
     """Three nodes (or more) with real health ports; `change` edits what a look at one of them shows."""
 
     name = "etcd"
+    targets = TARGETS
+    usual_target = USUAL_TARGET
     knowledge = ""
     stop_timeout_s = 1.0
     stall_s = 3.0

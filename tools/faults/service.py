@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from subjects import clock
-from subjects.base import Cluster, ClusterSnapshot, Control, DeadMansSwitch, Lifecycle, Limits
+from subjects.base import RANDOM, Cluster, ClusterSnapshot, Control, DeadMansSwitch, Lifecycle, Limits
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
@@ -29,11 +29,6 @@ from tools.uncancelled import uncancelled
 
 HEALER_TIMEOUT_S = 5.0
 MAX_TTL_S = 3600.0
-REGION_LEADER = "region-leader"
-"""The store that leads most regions: the one whose loss clients feel most."""
-
-ROLES = ("random", "leader", "follower", REGION_LEADER)
-"""What may stand in the place of a node's name as the target."""
 
 
 class Announced(Protocol):
@@ -91,7 +86,7 @@ class FaultService:
         self.journal = Journal(state.database)
         self.injections: list[Injection] = []
         """What this session injected, in order."""
-        self._shown: tuple[str, str, tuple[str, ...]] | None = None
+        self._shown: tuple[str, str | None, tuple[str, ...]] | None = None
         """Kind, target and nodes that a person was shown: what they agree to is what is done."""
         self._random = random.Random(seed)  # noqa: S311 - a seed that repeats is what is wanted
         self._owner = identity.own()
@@ -104,7 +99,7 @@ class FaultService:
         self,
         cluster: Cluster,
         kind: str,
-        target: str = "random",
+        target: str | None = None,
         settings: Settings | None = None,
         *,
         allow_quorum_loss: bool = False,
@@ -114,8 +109,9 @@ class FaultService:
     ) -> Injection:
         """Inject one fault. Refused by the guard with the reason, before anything is touched.
 
-        `target` is `random`, `leader`, `follower` or a node's name; faults that choose for themselves
-        ignore `random`. `announce` is told the prediction before anything happens.
+        `target` is `random`, a role that the database has, or a node's name; without one it is whom the
+        database is usually tried on. Faults that choose for themselves ignore `random`. `announce` is told
+        the prediction before anything happens.
         """
         plan = await self._prepare(
             cluster, kind, target, settings, allow_quorum_loss=allow_quorum_loss, several=several
@@ -155,7 +151,7 @@ class FaultService:
         self,
         cluster: Cluster,
         kind: str,
-        target: str,
+        target: str | None,
         settings: Settings,
         *,
         allow_quorum_loss: bool = False,
@@ -176,7 +172,7 @@ class FaultService:
         self,
         cluster: Cluster,
         kind: str,
-        target: str,
+        target: str | None,
         settings: Settings | None,
         *,
         allow_quorum_loss: bool,
@@ -200,11 +196,12 @@ class FaultService:
         _check_undo(cluster, steps)
         return Plan(fault, settings, before, tuple(nodes), prediction, tuple(steps))
 
-    def check(self, cluster: Cluster, kind: str, target: str, *, allow_quorum_loss: bool) -> None:
+    def check(self, cluster: Cluster, kind: str, target: str | None, *, allow_quorum_loss: bool) -> None:
         """Refuse what `inject` would refuse of this cluster whatever its state: it need not even run."""
         fault = catalogue.find(kind)
         self._check(cluster, fault, Settings(), several=False)
-        _known(cluster, target)
+        if target is not None:
+            _known(cluster, target)
         if fault.choose == "majority" and not allow_quorum_loss:
             raise Refused(f"{kind} takes the majority: nothing could be written any more.", guard.PERMISSION)
 
@@ -274,23 +271,24 @@ class FaultService:
                 "Heal it first with fault_heal, or ask for several faults at once.",
             )
 
-    def _choose(self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str) -> list[str]:
+    def _choose(
+        self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str | None
+    ) -> list[str]:
         shown = self._shown
         if shown is None or shown[:2] != (fault.kind, target):
             return self._choose_now(cluster, snapshot, fault, target)
         if target == "follower":
             moved = shown[2] == (snapshot.leader,)
         else:
-            by_chance = fault.choose == "majority" or (fault.choose == "one" and target == "random")
+            by_chance = fault.choose == "majority" or (fault.choose == "one" and target in (None, RANDOM))
             moved = not by_chance and tuple(self._choose_now(cluster, snapshot, fault, target)) != shown[2]
         if moved:
-            raise Refused(
-                f"{', '.join(shown[2])} is no longer the {target} that was agreed to.", "Ask again."
-            )
+            role = target or cluster.subject.usual_target
+            raise Refused(f"{', '.join(shown[2])} is no longer the {role} that was agreed to.", "Ask again.")
         return list(shown[2])
 
     def _choose_now(
-        self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str
+        self, cluster: Cluster, snapshot: ClusterSnapshot, fault: Fault, target: str | None
     ) -> list[str]:
         stores = list(cluster.subject.stores)
         if fault.choose == "none":
@@ -299,20 +297,16 @@ class FaultService:
             return sorted(self._random.sample(stores, len(stores) // 2 + 1))
         if fault.choose == "leader":
             target = "leader"
-        if target in ("leader", "follower"):
-            return [self._by_role(snapshot, stores, target)]
-        if target == REGION_LEADER:
-            return [_leads_most(snapshot, stores)]
-        if target == "random":
-            return [self._random.choice(stores)]
-        return [_known(cluster, target)]
-
-    def _by_role(self, snapshot: ClusterSnapshot, stores: Sequence[str], role: str) -> str:
-        if snapshot.leader is None:
-            raise Refused("There is no leader now, so neither a leader nor a follower can be chosen.")
-        if role == "leader":
-            return snapshot.leader
-        return self._random.choice([store for store in stores if store != snapshot.leader])
+        wanted = target or cluster.subject.usual_target
+        role = next((each for each in cluster.subject.targets if each.name == wanted), None)
+        if role is not None:
+            if found := role.held_by(snapshot, stores):
+                return [self._random.choice(found) if len(found) > 1 else found[0]]
+            if target is not None:
+                raise Refused(role.nobody, f"Choose one of: {', '.join((*stores, RANDOM))}.")
+        elif wanted != RANDOM:
+            return [_known(cluster, wanted)]
+        return [self._random.choice(stores)]
 
     def _absent(self, cluster: Cluster) -> set[str]:
         """The nodes that an open fault takes from the majority, whether or not that is to be seen yet."""
@@ -403,26 +397,11 @@ class FaultService:
             await asyncio.sleep(0.01)
 
 
-def _leads_most(snapshot: ClusterSnapshot, stores: Sequence[str]) -> str:
-    """Return the store that leads most regions; Refused where the database has no regions or none is led."""
-    led = {store: _led(snapshot, store) for store in stores}
-    most = max(led, key=lambda store: led[store], default="")
-    if not most or not led[most]:
-        raise Refused(
-            "No store is known to lead regions.", "Choose a node, `leader`, `follower` or `random`."
-        )
-    return most
-
-
-def _led(snapshot: ClusterSnapshot, store: str) -> int:
-    leaders = next((node.details.get("leaders") for node in snapshot.nodes if node.name == store), None)
-    return leaders if isinstance(leaders, int) else 0
-
-
 def _known(cluster: Cluster, target: str) -> str:
     """Return the target if it is a node or a role; UnknownNode, naming those there are, if not."""
-    if target not in (*cluster.subject.nodes, *ROLES):
-        raise UnknownNode(target, (*cluster.subject.nodes, *ROLES))
+    known = (*cluster.subject.nodes, RANDOM, *(role.name for role in cluster.subject.targets))
+    if target not in known:
+        raise UnknownNode(target, known)
     return target
 
 

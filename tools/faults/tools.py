@@ -21,13 +21,13 @@ from tools.workbench import Workbench
 BASELINE_S = 10.0
 """How far back the load is averaged before a fault, to compare with afterwards."""
 
-_TARGET = "A node's name, or `random`, `leader` or `follower`."
+_TARGET = "A node's name, `random`, or a role that the database has; left out: as described above."
 
 
 class KillParams(Params):
     """Which store."""
 
-    target: str = Field("random", description=_TARGET)
+    target: str | None = Field(None, description=_TARGET)
 
 
 class RestartParams(Params):
@@ -42,7 +42,7 @@ class InjectParams(Params):
     """Which fault, where, how strong, how long."""
 
     kind: str = Field(description="Which fault.", json_schema_extra={"enum": list(CATALOGUE)})
-    target: str = Field("random", description=_TARGET)
+    target: str | None = Field(None, description=_TARGET)
     scope: Literal["peers", "clients", "both"] = Field("both", description="Network faults: whose traffic.")
     direction: Literal["in", "out", "both"] = Field("both", description="Network faults: seen from the node.")
     value: float | None = Field(

@@ -6,7 +6,6 @@ Kubeconfig merging, credentials from helper programs, proxies and certificates a
 import asyncio
 import contextlib
 import importlib
-import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from subjects.errors import BadSetup, NotReady, StaleTarget, SubjectError, Unreachable
+from subjects.untrusted import NotJson, read_json
 
 EXTRA = "chaos-operator[kubernetes]"
 TIMEOUT_S = 10.0
@@ -242,6 +242,6 @@ def kubeconfig_files() -> str:
 
 def _parsed(data: bytes) -> Any:
     try:
-        return json.loads(data)
-    except ValueError:
+        return read_json(data)
+    except NotJson:
         return data.decode("utf-8", "replace")

@@ -4,7 +4,6 @@ Both are websockets with a channel number before each message (v4.channel.k8s.io
 """
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
@@ -12,6 +11,7 @@ import aiohttp
 
 from subjects.errors import Unreachable
 from subjects.runtimes.kubernetes.api import Api
+from subjects.untrusted import NotJson, read_object
 
 _STDIN, _STDOUT, _STDERR, _STATUS = range(4)
 _DATA, _ERROR = range(2)
@@ -124,8 +124,8 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> bytes | None:
 def _exit_code(status: bytes) -> int | None:
     """Read the Status object that ends an exec."""
     try:
-        said = json.loads(status)
-    except ValueError:
+        said = read_object(status)
+    except NotJson:
         return None
     if said.get("status") == "Success":
         return 0

@@ -48,7 +48,7 @@ class TestCompletion:
 
         assert completed(tmp_path, ["logs"], "") == ["etcd-1", "etcd-2"]
         assert completed(tmp_path, ["fault", "inject", "kill"], "") == [
-            *("random", "leader", "follower", "region-leader"),
+            *("random", "leader", "follower"),
             *("etcd-1", "etcd-2"),
         ]
 

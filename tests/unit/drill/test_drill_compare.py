@@ -2,14 +2,17 @@
 
 import random
 from math import comb
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.commands.drill import _last_line
 from agent.drill.compare import compare, fisher, mcnemar, permutation
 from agent.drill.page import difference_rows
+from subjects.errors import BadSetup
 
 
 def test_fisher_gives_the_textbooks_value_for_the_lady_tasting_tea() -> None:
@@ -105,3 +108,14 @@ def test_differences_are_told_with_their_units_and_equal_ones_as_equal() -> None
         ("kind right", "–", "50 %", "–", "too little", "–"),
         ("detected after", "1.14 s", "0.328 s", "0.200", "may be chance", "ranks"),
     ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b'{"trials": NaN', b"[" * 5000, b"[1]", b'{"trials":1}\n{"other":1}']
+)
+def test_a_file_that_is_no_result_of_a_drill_is_told_in_a_line(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+
+    with pytest.raises(BadSetup, match="no result of a drill"):
+        _last_line(file)
