@@ -11,12 +11,16 @@ from typing import Any, TextIO
 import click
 
 from agent.exit_codes import ExitCode
+from agent.reader import Reader
 from agent.setup import Setup
 from agent.view.base import View
 from tools.events import Failed, Notice
 
 Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""
+
+UNREAD_S = 0.25
+"""How often it is looked whether anybody still reads standard output."""
 
 
 def run(
@@ -71,10 +75,13 @@ async def _guarded(
     def after_signal() -> int:
         return interrupted_code if interrupted_code is not None else 128 + received[0]
 
+    watching_reader = asyncio.ensure_future(_end_unread(setup, view, work, received))
     try:
         with _signals(view, work, interrupted, received):
             result = await work
     except asyncio.CancelledError:
+        if received[:1] == [signal.SIGPIPE]:
+            return after_signal()  # in silence: nobody asked for more
         return failed(interrupted, after_signal() if received else ExitCode.FAILED)
     except ModelUnavailable as error:
         return failed(str(error), ExitCode.TRY_LATER)
@@ -88,9 +95,23 @@ async def _guarded(
         return failed(str(error), ExitCode.FAILED)
     except OSError as error:  # what the machine lacks: room, permission, files that may be open
         return failed(_lacking(error), ExitCode.FAILED)
+    finally:
+        watching_reader.cancel()
     code = int(result.pop("exit_code", ExitCode.DONE if result.get("ok") else ExitCode.FAILED))
     view.show(Finished(result))
     return after_signal() if received and code else code
+
+
+async def _end_unread(setup: Setup, view: View, work: "asyncio.Future[Any]", received: list[int]) -> None:
+    """End the work in order, as by SIGPIPE, once nobody reads what it prints (`| head -1`).
+
+    A watch ends when its reader does: it may have nothing to print for days.
+    """
+    with Reader() as reader:
+        while not view.unread and not (setup.command == "watch" and reader.gone):  # noqa: ASYNC110
+            await asyncio.sleep(UNREAD_S)
+    received.append(signal.SIGPIPE)
+    work.cancel()
 
 
 def _lacking(error: OSError) -> str:

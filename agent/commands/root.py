@@ -1,6 +1,7 @@
 """`operator` itself: the chat, one prompt, and every command."""
 
 import os
+import signal
 import sys
 from typing import Any
 
@@ -27,6 +28,7 @@ from agent.commands.examples import epilog
 from agent.commands.parameters import SESSION
 from agent.commands.prompt import one_request
 from agent.commands.usage import in_one_line
+from agent.exit_codes import ExitCode
 
 
 class Operator(click.Group):
@@ -154,4 +156,10 @@ def _fill_standard_streams() -> None:
 def main() -> None:
     """Run the command line."""
     _fill_standard_streams()
-    cli(prog_name="operator")
+    try:
+        cli(prog_name="operator")
+    except SystemExit as end:
+        # click has printed a help to a reader that went away, and calls that a failure.
+        if end.code == ExitCode.FAILED and type(sys.stdout).__name__ == "PacifyFlushWrapper":
+            sys.exit(128 + signal.SIGPIPE)
+        raise

@@ -14,6 +14,11 @@ class View(Protocol):
         """Whether a person watches, who can be asked."""
         ...
 
+    @property
+    def unread(self) -> bool:
+        """Whether there was more to print after the reader of standard output had gone away."""
+        ...
+
     def show(self, event: Event) -> None:
         """Draw `event`. Returns at once and never raises; a reader that went away is ignored."""
         ...

@@ -45,6 +45,11 @@ class JsonView:
         self._began = clock()
         self._finished = False
 
+    @property
+    def unread(self) -> bool:
+        """Whether there was more to print after the reader of standard output had gone away."""
+        return self._out.unread
+
     def show(self, event: Event) -> None:
         """Print `event` as one line; what comes after the result is dropped."""
         if self._finished:

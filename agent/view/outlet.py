@@ -59,6 +59,11 @@ class Outlet:
                 self._pieces.put_nowait(None)
             await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT_S)
 
+    @property
+    def unread(self) -> bool:
+        """Whether something was to be written after the reader had gone away."""
+        return self.broken and not self._no_room
+
     def check(self) -> None:
         """Raise NotWritten where what was handed over is lost, but not to a reader that went away."""
         if self._no_room:

@@ -39,6 +39,11 @@ class PlainView:
         self._note = _Passage(self._err)
         self._progress = ""
 
+    @property
+    def unread(self) -> bool:
+        """Whether there was more to print after the reader of standard output had gone away."""
+        return self._out.unread
+
     def show(self, event: Event) -> None:
         """Write `event` to where it belongs."""
         if isinstance(event, Text):

@@ -94,6 +94,11 @@ class TerminalView:
         self.on_held: Callable[[], None] | None = None
         """Called when an event waits while the terminal is somebody else's."""
 
+    @property
+    def unread(self) -> bool:
+        """Never: a terminal that is closed ends the program by a signal of its own."""
+        return False
+
     def show(self, event: Event) -> None:
         """Draw `event`, or keep it while the terminal is somebody else's."""
         if self._held is None:

@@ -11,7 +11,6 @@ from agent.events import OpenIncident
 from agent.view.base import View
 from agent.view.words import seconds as duration
 from agent.watch.examiner import Examiner
-from agent.watch.reader import Reader
 from agent.watch.receivers import Addresses, Receivers
 from agent.watch.retention import KEEP_S, prune_now_and_then
 from agent.watch.rows import Rows, node_state
@@ -66,9 +65,8 @@ async def watch(
         await receivers.start(monitor, lambda: _state_of(monitor, cluster))
         await monitor.start()
         view.show(Notice(f"Watching {cluster.label}: {', '.join(cluster.subject.nodes)}."))
-        with Reader() as reader:
-            async with asyncio.timeout(for_s):
-                await _show(monitor, cluster, view, tally, traffic, reader)
+        async with asyncio.timeout(for_s):
+            await _show(monitor, cluster, view, tally, traffic)
     except TimeoutError:
         pass
     except asyncio.CancelledError:
@@ -157,18 +155,13 @@ class Tally:
         }
 
 
-async def _show(
-    monitor: Monitor, cluster: Cluster, view: View, tally: Tally, traffic: TrafficReader, reader: Reader
-) -> None:
-    """Show the nodes: every second to a person, and to programs when a state or role changed.
-
-    Returns when nobody reads it any more.
-    """
+async def _show(monitor: Monitor, cluster: Cluster, view: View, tally: Tally, traffic: TrafficReader) -> None:
+    """Show the nodes: every second to a person, and to programs when a state or role changed."""
     rows = Rows()
     unseen: dict[str, Unseen | None] = {}
     shown: tuple[object, ...] = ()
     with _looked_into(cluster, tally, view, rows) as look:
-        while not reader.gone:
+        while True:
             incidents = tally.open_incidents(monitor)
             if not incidents:
                 clock.follow()

@@ -4,9 +4,11 @@ import errno
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -286,6 +288,40 @@ class TestOutlet:
 
         assert process.returncode == 0
         assert err == b""
+
+    @pytest.mark.parametrize("command", ["demo chaos", "watch"])
+    def test_a_command_whose_reader_goes_away_heals_and_ends_as_by_sigpipe(
+        self, tmp_path: Path, command: str
+    ) -> None:
+        healed = tmp_path / "healed"
+        prints = "view.show(Notice('x'))" if command != "watch" else "pass"  # a watch may have nothing to say
+        program = (
+            "import asyncio, sys\n"
+            "from pathlib import Path\n"
+            "from agent.running import run\n"
+            "from agent.setup import Setup\n"
+            "from tools.events import Notice\n"
+            "async def body(view):\n"
+            "    view.show(Notice('first'))\n"
+            "    try:\n"
+            "        while True:\n"
+            f"            {prints}\n"
+            "            await asyncio.sleep(0.01)\n"
+            "    finally:\n"
+            f"        Path({str(healed)!r}).touch()\n"
+            f"sys.exit(run(Setup({command!r}, output='stream-json'), body))\n"
+        )
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.stdout.close()
+            process.stdout = None
+            _, err = process.communicate(timeout=30)
+
+        assert (process.returncode, err) == (128 + signal.SIGPIPE, b"")
+        assert healed.exists()
 
     def test_an_encoding_that_lacks_a_character_does_not_stop_the_output(self) -> None:
         program = (

@@ -1,4 +1,4 @@
-"""Whoever reads our standard output through a pipe: when that program ends, so does a watch."""
+"""Whoever reads our standard output through a pipe: when that program ends, so do we."""
 
 import os
 import select
