@@ -160,6 +160,6 @@ def main() -> None:
         cli(prog_name="operator")
     except SystemExit as end:
         # click has printed a help to a reader that went away, and calls that a failure.
-        if end.code == ExitCode.FAILED and type(sys.stdout).__name__ == "PacifyFlushWrapper":
+        if end.code == ExitCode.FAILED and "PacifyFlush" in type(sys.stdout).__name__:
             sys.exit(128 + signal.SIGPIPE)
         raise

@@ -323,6 +323,16 @@ class TestOutlet:
         assert (process.returncode, err) == (128 + signal.SIGPIPE, b"")
         assert healed.exists()
 
+    def test_a_help_that_nobody_reads_is_no_failure(self) -> None:
+        read, write = os.pipe()
+        os.close(read)
+        run = subprocess.run(
+            [sys.executable, "-m", "agent", "--help"], stdout=write, stderr=subprocess.PIPE, timeout=30
+        )
+        os.close(write)
+
+        assert (run.returncode, run.stderr) == (128 + signal.SIGPIPE, b"")
+
     def test_an_encoding_that_lacks_a_character_does_not_stop_the_output(self) -> None:
         program = (
             "import asyncio\n"
