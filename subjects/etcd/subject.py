@@ -197,6 +197,10 @@ class EtcdSubject:
             raise Unreachable(f"{why}.", endpoint.unseen)
         return await self._client.metrics(endpoint.metrics, names, LOOK_TIMEOUT_S)
 
+    def on_host(self, node: str) -> bool:
+        """Whether the member is asked on its own host, past the network that clients use."""
+        return self._endpoints[node].direct != self._endpoints[node].client
+
     async def upkeep(self, node: str) -> str | None:
         """Say that the member is being defragmented: it holds its database locked, and answers for that."""
         inflight = await self.metrics(node, (DEFRAGMENTING,))

@@ -20,6 +20,8 @@ class Member:
     """A store's gRPC port as it can be reached from here."""
     known_as: frozenset[str] = field(default_factory=frozenset)
     """The addresses under which PD may hold a store, `host:port` each."""
+    on_host: bool = False
+    """Whether `url` is asked past the network that the others use."""
 
     @property
     def address(self) -> str:

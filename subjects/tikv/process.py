@@ -52,7 +52,7 @@ def make_subject(layout: Layout, nodes: Nodes) -> TikvSubject:
     members = []
     for node in layout.nodes:
         if "client" in node.ports:
-            members.append(Member(node.name, "pd", f"http://{HOST}:{node.ports['client']}"))
+            members.append(Member(node.name, "pd", f"http://{HOST}:{node.ports['client']}", on_host=True))
             continue
         shown = layout.link(node.name, Scope.PEERS).port
         members.append(
@@ -62,6 +62,7 @@ def make_subject(layout: Layout, nodes: Nodes) -> TikvSubject:
                 f"http://{HOST}:{node.ports['status']}",
                 (HOST, shown),
                 frozenset({f"{HOST}:{shown}"}),
+                on_host=True,
             )
         )
     pds = [member for member in members if member.kind == "pd"]

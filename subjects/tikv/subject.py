@@ -11,6 +11,7 @@ from subjects import clock
 from subjects.base import (
     ClusterSnapshot,
     ClusterState,
+    Connection,
     FormerMember,
     LoadTarget,
     Metric,
@@ -164,6 +165,16 @@ class TikvSubject:
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         """Read from `/metrics`; of a PD only the leader's cluster gauges mean something."""
         return await store_port.metrics(self._pd.client, self._member(node).url, names, LOOK_TIMEOUT_S)
+
+    def on_host(self, node: str) -> bool:
+        """Whether the node is asked past the network that the others use."""
+        return self._member(node).on_host
+
+    async def ask_cheaply(self, node: str) -> None:
+        """Have a status page without content: a store's page of metrics has megabytes, which take time."""
+        said = await self._health(self._member(node))
+        if said.connection is not Connection.ACCEPTED:
+            raise Unreachable(said.raw)
 
     async def prepare(self) -> str:
         """Split the data into regions, and have every store lead some."""

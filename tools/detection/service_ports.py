@@ -20,7 +20,7 @@ EACH_S = 1.0
 """How often each store is asked."""
 
 AGAIN_S = 0.25
-"""The same while one of them is late or silent: twice makes it certain."""
+"""From one question to the next while one of them is late or silent: twice makes it certain."""
 
 TIMEOUT_S = 0.75
 """As of any new connection (tools.observe.targets)."""
@@ -62,7 +62,9 @@ class ServicePorts:
             pairs = zip(stores, answers, strict=True)
             for each in self.judge({name: probe.latency_ms for name, probe in pairs if _tells(probe)}, at):
                 self._take(each)
-            await asyncio.sleep(AGAIN_S if self._late or self._silent else EACH_S)
+            took_s = asyncio.get_running_loop().time() - at
+            again = self._late or self._silent
+            await asyncio.sleep(max(0.0, AGAIN_S - took_s) if again else EACH_S)
 
     def judge(self, answers: Mapping[str, float | None], at: float) -> Iterator[Signal]:
         """Yield what one round of answers (milliseconds, None for silence) shows; it began at `at`."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
+from typing import Protocol, runtime_checkable
 
 from subjects.base import (
     ClusterSnapshot,
@@ -54,6 +55,24 @@ _CHEAP = "process_start_time_seconds"
 """A metric that every Go and Rust client library for Prometheus has."""
 
 
+@runtime_checkable
+class KnowsItsHost(Protocol):
+    """A subject that knows whether it reaches a node on its own host."""
+
+    def on_host(self, node: str) -> bool:
+        """Return whether the node is asked past the network that clients and peers use."""
+        ...
+
+
+@runtime_checkable
+class AskedCheaply(Protocol):
+    """A subject whose nodes have something cheaper to tell than a metric."""
+
+    async def ask_cheaply(self, node: str) -> None:
+        """Have an answer that the node gives by itself; SubjectError where none comes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """Several looks as one."""
@@ -61,8 +80,10 @@ class Looked:
     snapshot: ClusterSnapshot
     """The last look, with each node's fastest answers and its own leader if any look found one."""
     host_ms: Mapping[str, float | None] = field(default_factory=dict)
-    """Of nodes that run and were late or silent: how fast each answers on its own host for what it knows
-    alone; None for no answer."""
+    """Of nodes that run and were late or silent: how fast each answers, on its own host where there is a way
+    to it, for what it knows alone; None for no answer."""
+    on_host: frozenset[str] = frozenset()
+    """Of these it is known that they were asked so past the network."""
     slow_ms: float = SLOW_MS
     """From here on an answer is late, the machine being as busy as it is."""
     lost: Mapping[str, str] = field(default_factory=dict)
@@ -94,6 +115,7 @@ async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
     return Looked(
         snapshot,
         {name: _fastest(hosts.get(name, ())) for name in suspects},
+        frozenset(n for n in suspects if isinstance(subject, KnowsItsHost) and subject.on_host(n)),
         slow_ms,
         await _lost([targets[name] for name in let_in if name in targets]),
         await _silent([targets[name] for name in silent if name in targets]),
@@ -115,11 +137,16 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
         elif node.itself.health is Health.UNKNOWN and node.itself.connection is Connection.SILENT:
             yield signal("silent", node.name, node.itself.raw or "no answer in time", via=HEALTH_PORT)
     for name, ms in looked.host_ms.items():
+        alone = name in looked.on_host
+        raw = (
+            "no answer even to what it knows alone" if ms is None else f"what it knows alone took {ms:.1f} ms"
+        )
         if ms is None:
-            yield signal("host_silent", name, "no answer even to what it knows alone")
+            yield signal("host_silent" if alone else "late_alone", name, raw)
+        elif ms > slow_ms:
+            yield signal("host_late" if alone else "late_alone", name, raw)
         else:
-            raw = f"its own metrics took {ms:.1f} ms"
-            yield signal("host_late" if ms > slow_ms else "host_quick", name, raw)
+            yield signal("host_quick", name, raw)
     for name, how in looked.lost.items():
         kind = "lossy" if UNTRUSTED not in how else "expired" if "expired" in how else "untrusted"
         yield signal(kind, name, f"{how}, while connections that are held were answered")
@@ -198,7 +225,10 @@ async def _knock(targets: Sequence[ProbeTarget], times: int) -> list[list[str]]:
 async def _host_ms(subject: Subject, node: str) -> float | None:
     began = time.monotonic()
     try:
-        await subject.metrics(node, [_CHEAP])
+        if isinstance(subject, AskedCheaply):
+            await subject.ask_cheaply(node)
+        else:
+            await subject.metrics(node, [_CHEAP])
     except SubjectError:
         return None
     return (time.monotonic() - began) * 1000

@@ -333,7 +333,17 @@ TABLE: tuple[Row, ...] = (
         "answers its clients several times slower than it did, while the others do not and nothing on it is "
         "slow: the way to it has high latency",
         ("slow disk", "overloaded"),
-        unless=("host_late", "host_silent", "starved", "silent"),
+        unless=("host_late", "host_silent", "late_alone", "starved", "silent"),
+        surest=_MEDIUM,
+    ),
+    Row(
+        "late, and not for want of CPU",
+        Kind.NETWORK_DELAY,
+        (("late_port", "slow_port"), ("cpu_enough",)),
+        "answers late, and was not kept waiting for a processor meanwhile: what it is asked over has high "
+        "latency",
+        ("overloaded", "slow disk"),
+        unless=("starved", "silent", "host_late", "host_silent"),
         surest=_MEDIUM,
     ),
     Row(
@@ -372,14 +382,25 @@ TABLE: tuple[Row, ...] = (
         (("lossy",), ALIVE),
         "answers on held connections, and few or no new ones are accepted: they get lost on the way",
         ("overloaded", "frozen"),
-        unless=("unhealthy", "host_late", "host_silent"),
+        unless=("unhealthy", "host_late", "host_silent", "late_alone"),
     ),
     Row(
         "overloaded",
         Kind.OVERLOAD,
         (("host_late", "host_silent"), ("running",)),
-        "runs and is connected, and takes too long to answer even what it knows alone, on its own host",
+        "runs and takes too long to answer even what it knows alone, on its own host, where no network is in "
+        "between; that it is short of CPU was not measured",
         ("slow disk", "network latency"),
+        surest=_MEDIUM,
+    ),
+    Row(
+        "late in all that it is asked",
+        Kind.OVERLOAD,
+        (("late_alone",), ("running",)),
+        "runs and takes too long to answer over the network, even what it knows alone: overloaded, or behind "
+        "a slow network. Without figures of its CPU or a way past the network the two look alike",
+        ("network latency", "slow disk"),
+        surest=_LOW,
     ),
 )
 

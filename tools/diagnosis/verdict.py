@@ -139,8 +139,11 @@ def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence
     if moved or words & {"no_leader", "unstable"}:
         return _leadership(moved, shared)
     if words & _CLIENTS:
-        reason = "clients wait or fail while every node is healthy by all views"
-        return Verdict(Kind.OVERLOAD, (), reason, shared, surest=Confidence.MEDIUM)
+        reason = (
+            "clients wait or fail while every node is healthy by all views: more load than it takes, or a "
+            "slow way to it; no node was seen short of CPU, and nothing tells the two apart"
+        )
+        return Verdict(Kind.OVERLOAD, (), reason, shared, surest=Confidence.LOW)
     odd = [each for view in views for each in view.abnormal]
     if odd or shared:
         return Verdict(Kind.UNKNOWN, (), "symptoms match no known failure", _once([*odd, *shared]))

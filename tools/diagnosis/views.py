@@ -15,6 +15,7 @@ FIRM_KINDS = frozenset(
         "restarted",
         "expired",
         "foreign",
+        "late_port",
         "low_space",
         "near_quota",
         "no_space",

@@ -112,6 +112,13 @@ def signals_of_waits(waits: Mapping[str, Waited]) -> Iterator[Signal]:
                 f"a write to its disk took {waited.sync_s * 1000:.0f} ms on average, "
                 f"{waited.syncs} in {waited.span_s:.1f} s; of the others {_other_syncs(others)}",
             )
+        if waited.waited_s is not None and waited.ran_s is not None and not kept_waiting(waited):
+            yield signal(
+                "cpu_enough",
+                name,
+                f"its threads waited {waited.waited_s:.2f} s for a processor and ran {waited.ran_s:.2f} s, "
+                f"in {waited.span_s:.1f} s",
+            )
 
 
 def starved(waited: Waited, others: Sequence[Waited]) -> bool:
@@ -120,10 +127,15 @@ def starved(waited: Waited, others: Sequence[Waited]) -> bool:
         return False
     usual = median([each.waited_s for each in others if each.waited_s is not None] or [0.0])
     return (
-        waited.waited_s >= STARVED_SHARE * waited.span_s
+        kept_waiting(waited)
         and waited.waited_s >= STARVED_TO_RAN * waited.ran_s
         and waited.waited_s >= APART * usual
     )
+
+
+def kept_waiting(waited: Waited) -> bool:
+    """Whether a node waited so long for a processor that its answers may be late for that."""
+    return waited.waited_s is None or waited.waited_s >= STARVED_SHARE * waited.span_s
 
 
 def slow_to_write(waited: Waited, others: Sequence[Waited]) -> bool:

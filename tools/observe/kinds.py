@@ -52,6 +52,7 @@ KINDS: Mapping[str, Meaning] = {
     "stopped": Meaning(_P, _CERTAIN, "is frozen: its process is stopped", "store_up"),
     "not_oom": Meaning(_P, _NOTE, "was not OOM-killed"),
     "starved": Meaning(_P, _NOTE, "is starved of CPU; its peers are not"),
+    "cpu_enough": Meaning(_P, _NOTE, "gets the CPU that it asks for"),
     "running": Meaning(_P, _CLEAR, "runs", clears=("exit", "oom", "stopped")),
     # connection
     "refused": Meaning(_N, _CERTAIN, "refuses connections", "store_up"),
@@ -86,6 +87,7 @@ KINDS: Mapping[str, Meaning] = {
     "host_quick": Meaning(_S, _NOTE, "answers at once what it knows alone"),
     "host_late": Meaning(_S, _NOTE, "answers late even what it knows alone"),
     "host_silent": Meaning(_S, _NOTE, "does not answer even what it knows alone"),
+    "late_alone": Meaning(_S, _NOTE, "answers late, asked over the network, even what it knows alone"),
     "healthy": Meaning(_S, _CLEAR, "reports that it is healthy", clears=("unhealthy", "strange")),
     "own_cluster": Meaning(_S, _CLEAR, "is a member of this cluster", clears=("foreign",)),
     "same_start": Meaning(_S, _CLEAR, "was not restarted", clears=("restarted",)),
@@ -167,7 +169,16 @@ def abnormal(kind: str) -> bool:
 
 
 _HARMLESS = frozenset(
-    {"host_quick", "member_added", "recovered", "not_oom", "log_no_shutdown", "log_last", "log_no_reason"}
+    {
+        "cpu_enough",
+        "host_quick",
+        "member_added",
+        "recovered",
+        "not_oom",
+        "log_no_shutdown",
+        "log_last",
+        "log_no_reason",
+    }
 )
 
 

@@ -53,6 +53,10 @@ def with_quorum(scene: Scene, voters: int, up: int) -> Findings:
         ((*RUNS, "slow_port", "host_quick"), Kind.NETWORK_DELAY),
         ((*RUNS, "slow_health", "host_quick"), Kind.NETWORK_DELAY),
         ((*RUNS, "slow_health", "host_late"), Kind.OVERLOAD),
+        ((*RUNS, "late_port", "cpu_enough", "late_alone"), Kind.NETWORK_DELAY),
+        ((*RUNS, "slow_port", "cpu_enough"), Kind.NETWORK_DELAY),
+        ((*RUNS, "slow_port", "cpu_enough", "host_late"), Kind.OVERLOAD),
+        ((*RUNS, "late_port", "late_alone"), Kind.OVERLOAD),
         ((*RUNS, "slow_disk"), Kind.SLOW_DISK),
         ((*RUNS, "slow_disk", "starved"), Kind.OVERLOAD),
         ((*RUNS, "starved", "silent@health", "silent"), Kind.OVERLOAD),
@@ -205,6 +209,32 @@ class TestWhatOutweighsWhat:
         assert concluded(scene).kind is Kind.NETWORK_DELAY
 
 
+class TestOverload:
+    """High only with figures of its CPU: lateness alone is also what a slow network looks like."""
+
+    @pytest.mark.parametrize(
+        ("kinds", "confidence"),
+        [
+            (("slow_port", "host_late", "starved"), Confidence.HIGH),
+            (("slow_port", "host_late", "slow_health"), Confidence.MEDIUM),
+            (("slow_port", "late_alone", "slow_health"), Confidence.LOW),
+        ],
+    )
+    def test_it_is_as_sure_as_what_was_measured(
+        self, scene: Scene, kinds: tuple[str, ...], confidence: Confidence
+    ) -> None:
+        found = concluded(scene.well("a", "c").on("b", *RUNS, *kinds))
+
+        assert (found.kind, found.confidence) == (Kind.OVERLOAD, confidence)
+
+    def test_a_neighbour_late_on_a_busy_machine_is_not_blamed_for_a_slow_way_to_another(
+        self, scene: Scene
+    ) -> None:
+        scene.well("a").on("c", *RUNS, "host_late").on("b", *RUNS, "cpu_enough").earlier("b", "late_port")
+
+        assert (concluded(scene).kind, concluded(scene).nodes) == (Kind.NETWORK_DELAY, ("b",))
+
+
 class TestWhereNoNodeStandsOut:
     def test_all_well_is_none_with_evidence(self, scene: Scene) -> None:
         found = concluded(scene.well(*NODES))
@@ -229,7 +259,9 @@ class TestWhereNoNodeStandsOut:
         assert (found.kind, found.nodes) == (Kind.LEADER_LOSS, ("b",))
 
     def test_clients_that_wait_while_all_is_well(self, scene: Scene) -> None:
-        assert concluded(scene.well(*NODES).on(None, "slow")).kind is Kind.OVERLOAD
+        found = concluded(scene.well(*NODES).on(None, "slow"))
+
+        assert (found.kind, found.confidence) == (Kind.OVERLOAD, Confidence.LOW)
 
     def test_what_no_row_explains_is_said_to_be_unknown(self, scene: Scene) -> None:
         found = concluded(scene.well(*NODES).earlier("b", "lagging"))

@@ -40,10 +40,14 @@ class Timed(ScriptedSubject):
         self.logged = Logged()
         super().__init__(self.logged, ("n1", "n2", "n3"))
         self.host_s = dict.fromkeys(self.nodes, 0.0)
+        self.past_the_network = True
 
     def answer(self, node: str, ms: float) -> None:
         probe = Probe(Connection.ACCEPTED, Health.HEALTHY, ms)
         self.views[node] = replace(self.views[node], client=probe, itself=probe)
+
+    def on_host(self, _node: str) -> bool:
+        return self.past_the_network
 
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         await asyncio.sleep(self.host_s[node])
@@ -95,11 +99,15 @@ async def test_the_same_is_nothing_on_a_machine_where_all_hosts_are_late(subject
     assert await wrong(subject) == set()
 
 
-async def test_one_host_that_is_late_does_not_excuse_its_node(subject: Timed) -> None:
+@pytest.mark.parametrize(("past_the_network", "kind"), [(True, "host_late"), (False, "late_alone")])
+async def test_one_host_that_is_late_does_not_excuse_its_node(
+    subject: Timed, kind: str, *, past_the_network: bool
+) -> None:
+    subject.past_the_network = past_the_network
     subject.answer("n2", 300.0)
     subject.host_s["n2"] = 0.2
 
-    assert await wrong(subject) == {("slow_port", "n2"), ("slow_health", "n2"), ("host_late", "n2")}
+    assert await wrong(subject) == {("slow_port", "n2"), ("slow_health", "n2"), (kind, "n2")}
 
 
 async def test_answers_that_are_late_and_then_not_are_nothing(subject: Timed) -> None:

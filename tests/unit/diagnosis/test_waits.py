@@ -8,6 +8,7 @@ from tests.standins import slow_disk
 from tests.standins.scripted_cluster import scripted_cluster
 from tests.unit.diagnosis.conftest import Bench
 from tools.diagnosis.waits import Waited, between, signals_of_waits
+from tools.observe.kinds import abnormal
 
 # As measured on etcd, two cores, a load average of ten: each for about 2 s.
 WELL = Waited(2.0, ran_s=0.06, waited_s=0.30, syncs=6, synced_s=0.005)
@@ -16,7 +17,7 @@ SLOW_DISK = Waited(2.0, ran_s=0.06, waited_s=0.28, syncs=1, synced_s=1.6)
 
 
 def told(**waits: Waited) -> list[tuple[str, str | None]]:
-    return [(signal.kind, signal.node) for signal in signals_of_waits(waits)]
+    return [(seen.kind, seen.node) for seen in signals_of_waits(waits) if abnormal(seen.kind)]
 
 
 class TestWhoStandsOut:
@@ -31,6 +32,11 @@ class TestWhoStandsOut:
 
     def test_nobody_on_a_machine_where_everybody_waits(self) -> None:
         assert told(a=STARVED, b=STARVED, c=STARVED) == []
+
+    def test_that_a_node_had_its_processor_is_told_only_where_it_was_measured(self) -> None:
+        seen = signals_of_waits({"a": WELL, "b": STARVED, "c": Waited(2.0)})
+
+        assert [each.node for each in seen if each.kind == "cpu_enough"] == ["a"]
 
     def test_nobody_whose_counters_are_not_known(self) -> None:
         unknown = Waited(2.0)
