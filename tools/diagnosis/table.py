@@ -244,6 +244,18 @@ TABLE: tuple[Row, ...] = (
         surest=_MEDIUM,
     ),
     Row(
+        "down behind a port that is open",
+        Kind.CRASH,
+        (("reset",),),
+        "had its connections dropped, new ones too: what listens in front of it (a container's published port, "
+        "a proxy) is there, and it does not answer behind it. It crashed, was stopped, or is cut off there; "
+        "from outside these cannot be told apart",
+        ("restarted on request", "partition from outside"),
+        unless=("deaf", "no_connection", "healthy"),
+        outside=True,
+        surest=_MEDIUM,
+    ),
+    Row(
         "unreached",
         Kind.CRASH,
         (("unreached",),),

@@ -79,6 +79,12 @@ class TestFromOutside:
         [
             (("refused", "peer_lost"), Kind.CRASH, "crashed or was stopped"),
             (("answers", "refused", "restarted"), Kind.RESTART, "cannot be told apart without its log"),
+            (("reset", "peer_lost"), Kind.CRASH, "a container's published port"),
+            (
+                ("reset", "answers", "healthy", "leaderless"),
+                Kind.PARTITION,
+                "the network between them is cut",
+            ),
             (("silent", "deaf"), Kind.PAUSE, "cut off looks the same"),
             (("silent", "no_connection"), Kind.PARTITION, "frozen or down"),
             (("answers", "silent"), Kind.PAUSE, "look alike from outside"),
