@@ -13,7 +13,7 @@ from agent.view.base import View
 from subjects.base import Cluster
 from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
-from tools.diagnosis.base import case_of
+from tools.diagnosis.base import beside, case_of
 from tools.diagnosis.examination import Diagnosing
 from tools.diagnosis.rules import LOOP, RulesDiagnostician
 from tools.errors import ToolError
@@ -120,7 +120,8 @@ class Examiner:
             diagnostician=RulesDiagnostician(),
         )
         try:
-            found = await session.diagnosed(case_of(made))
+            others = beside(monitor.detections, name, monitor.open_incidents)
+            found = await session.diagnosed(case_of(made, others))
             loops = (made[-1].again or Again(1, 0.0)).count >= LOOP
             concluded = (found.kind, found.nodes, found.confidence, loops)
             if concluded == incident.concluded:

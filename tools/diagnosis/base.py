@@ -26,13 +26,22 @@ class Case:
         return self.detection.nodes if self.detection else ()
 
 
-def case_of(detections: Sequence[Detection]) -> Case:
+def case_of(detections: Sequence[Detection], beside: Sequence[Detection] = ()) -> Case:
     """Return the case of one incident's detections: it begins with the first signal of the first of them.
 
-    Without any, it is a check of the last minute.
+    Without any, it is a check of the last minute. `beside` are the detections of other incidents under way:
+    what concerns the whole cluster may have its cause in them, so that they are evidence of it, too.
     """
     if not detections:
         return Case(None, None, clock.wall() - LOOKBACK_S)
-    first, latest = detections[0], detections[-1]
-    began = min((signal.wall for signal in first.signals), default=first.wall)
-    return Case(latest.incident, latest, min(began, first.wall))
+    latest = detections[-1]
+    causes = [*detections[:1], *(() if all(each.nodes for each in detections) else beside)]
+    began = (min((signal.wall for signal in each.signals), default=each.wall) for each in causes)
+    return Case(latest.incident, latest, min(*began, detections[0].wall))
+
+
+def beside(
+    detections: Sequence[Detection], incident: str | None, under_way: Sequence[str]
+) -> list[Detection]:
+    """Return, of all detections, those of the incidents `under_way` but for `incident`."""
+    return [each for each in detections if each.incident in under_way and each.incident != incident]

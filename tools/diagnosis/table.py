@@ -247,8 +247,8 @@ TABLE: tuple[Row, ...] = (
         "down behind a port that is open",
         Kind.CRASH,
         (("reset",),),
-        "had its connections dropped, new ones too: what listens in front of it (a container's published port, "
-        "a proxy) is there, and it does not answer behind it. It crashed, was stopped, or is cut off there; "
+        "had its connections dropped, new ones too: what listens in front of it (a container's published "
+        "port, a proxy) is there, and it does not answer behind it. It crashed, was stopped, or is cut off; "
         "from outside these cannot be told apart",
         ("restarted on request", "partition from outside"),
         unless=("deaf", "no_connection", "healthy"),

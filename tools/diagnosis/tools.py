@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import AwareDatetime, Field
 
-from tools.diagnosis.base import Case, case_of
+from tools.diagnosis.base import Case, beside, case_of
 from tools.diagnosis.examination import Diagnosing, Examination
 from tools.diagnosis.schema import Findings
 from tools.events import Diagnosed, Progress
@@ -27,7 +27,8 @@ def open_case(observed: Observed, incident: str | None = None, since: float | No
     detections = [each for each in made if each.incident == wanted]
     if incident is not None and not detections:
         return Case(incident, None, observed.incidents.get(incident).opened)
-    return case_of(detections)
+    under_way = observed.monitor.open_incidents if observed.monitor else ()
+    return case_of(detections, beside(made, wanted, under_way))
 
 
 class DiagnoseParams(Params):

@@ -1,17 +1,23 @@
 """A diagnosis is made again when telling evidence comes, and only what changed is shown."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.watch import examiner
 from agent.watch.examiner import Examiner
-from tests.standins.scripted_cluster import scripted_cluster
+from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
+from tools.detection import correlate, incident_tracker
 from tools.detection.monitor import Monitor
+from tools.diagnosis.base import case_of
 from tools.events import Diagnosed, Event
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
+from tools.observe.signal import Detection
 
 
 class Shown:
@@ -26,8 +32,19 @@ class Shown:
         self.events.append(event)
 
     @property
-    def diagnoses(self) -> list[dict[str, object]]:
+    def diagnoses(self) -> list[Any]:
         return [event.diagnosis for event in self.events if isinstance(event, Diagnosed)]
+
+
+@dataclass
+class LookedInto:
+    """A scripted cluster, and what was told of it."""
+
+    subject: ScriptedSubject
+    runtime: ScriptedRuntime
+    monitor: Monitor
+    store: IncidentStore
+    shown: Shown
 
 
 async def until(shown: Shown, count: int) -> None:
@@ -36,30 +53,62 @@ async def until(shown: Shown, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_another_node_and_a_loop_are_shown_with_what_changed_and_the_same_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LookedInto]:
+    """Three scripted nodes under a monitor, whose incidents are looked into at once."""
     monkeypatch.setattr(examiner, "WAIT_S", 0.05)
-    cluster, _, runtime = await scripted_cluster()
+    cluster, subject, runtime = await scripted_cluster()
     store, ledger, shown = IncidentStore(tmp_path / "operator.db"), Ledger(), Shown()
     looks = Examiner(cluster, store, ledger, shown)  # type: ignore[arg-type] # what of a view it uses
     monitor = Monitor(cluster, ledger, store, looks.take, period_s=0.1, look_s=0.1)
     await monitor.start()
     looking = asyncio.create_task(looks.run(monitor))
-    try:
-        runtime.happens("n2", "exit", 137)
-        await until(shown, 1)
-        runtime.happens("n3", "exit", 137)
-        await until(shown, 2)
-    finally:
-        looking.cancel()
-        await asyncio.gather(looking, return_exceptions=True)
-        await monitor.stop()
-        incident = store.list()[0]
-        store.close()
-        await cluster.aclose()
+    yield LookedInto(subject, runtime, monitor, store, shown)
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
+    await monitor.stop()
+    store.close()
+    await cluster.aclose()
+
+
+async def test_another_node_and_a_loop_are_shown_with_what_changed_and_the_same_is_not(
+    looked_into: LookedInto,
+) -> None:
+    shown, runtime = looked_into.shown, looked_into.runtime
+    runtime.happens("n2", "exit", 137)
+    await until(shown, 1)
+    runtime.happens("n3", "exit", 137)
+    await until(shown, 2)
     first, second = shown.diagnoses
 
     assert (first["nodes"], "changed" in first) == (["n2"], False)
     assert str(second["changed"]).startswith("was crash of n2")
-    assert incident.diagnosis == second
+    assert looked_into.store.list()[0].diagnosis == second
+
+
+async def test_a_lost_leader_is_put_down_to_the_members_that_died_before_each_in_its_incident(
+    looked_into: LookedInto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incident_tracker, "GROUP_S", 0.0)
+    monkeypatch.setattr(correlate, "NEWS_S", 0.0)
+    shown, subject = looked_into.shown, looked_into.subject
+    for count, node in enumerate(("n2", "n3"), 1):
+        subject.servers[node].die()
+        await until(shown, count)
+    subject.leader, subject.held = None, False
+    await until(shown, 3)
+    monitor = looked_into.monitor
+    latest = monitor.detections[-1]
+
+    assert (len(monitor.open_incidents), latest.nodes) == (2, ())
+    assert (shown.diagnoses[-1]["kind"], set(shown.diagnoses[-1]["nodes"])) == ("quorum_loss", {"n2", "n3"})
+    assert all(cited["id"] for cited in shown.diagnoses[-1]["evidence"])
+
+
+def test_what_concerns_the_whole_cluster_may_have_its_cause_in_what_is_under_way() -> None:
+    died = Detection("n2 is down", ("n2",), "i1", wall=100.0)
+    late = Detection("n3 is down", ("n3",), "i2", wall=150.0)
+    leaderless = Detection("there is no leader", (), "i3", wall=200.0)
+
+    assert case_of([leaderless], [died]).opened_wall == 100.0
+    assert case_of([late], [died]).opened_wall == 150.0
