@@ -245,7 +245,7 @@ class Monitor:
         """Whether a node is down as planned, rather than in an incident."""
         if self._incidents.of(node) is not None:
             return False
-        return node in self._kernel.ended or False in self._wheel.healthy(node).values()
+        return node in self._kernel.ended or not all(self._wheel.healthy(node).values())
 
     def _notified(self, seen: Signal) -> None:
         """Take what the kernel or the engine reports."""
@@ -282,7 +282,7 @@ class Monitor:
         if len(self._incidents):
             self._correlator.answered(target.node)
         down = self._maintenance.planned_down(target.node)
-        if down and False not in self._wheel.healthy(target.node).values():
+        if down and all(self._wheel.healthy(target.node).values()):
             self._maintenance.healthy(target.node)
 
     async def _look_on(self) -> None:

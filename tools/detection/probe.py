@@ -61,7 +61,7 @@ class HeldProbe:
     def __init__(self, target: ProbeTarget, reports: Reports) -> None:
         self.target = target
         self.healthy: bool | None = None
-        """What the last completed question showed; None before the first."""
+        """What the last completed question over the present connection showed; None before the first."""
         self.sent = 0
         self.answered = 0
         self.missed = 0
@@ -146,6 +146,7 @@ class HeldProbe:
     def lost(self, exc: Exception | None) -> None:
         """The held connection broke. One new one tells whether the node is gone or merely tidied up."""
         self._wire = None
+        self.healthy = None
         self.missed += 1
         how = f"the held connection to {self.target.where} was {_closed_how(exc)}"
         idle = self._asked_at is None

@@ -46,7 +46,7 @@ class Wheel:
         self._spread()
 
     def healthy(self, node: str) -> Mapping[str, bool | None]:
-        """Return what the last question over each line to `node` showed."""
+        """Return what the last question over each line to `node` showed; None where none was answered yet."""
         return {via: probe.healthy for (name, via), probe in self._probes.items() if name == node}
 
     @property

@@ -1,6 +1,7 @@
 """No alarm for what is planned or usual; one incident for what flaps; an end when all is well."""
 
 import ast
+import asyncio
 from pathlib import Path
 
 import tools.detection
@@ -45,6 +46,27 @@ class TestPlanned:
         watched.runtime.happens("n2", "start")
         watched.subject.change("n2", started_at=1_000_099.0)
         await watched.calm(0.6)
+        at = watched.runtime.happens("n2", "exit", 137)
+        assert (await watched.detection(at)).nodes == ("n2",)
+
+    async def test_a_port_that_opens_before_the_restarted_node_answers_is_no_alarm(
+        self, watched: Watched
+    ) -> None:
+        """As a published port or a proxy does: it takes connections and drops them."""
+        server = watched.subject.servers["n2"]
+        with watched.monitor.maintenance(["n2"], "restart asked for"):
+            server.manner = Manner.DROPPING
+            watched.runtime.happens("n2", "exit", 0)
+            server.hang_up()
+            watched.runtime.happens("n2", "start")
+            watched.subject.change("n2", started_at=1_000_099.0)
+            (probe,) = (each for (node, _), each in watched.monitor._wheel._probes.items() if node == "n2")
+            while not probe.missed:  # lost, and nothing is known of the new connection yet
+                await asyncio.sleep(0)
+        await watched.calm(0.5)
+
+        server.manner = Manner.HEALTHY
+        await watched.calm(0.5)
         at = watched.runtime.happens("n2", "exit", 137)
         assert (await watched.detection(at)).nodes == ("n2",)
 
