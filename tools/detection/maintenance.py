@@ -33,6 +33,9 @@ class _Open:
     reason: str
     began: float
     ended: float | None = None
+    within_s: float = LEAVE_S
+    is_down: bool = False
+    """Whether the node was down already when it began, so that an answer of it tells that it is back."""
 
     def covers(self, signal: Signal, late: float) -> bool:
         """Tell whether any of the time that `signal` is a snapshot of lies in the window."""
@@ -65,12 +68,19 @@ class Maintenance:
             self._down.update({node: until for node in opened.nodes if still_down(node)})
             self._prune()
 
-    def leave(self, node: str, reason: str) -> None:
-        """Cover a node that somebody else takes down in order, until it is healthy again or for LEAVE_S."""
-        opened = _Open(frozenset((node,)), reason, time.monotonic())
+    def leave(self, node: str, reason: str, within_s: float = LEAVE_S, *, is_down: bool = False) -> None:
+        """Cover a node that somebody else takes down in order, until it is healthy again or for that time."""
+        opened = _Open(frozenset((node,)), reason, time.monotonic(), within_s=within_s, is_down=is_down)
         self._windows.append(opened)
         self._leaving[node] = opened
-        self._down[node] = opened.began + LEAVE_S
+        self._down[node] = opened.began + within_s
+
+    def recall(self, node: str) -> None:
+        """Cover a node no longer that was taken for leaving: it goes otherwise."""
+        away = self._leaving.pop(node, None)
+        if away is not None:
+            self._windows.remove(away)
+            self._down.pop(node, None)
 
     def started(self, node: str) -> None:
         """Note that a node's process was started: what ends after that is another process."""
@@ -79,7 +89,7 @@ class Maintenance:
     def healthy(self, node: str) -> None:
         """Note that a node is healthy: from now on it is expected to stay so."""
         away = self._leaving.get(node)
-        if away is not None and self._started.get(node, 0.0) > away.began:
+        if away is not None and (away.is_down or self._started.get(node, 0.0) > away.began):
             away.ended = time.monotonic()
             del self._leaving[node]
             self._prune()
@@ -133,8 +143,8 @@ class Maintenance:
     def _end_the_late(self) -> None:
         """End the windows of nodes that have been away for too long to be on their way back."""
         for node, window in list(self._leaving.items()):
-            if time.monotonic() > window.began + LEAVE_S:
-                window.ended = window.began + LEAVE_S
+            if time.monotonic() > window.began + window.within_s:
+                window.ended = window.began + window.within_s
                 del self._leaving[node]
 
     def _prune(self) -> None:

@@ -24,6 +24,7 @@ from tools.detection.kernel import KernelView
 from tools.detection.maintenance import Maintenance
 from tools.detection.probe import Reports
 from tools.detection.recorder import Recorder
+from tools.detection.rollout import Rollout
 from tools.detection.service_ports import ServicePorts
 from tools.detection.sight import Sight
 from tools.detection.timer_wheel import PERIOD_S, Wheel
@@ -107,6 +108,7 @@ class Monitor:
         self._fresh = FreshConnections(self._wheel, self._take)
         self._ports = ServicePorts(cluster.subject, lambda: self.snapshot, self._take)
         self._kernel = KernelView(cluster.nodes, self._notified, emit, self._leaves)
+        self._rollout = Rollout(self._maintenance, self._incidents, self._correlator.conditions, emit)
         self._upkeep = Upkeep(cluster.subject, self._take, emit)
         self._look_now = asyncio.Event()
         self._last_new = float("-inf")
@@ -239,6 +241,7 @@ class Monitor:
         self._sight.take(seen, self._take_seen)
 
     def _take_seen(self, seen: Signal) -> Condition | None:
+        self._rollout.take(seen)
         return None if self._upkeep.excuses(seen) else self._correlator.take(seen)
 
     def _is_down(self, node: str) -> bool:
@@ -331,6 +334,7 @@ class Monitor:
         for seen in self._diff.read(snapshot, began, held=held, excused=self._excused(nodes)):
             if meaning(seen.kind).weight is not Weight.ALL_CLEAR or len(self._correlator.conditions):
                 self._take(seen)
+        self._rollout.read(snapshot)
         if snapshot.leader is not None:
             self._correlator.led_by(snapshot.leader)
         # A member may come back under another address.
