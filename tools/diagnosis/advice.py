@@ -50,6 +50,11 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.DEFRAGMENTATION: (
         "Nothing to repair: it ends by itself. Defragment one member at a time, the leader last.",
     ),
+    Kind.CLOCK_DRIFT: (
+        "Compare the time on the machines (chronyc tracking, timedatectl); synchronize {nodes} again.",
+        "Check what goes by wall time: certificates and tokens that are not yet or no longer valid, alerts, "
+        "the order of lines in logs. Elections and leases go by a clock that no step moves.",
+    ),
     Kind.OVERLOAD: (
         "Reduce the load or give {nodes} more CPU; look at which requests are expensive.",
         "Check whether a limit (cgroup quota, noisy neighbour) holds it back.",
@@ -103,6 +108,7 @@ WOULD_CHANGE: dict[Kind, str] = {
     Kind.MEMBERSHIP: "The same member id before and after.",
     Kind.CERTIFICATE: "A certificate of {nodes} that verifies.",
     Kind.DEFRAGMENTATION: "No defragmentation in the metrics or the log of {nodes} at the time in question.",
+    Kind.CLOCK_DRIFT: "The same time on the machine of {nodes} and on the others, asked at once.",
     Kind.OVERLOAD: "Idle processors and short queues on {nodes} at the time in question.",
     Kind.NETWORK_DELAY: "The same latency on the machine of {nodes} itself, without a network in between.",
     Kind.QUORUM_LOSS: "Acknowledged writes while the majority was reported lost.",

@@ -4,7 +4,7 @@ A fault may be healed before anybody looks, so what was recorded counts as much 
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from subjects import clock
@@ -52,7 +52,8 @@ async def gather(
     """Return everything that is known of the incident."""
     earlier = [_quoted(each, ledger) for each in _since(case, recorded)]
     snapshot, fresh = await _look(case, cluster, ledger)
-    logs = await _logs(cluster, ledger, case.opened_wall, [*earlier, *fresh])
+    ids = {node.member_id: node.name for node in snapshot.nodes if node.member_id} if snapshot else {}
+    logs = await _logs(cluster, ledger, case.opened_wall, [*earlier, *fresh], ids)
     seen = [Seen(each, now=False) for each in (*earlier, *logs)] + [Seen(each, now=True) for each in fresh]
     alarmed = case.detection is not None or case.incident is not None
     return Gathered(tuple(seen if alarmed else [each for each in seen if not _feigned(each)]), snapshot)
@@ -131,7 +132,11 @@ def _restarts(snapshot: ClusterSnapshot, opened_wall: float) -> list[Signal]:
 
 
 async def _logs(
-    cluster: ObservedCluster, ledger: Ledger, opened_wall: float, known: Sequence[Signal]
+    cluster: ObservedCluster,
+    ledger: Ledger,
+    opened_wall: float,
+    known: Sequence[Signal],
+    ids: Mapping[str, str],
 ) -> list[Signal]:
     # Whose end was seen has its reason after that; only a restart that was noticed late is looked back for.
     ended = {each.node for each in known if each.kind in ENDS}
@@ -147,7 +152,7 @@ async def _logs(
             last = await cluster.nodes.logs(node, None, LAST_LINES) if node in ended | restarted else []
         except SubjectError:
             continue
-        telling = _telling(node, lines, ledger, opened_wall - LOGS_BEFORE_S)
+        telling = _telling(node, lines, ledger, opened_wall - LOGS_BEFORE_S, ids)
         found += telling
         asked = any(each.kind == "log_shutdown" for each in telling)
         if last and not asked:
@@ -155,13 +160,25 @@ async def _logs(
     return found
 
 
-def _telling(node: str, lines: Iterable[LogLine], ledger: Ledger, began: float) -> list[Signal]:
-    """File a node's telling lines, and return what they show; of those older than `began` not all counts."""
-    telling = [
+def _telling(
+    node: str, lines: Iterable[LogLine], ledger: Ledger, began: float, ids: Mapping[str, str]
+) -> list[Signal]:
+    """File a node's telling lines, and return what they show; of those older than `began` not all counts.
+
+    A line about another member, which it names by its id, is a signal of that one. Of what is said of it
+    again and again the last is kept.
+    """
+    found = [
         (line, signature)
         for line in lines
         for signature in signatures_in(line.text)
         if line.at is None or line.at >= began or signature.kind in LOOKED_BACK_FOR
+    ]
+    last = {(each.kind, peer): line for line, each in found if (peer := each.about(line.text))}
+    telling = [
+        (line, each)
+        for line, each in found
+        if not (peer := each.about(line.text)) or last[each.kind, peer] is line
     ][-KEPT_LINES:]
     if not telling:
         return []
@@ -169,11 +186,12 @@ def _telling(node: str, lines: Iterable[LogLine], ledger: Ledger, began: float) 
     item = ledger.add("read_logs", text, node=node)
     return [
         replace(
-            signal(signature.kind, node, signature.excerpt(line.text)),
+            signal(signature.kind, ids.get(peer, peer) if peer else node, signature.excerpt(line.text)),
             evidence=item.id,
             wall=line.at or clock.wall(),
         )
         for line, signature in telling
+        for peer in (signature.about(line.text),)
     ]
 
 

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     CERTIFICATE = "certificate"
     """A certificate that has expired keeps clients out."""
     DEFRAGMENTATION = "defragmentation"
+    CLOCK_DRIFT = "clock_drift"
+    """A member's wall clock is off; etcd does not fail of that by itself."""
     NONE = "none"
     UNKNOWN = "unknown"
 

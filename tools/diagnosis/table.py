@@ -414,6 +414,14 @@ TABLE: tuple[Row, ...] = (
         ("network latency", "slow disk"),
         surest=_LOW,
     ),
+    Row(
+        "clock drift",
+        Kind.CLOCK_DRIFT,
+        (("log_clock_drift",),),
+        "has a wall clock that a log finds off, against another member's or against its own time before; "
+        "nothing else was seen",
+        ("network latency", "overloaded"),
+    ),
 )
 
 BY_NAME = {row.name: row for row in TABLE}

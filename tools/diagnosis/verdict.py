@@ -25,10 +25,13 @@ _WEIGHT = {
     Kind.NETWORK_DELAY: 3,
     Kind.OVERLOAD: 2,
     Kind.UNKNOWN: 1,
+    Kind.CLOCK_DRIFT: 0,
 }
 """Which is the cause when several nodes fit a row: a node that misses a dead peer is no second cause."""
 
-_SPREADING = frozenset({Kind.NETWORK_DELAY, Kind.SLOW_DISK, Kind.OVERLOAD})
+DRIFT = "log_clock_drift"
+
+_SPREADING = frozenset({Kind.NETWORK_DELAY, Kind.SLOW_DISK, Kind.OVERLOAD, Kind.CLOCK_DRIFT})
 """What a leader has, all who depend on it seem to have, too."""
 
 _SHARED = {"corrupt": "corrupt data", "no_space": "space quota"}
@@ -63,6 +66,27 @@ def verdict(
     seen: Sequence[Seen], nodes: Sequence[str], *, database: str = "", quorum: Quorum | None = None
 ) -> Verdict:
     """Hold every node against the table, and the outcome against what concerns the whole cluster."""
+    drift = [each for each in seen if each.word == DRIFT]
+    found = _verdict([each for each in seen if each.word != DRIFT], nodes, database, quorum)
+    if (
+        drift and found.kind is Kind.NONE
+    ):  # it explains no trouble, and is worth telling only where there is none
+        return _drifting(drift, nodes) or found
+    return found
+
+
+def _drifting(drift: Sequence[Seen], nodes: Sequence[str]) -> Verdict | None:
+    """Blame the member that most others' logs name: one that is off itself finds the others off."""
+    views = views_of(drift, nodes)
+    accusers = {each.node: len({seen.signal.evidence for seen in each.seen}) for each in views if each.seen}
+    if not accusers:
+        return None
+    most = max(accusers.values())
+    row = BY_NAME["clock drift"]
+    return _of_nodes([(each, row) for each in views if accusers.get(each.node) == most], (), None)
+
+
+def _verdict(seen: Sequence[Seen], nodes: Sequence[str], database: str, quorum: Quorum | None) -> Verdict:
     views = views_of(seen, nodes)
     shared = _shared(seen)
     placed = [(each, row) for each in views if (row := row_of(each, database)) is not None]

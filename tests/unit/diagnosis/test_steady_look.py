@@ -1,6 +1,7 @@
 """The look of a diagnosis: late is what is late beside the others and lasts, not what a busy machine does."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -10,11 +11,12 @@ from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
 from subjects.etcd.judge import INVARIANTS
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
 from tools.diagnosis.base import Case
+from tools.diagnosis.check import check
 from tools.diagnosis.gather import gather
 from tools.diagnosis.rules import conclude
-from tools.diagnosis.schema import Kind
+from tools.diagnosis.schema import Confidence, Kind
 from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, Looked, signals_of, steady_look
-from tools.observe.kinds import abnormal
+from tools.observe.kinds import abnormal, signal
 from tools.observe.ledger import Ledger
 from tools.observe.limits import limits_of
 from tools.observe.signal import HEALTH_PORT, Detection, Signal, Source
@@ -150,3 +152,43 @@ async def test_a_restart_seen_late_is_not_blamed_on_what_the_log_told_of_an_earl
     found = conclude(gathered, subject.nodes, ledger)
 
     assert (found.kind, found.nodes) == (Kind.PLANNED_RESTART, ("n2",))
+
+
+def drift(of: str, by: str, ts: str = "2026-11-27T06:35:26.512Z") -> str:
+    """What etcd 3.5 writes of a peer whose clock is another."""
+    return (
+        f'{{"level":"warn","ts":"{ts}","caller":"rafthttp/probing_status.go:86",'
+        f'"msg":"prober found high clock drift","round-tripper-name":"{by}","remote-peer-id":"{of}",'
+        '"clock-drift":"8m0.640985013s","rtt":"502.906µs"}'
+    )
+
+
+async def test_the_member_that_most_logs_name_has_the_clock_that_is_off(subject: Timed) -> None:
+    ids = {"n1": "8e9e05c52164694d", "n2": "d66e878e1cd03cfc", "n3": "4df3de4b88bd271"}
+    for name, member_id in ids.items():
+        subject.change(name, member_id=member_id)
+    trippers = ("ROUND_TRIPPER_SNAPSHOT", "ROUND_TRIPPER_RAFT_MESSAGE")
+    said = [("n1", "n2"), ("n3", "n2"), ("n2", "n1"), ("n2", "n3")]  # who is off finds everybody else off
+    subject.logged.lines = [
+        LogLine(by, drift(ids[of], t), time.time()) for by, of in said for t in trippers for _ in range(9)
+    ]
+    ledger = Ledger()
+    cluster = Cluster("c", subject, subject.logged)
+    gathered = await gather(Case(None, None, time.time() - 60), cluster.observed, [], ledger)
+    found = conclude(gathered, subject.nodes, ledger, database="etcd")
+
+    assert (found.kind, found.nodes, found.confidence) == (Kind.CLOCK_DRIFT, ("n2",), Confidence.MEDIUM)
+    assert "prober found high clock drift" in found.evidence[0].quote
+    assert any("chronyc" in step for step in found.suggested_actions)
+    assert check(found, ledger, nodes=subject.nodes, opened_wall=time.time() - 60) == ()
+
+
+async def test_a_clock_that_is_off_explains_no_other_trouble(subject: Timed) -> None:
+    subject.change("n2", member_id="d66e878e1cd03cfc")
+    subject.logged.lines = [LogLine("n1", drift("d66e878e1cd03cfc", "SNAPSHOT"), time.time())]
+    lagging = signal("lagging", "n3", "n3 lagging: 9000 entries behind the leader")
+    ledger = Ledger()
+    case = Case("i", Detection("n3 lags behind", ("n3",), "i", signals=(lagging,)), 0.0)
+    gathered = await gather(case, Cluster("c", subject, subject.logged).observed, [lagging], ledger)
+
+    assert conclude(gathered, subject.nodes, ledger, database="etcd").kind is Kind.UNKNOWN
