@@ -112,7 +112,8 @@ class Addresses:
             return Endpoint("", "", "", member.id, membership, never)
         own = [url for url in self.urls if self.owners.get(url) == member.id and url not in self.shared]
         if own:
-            return _plain(own[0], member.id, membership)
+            answered = (url for url in own if isinstance(self.answers.get(url), Status))
+            return _plain(next(answered, own[0]), member.id, membership)
         url, unseen = await self._advertised(member)
         if url is not None:
             return _plain(url, member.id, membership)

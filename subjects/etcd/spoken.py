@@ -5,6 +5,8 @@ import ssl
 from contextlib import suppress
 from typing import Literal
 
+from subjects.dial import open_connection
+
 Spoken = Literal["http", "tls", "grpc"]
 
 WITHIN_S = 0.5
@@ -31,7 +33,7 @@ async def _begins(host: str, port: int, request: bytes, tls: ssl.SSLContext | No
     """Return the first seven bytes of the answer to `request`; fewer, if there is none."""
     with suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
         async with asyncio.timeout(WITHIN_S):
-            reader, writer = await asyncio.open_connection(host, port, ssl=tls)
+            reader, writer = await open_connection(host, port, tls)
             try:
                 writer.write(request)
                 return await reader.readexactly(7)
@@ -46,7 +48,7 @@ async def _shakes_hands(host: str, port: int) -> bool:
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(WITHIN_S):
-            _, writer = await asyncio.open_connection(host, port, ssl=anybody)
+            _, writer = await open_connection(host, port, anybody)
             writer.transport.abort()
             return True
     return False

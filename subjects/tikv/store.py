@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from subjects.answers import ask
 from subjects.base import Connection, Health, Metric, Probe
+from subjects.dial import open_connection
 from subjects.errors import Unreachable
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -45,7 +46,7 @@ async def probe_grpc_port(host: str, port: int, timeout_s: float) -> Probe:
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await open_connection(host, port)
             writer.write(_PREFACE)
             frame = await reader.readexactly(9)
     except TimeoutError:

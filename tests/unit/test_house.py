@@ -36,7 +36,14 @@ LAYERS: dict[str, tuple[str, ...]] = {
 
 EVERYONE = (
     *("tools.errors", "tools.events", "tools.tool", "tools"),
-    *("subjects.clock", "subjects.errors", "subjects.scrub", "subjects.untrusted", "subjects"),
+    *(
+        "subjects.clock",
+        "subjects.dial",
+        "subjects.errors",
+        "subjects.scrub",
+        "subjects.untrusted",
+        "subjects",
+    ),
 )
 """Leaves, and packages that import nothing."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from subjects.base import Health
+from subjects.dial import create_connection
 from tools.detection.health_answer import AnswerReader, StrangeAnswer, judge
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
@@ -192,8 +193,8 @@ class HeldProbe:
         attempt = self._attempt
         lead = f"{after}; a new one " if after else f"connecting to {self.target.where} "
         try:
-            await asyncio.get_running_loop().create_connection(
-                lambda: _Wire(self, attempt), self.target.host, self.target.port, ssl=self.target.tls
+            await create_connection(
+                lambda: _Wire(self, attempt), self.target.host, self.target.port, self.target.tls
             )
         except ssl.SSLCertVerificationError as error:
             self._bad("untrusted", f"{self.target.where}: {error.verify_message}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from subjects.base import Subject
+from subjects.dial import open_connection
 from tools.observe.signal import CLIENT_PORT, HEALTH_PORT
 
 WITHIN_S = 0.75
@@ -87,7 +88,7 @@ async def probe_new_connection(target: ProbeTarget) -> str | None:
     reader, writer = asyncio.StreamReader(), None
     try:
         async with asyncio.timeout(WITHIN_S if target.tls is None else WITHIN_TLS_S):
-            reader, writer = await asyncio.open_connection(target.host, target.port, ssl=target.tls)
+            reader, writer = await open_connection(target.host, target.port, target.tls)
             writer.write(target.request)
             return None if await reader.read(4096) else "closed without an answer"
     except ssl.SSLCertVerificationError as error:

@@ -1,0 +1,90 @@
+"""Connections to names: one that leads to several addresses is there if any of them answers.
+
+asyncio tries a name's addresses one after the other, so that the first which swallows packets takes all the
+time there is; and where all refuse it raises an error that no longer says so.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+NEXT_S = 0.25
+"""After so long without a connection the next address is tried beside (RFC 8305, 5: 250 ms)."""
+
+
+async def create_connection(
+    factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, tls: ssl.SSLContext | None = None
+) -> None:
+    """Connect as the loop does. OSError where no address answers; ConnectionRefusedError if one refused."""
+    await asyncio.get_running_loop().create_connection(factory, **await _reached(host, port, tls))
+
+
+async def open_connection(
+    host: str, port: int, tls: ssl.SSLContext | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect as `asyncio.open_connection` does, with the same errors as `create_connection`."""
+    return await asyncio.open_connection(**await _reached(host, port, tls))
+
+
+async def first_of(addresses: Sequence[T], connect: Callable[[T], Awaitable[socket.socket]]) -> socket.socket:
+    """Return the first connection; the next address is tried when one has failed or takes its time."""
+    left, running, failed = list(addresses), set[asyncio.Task[socket.socket]](), list[OSError]()
+    won: socket.socket | None = None
+    try:
+        while won is None and (left or running):
+            if left:
+                running.add(asyncio.ensure_future(connect(left.pop(0))))
+            ended, running = await asyncio.wait(
+                running, timeout=NEXT_S if left else None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in ended:
+                error = task.exception()
+                if isinstance(error, OSError):
+                    failed.append(error)
+                elif error is not None:
+                    raise error
+                elif won is None:
+                    won = task.result()
+                else:
+                    task.result().close()
+    finally:
+        for task in running:
+            task.cancel()
+        for late in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(late, socket.socket):
+                late.close()
+    if won is None:
+        raise next((each for each in failed if isinstance(each, ConnectionRefusedError)), failed[0])
+    return won
+
+
+async def _reached(host: str, port: int, tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """Return what asyncio's own functions take to connect there."""
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        return {"host": host, "port": port, "ssl": tls}
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+    async def connect(to: tuple[int, Any]) -> socket.socket:
+        made = socket.socket(to[0], socket.SOCK_STREAM)
+        try:
+            made.setblocking(False)
+            await loop.sock_connect(made, to[1])
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    return {
+        "sock": await first_of(addresses, connect),
+        "ssl": tls,
+        "server_hostname": host if tls is not None else None,
+    }
