@@ -115,7 +115,7 @@ async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
     return Looked(
         snapshot,
         {name: _fastest(hosts.get(name, ())) for name in suspects},
-        frozenset(n for n in suspects if isinstance(subject, KnowsItsHost) and subject.on_host(n)),
+        frozenset(each for each in suspects if _on_host(subject, each)),
         slow_ms,
         await _lost([targets[name] for name in let_in if name in targets]),
         await _silent([targets[name] for name in silent if name in targets]),
@@ -222,6 +222,10 @@ async def _knock(targets: Sequence[ProbeTarget], times: int) -> list[list[str]]:
     return [[how for how in group if how is not None] for group in groups]
 
 
+def _on_host(subject: Subject, node: str) -> bool:
+    return isinstance(subject, KnowsItsHost) and node in subject.nodes and subject.on_host(node)
+
+
 async def _host_ms(subject: Subject, node: str) -> float | None:
     began = time.monotonic()
     try:
@@ -229,7 +233,7 @@ async def _host_ms(subject: Subject, node: str) -> float | None:
             await subject.ask_cheaply(node)
         else:
             await subject.metrics(node, [_CHEAP])
-    except SubjectError:
+    except (SubjectError, KeyError):  # a node may have left since
         return None
     return (time.monotonic() - began) * 1000
 

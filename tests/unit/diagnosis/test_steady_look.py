@@ -154,6 +154,17 @@ async def test_a_restart_seen_late_is_not_blamed_on_what_the_log_told_of_an_earl
     assert (found.kind, found.nodes) == (Kind.PLANNED_RESTART, ("n2",))
 
 
+async def test_a_node_that_leaves_while_it_is_looked_at_is_no_end_of_the_look(subject: Timed) -> None:
+    subject.answer("n2", 300.0)
+    looking = asyncio.ensure_future(steady_look(subject))
+    while subject.looks < 2:
+        await asyncio.sleep(0)
+    subject.leave("n2")
+    del subject.host_s["n2"]
+
+    assert [node.name for node in (await looking).snapshot.nodes] == ["n1", "n3"]
+
+
 def drift(of: str, by: str, ts: str = "2026-11-27T06:35:26.512Z") -> str:
     """What etcd 3.5 writes of a peer whose clock is another."""
     return (
