@@ -75,15 +75,17 @@ def state(identity: Identity) -> ProcessState:
 
 
 def ending(identity: Identity) -> bool:
-    """Return whether the kernel is putting an end to that very process, which still counts as there.
+    """Return whether the kernel is putting an end to that very process, or has done so since it was seen.
 
     Known on Linux alone. Taking the memory of a large process down takes milliseconds, on a busy machine
     many: a start in that moment would find a process that seems to run.
     """
-    pid = int(identity.id)
-    fields = _stat_fields(pid) if LINUX else None
-    if fields is None or fields[_STARTTIME] != identity.started:
+    if not LINUX:
         return False
+    pid = int(identity.id)
+    fields = _stat_fields(pid)
+    if fields is None or fields[_STARTTIME] != identity.started:
+        return True
     return bool(int(fields[_FLAGS]) & _ON_ITS_WAY_OUT) or _kill_pending(pid)
 
 

@@ -128,6 +128,26 @@ async def test_a_node_that_is_being_ended_is_started_once_it_is_gone(tmp_path: P
     assert not runs(killed)
 
 
+async def test_a_node_that_ends_between_two_looks_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = layout.NodeSpec("n1", ("/bin/sleep", "61"), {})
+    runtime = ProcessRuntime(tmp_path, layout.Layout("etcd", (spec,), ()))
+    await runtime.start("n1")
+    gone = (await runtime.inspect("n1")).identity
+    assert gone is not None
+    await runtime.kill("n1", gone)
+    await until(lambda: not runs(gone))
+    monkeypatch.setattr(runtime._processes, "running", lambda _node: gone)
+
+    await runtime.start("n1")
+    monkeypatch.undo()
+    present = (await runtime.inspect("n1")).identity
+    await runtime.down()
+
+    assert present not in (None, gone)
+
+
 @pytest.mark.parametrize(
     ("program", "status", "words"),
     [
