@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.demo.facts import Facts
-from agent.demo.request import DemoRequest
+from agent.demo.request import STOPPED, DemoRequest
 from agent.demo.stages import (
     DETECTION,
     DIAGNOSIS,
@@ -81,7 +81,7 @@ class DemoGate:
         if why := self._refusal(call, effect, n):
             return Verdict(allowed=False, reason=why, final=False)
         if n is not None and n > self.stages.current and not await self._enter(n):
-            return Verdict(allowed=False, reason="the person stopped the demo")
+            return Verdict(allowed=False, reason=STOPPED)
         if n == RECOVERY:
             await self._observe_clients()
         return ALLOWED

@@ -8,6 +8,10 @@ from subjects.target_roles import target_roles
 DEFAULT_FAULT, DEFAULT_TIMEOUT_S = "kill", 30.0
 
 
+STOPPED = "the person stopped the demo"
+"""Why a call of the demo is refused once they did."""
+
+
 @dataclass(frozen=True, slots=True)
 class DemoRequest:
     """What was asked of the demo. None is `not said`: whoever answers chooses."""

@@ -9,6 +9,7 @@ from agent.models.offline.record import HEALS, Record, Seen, Step
 from agent.models.offline.words import given, joined
 
 LOAD_TRIES = 3
+HOST_HEALS = "What is still open is healed before the demo ends."
 
 
 def next_step(record: Record, wanted: DemoRequest) -> Step:
@@ -17,6 +18,9 @@ def next_step(record: Record, wanted: DemoRequest) -> Step:
         return Step("Checking the cluster first.", "cluster_status")
     last = record.since[-1]
     so_far = tell(last)
+    if last.declined:
+        broken = any(seen.injected for seen in record.since)
+        return Step(joined(so_far, HOST_HEALS if broken else ""))
     match last.tool:
         case "cluster_status":
             return _after_status(so_far, last, wanted)
@@ -91,6 +95,6 @@ def _heal_or_stop(so_far: str, record: Record) -> Step:
 
 def _end(so_far: str, last: Seen) -> Step:
     if not last.ok:
-        return Step(joined(so_far, "The host heals what is still open before the program ends."))
+        return Step(joined(so_far, HOST_HEALS))
     answered = "Ask what broke, how sure I am, what was lost, or for a summary."
     return Step(joined(so_far, "That was the demo.", answered))

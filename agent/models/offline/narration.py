@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from agent.demo.request import STOPPED
 from agent.models.offline import words
 from agent.models.offline.record import Seen
 
@@ -19,6 +20,8 @@ _DID = {
 
 def tell(seen: Seen) -> str:
     """Say what a result holds, with its evidence id."""
+    if seen.declined and STOPPED in seen.refused:
+        return "You stopped the demo."
     if seen.refused:
         return (
             f"You declined {seen.tool}; nothing ran."

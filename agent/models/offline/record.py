@@ -50,6 +50,11 @@ class Seen:
         return self.text.removeprefix(_BEFORE).removesuffix(_AFTER).removesuffix(". It did nothing.")
 
     @property
+    def declined(self) -> bool:
+        """Whether it was refused for good: the person said no to it, or stopped the demo."""
+        return self.text.startswith(_BEFORE) and self.text.endswith(_AFTER)
+
+    @property
     def error(self) -> str:
         """Why it failed, in the tool's own words."""
         return str(self.data.get("error") or self.text)

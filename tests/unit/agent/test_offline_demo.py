@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from agent.demo.request import STOPPED
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
 from agent.orders import read_demo
@@ -212,6 +213,21 @@ async def test_a_refused_kill_ends_the_demo_and_heals_nothing() -> None:
     assert talk.tools[-1] == "store_kill"
     assert "You declined store_kill; nothing ran." in end
     assert "another way" not in end  # those words are for a model
+
+
+async def test_a_person_who_stops_between_two_stages_is_told_what_follows_and_nothing_more_is_tried() -> None:
+    class Stopping(Talk):
+        def _result(self, name: str) -> tuple[bool, str]:
+            if name == "diagnose":
+                return False, remark("refused", reason=STOPPED)
+            return super()._result(name)
+
+    talk = Stopping()
+
+    end = await talk.ask("run the chaos demo")
+
+    assert talk.tools[-1] == "diagnose"
+    assert end == "You stopped the demo. What is still open is healed before the demo ends."
 
 
 async def test_without_load_the_demo_goes_on_and_says_what_will_be_missing() -> None:
