@@ -3,13 +3,19 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import httpx2
 
 MAX_BODY = 32 << 20
 """Bytes; TiKV's page of metrics has megabytes."""
+
+
+_under_way: "set[asyncio.Task[Answered]]" = set()
+"""Exchanges that were begun: one that was given up closes what it opened by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +41,34 @@ async def exchange(
 
     Raises httpx2.HTTPError: a ReadTimeout where it takes longer, a ReadError for a body beyond MAX_BODY.
     """
-    # One bound: two that fire in the same turn of the loop would each cancel the other's way out.
+    scope = anyio.CancelScope(deadline=anyio.current_time() + timeout_s)
     options = {"headers": headers, "json": json, "timeout": None}
+    task = asyncio.create_task(_exchange(scope, client.stream(method, url, **options), timeout_s))
+    _under_way.add(task)
+    task.add_done_callback(_over)
     try:
-        async with asyncio.timeout(timeout_s), client.stream(method, url, **options) as response:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # The client closes connections under anyio's shields. asyncio's own cancellation breaks through them,
+        # and leaves open whatever was still to be closed: so it ends at this task.
+        scope.cancel()
+        raise
+
+
+async def _exchange(
+    scope: anyio.CancelScope, stream: AbstractAsyncContextManager[httpx2.Response], timeout_s: float
+) -> Answered:
+    with scope:
+        async with stream as response:
             until = _certificate_until(response)
             return Answered(response.status_code, await _body(response), until)
-    except TimeoutError as error:
-        raise httpx2.ReadTimeout(f"no answer within {timeout_s:g} s") from error
+    raise httpx2.ReadTimeout(f"no answer within {timeout_s:g} s")
+
+
+def _over(task: "asyncio.Task[Answered]") -> None:
+    _under_way.discard(task)
+    if not task.cancelled():
+        task.exception()  # whoever gave it up does not ask for it
 
 
 async def ask(
