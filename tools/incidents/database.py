@@ -8,6 +8,7 @@ file when it is closed, if there is room by then.
 """
 
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,8 @@ class Database:
         self._report: Callable[[str], None] = lambda _text: None
         self._path = path
         self._tables = tables
+        self._using = threading.RLock()
+        """Held while the connection is used: closed under another thread's statement, SQLite would crash."""
         self._since_begin: list[Statement] = []
         self._unsaved: list[Statement] = []
         try:
@@ -65,6 +68,10 @@ class Database:
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Execute one statement."""
+        with self._using:
+            return self._execute(sql, values)
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> sqlite3.Cursor:
         if sql.startswith("BEGIN"):
             self._since_begin.clear()
         try:
@@ -83,7 +90,8 @@ class Database:
 
     def close(self) -> None:
         """Close it; what was written in memory goes into the file, if that takes it by now."""
-        self._sqlite.close()
+        with self._using:
+            self._sqlite.close()
         unsaved, self._unsaved = self._unsaved, []
         if unsaved:
             with suppress(sqlite3.Error, NewerState):
