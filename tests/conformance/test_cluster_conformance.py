@@ -176,7 +176,7 @@ async def test_a_partition_leaves_the_process_running_and_is_seen_by_others(clus
         cut = (await until(cluster, lambda p: not is_healthy(p), BOUND_S)).node(before.name)
         assert cut.process.state is ProcessState.RUNNING
         assert identity_of(cut) == identity_of(before)
-        assert (await until(cluster, lambda _: True)).quorum.held
+        await until(cluster, lambda snapshot: snapshot.quorum.held)  # one look may be late on a busy machine
     finally:
         await runtime.set_network([])
 
