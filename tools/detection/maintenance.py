@@ -26,6 +26,9 @@ DOWN_S = 60.0
 REPORT_S = 0.3
 """How much later than it happened a report of the kernel or the engine may come (docker: 51 ms at most)."""
 
+LOSSES = frozenset({"store_up", "quorum"})
+"""Invariants that break when a node is lost. One absence explains that of others for TAIL_S, no longer."""
+
 
 @dataclass(slots=True)
 class _Open:
@@ -36,6 +39,8 @@ class _Open:
     within_s: float = LEAVE_S
     is_down: bool = False
     """Whether the node was down already when it began, so that an answer of it tells that it is back."""
+    went: float | None = None
+    """Monotonic time from which a node that leaves is down; None while it still serves."""
 
     def covers(self, signal: Signal, late: float) -> bool:
         """Tell whether any of the time that `signal` is a snapshot of lies in the window."""
@@ -70,17 +75,23 @@ class Maintenance:
 
     def leave(self, node: str, reason: str, within_s: float = LEAVE_S, *, is_down: bool = False) -> None:
         """Cover a node that somebody else takes down in order, until it is healthy again or for that time."""
-        opened = _Open(frozenset((node,)), reason, time.monotonic(), within_s=within_s, is_down=is_down)
+        now = time.monotonic()
+        opened = _Open(
+            frozenset((node,)), reason, now, within_s=within_s, is_down=is_down, went=now if is_down else None
+        )
+        if (before := self._leaving.get(node)) is not None:
+            before.ended = now
         self._windows.append(opened)
         self._leaving[node] = opened
         self._down[node] = opened.began + within_s
 
     def recall(self, node: str) -> None:
-        """Cover a node no longer that was taken for leaving: it goes otherwise."""
-        away = self._leaving.pop(node, None)
-        if away is not None:
-            self._windows.remove(away)
+        """Stop covering a node that was down before it was taken for leaving: it was not leaving."""
+        away = self._leaving.get(node)
+        if away is not None and away.is_down:
+            del self._leaving[node]
             self._down.pop(node, None)
+            self._windows.remove(away)
 
     def started(self, node: str) -> None:
         """Note that a node's process was started: what ends after that is another process."""
@@ -107,6 +118,9 @@ class Maintenance:
         self._end_the_late()
         if self._died_anew(signal):
             return False
+        away = self._leaving.get(signal.node or "")
+        if away is not None and away.went is None and meaning(signal.kind).invariant == "store_up":
+            away.went = signal.at
         if signal.node is not None and self.planned_down(signal.node):
             return True
         if meaning(signal.kind).weight is not Weight.CERTAIN:
@@ -136,9 +150,13 @@ class Maintenance:
 
     def _covers_what_follows(self, signal: Signal) -> bool:
         """What an election and reconnecting peers look like, of any node and of the cluster as a whole."""
-        if signal.node is None and any(self.planned_down(node) for node in self._down):
+        stopped = (node for node in self._down if node not in self._leaving)
+        if signal.node is None and any(map(self.planned_down, stopped)):
             return True
-        return any(window.covers(signal, TAIL_S) for window in self._windows)
+        windows = [window for window in self._windows if window.covers(signal, TAIL_S)]
+        if meaning(signal.kind).invariant in LOSSES:
+            return any(each.went is None or signal.shown_at <= each.went + TAIL_S for each in windows)
+        return bool(windows)
 
     def _end_the_late(self) -> None:
         """End the windows of nodes that have been away for too long to be on their way back."""

@@ -231,6 +231,7 @@ class Monitor:
 
     def _keep(self, detection: Detection) -> None:
         self._last_new = detection.at
+        self._rollout.detected(detection)
         self._look_now.set()
         self._made.append(detection)
         # Who waits has this event, and whoever waits from now on the next one.
@@ -287,6 +288,8 @@ class Monitor:
         down = self._maintenance.planned_down(target.node)
         if down and all(self._wheel.healthy(target.node).values()):
             self._maintenance.healthy(target.node)
+            if not self._maintenance.planned_down(target.node):
+                self._look_now.set()  # that it was restarted must be seen while that is expected
 
     async def _look_on(self) -> None:
         while True:

@@ -1,8 +1,8 @@
-"""Rolling upgrades by somebody else: members that go and come back with another version, one after the other.
+"""Rolling upgrades by somebody else: members restarted with another version, one at a time.
 
-The first one is an incident like any other, until its version is seen. The next one that goes the same way is
-expected back within a time: then it is told, and is no alarm. Who does not come back, who was killed, and
-who goes while another one is away, is.
+The first restart is an incident like any other. Once that member is back with another version, the next one
+that goes down alone is announced instead, and has a limited time to come back. It alarms at once if it was
+killed, if nobody knows how it ended, or if another member or the quorum is lost meanwhile.
 """
 
 import time
@@ -11,38 +11,37 @@ from dataclasses import dataclass, field
 from subjects.base import ClusterSnapshot
 from tools.detection.conditions import Conditions
 from tools.detection.incident_tracker import IncidentTracker, OpenIncident
-from tools.detection.maintenance import DOWN_S, Maintenance
+from tools.detection.maintenance import DOWN_S, LOSSES, Maintenance
 from tools.events import Emit, Notice
-from tools.observe.kinds import Weight
-from tools.observe.signal import Signal
+from tools.observe.signal import Detection, Signal
 
 NEXT_S = 900.0
-"""How long after a step the next one belongs to it: whoever upgrades checks the cluster in between."""
+"""How long after one restart the next still belongs to the same upgrade: people check the cluster between."""
 
 TIMES, LEAST_S, MOST_S = 2.0, 15.0, DOWN_S
-"""How long a member may be away: so many times what the slowest step before took, within these bounds."""
+"""How long a member may be down: this many times the slowest restart so far, within these bounds."""
 
 GOES = frozenset({"refused", "reset"})
-"""What somebody who is ended in order looks like from outside; that it was killed looks the same there."""
+"""What a graceful shutdown looks like over the network. A kill looks the same there."""
 
-VIOLENT = frozenset({"killed", "failed", "oom", "stopped"})
-"""What the kernel or the engine reports of no upgrade."""
+UNPLANNED = frozenset({"killed", "failed", "oom", "stopped", "exit"})
+"""What the kernel or the engine does not report of a graceful shutdown; a bare exit may be anything."""
 
 
 @dataclass(slots=True)
-class _Steps:
-    """An upgrade under way."""
+class _Upgrade:
+    """An upgrade in progress."""
 
     version: str
     slowest_s: float
     at: float
-    """Monotonic time of the last step."""
+    """Monotonic time when a member was last seen with the new version for the first time."""
     incident: OpenIncident | None
     done: set[str] = field(default_factory=set)
 
 
 class Rollout:
-    """Follows the members' versions, and expects back who goes next."""
+    """Follows the members' versions, and keeps the next expected restart from raising an alarm."""
 
     def __init__(
         self, maintenance: Maintenance, incidents: IncidentTracker, conditions: Conditions, emit: Emit
@@ -52,71 +51,79 @@ class Rollout:
         self._conditions = conditions
         self._emit = emit
         self._versions: dict[str, str] = {}
-        self._steps: _Steps | None = None
+        """The last known version of each member."""
+        self._upgrade: _Upgrade | None = None
         self._away: dict[str, float] = {}
-        """Who was expected back last, and since when."""
+        """The member that was last expected back, and the monotonic time when it went down."""
 
     def read(self, snapshot: ClusterSnapshot) -> None:
         """Take the versions that a snapshot shows."""
+        for left in self._versions.keys() - {node.name for node in snapshot.nodes}:
+            del self._versions[left]
         for node in snapshot.nodes:
             if not node.version:
                 continue
             known = self._versions.get(node.name, node.version)
             self._versions[node.name] = node.version
             if known != node.version:
-                self._stepped(node.name, node.version)
+                self._upgraded(node.name, node.version)
 
     def take(self, seen: Signal) -> None:
-        """Expect a node back that goes as those before it did; no longer one that was ended by force."""
+        """Expect a member back that went down as the next of an upgrade, until it turns out otherwise."""
         if seen.node is None:
             return
-        if seen.word in VIOLENT:
+        if seen.word in UNPLANNED:
             if seen.node in self._away:
                 self._maintenance.recall(seen.node)
         elif seen.kind in GOES and self._is_next(seen.node):
             self._expect(seen.node)
 
-    def _stepped(self, node: str, version: str) -> None:
+    def detected(self, made: Detection) -> None:
+        """Expect nobody back any more once another member or the quorum is lost."""
+        if LOSSES.intersection(made.invariants):
+            for node in self._away.keys() - set(made.nodes):
+                self._maintenance.recall(node)
+
+    def _upgraded(self, node: str, version: str) -> None:
         now, incident = time.monotonic(), self._incidents.of(node)
         began = self._away.pop(node, incident.opened if incident else None)
         took_s = 0.0 if began is None else now - began
-        steps = self._steps
-        if steps is None or steps.version != version or now - steps.at > NEXT_S:
-            self._steps = _Steps(version, took_s, now, incident, {node})
+        upgrade = self._upgrade
+        if upgrade is None or upgrade.version != version or now - upgrade.at > NEXT_S:
+            self._upgrade = _Upgrade(version, took_s, now, incident, {node})
             return
-        steps.done.add(node)
-        steps.at, steps.slowest_s = now, max(steps.slowest_s, took_s)
+        upgrade.done.add(node)
+        upgrade.at, upgrade.slowest_s = now, max(upgrade.slowest_s, took_s)
         on = [name for name, each in self._versions.items() if each == version]
         text = f"rolling upgrade: {len(on)} of {len(self._versions)} members on {version}"
         self._emit(Notice(f"{text[0].upper()}{text[1:]}."))
-        if (first := steps.incident or incident) is not None:
+        if (first := upgrade.incident or incident) is not None:
             self._incidents.call(first, text)
 
     def _is_next(self, node: str) -> bool:
-        steps = self._steps
-        if steps is None or time.monotonic() - steps.at > NEXT_S:
+        upgrade = self._upgrade
+        if upgrade is None or time.monotonic() - upgrade.at > NEXT_S:
             return False
-        if node in self._away or self._maintenance.planned_down(node):  # nobody is waited for twice
+        if node in self._away or self._maintenance.planned_down(node):  # a second outage of it is an alarm
             return False
-        if self._versions.get(node) in {None, steps.version} or self._incidents.of(node) is not None:
+        if self._versions.get(node) in {None, upgrade.version} or self._incidents.of(node) is not None:
             return False
-        # One at a time is what an upgrade looks like, and what the others can bear.
+        # Upgrades take one member at a time, and the quorum can only spare one.
         return not any(
-            held.node != node and (held.incident is not None or held.meaning.weight is Weight.CERTAIN)
+            held.node != node and (held.incident is not None or held.meaning.invariant in LOSSES)
             for held in self._conditions
         ) and not any(self._maintenance.planned_down(other) for other in self._away)
 
     def _expect(self, node: str) -> None:
-        assert self._steps is not None  # noqa: S101 - it is the next of these steps
-        steps = self._steps
-        within_s = min(MOST_S, max(LEAST_S, TIMES * steps.slowest_s))
-        others = ", ".join(sorted(steps.done))
-        reason = f"as {others} did, which came back with {steps.version}"
+        assert self._upgrade is not None  # noqa: S101 - it is the next of this upgrade
+        upgrade = self._upgrade
+        within_s = min(MOST_S, max(LEAST_S, TIMES * upgrade.slowest_s))
+        reason = f"as {', '.join(sorted(upgrade.done))} did, which came back with {upgrade.version}"
         self._maintenance.leave(node, reason, within_s, is_down=True)
         self._away = {node: time.monotonic()}
         self._emit(
             Notice(
                 f"{node} went down {reason}: it looks like the next step of a rolling upgrade. "
-                f"No alarm if it is back within {within_s:.0f} s and was not killed."
+                f"No alarm if it is back within {within_s:.0f} s, was not killed and goes alone."
             )
         )

@@ -1,0 +1,52 @@
+"""A node that is away by somebody's plan is no alarm; what that does not explain is one."""
+
+import time
+
+import pytest
+
+from tools.detection import maintenance
+from tools.detection.maintenance import Maintenance
+from tools.observe.kinds import signal
+from tools.observe.signal import CLIENT_PORT
+
+
+def test_a_node_that_leaves_twice_before_it_is_back_is_covered_only_until_it_is_back() -> None:
+    planned = Maintenance()
+    planned.leave("n2", "pod n2 is being deleted")
+    planned.leave("n2", "pod n2 is being deleted")
+    planned.started("n2")
+    planned.healthy("n2")
+
+    assert not planned.covers(signal("refused", "n2", "refused"))
+
+
+def test_only_who_was_taken_for_the_next_of_an_upgrade_is_recalled() -> None:
+    planned = Maintenance()
+    planned.leave("n2", "pod n2 is being deleted")
+    planned.recall("n2")
+
+    assert planned.covers(signal("exit", "n2", "killed after its grace period", exit_code=137))
+
+
+@pytest.mark.parametrize(
+    ("kind", "node"), [("silent", "n3"), ("unreachable", "n3"), ("unhealthy", "n3"), ("quorum_lost", None)]
+)
+def test_while_a_node_is_away_no_other_may_be_lost_unnoticed(kind: str, node: str | None) -> None:
+    planned = Maintenance()
+    planned.leave("n2", "pod n2 is being deleted")
+    went = time.monotonic()
+    assert planned.covers(signal("refused", "n2", "refused", at=went))
+
+    in_the_election = signal(kind, node, "x", via=CLIENT_PORT, at=went + maintenance.TAIL_S - 0.1)
+    later = signal(kind, node, "x", via=CLIENT_PORT, at=went + maintenance.TAIL_S + 0.1)
+    assert (planned.covers(in_the_election), planned.covers(later)) == (True, False)
+
+
+def test_what_clients_feel_of_a_node_that_is_away_is_covered_for_as_long() -> None:
+    planned = Maintenance()
+    planned.leave("n2", "pod n2 is being deleted")
+    went = time.monotonic()
+    planned.covers(signal("refused", "n2", "refused", at=went))
+
+    assert planned.covers(signal("errors", None, "5%", at=went + 60.0))
+    assert planned.covers(signal("silent", "n2", "still away", at=went + 60.0))
