@@ -34,7 +34,8 @@ def run(
 ) -> int:
     """Run `body` in an event loop of its own, whatever comes; returns the exit code.
 
-    After a signal that is `interrupted_code`, else 128 and the signal's number, as shells have it.
+    After a signal that is `interrupted_code`, else 128 and the signal's number, as shells have it. 128 and
+    SIGPIPE's it is in any case once nobody reads the output.
     `stream` is drawn on instead of standard output, where that is not ours to write to. With `listing` the
     tables that are shown are the command's answer.
     """
@@ -73,7 +74,9 @@ async def _guarded(
     received: list[int] = []
 
     def after_signal() -> int:
-        return interrupted_code if interrupted_code is not None else 128 + received[0]
+        if interrupted_code is not None and received[0] != signal.SIGPIPE:
+            return interrupted_code
+        return 128 + received[0]
 
     watching_reader = asyncio.ensure_future(_end_unread(setup, view, work, received))
     try:
@@ -110,8 +113,9 @@ async def _end_unread(setup: Setup, view: View, work: "asyncio.Future[Any]", rec
     with Reader() as reader:
         while not view.unread and not (setup.command == "watch" and reader.gone):  # noqa: ASYNC110
             await asyncio.sleep(UNREAD_S)
-    received.append(signal.SIGPIPE)
-    work.cancel()
+    if not received:  # else it is ending already: a second cancellation would stop the healing
+        received.append(signal.SIGPIPE)
+        work.cancel()
 
 
 def _lacking(error: OSError) -> str:

@@ -1,5 +1,6 @@
 """What programs and pipes read: JSON lines with the result last, answers without notices."""
 
+import asyncio
 import errno
 import io
 import json
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ import pytest
 
 from agent.errors import NotWritten
 from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Spent, Stage, Text, TextVoid
+from agent.running import run
+from agent.setup import Setup
+from agent.view.base import View
 from agent.view.jsonl import JsonView
 from agent.view.open import open_view
 from agent.view.outlet import Outlet
@@ -289,9 +294,9 @@ class TestOutlet:
         assert process.returncode == 0
         assert err == b""
 
-    @pytest.mark.parametrize("command", ["demo chaos", "watch"])
+    @pytest.mark.parametrize(("command", "interrupted_code"), [("demo chaos", 1), ("watch", None)])
     def test_a_command_whose_reader_goes_away_heals_and_ends_as_by_sigpipe(
-        self, tmp_path: Path, command: str
+        self, tmp_path: Path, command: str, interrupted_code: int | None
     ) -> None:
         healed = tmp_path / "healed"
         prints = "view.show(Notice('x'))" if command != "watch" else "pass"  # a watch may have nothing to say
@@ -309,7 +314,8 @@ class TestOutlet:
             "            await asyncio.sleep(0.01)\n"
             "    finally:\n"
             f"        Path({str(healed)!r}).touch()\n"
-            f"sys.exit(run(Setup({command!r}, output='stream-json'), body))\n"
+            f"setup, code = Setup({command!r}, output='stream-json'), {interrupted_code}\n"
+            "sys.exit(run(setup, body, interrupted_code=code))\n"
         )
         with subprocess.Popen(
             [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -322,6 +328,30 @@ class TestOutlet:
 
         assert (process.returncode, err) == (128 + signal.SIGPIPE, b"")
         assert healed.exists()
+
+    def test_a_reader_that_goes_away_after_ctrl_c_does_not_stop_the_healing(self) -> None:
+        read, write = os.pipe()
+        healed = []
+
+        async def body(view: View) -> dict[str, Any]:
+            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                os.close(read)
+                while not view.unread:
+                    view.show(Notice("healing"))
+                    await asyncio.sleep(0)
+                (watching,) = (t for t in asyncio.all_tasks() if "_end_unread" in repr(t.get_coro()))
+                await asyncio.wait({watching}, timeout=30)
+                healed.append("n1")
+                raise
+            return {}
+
+        with suppress(BrokenPipeError), os.fdopen(write, "w") as stream:
+            code = run(Setup("demo chaos", output="stream-json"), body, stream=stream)
+
+        assert (healed, code) == (["n1"], 128 + signal.SIGINT)
 
     def test_a_help_that_nobody_reads_is_no_failure(self) -> None:
         read, write = os.pipe()
