@@ -165,8 +165,8 @@ def _telling(
 ) -> list[Signal]:
     """File a node's telling lines, and return what they show; of those older than `began` not all counts.
 
-    A line about another member, which it names by its id, is a signal of that one. Of what is said of it
-    again and again the last is kept.
+    A line about another member, which it names by its id, is a signal of that one, by way of who wrote it.
+    Of what is said of it again and again the last is kept.
     """
     found = [
         (line, signature)
@@ -187,6 +187,7 @@ def _telling(
     return [
         replace(
             signal(signature.kind, ids.get(peer, peer) if peer else node, signature.excerpt(line.text)),
+            via=node if peer else "",
             evidence=item.id,
             wall=line.at or clock.wall(),
         )

@@ -68,22 +68,29 @@ def verdict(
     """Hold every node against the table, and the outcome against what concerns the whole cluster."""
     drift = [each for each in seen if each.word == DRIFT]
     found = _verdict([each for each in seen if each.word != DRIFT], nodes, database, quorum)
-    if (
-        drift and found.kind is Kind.NONE
-    ):  # it explains no trouble, and is worth telling only where there is none
-        return _drifting(drift, nodes) or found
-    return found
+    if found.kind is not Kind.NONE:
+        return found  # a clock that is off explains no other trouble
+    return _drifting(drift, nodes) or found
 
 
 def _drifting(drift: Sequence[Seen], nodes: Sequence[str]) -> Verdict | None:
-    """Blame the member that most others' logs name: one that is off itself finds the others off."""
-    views = views_of(drift, nodes)
-    accusers = {each.node: len({seen.signal.evidence for seen in each.seen}) for each in views if each.seen}
-    if not accusers:
+    """Blame the member that most warnings involve, whether it wrote them or is named in them.
+
+    etcd warns only of a peer that is behind: of a member that is ahead, its own log alone tells, by naming
+    every other one.
+    """
+    pairs = {(each.signal.via, each.signal.node) for each in drift if each.signal.node in nodes}
+    named = {name for _, name in pairs}
+    count = {node: sum(node in pair for pair in pairs) for node in nodes}
+    most = max(count.values(), default=0)
+    if not most:
         return None
-    most = max(accusers.values())
+    blamed = [node for node in nodes if count[node] == most]
+    if len(nodes) > 2:  # somebody ahead would have named more than one
+        blamed = [node for node in blamed if node in named] or blamed
     row = BY_NAME["clock drift"]
-    return _of_nodes([(each, row) for each in views if accusers.get(each.node) == most], (), None)
+    views = [Views(each, tuple(s for s in drift if each in (s.signal.node, s.signal.via))) for each in blamed]
+    return _of_nodes([(each, row) for each in views], (), None)
 
 
 def _verdict(seen: Sequence[Seen], nodes: Sequence[str], database: str, quorum: Quorum | None) -> Verdict:

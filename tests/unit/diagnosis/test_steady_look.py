@@ -14,7 +14,7 @@ from tools.diagnosis.base import Case
 from tools.diagnosis.check import check
 from tools.diagnosis.gather import gather
 from tools.diagnosis.rules import conclude
-from tools.diagnosis.schema import Confidence, Kind
+from tools.diagnosis.schema import Confidence, Findings, Kind
 from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, Looked, signals_of, steady_look
 from tools.observe.kinds import abnormal, signal
 from tools.observe.ledger import Ledger
@@ -174,24 +174,49 @@ def drift(of: str, by: str, ts: str = "2026-11-27T06:35:26.512Z") -> str:
     )
 
 
-async def test_the_member_that_most_logs_name_has_the_clock_that_is_off(subject: Timed) -> None:
-    ids = {"n1": "8e9e05c52164694d", "n2": "d66e878e1cd03cfc", "n3": "4df3de4b88bd271"}
-    for name, member_id in ids.items():
-        subject.change(name, member_id=member_id)
+IDS = {"n1": "8e9e05c52164694d", "n2": "d66e878e1cd03cfc", "n3": "4df3de4b88bd271"}
+
+
+async def found_by_clocks(subject: Timed, *said: tuple[str, str]) -> Findings:
+    """Have logs find other members' clocks off, as (writer, about whom); return what is concluded."""
+    for name in subject.nodes:
+        subject.change(name, member_id=IDS[name])
     trippers = ("ROUND_TRIPPER_SNAPSHOT", "ROUND_TRIPPER_RAFT_MESSAGE")
-    said = [("n1", "n2"), ("n3", "n2"), ("n2", "n1"), ("n2", "n3")]  # who is off finds everybody else off
     subject.logged.lines = [
-        LogLine(by, drift(ids[of], t), time.time()) for by, of in said for t in trippers for _ in range(9)
+        LogLine(by, drift(IDS[of], t), time.time()) for by, of in said for t in trippers for _ in range(9)
     ]
     ledger = Ledger()
     cluster = Cluster("c", subject, subject.logged)
     gathered = await gather(Case(None, None, time.time() - 60), cluster.observed, [], ledger)
     found = conclude(gathered, subject.nodes, ledger, database="etcd")
+    assert check(found, ledger, nodes=subject.nodes, opened_wall=time.time() - 60) == ()
+    return found
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [("n1", "n2"), ("n3", "n2")],  # behind the others: etcd warns of a peer that is behind, not ahead
+        [("n1", "n2")],  # the third one's log cannot be read
+        [("n2", "n1"), ("n2", "n3")],  # ahead of the others
+        [("n1", "n2"), ("n3", "n2"), ("n2", "n1"), ("n2", "n3")],
+    ],
+)
+async def test_the_member_whose_clock_is_off_is_named_be_it_behind_or_ahead(
+    subject: Timed, said: list[tuple[str, str]]
+) -> None:
+    found = await found_by_clocks(subject, *said)
 
     assert (found.kind, found.nodes, found.confidence) == (Kind.CLOCK_DRIFT, ("n2",), Confidence.MEDIUM)
     assert "prober found high clock drift" in found.evidence[0].quote
     assert any("chronyc" in step for step in found.suggested_actions)
-    assert check(found, ledger, nodes=subject.nodes, opened_wall=time.time() - 60) == ()
+
+
+async def test_of_two_members_nobody_can_tell_whose_clock_is_off(subject: Timed) -> None:
+    subject.leave("n3")
+    found = await found_by_clocks(subject, ("n1", "n2"))
+
+    assert (found.kind, found.nodes, found.confidence) == (Kind.CLOCK_DRIFT, ("n1", "n2"), Confidence.LOW)
 
 
 async def test_a_clock_that_is_off_explains_no_other_trouble(subject: Timed) -> None:
