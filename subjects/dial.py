@@ -1,7 +1,7 @@
-"""Connections to names: one that leads to several addresses is there if any of them answers.
+"""Connections to names with several addresses: the name is up if any of its addresses answers.
 
-asyncio tries a name's addresses one after the other, so that the first which swallows packets takes all the
-time there is; and where all refuse it raises an error that no longer says so.
+asyncio tries the addresses one after the other, so one that drops packets uses up the whole timeout. And
+where several refuse, its error no longer says that the connection was refused.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 NEXT_S = 0.25
-"""After so long without a connection the next address is tried beside (RFC 8305, 5: 250 ms)."""
+"""After so long without a connection the next address is tried as well (RFC 8305, section 5: 250 ms)."""
 
 
 async def create_connection(
     factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> None:
-    """Connect as the loop does. OSError where no address answers; ConnectionRefusedError if one refused."""
+    """Connect as the loop does. OSError if no address answers, ConnectionRefusedError if one refused."""
     await asyncio.get_running_loop().create_connection(factory, **await _reached(host, port, tls))
 
 
@@ -33,7 +33,7 @@ async def open_connection(
 
 
 async def first_of(addresses: Sequence[T], connect: Callable[[T], Awaitable[socket.socket]]) -> socket.socket:
-    """Return the first connection; the next address is tried when one has failed or takes its time."""
+    """Return the first connection. The next address is tried once one fails or takes over NEXT_S."""
     left, running, failed = list(addresses), set[asyncio.Task[socket.socket]](), list[OSError]()
     won: socket.socket | None = None
     try:
@@ -56,7 +56,13 @@ async def first_of(addresses: Sequence[T], connect: Callable[[T], Awaitable[sock
     finally:
         for task in running:
             task.cancel()
-        for late in await asyncio.gather(*running, return_exceptions=True):
+        try:
+            losers = await asyncio.gather(*running, return_exceptions=True)
+        except asyncio.CancelledError:
+            if won is not None:
+                won.close()
+            raise
+        for late in losers:
             if isinstance(late, socket.socket):
                 late.close()
     if won is None:
@@ -65,7 +71,7 @@ async def first_of(addresses: Sequence[T], connect: Callable[[T], Awaitable[sock
 
 
 async def _reached(host: str, port: int, tls: ssl.SSLContext | None) -> dict[str, Any]:
-    """Return what asyncio's own functions take to connect there."""
+    """Return the arguments with which asyncio's own functions connect there."""
     with suppress(ValueError):
         ipaddress.ip_address(host)
         return {"host": host, "port": port, "ssl": tls}

@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -92,6 +94,63 @@ async def test_an_address_that_swallows_packets_holds_up_no_other() -> None:
     assert given_up.is_set()
     ours.close()
     theirs.close()
+
+
+async def test_a_connection_that_was_made_is_closed_if_nobody_wants_it_any_more() -> None:
+    ours, theirs = socket.socketpair()
+    tidying = asyncio.Event()
+
+    async def connect(address: str) -> socket.socket:
+        if address == LIVE:
+            return ours
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tidying.set()
+            await asyncio.sleep(0)
+        raise AssertionError
+
+    asking = asyncio.create_task(dial.first_of([DEAD, LIVE], connect))
+    await tidying.wait()
+    asking.cancel()
+    await asyncio.wait({asking})
+
+    assert (asking.cancelled(), ours.fileno()) == (True, -1)
+    theirs.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.3 is nobody's address")
+async def test_when_the_address_in_use_dies_another_one_is_used(resolves: Resolves) -> None:
+    asked_at: asyncio.Queue[str] = asyncio.Queue()
+    open_now: dict[str, asyncio.StreamWriter] = {}
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = writer.get_extra_info("sockname")[0]
+        open_now[address] = writer
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                asked_at.put_nowait(address)
+                writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"health":"true"}')
+
+    first = await asyncio.start_server(serve, DEAD, 0)
+    port = first.sockets[0].getsockname()[1]
+    other = await asyncio.start_server(serve, LIVE, port)
+    resolves(DEAD, LIVE)
+    bad: list[str] = []
+    probe = HeldProbe(
+        ProbeTarget("m1", HEALTH_PORT, NAME, port, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"),
+        Reports(lambda seen: bad.append(seen.kind), lambda _: None),
+    )
+    probe.ask()
+    async with asyncio.timeout(10):
+        assert await asked_at.get() == DEAD
+        first.close()
+        open_now[DEAD].transport.abort()
+        assert await asked_at.get() == LIVE
+    await probe.aclose()
+    other.close()
+
+    assert bad == []
 
 
 async def test_an_endpoints_name_is_asked_at_each_of_its_addresses(resolves: Resolves) -> None:
