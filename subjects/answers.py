@@ -15,7 +15,7 @@ MAX_BODY = 32 << 20
 
 
 _under_way: "set[asyncio.Task[Answered]]" = set()
-"""Exchanges that were begun: one that was given up closes what it opened by itself."""
+"""Exchanges in progress. One that was given up still closes what it opened, and nothing else refers to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,13 @@ async def exchange(
     _under_way.add(task)
     task.add_done_callback(_over)
     try:
-        return await asyncio.shield(task)
+        await asyncio.wait((task,))
     except asyncio.CancelledError:
         # The client closes connections under anyio's shields. asyncio's own cancellation breaks through them,
-        # and leaves open whatever was still to be closed: so it ends at this task.
+        # and leaves open whatever was still to be closed: so it ends here, and the scope's takes its place.
         scope.cancel()
         raise
+    return task.result()
 
 
 async def _exchange(

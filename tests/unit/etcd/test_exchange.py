@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+from typing import Any
 
 import httpx2
 import pytest
 
+from subjects import answers
 from subjects.answers import exchange
 
 TURNS = 12
@@ -53,3 +55,30 @@ async def test_no_answer_in_time_is_a_timeout() -> None:
             await exchange(client, "GET", url, 0.05)
     server.close()
     await server.wait_closed()
+
+
+async def test_what_becomes_of_an_exchange_that_was_given_up_is_no_news() -> None:
+    """From Python 3.14 on a task under asyncio.shield has its exception logged, with a traceback."""
+    logged: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+    asked = asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        given_up = asyncio.create_task(exchange(client, "GET", url, 5))
+        await asked.wait()
+        given_up.cancel()
+        await asyncio.wait({given_up})
+        while answers._under_way:
+            await asyncio.sleep(0)
+    server.close()
+    await server.wait_closed()
+
+    assert (given_up.cancelled(), logged) == (True, [])
