@@ -7,7 +7,8 @@ from subjects import clock
 from tools.observe.signal import Detection
 
 LOOKBACK_S = 60.0
-"""With no detection, how far back evidence may lie: as long as a returning incident counts as the same."""
+"""How far back evidence may lie without a detection, and a cause in another incident: as long as trouble that
+comes back counts as the same incident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +31,21 @@ def case_of(detections: Sequence[Detection], beside: Sequence[Detection] = ()) -
     """Return the case of one incident's detections: it begins with the first signal of the first of them.
 
     Without any, it is a check of the last minute. `beside` are the detections of other incidents under way:
-    what concerns the whole cluster may have its cause in them, so that they are evidence of it, too.
+    what concerns the whole cluster may have its cause in those of the minute before, so that they are
+    evidence of it, too. An older cause still shows when the diagnosis looks for itself, and whatever else
+    happened since then would be blamed by mistake.
     """
     if not detections:
         return Case(None, None, clock.wall() - LOOKBACK_S)
-    latest = detections[-1]
-    causes = [*detections[:1], *(() if all(each.nodes for each in detections) else beside)]
-    began = (min((signal.wall for signal in each.signals), default=each.wall) for each in causes)
-    return Case(latest.incident, latest, min(*began, detections[0].wall))
+    first, latest = detections[0], detections[-1]
+    walls = _walls(first)
+    if any(not each.nodes for each in detections):
+        walls += [wall for each in beside for wall in _walls(each) if wall >= first.wall - LOOKBACK_S]
+    return Case(latest.incident, latest, min(walls))
+
+
+def _walls(detection: Detection) -> list[float]:
+    return [detection.wall, *(signal.wall for signal in detection.signals)]
 
 
 def beside(

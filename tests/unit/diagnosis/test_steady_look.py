@@ -10,7 +10,7 @@ import pytest
 from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
 from subjects.etcd.judge import INVARIANTS
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
-from tools.diagnosis.base import Case
+from tools.diagnosis.base import Case, case_of
 from tools.diagnosis.check import check
 from tools.diagnosis.gather import gather
 from tools.diagnosis.rules import conclude
@@ -228,3 +228,20 @@ async def test_a_clock_that_is_off_explains_no_other_trouble(subject: Timed) -> 
     gathered = await gather(case, Cluster("c", subject, subject.logged).observed, [lagging], ledger)
 
     assert conclude(gathered, subject.nodes, ledger, database="etcd").kind is Kind.UNKNOWN
+
+
+async def test_an_old_incident_that_is_still_open_makes_no_cause_of_what_happened_since(
+    subject: Timed,
+) -> None:
+    """An hour ago a member was restarted while another one's quota ran out: neither moves the lead."""
+    now = time.time()
+    for name, started in {"n1": now - 9000, "n2": now - 3600, "n3": now - 9000}.items():
+        subject.change(name, started_at=started)
+    moved = replace(signal("leader_changed", "n1", "n3 elected leader, was n1 (term 7)"), wall=now)
+    unstable = replace(signal("unstable", None, "4 leader changes"), wall=now)
+    full = Detection("n3 is close to its space quota", ("n3",), "i1", wall=now - 7200)
+    made = Detection("the leader changes again and again", (), "i2", signals=(moved, unstable), wall=now)
+    ledger, cluster = Ledger(), Cluster("c", subject, subject.logged)
+    gathered = await gather(case_of([made], [full]), cluster.observed, [], ledger)
+
+    assert conclude(gathered, subject.nodes, ledger, database="etcd").kind is Kind.LEADER_LOSS

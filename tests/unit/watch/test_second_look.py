@@ -106,9 +106,9 @@ async def test_a_lost_leader_is_put_down_to_the_members_that_died_before_each_in
 
 
 def test_what_concerns_the_whole_cluster_may_have_its_cause_in_what_is_under_way() -> None:
-    died = Detection("n2 is down", ("n2",), "i1", wall=100.0)
-    late = Detection("n3 is down", ("n3",), "i2", wall=150.0)
+    died = Detection("n2 is down", ("n2",), "i1", wall=150.0)
+    late = Detection("n3 is down", ("n3",), "i2", wall=170.0)
     leaderless = Detection("there is no leader", (), "i3", wall=200.0)
 
-    assert case_of([leaderless], [died]).opened_wall == 100.0
-    assert case_of([late], [died]).opened_wall == 150.0
+    assert case_of([leaderless], [died]).opened_wall == 150.0
+    assert case_of([late], [died]).opened_wall == 170.0
