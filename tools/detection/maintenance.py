@@ -1,9 +1,9 @@
 """Maintenance windows: planned starts, stops and restarts, which must not alarm.
 
-What the kernel says of a node (an end, a refusal) is covered while its window is open and not a moment
-longer. What follows from it elsewhere (an election, a peer that reconnects, a client's error) takes a
-while to be seen, and is covered for a tail. A node that was planned down stays so until it is healthy again,
-but not for ever: a restart after which it does not come back is a failure.
+An exit or a refusal of a node is covered while its window is open and not a moment longer. What follows from
+it elsewhere (an election, a peer that reconnects, a client's error) is seen later, and is covered for a tail.
+A planned absence lasts until the node is healthy again, but not for ever: a restart after which it does not
+come back is a failure. And it does not explain for long that others are lost.
 """
 
 import time
@@ -18,7 +18,7 @@ TAIL_S = 3.0
 """An election takes 1.2 to 1.8 s, client windows one second more."""
 
 LEAVE_S = 300.0
-"""How long a node may be away that somebody else takes down in order: a drain moves it, and pulls images."""
+"""How long a node that somebody else shuts down may be away: a drain moves it and pulls images."""
 
 DOWN_S = 60.0
 """How long a node may take to be healthy after a planned act: TiKV on containers takes half a minute."""
@@ -27,7 +27,7 @@ REPORT_S = 0.3
 """How much later than it happened a report of the kernel or the engine may come (docker: 51 ms at most)."""
 
 LOSSES = frozenset({"store_up", "quorum"})
-"""Invariants that break when a node is lost. One absence explains that of others for TAIL_S, no longer."""
+"""Invariants that break when a node is lost. A planned absence explains such losses for TAIL_S, no longer."""
 
 
 @dataclass(slots=True)
@@ -38,12 +38,12 @@ class _Open:
     ended: float | None = None
     within_s: float = LEAVE_S
     is_down: bool = False
-    """Whether the node was down already when it began, so that an answer of it tells that it is back."""
+    """Whether the node was down already when it began: then its next answer means that it is back."""
     went: float | None = None
-    """Monotonic time from which a node that leaves is down; None while it still serves."""
+    """Monotonic time when a leaving node was first seen down; None while it still serves."""
 
     def covers(self, signal: Signal, late: float) -> bool:
-        """Tell whether any of the time that `signal` is a snapshot of lies in the window."""
+        """Return whether the time that `signal` shows lies in the window."""
         over = self.ended is not None and signal.shown_at > self.ended + late
         return self.began <= signal.at and not over
 
@@ -58,7 +58,7 @@ class Maintenance:
         self._started: dict[str, float] = {}
         """Nodes → when their process was last reported to have started."""
         self._leaving: dict[str, _Open] = {}
-        """Nodes that somebody else is taking down in order, until they are back."""
+        """Nodes that somebody else is shutting down gracefully, until they are back."""
 
     @contextmanager
     def window(self, nodes: Iterable[str], reason: str, still_down: Callable[[str], bool]) -> Iterator[None]:
@@ -74,7 +74,7 @@ class Maintenance:
             self._prune()
 
     def leave(self, node: str, reason: str, within_s: float = LEAVE_S, *, is_down: bool = False) -> None:
-        """Cover a node that somebody else takes down in order, until it is healthy again or for that time."""
+        """Cover a node that somebody else shuts down, until it is healthy again or `within_s` is over."""
         now = time.monotonic()
         opened = _Open(
             frozenset((node,)), reason, now, within_s=within_s, is_down=is_down, went=now if is_down else None
@@ -86,7 +86,7 @@ class Maintenance:
         self._down[node] = opened.began + within_s
 
     def recall(self, node: str) -> None:
-        """Stop covering a node that was down before it was taken for leaving: it was not leaving."""
+        """Stop covering a node whose outage was taken for planned only after it was seen."""
         away = self._leaving.get(node)
         if away is not None and away.is_down:
             del self._leaving[node]

@@ -259,7 +259,7 @@ class Monitor:
             self._look_now.set()
 
     def _leaves(self, node: str, raw: str) -> None:
-        """A node is taken down in order by somebody else: no alarm, unless it does not come back."""
+        """A node is shut down gracefully by somebody else: no alarm, unless it does not come back."""
         self._maintenance.leave(node, raw)
         self._emit(
             Notice(
@@ -289,7 +289,7 @@ class Monitor:
         if down and all(self._wheel.healthy(target.node).values()):
             self._maintenance.healthy(target.node)
             if not self._maintenance.planned_down(target.node):
-                self._look_now.set()  # that it was restarted must be seen while that is expected
+                self._look_now.set()  # see that it was restarted while that is still expected
 
     async def _look_on(self) -> None:
         while True:

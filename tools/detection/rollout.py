@@ -124,6 +124,6 @@ class Rollout:
         self._emit(
             Notice(
                 f"{node} went down {reason}: it looks like the next step of a rolling upgrade. "
-                f"No alarm if it is back within {within_s:.0f} s, was not killed and goes alone."
+                f"No alarm if it is back within {within_s:.0f} s, unless it was killed or another is lost."
             )
         )

@@ -418,8 +418,8 @@ TABLE: tuple[Row, ...] = (
         "clock drift",
         Kind.CLOCK_DRIFT,
         (("log_clock_drift",),),
-        "has a wall clock that a log finds off, against another member's or against its own time before; "
-        "nothing else was seen",
+        "has a wall clock that is off: a log reports that it differs from another member's, or that it "
+        "jumped; nothing else was seen",
         ("network latency", "overloaded"),
     ),
 )

@@ -148,7 +148,7 @@ KINDS: Mapping[str, Meaning] = {
     "log_failed": Meaning(_L, _NOTE, "gave up"),
     "log_quota": Meaning(_L, _NOTE, "is over its space quota"),
     "log_defragmented": Meaning(_L, _NOTE, "was defragmented"),
-    "log_clock_drift": Meaning(_L, _NOTE, "has another time than a log compares it with"),
+    "log_clock_drift": Meaning(_L, _NOTE, "has a clock that is off, according to a log"),
     "log_no_shutdown": Meaning(_L, _NOTE, "logged no shutdown request"),
     "log_last": Meaning(_L, _NOTE, "logged this last"),
     "log_no_reason": Meaning(_L, _NOTE, "gave no reason for its exit"),
