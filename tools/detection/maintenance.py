@@ -86,12 +86,12 @@ class Maintenance:
         self._down[node] = opened.began + within_s
 
     def recall(self, node: str) -> None:
-        """Stop covering a node whose outage was taken for planned only after it was seen."""
+        """Stop covering a node whose outage was taken for planned only after it was seen, also afterwards."""
         away = self._leaving.get(node)
         if away is not None and away.is_down:
             del self._leaving[node]
             self._down.pop(node, None)
-            self._windows.remove(away)
+        self._windows = [each for each in self._windows if not each.is_down or node not in each.nodes]
 
     def started(self, node: str) -> None:
         """Note that a node's process was started: what ends after that is another process."""

@@ -334,10 +334,10 @@ class Monitor:
             ]
         targets = tuple(targets_of(self._cluster.subject))
         held = {target.node for target in targets if target.via == CLIENT_PORT}
+        self._rollout.read(snapshot, began)
         for seen in self._diff.read(snapshot, began, held=held, excused=self._excused(nodes)):
             if meaning(seen.kind).weight is not Weight.ALL_CLEAR or len(self._correlator.conditions):
                 self._take(seen)
-        self._rollout.read(snapshot)
         if snapshot.leader is not None:
             self._correlator.led_by(snapshot.leader)
         # A member may come back under another address.

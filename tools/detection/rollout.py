@@ -2,7 +2,8 @@
 
 The first restart is an incident like any other. Once that member is back with another version, the next one
 that goes down alone is announced instead, and has a limited time to come back. It alarms at once if it was
-killed, if nobody knows how it ended, or if another member or the quorum is lost meanwhile.
+killed, if nobody knows how it ended, if it is back with its old version, or if another member or the quorum
+is lost meanwhile.
 """
 
 import time
@@ -55,9 +56,12 @@ class Rollout:
         self._upgrade: _Upgrade | None = None
         self._away: dict[str, float] = {}
         """The member that was last expected back, and the monotonic time when it went down."""
+        self._as_before: set[str] = set()
+        """Of those, who is back with the version that it had before, by the last snapshot."""
 
-    def read(self, snapshot: ClusterSnapshot) -> None:
-        """Take the versions that a snapshot shows."""
+    def read(self, snapshot: ClusterSnapshot, began: float) -> None:
+        """Take the versions that a snapshot shows; it began at monotonic `began`."""
+        self._as_before.clear()
         for left in self._versions.keys() - {node.name for node in snapshot.nodes}:
             del self._versions[left]
         for node in snapshot.nodes:
@@ -67,6 +71,8 @@ class Rollout:
             self._versions[node.name] = node.version
             if known != node.version:
                 self._upgraded(node.name, node.version)
+            elif self._away.get(node.name, began) < began:
+                self._as_before.add(node.name)
 
     def take(self, seen: Signal) -> None:
         """Expect a member back that went down as the next of an upgrade, until it turns out otherwise."""
@@ -75,6 +81,8 @@ class Rollout:
         if seen.word in UNPLANNED:
             if seen.node in self._away:
                 self._maintenance.recall(seen.node)
+        elif seen.kind == "restarted" and seen.node in self._as_before:  # it crashed, and was started again
+            self._maintenance.recall(seen.node)
         elif seen.kind in GOES and self._is_next(seen.node):
             self._expect(seen.node)
 

@@ -130,6 +130,17 @@ async def test_who_is_back_is_looked_at_at_once(upgraded: Watched, monkeypatch: 
     await upgraded.calm()
 
 
+async def test_who_comes_back_with_the_old_version_has_crashed_and_is_detected(upgraded: Watched) -> None:
+    at = time.monotonic()
+    await goes(upgraded, "n2")
+    upgraded.subject.change("n2", started_at=1_000_099.0)
+    await comes_back(upgraded, "n2", OLD)
+    made = await upgraded.detection(at)
+
+    assert made.text == "n2 was restarted"
+    assert made.at - at < rollout.LEAST_S / 3
+
+
 async def test_a_member_that_left_is_not_counted(upgraded: Watched) -> None:
     upgraded.subject.views.pop("n3")
     left = upgraded.subject.servers.pop("n3")
