@@ -146,7 +146,7 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
         elif ms > slow_ms:
             yield signal("host_late" if alone else "late_alone", name, raw)
         else:
-            yield signal("host_quick", name, raw)
+            yield signal("host_quick" if alone else "quick_alone", name, raw)
     for name, how in looked.lost.items():
         kind = "lossy" if UNTRUSTED not in how else "expired" if "expired" in how else "untrusted"
         yield signal(kind, name, f"{how}, while connections that are held were answered")

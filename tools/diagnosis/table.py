@@ -15,7 +15,8 @@ Words = tuple[str, ...]
 
 DEAD = ("killed", "oom", "failed")
 NO_WAY = ("refused", "reset", "silent")
-ALIVE = ("running", "answers", "host_quick")
+QUICK = ("host_quick", "quick_alone")
+ALIVE = ("running", "answers", *QUICK)
 """What only a process that runs shows."""
 
 
@@ -331,9 +332,19 @@ TABLE: tuple[Row, ...] = (
         ("slow disk", "overloaded"),
     ),
     Row(
+        "slow at one port",
+        Kind.NETWORK_DELAY,
+        (("slow_port",), ("quick_alone",)),
+        "answers clients late, and over the same network at once what it knows alone: the way to the port "
+        "that clients use has high latency, or what serves that port is overloaded",
+        ("overloaded", "slow disk"),
+        unless=("cpu_enough",),
+        surest=_LOW,
+    ),
+    Row(
         "network latency between peers",
         Kind.NETWORK_DELAY,
-        (("slow_health", "health_silent"), ("host_quick",), ("answers",)),
+        (("slow_health", "health_silent"), QUICK, ("answers",)),
         "is fast by itself, and slow in what it must ask its peers for: high latency between them",
         ("slow disk", "overloaded"),
         unless=("silent",),

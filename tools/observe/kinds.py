@@ -87,6 +87,7 @@ KINDS: Mapping[str, Meaning] = {
     "host_quick": Meaning(_S, _NOTE, "answers at once what it knows alone"),
     "host_late": Meaning(_S, _NOTE, "answers late even what it knows alone"),
     "host_silent": Meaning(_S, _NOTE, "does not answer even what it knows alone"),
+    "quick_alone": Meaning(_S, _NOTE, "answers at once, asked over the network, what it knows alone"),
     "late_alone": Meaning(_S, _NOTE, "answers late, asked over the network, even what it knows alone"),
     "healthy": Meaning(_S, _CLEAR, "reports that it is healthy", clears=("unhealthy", "strange")),
     "own_cluster": Meaning(_S, _CLEAR, "is a member of this cluster", clears=("foreign",)),
@@ -173,6 +174,7 @@ _HARMLESS = frozenset(
     {
         "cpu_enough",
         "host_quick",
+        "quick_alone",
         "member_added",
         "recovered",
         "not_oom",

@@ -112,6 +112,20 @@ async def test_one_host_that_is_late_does_not_excuse_its_node(
     assert await wrong(subject) == {("slow_port", "n2"), ("slow_health", "n2"), (kind, "n2")}
 
 
+@pytest.mark.parametrize(("past_the_network", "surest"), [(True, Confidence.HIGH), (False, Confidence.LOW)])
+async def test_a_slow_network_is_sure_only_of_a_node_that_was_asked_past_it(
+    subject: Timed, surest: Confidence, *, past_the_network: bool
+) -> None:
+    """A quick answer over the same network is rather a sign that the network is not slow."""
+    subject.past_the_network = past_the_network
+    subject.answer("n2", 300.0)
+    ledger = Ledger()
+    gathered = await gather(Case(None, None, 1.0), Cluster("c", subject, subject.logged).observed, (), ledger)
+    found = conclude(gathered, subject.nodes, ledger)
+
+    assert (found.kind, found.nodes, found.confidence) == (Kind.NETWORK_DELAY, ("n2",), surest)
+
+
 async def test_answers_that_are_late_and_then_not_are_nothing(subject: Timed) -> None:
     subject.answer("n2", 300.0)
     looking = asyncio.ensure_future(steady_look(subject))
