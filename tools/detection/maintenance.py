@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tools.observe.kinds import Weight, meaning
-from tools.observe.signal import Signal, Source
+from tools.observe.signal import CLIENT_PORT, Signal, Source
 
 TAIL_S = 3.0
 """An election takes 1.2 to 1.8 s, client windows one second more."""
@@ -27,7 +27,10 @@ REPORT_S = 0.3
 """How much later than it happened a report of the kernel or the engine may come (docker: 51 ms at most)."""
 
 LOSSES = frozenset({"store_up", "quorum"})
-"""Invariants that break when a node is lost. A planned absence explains such losses for TAIL_S, no longer."""
+"""Invariants that break when a node is lost. The absence of another one explains that for TAIL_S only."""
+
+LED_AGAIN_S = 10.0
+"""The same for answers that a node cannot give without a leader: on a busy machine elections take longer."""
 
 
 @dataclass(slots=True)
@@ -155,7 +158,9 @@ class Maintenance:
             return True
         windows = [window for window in self._windows if window.covers(signal, TAIL_S)]
         if meaning(signal.kind).invariant in LOSSES:
-            return any(each.went is None or signal.shown_at <= each.went + TAIL_S for each in windows)
+            needs_leader = signal.node is not None and signal.via != CLIENT_PORT
+            late = LED_AGAIN_S if needs_leader else TAIL_S
+            return any(each.went is None or signal.shown_at <= each.went + late for each in windows)
         return bool(windows)
 
     def _end_the_late(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tools.detection import maintenance
 from tools.detection.maintenance import Maintenance
 from tools.observe.kinds import signal
-from tools.observe.signal import CLIENT_PORT
+from tools.observe.signal import CLIENT_PORT, HEALTH_PORT
 
 
 def test_a_node_that_leaves_twice_before_it_is_back_is_covered_only_until_it_is_back() -> None:
@@ -29,16 +29,25 @@ def test_only_who_was_taken_for_the_next_of_an_upgrade_is_recalled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "node"), [("silent", "n3"), ("unreachable", "n3"), ("unhealthy", "n3"), ("quorum_lost", None)]
+    ("kind", "node", "via", "covered_s"),
+    [
+        ("silent", "n3", CLIENT_PORT, maintenance.TAIL_S),
+        ("unreachable", "n3", CLIENT_PORT, maintenance.TAIL_S),
+        ("quorum_lost", None, "", maintenance.TAIL_S),
+        ("silent", "n3", HEALTH_PORT, maintenance.LED_AGAIN_S),
+        ("unhealthy", "n3", HEALTH_PORT, maintenance.LED_AGAIN_S),
+    ],
 )
-def test_while_a_node_is_away_no_other_may_be_lost_unnoticed(kind: str, node: str | None) -> None:
+def test_while_a_node_is_away_no_other_may_be_lost_unnoticed(
+    kind: str, node: str | None, via: str, covered_s: float
+) -> None:
     planned = Maintenance()
     planned.leave("n2", "pod n2 is being deleted")
     went = time.monotonic()
     assert planned.covers(signal("refused", "n2", "refused", at=went))
 
-    in_the_election = signal(kind, node, "x", via=CLIENT_PORT, at=went + maintenance.TAIL_S - 0.1)
-    later = signal(kind, node, "x", via=CLIENT_PORT, at=went + maintenance.TAIL_S + 0.1)
+    in_the_election = signal(kind, node, "x", via=via, at=went + covered_s - 0.1)
+    later = signal(kind, node, "x", via=via, at=went + covered_s + 0.1)
     assert (planned.covers(in_the_election), planned.covers(later)) == (True, False)
 
 

@@ -97,7 +97,7 @@ async def test_who_ended_and_nobody_knows_how_is_no_step_and_is_detected_at_once
 async def test_who_falls_silent_while_another_one_is_away_is_detected_and_so_is_that_one(
     upgraded: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "TAIL_S", 0.3)
+    monkeypatch.setattr(maintenance, "LED_AGAIN_S", 0.3)
     await goes(upgraded, "n2")
     at = time.monotonic()
     upgraded.subject.servers["n3"].manner = Manner.SILENT
