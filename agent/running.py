@@ -20,7 +20,7 @@ Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""
 
 UNREAD_S = 0.25
-"""How often it is looked whether anybody still reads standard output."""
+"""How often to check whether anybody still reads standard output."""
 
 
 def run(

@@ -1,4 +1,4 @@
-"""The roles that a fault may be aimed at, by the names of databases: known without a cluster."""
+"""The roles that can be the target of a fault, by database; known without a cluster."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -10,13 +10,13 @@ from subjects.base.targets import RANDOM
 
 @cache
 def target_roles(*names: str) -> Mapping[str, str]:
-    """Return role → in words, of the databases called `names`, or of all."""
+    """Return each role and its description, of the databases in `names`, or of all."""
     modules = (import_module(f"subjects.{name}.targets") for name in names or databases())
     return {RANDOM: "a random store"} | {role.name: role.words for m in modules for role in m.TARGETS}
 
 
-def told_roles() -> str:
-    """Return the roles of all databases as a help has them, those of one alone with its name."""
+def roles_help() -> str:
+    """Return all roles for `--help`; a role that only one database has is followed by its name."""
     own = {name: target_roles(name) for name in databases()}
     return ", ".join(
         role
@@ -26,7 +26,7 @@ def told_roles() -> str:
     )
 
 
-def told_usual() -> str:
-    """Return whom a fault is aimed at when nobody says whom, with the databases where that is a role."""
+def default_help() -> str:
+    """Return the default target for `--help`, and the databases that have another one."""
     usual = {name: str(import_module(f"subjects.{name}.targets").USUAL_TARGET) for name in databases()}
     return "; ".join((RANDOM, *(f"{name}: {role}" for name, role in usual.items() if role != RANDOM)))

@@ -7,7 +7,7 @@ import click
 from agent.commands.command import CLUSTER, LOAD, MODEL, command
 from agent.commands.parameters import DURATION, FAULT, TARGET, WordedOption
 from agent.exit_codes import ExitCode
-from subjects.target_roles import told_roles, told_usual
+from subjects.target_roles import default_help, roles_help
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -33,8 +33,8 @@ def demo() -> None:
     "--target",
     type=TARGET,
     cls=WordedOption,
-    show_default=told_usual(),
-    help=f"{told_roles()} or a node.",
+    show_default=default_help(),
+    help=f"{roles_help()} or a node.",
 )
 @click.option(
     "--rate",

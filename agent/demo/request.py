@@ -19,7 +19,7 @@ class DemoRequest:
     fault: str | None = None
     """A fault of the catalogue."""
     target: str | None = None
-    """`random`, a role that the database has, or a node's name; None: whom it is usually tried on."""
+    """`random`, a role that the database has, or a node's name; None for the database's default."""
     timeout_s: float = DEFAULT_TIMEOUT_S
     """How long the detection is waited for."""
     workload: str | None = None

@@ -68,12 +68,12 @@ class Subject(Protocol):
 
     @property
     def targets(self) -> tuple[TargetRole, ...]:
-        """The roles that a fault may be aimed at, beside a node's name and `random`."""
+        """The roles that can be the target of a fault, besides node names and `random`."""
         ...
 
     @property
     def usual_target(self) -> str:
-        """Whom a fault is aimed at when nobody says whom: a role, or `random`."""
+        """The default target of a fault: a role, or `random`."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Roles that may stand in the place of a node's name where a fault is aimed; each database tells its own."""
+"""Roles that can be the target of a fault in place of a node's name; each database defines its own."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from subjects.base.snapshot import ClusterSnapshot
 
 RANDOM = "random"
-"""Of every database: any node that holds data."""
+"""Any node that holds data. Every database has it."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetRole:
-    """A role, and who has it."""
+    """A role, and which nodes hold it."""
 
     name: str
     """As it is typed: `leader`."""
     words: str
     """As it is said: `the leader`."""
     held_by: Callable[[ClusterSnapshot, Sequence[str]], Sequence[str]]
-    """From a snapshot and the nodes that hold data, those in that role; one of them is chosen."""
+    """Returns, of a snapshot and the nodes that hold data, the nodes in that role; one of them is chosen."""
     nobody: str
-    """Why there may be none, in a sentence."""
+    """Why there may be no such node, in a sentence."""
 
 
 def _leader(snapshot: ClusterSnapshot, _stores: Sequence[str]) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Whom a fault may be aimed at in etcd, beside a node's name."""
+"""Targets of faults in etcd, besides node names."""
 
 from subjects.base.targets import FOLLOWER, LEADER, RANDOM, TargetRole
 

@@ -1,4 +1,4 @@
-"""Whom a fault may be aimed at in TiKV, beside a node's name."""
+"""Targets of faults in TiKV, besides node names."""
 
 from collections.abc import Sequence
 

@@ -66,10 +66,10 @@ class KnowsItsHost(Protocol):
 
 @runtime_checkable
 class AskedCheaply(Protocol):
-    """A subject whose nodes have something cheaper to tell than a metric."""
+    """A subject that can ask a node something cheaper than a metric."""
 
     async def ask_cheaply(self, node: str) -> None:
-        """Have an answer that the node gives by itself; SubjectError where none comes."""
+        """Wait for an answer that the node gives by itself; SubjectError if there is none."""
         ...
 
 
@@ -80,10 +80,10 @@ class Looked:
     snapshot: ClusterSnapshot
     """The last look, with each node's fastest answers and its own leader if any look found one."""
     host_ms: Mapping[str, float | None] = field(default_factory=dict)
-    """Of nodes that run and were late or silent: how fast each answers, on its own host where there is a way
-    to it, for what it knows alone; None for no answer."""
+    """How fast each node that runs and was late or silent answers what it knows alone, asked on its own host
+    where possible; None for no answer."""
     on_host: frozenset[str] = frozenset()
-    """Of these it is known that they were asked so past the network."""
+    """The nodes in `host_ms` that were asked on their own host, past the network."""
     slow_ms: float = SLOW_MS
     """From here on an answer is late, the machine being as busy as it is."""
     lost: Mapping[str, str] = field(default_factory=dict)

@@ -109,9 +109,9 @@ class FaultService:
     ) -> Injection:
         """Inject one fault. Refused by the guard with the reason, before anything is touched.
 
-        `target` is `random`, a role that the database has, or a node's name; without one it is whom the
-        database is usually tried on. Faults that choose for themselves ignore `random`. `announce` is told
-        the prediction before anything happens.
+        `target` is `random`, a role that the database has, or a node's name; None is the database's default.
+        Faults that choose for themselves ignore `random`. `announce` is told the prediction before anything
+        happens.
         """
         plan = await self._prepare(
             cluster, kind, target, settings, allow_quorum_loss=allow_quorum_loss, several=several

@@ -8,7 +8,7 @@ import pytest
 from subjects import databases
 from subjects.base import RANDOM, ClusterSnapshot
 from subjects.state import open_state
-from subjects.target_roles import target_roles, told_roles
+from subjects.target_roles import roles_help, target_roles
 from subjects.tikv import targets as of_tikv
 from tests.standins.scripted_cluster import scripted_cluster
 from tools.errors import Refused
@@ -47,5 +47,5 @@ async def test_who_is_not_named_is_the_role_that_the_database_is_usually_tried_o
 
 def test_a_role_of_one_database_is_offered_for_that_one_alone() -> None:
     assert "region-leader" not in target_roles("etcd")
-    assert "region-leader (tikv)" in told_roles()
+    assert "region-leader (tikv)" in roles_help()
     assert all(RANDOM in target_roles(name) for name in databases())
