@@ -20,7 +20,7 @@ from tools.errors import ToolError
 from tools.events import Diagnosed, Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Again, Detection, Signal
+from tools.observe.signal import Again, Detection, Signal, Source
 
 WAIT_S = 2.0
 """Other witnesses report within this time: peers lose a member in 1 s, an election takes 1.8 s."""
@@ -49,10 +49,10 @@ class _Examined:
     """Whether it has ended: what comes now is of another one."""
     concluded: tuple[object, ...] = ()
 
-    def ask(self) -> None:
-        """Have it looked into, soon."""
+    def ask(self, wait_s: float) -> None:
+        """Have it looked into, after `wait_s` at the latest."""
         if self.looks < MAX_LOOKS:
-            self.due = min(self.due or float("inf"), time.monotonic() + WAIT_S)
+            self.due = min(self.due or float("inf"), time.monotonic() + wait_s)
 
 
 class Examiner:
@@ -77,7 +77,7 @@ class Examiner:
                 incident.over = False
                 incident.nodes.update(event.nodes)
                 incident.known.update((signal.node, signal.kind) for signal in event.signals)
-                incident.ask()
+                incident.ask(WAIT_S)
             case Signal(kind="recovered"):
                 for incident in self._examined.values():
                     incident.over = incident.over or event.node in (incident.nodes - {None} or {None})
@@ -86,7 +86,10 @@ class Examiner:
                     key = event.node, event.kind
                     if not incident.over and event.node in incident.nodes and key not in incident.known:
                         incident.known.add(key)
-                        incident.ask()
+                        # How its process ended, where that is told only after it was looked into, is
+                        # what it was waiting for: nobody else has more to say of that.
+                        late = incident.looks > 0 and event.source is Source.PROCESS
+                        incident.ask(0.0 if late else WAIT_S)
             case _:
                 return
         self._news.set()

@@ -17,7 +17,7 @@ class LogLine:
     """Wall time where the line carries one that could be read."""
 
 
-EventKind = Literal["exit", "stopped", "continued", "start", "oom", "leaving"]
+EventKind = Literal["exit", "stopped", "continued", "start", "oom", "evicted", "leaving"]
 """leaving: what runs the nodes was told to end this one in order: a drain, a rollout, a delete."""
 
 

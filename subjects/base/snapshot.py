@@ -88,6 +88,12 @@ class ProcessView:
     exit_code: int | None = None
     """As shells and Docker write it: 128 + signal for a death by signal. None where nobody could tell."""
     oom_killed: bool | None = None
+    evicted: bool = False
+    """Whether whoever runs it took it off its machine; `raw` says why."""
+    blocked: str = ""
+    """Why it cannot be started, where it takes somebody to change that: an image that can't be pulled."""
+    delayed: bool = False
+    """Whether who says that it runs learns of an end a second or more later: it may have ended already."""
     ran_s: float | None = None
     """How long its threads had a processor since they began, where that is known."""
     waited_s: float | None = None

@@ -14,7 +14,7 @@ from subjects.etcd.subject import LOOK_TIMEOUT_S, Endpoint, EtcdSubject
 from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
 from subjects.runtimes.kubernetes.manifest import DATA, Database
 from subjects.runtimes.kubernetes.options import KubernetesOptions
-from subjects.runtimes.kubernetes.pods import ports_of
+from subjects.runtimes.kubernetes.pod_status import ports_of
 
 CLIENT_PORT, METRICS_PORT = 2379, 2381
 HOST_AFTER_S = 0.15

@@ -44,7 +44,7 @@ LOOP = 3
 EXPLAINS = frozenset({"version_changed", "member_removed", "member_replaced"})
 """Notes that say of a node in an incident what its trouble really was."""
 
-DEATHS = frozenset({"exit", "oom", "refused", "reset", "restarted"})
+DEATHS = frozenset({"exit", "oom", "evicted", "blocked", "refused", "reset", "restarted"})
 
 
 class Correlator:

@@ -66,7 +66,7 @@ class KernelView:
             case "leaving":
                 self._leaving(event.node, event.raw)
                 return
-            case "exit" | "oom" | "stopped":
+            case "exit" | "oom" | "evicted" | "stopped":
                 if event.kind != "stopped":
                     self.ended.add(event.node)
             case "start" | "continued":

@@ -119,8 +119,8 @@ class Maintenance:
         if not self._windows and not self._down:
             return False
         self._end_the_late()
-        if self._died_anew(signal):
-            return False
+        if signal.kind == "blocked" or self._died_anew(signal):
+            return False  # it does not come back by itself, however much its going was planned
         away = self._leaving.get(signal.node or "")
         if away is not None and away.went is None and meaning(signal.kind).invariant == "store_up":
             away.went = signal.at

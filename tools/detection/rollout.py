@@ -25,7 +25,7 @@ TIMES, LEAST_S, MOST_S = 2.0, 15.0, DOWN_S
 GOES = frozenset({"refused", "reset"})
 """What a graceful shutdown looks like over the network. A kill looks the same there."""
 
-UNPLANNED = frozenset({"killed", "failed", "oom", "stopped", "exit"})
+UNPLANNED = frozenset({"killed", "failed", "oom", "evicted", "blocked", "stopped", "exit"})
 """What the kernel or the engine does not report of a graceful shutdown; a bare exit may be anything."""
 
 

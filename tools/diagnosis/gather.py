@@ -34,7 +34,7 @@ KEPT_LINES = 12
 """Telling lines that are kept of one node's log."""
 QUOTE_CHARS = 200
 
-ENDS = frozenset({"exit", "oom"})
+ENDS = frozenset({"exit", "oom", "evicted"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,9 @@ def _distinct(seen: Iterable[Seen]) -> list[Seen]:
     first: dict[tuple[str | None, str], Seen] = {}
     for each in seen:
         first.setdefault((each.signal.node, each.word), each)
-    known = {node for node, word in first if word in {"killed", "oom", "failed", "ended"}}
+    known = {
+        node for node, word in first if word in {"killed", "oom", "evicted", "blocked", "failed", "ended"}
+    }
     # Who knows how a process ended need not say that it did.
     return [each for (node, word), each in first.items() if word != "exit" or node not in known][:MAX_CITED]
 
@@ -94,10 +96,13 @@ _WORDS = {
     "exit": "process exited",
     "killed": "process killed (SIGKILL)",
     "oom": "process OOM-killed",
+    "evicted": "evicted",
+    "blocked": "cannot be started",
     "failed": "process exited with an error",
     "ended": "process ended on request",
     "stopped": "process stopped (SIGSTOP)",
     "running": "process runs",
+    "reported_running": "reported as running (that report comes late)",
     "refused": "connection refused",
     "reset": "connection reset",
     "silent": "no answer to clients",
@@ -134,6 +139,8 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | N
         loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
         called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"
         text += f". This is {called}: {again}"
+    if found.row is not None and found.row.told_by and found.decisive:
+        text += f": “{found.decisive[0].signal.raw}”"
     moved = [each.signal for each in found.seen if each.word == "leader_changed"]
     if found.kind is Kind.LEADER_LOSS and moved:
         text += f": {moved[-1].raw.partition(': ')[2] or moved[-1].raw}"

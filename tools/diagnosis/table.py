@@ -44,6 +44,8 @@ class Row:
     """In place of its kind's, where this row is surer than others of the kind."""
     database: str | None = None
     """The only database that has it."""
+    told_by: bool = False
+    """Whether the words of what made it fit say why, and belong to the reason."""
     lasting: Words = ()
     """What must still be so LASTS_S after what is first in `when`."""
 
@@ -134,6 +136,22 @@ TABLE: tuple[Row, ...] = (
         (("version_changed",),),
         "was restarted with another version: an upgrade",
         ("crash", "restarted"),
+    ),
+    Row(
+        "cannot be started",
+        Kind.CRASH,
+        (("blocked",),),
+        "is down, and cannot be started until somebody changes what keeps it from that",
+        ("restarted on request", "killed"),
+        told_by=True,
+    ),
+    Row(
+        "evicted",
+        Kind.CRASH,
+        (("evicted",),),
+        "was evicted: whoever runs it took it off its machine",
+        ("OOM-killed", "restarted on request"),
+        told_by=True,
     ),
     Row(
         "restarted on request",
@@ -233,6 +251,28 @@ TABLE: tuple[Row, ...] = (
         "was restarted; a crash and a stop on request cannot be told apart without its log",
         ("killed", "restarted on request"),
         surest=_MEDIUM,
+    ),
+    Row(
+        "refuses connections, status not told yet",
+        Kind.CRASH,
+        (("refused",), ("reported_running",)),
+        "refuses connections: nothing listens there any more, so that its process has most likely ended. "
+        "Why is not known: its status does not show it yet, and comes a second or more late",
+        ("OOM-killed", "restarted on request", "partition"),
+        unless=("answers", "healthy"),
+        outside=True,
+        surest=_MEDIUM,
+    ),
+    Row(
+        "connections reset, status not told yet",
+        Kind.CRASH,
+        (("reset",), ("reported_running",)),
+        "had its connections reset: either its process has ended, or it is cut off. Which is not known: "
+        "its status does not show it yet, and comes a second or more late",
+        ("OOM-killed", "partition from outside"),
+        unless=("deaf", "no_connection", "answers", "healthy"),
+        outside=True,
+        surest=_LOW,
     ),
     Row(
         "crash",

@@ -10,6 +10,9 @@ FIRM = frozenset({Source.PROCESS, Source.LOG})
 """Sides whose word is the kernel's or was written by the node itself: once said, it is so. One answer that
 did not come is not: on a busy machine that happens to healthy nodes."""
 
+REPORTED = frozenset({"reported_running", "not_oom"})
+"""What is said of a process by who does not see it: that nothing was heard of its end."""
+
 FIRM_KINDS = frozenset(
     {
         "restarted",
@@ -69,8 +72,11 @@ class Views:
 
     @property
     def outside(self) -> bool:
-        """Whether nobody here sees the node's process: it runs on a machine that we don't."""
-        return not any(each.signal.source is Source.PROCESS for each in self.seen)
+        """Whether nobody here sees the node's process: it runs on a machine that we don't.
+
+        Who learns late of an end does not see that it runs, and sees an end once that is told.
+        """
+        return all(each.signal.source is not Source.PROCESS or each.word in REPORTED for each in self.seen)
 
     @property
     def abnormal(self) -> tuple[Seen, ...]:

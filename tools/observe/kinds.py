@@ -45,15 +45,20 @@ class Meaning:
 _P, _N, _S, _PE, _CO, _CL, _L, *_ = Source
 _CERTAIN, _DOUBTFUL, _WITNESS, _NOTE, _CLEAR = Weight
 
+_ENDS = ("exit", "oom", "evicted", "blocked", "stopped")
+
 KINDS: Mapping[str, Meaning] = {
     # process
     "exit": Meaning(_P, _CERTAIN, "is down: its process exited", "store_up"),
     "oom": Meaning(_P, _CERTAIN, "is down: it was OOM-killed", "store_up"),
+    "evicted": Meaning(_P, _CERTAIN, "is down: it was evicted", "store_up"),
+    "blocked": Meaning(_P, _CERTAIN, "is down: it cannot be started", "store_up"),
     "stopped": Meaning(_P, _CERTAIN, "is frozen: its process is stopped", "store_up"),
     "not_oom": Meaning(_P, _NOTE, "was not OOM-killed"),
     "starved": Meaning(_P, _NOTE, "is starved of CPU; its peers are not"),
     "cpu_enough": Meaning(_P, _NOTE, "gets the CPU that it asks for"),
-    "running": Meaning(_P, _CLEAR, "runs", clears=("exit", "oom", "stopped")),
+    "running": Meaning(_P, _CLEAR, "runs", clears=_ENDS),
+    "reported_running": Meaning(_P, _CLEAR, "is reported as running, with a delay", clears=_ENDS),
     # connection
     "refused": Meaning(_N, _CERTAIN, "refuses connections", "store_up"),
     "reset": Meaning(_N, _CERTAIN, "drops its connections", "store_up"),

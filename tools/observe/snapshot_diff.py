@@ -16,6 +16,7 @@ from subjects.base import (
     Health,
     NodeView,
     ProcessState,
+    ProcessView,
     Role,
     UnseenReason,
 )
@@ -116,11 +117,13 @@ class SnapshotDiff:
         view = node.process
         match view.state:
             case ProcessState.RUNNING:
-                yield signal("running", node.name, view.raw or "process runs", as_of=at)
+                # A node that answers for itself runs, however late the report that says so.
+                kind = "reported_running" if view.delayed and not _reports(node) else "running"
+                yield signal(kind, node.name, view.raw or "process runs", as_of=at)
             case ProcessState.PAUSED:
                 yield signal("stopped", node.name, view.raw or "process is stopped", as_of=at)
             case ProcessState.EXITED:
-                kind = "oom" if view.oom_killed else "exit"
+                kind = _end(view)
                 raw = view.raw or "process is gone"
                 yield signal(kind, node.name, raw, as_of=at, exit_code=view.exit_code)
             case ProcessState.UNKNOWN:
@@ -306,6 +309,13 @@ class SnapshotDiff:
         if now is None or before is None or now.raft_index is None or before.raft_index is None:
             return None
         return now.raft_index - before.raft_index
+
+
+def _end(view: ProcessView) -> str:
+    """Return the kind of signal that the end of a process is, by what is known of it."""
+    if view.blocked:
+        return "blocked"
+    return "oom" if view.oom_killed else "evicted" if view.evicted else "exit"
 
 
 def _reports(node: NodeView) -> bool:

@@ -9,7 +9,8 @@ from subjects.errors import NotReady, StaleTarget, SubjectError
 from subjects.runtimes.kubernetes import manifest
 from subjects.runtimes.kubernetes.api import Api, Denied, Json, NoSuch
 from subjects.runtimes.kubernetes.manifest import PROBE, Database
-from subjects.runtimes.kubernetes.pods import Pods, container_status
+from subjects.runtimes.kubernetes.pod_status import container_status
+from subjects.runtimes.kubernetes.pods import Pods
 
 UP_S = 300.0
 """For the pods to run: images are pulled."""

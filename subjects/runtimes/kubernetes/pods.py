@@ -7,12 +7,19 @@ stream tells of a process at once, and the only one where pods are somebody else
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from subjects.base import EventKind, Identity, ProcessState, ProcessView, RuntimeEvent
+from subjects.base import EventKind, ProcessState, ProcessView, RuntimeEvent
 from subjects.errors import SubjectError
 from subjects.runtimes.kubernetes.api import Api, Expired, Json
-from subjects.runtimes.supervisor import describe_exit
+from subjects.runtimes.kubernetes.pod_status import (
+    database_container,
+    last_end,
+    leaving,
+    planned,
+    view,
+    why_leaving,
+)
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 """Between attempts to open the watch again."""
@@ -143,108 +150,22 @@ class Pods:
             after = view(pod, self._container)
         if not self._listed and before is None:
             return
-        if kind != "DELETED" and leaving(pod) and not (before is not None and leaving(before)):
-            self._say(name, "leaving", f"pod {name} is being deleted{_why(pod)}")
+        if kind != "DELETED" and planned(pod) and not (before is not None and leaving(before)):
+            self._say(name, "leaving", f"pod {name} is being deleted{why_leaving(pod)}")
         was = ProcessView(ProcessState.EXITED) if before is None else view(before, self._container)
         self._compare(name, was, after, pod)
 
     def _compare(self, name: str, was: ProcessView, now: ProcessView, pod: Json) -> None:
         another = was.identity is not None and was.identity != now.identity
-        if was.state is ProcessState.RUNNING and another:
-            last = now if now.state is ProcessState.EXITED else _last_end(pod, self._container)
-            kind: EventKind = "oom" if last.oom_killed else "exit"
+        if another:
+            last = now if now.state is ProcessState.EXITED else last_end(pod, self._container)
+            kind: EventKind = "oom" if last.oom_killed else "evicted" if last.evicted else "exit"
             self._say(name, kind, last.raw or f"pod {name} was replaced", last.exit_code)
         if now.state is ProcessState.RUNNING and was.identity != now.identity:
             self._say(name, "start", now.raw)
 
     def _say(self, node: str, kind: EventKind, raw: str, code: int | None = None) -> None:
         self._tell(RuntimeEvent(node, kind, time.monotonic(), raw, code))
-
-
-def view(pod: Json, container: str = "") -> ProcessView:
-    """Return what the API says of a pod's database container."""
-    name = pod["metadata"]["name"]
-    status = container_status(pod, container)
-    state = status.get("state") or {}
-    if running := state.get("running"):
-        restarts = status.get("restartCount", 0)
-        return ProcessView(
-            ProcessState.RUNNING,
-            Identity(
-                "container",
-                f"{pod['metadata']['uid']}/{status.get('containerID', '')}",
-                f"{running.get('startedAt')}, restart {restarts}",
-            ),
-            raw=f"pod {name}: {status['name']} runs since {running.get('startedAt')}, restarts: {restarts}",
-        )
-    if ended := state.get("terminated"):
-        return _ended(name, status["name"], ended)
-    if waiting := state.get("waiting"):
-        last = _last_end(pod, container)
-        reason = f"pod {name}: {status['name']} waits: {waiting.get('reason')}"
-        raw = f"{reason}; {last.raw}" if last.raw else reason
-        return ProcessView(ProcessState.EXITED, None, last.exit_code, last.oom_killed, raw=raw)
-    phase = (pod.get("status") or {}).get("phase", "unknown")
-    return ProcessView(ProcessState.EXITED, raw=f"pod {name} is {phase}{_unscheduled(pod)}")
-
-
-def container_status(pod: Json, container: str = "") -> Json:
-    """Return the status of a pod's database container; empty before there is one."""
-    name = database_container(pod, container)
-    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
-    return next((each for each in statuses if each["name"] == name), {})
-
-
-def database_container(pod: Json, container: str = "", names: Sequence[str] = ("etcd", "tikv", "pd")) -> str:
-    """Return which container the database runs in: the one given, one of a usual name, else the first."""
-    there = [str(each["name"]) for each in pod["spec"]["containers"]]
-    return next((name for name in (container, *names) if name in there), there[0])
-
-
-def ports_of(pod: Json, container: str = "") -> Mapping[str, int]:
-    """Return the ports that the database container declares, by name."""
-    name = database_container(pod, container)
-    spec = next(each for each in pod["spec"]["containers"] if each["name"] == name)
-    return {str(port.get("name", "")): int(port["containerPort"]) for port in spec.get("ports") or ()}
-
-
-def leaving(pod: Json) -> bool:
-    """Whether somebody has asked for the pod's end: a drain, a rollout, a delete."""
-    return bool(pod["metadata"].get("deletionTimestamp"))
-
-
-def _why(pod: Json) -> str:
-    """Say who asked for a pod's end, where its conditions tell (a drain, a full node)."""
-    for each in (pod.get("status") or {}).get("conditions") or ():
-        if each.get("type") == "DisruptionTarget" and each.get("status") == "True":
-            return f": {each.get('reason')}"
-    return ""
-
-
-def _last_end(pod: Json, container: str) -> ProcessView:
-    status = container_status(pod, container)
-    ended = (status.get("lastState") or {}).get("terminated")
-    if not ended:
-        return ProcessView(ProcessState.EXITED)
-    return _ended(pod["metadata"]["name"], status["name"], ended)
-
-
-def _ended(pod: str, container: str, ended: Json) -> ProcessView:
-    code, reason = ended.get("exitCode"), ended.get("reason")
-    how = describe_exit(code) if isinstance(code, int) else "unknown"
-    return ProcessView(
-        ProcessState.EXITED,
-        exit_code=code,
-        oom_killed=reason == "OOMKilled",
-        raw=f"pod {pod}: {container} has ended: {how}, reason {reason}",
-    )
-
-
-def _unscheduled(pod: Json) -> str:
-    for each in (pod.get("status") or {}).get("conditions") or ():
-        if each.get("status") == "False" and each.get("message"):
-            return f": {' '.join(str(each['message']).split())[:200]}"
-    return ""
 
 
 def _by_ordinal(name: str) -> tuple[str, int, str]:

@@ -44,7 +44,8 @@ from subjects.runtimes.kubernetes.layout import KubernetesLayout
 from subjects.runtimes.kubernetes.made import UP_S, Made
 from subjects.runtimes.kubernetes.manifest import PROBE, Database
 from subjects.runtimes.kubernetes.options import KubernetesOptions
-from subjects.runtimes.kubernetes.pods import Pods, container_status
+from subjects.runtimes.kubernetes.pod_status import container_status
+from subjects.runtimes.kubernetes.pods import Pods
 from subjects.runtimes.kubernetes.quantity import cores, written
 from subjects.runtimes.kubernetes.session import Seen, Session
 from subjects.runtimes.kubernetes.way import Way, reachable
@@ -285,7 +286,7 @@ class KubernetesRuntime(KubernetesNodes):
     def spread_of_api(self, event: RuntimeEvent) -> None:
         """Tell an event of the pod watch: of a process only where its agent does not, which is quicker."""
         session = self._sessions.get(event.node)
-        if event.kind in ("leaving", "oom") or session is None or not session.fresh:
+        if event.kind in ("leaving", "oom", "evicted") or session is None or not session.fresh:
             self.spread(event)
 
     async def aclose(self) -> None:

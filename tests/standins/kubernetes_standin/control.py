@@ -98,6 +98,8 @@ class Control:
             case "oom":
                 self._instance(asked).why = "OOMKilled"
                 os.kill(self._pid(asked), signal.SIGKILL)
+            case "kubelet":
+                self.kubelet.asleep = bool(asked["asleep"])
             case "pid":
                 return self._pid(asked)
             case "alive":

@@ -39,6 +39,8 @@ def with_quorum(scene: Scene, voters: int, up: int) -> Findings:
         (("running", "log_no_space"), Kind.DISK_FULL),
         (("running", "low_space"), Kind.DISK_FULL),
         (("exit", "refused"), Kind.CRASH),
+        (("evicted", "refused", "log_shutdown"), Kind.CRASH),
+        (("blocked", "refused", "log_shutdown"), Kind.CRASH),
         (("exit:0", "log_shutdown"), Kind.PLANNED_RESTART),
         (("running", "log_shutdown", "restarted"), Kind.PLANNED_RESTART),
         (("running", "restarted", "log_no_shutdown"), Kind.CRASH),
@@ -101,6 +103,34 @@ class TestFromOutside:
         assert (found.kind, found.nodes) == (kind, ("b",))
         assert found.confidence is not Confidence.HIGH
         assert words in found.root_cause
+
+    @pytest.mark.parametrize(
+        ("kinds", "kind", "words"),
+        [
+            (("refused", "peer_lost"), Kind.CRASH, "its status does not show it yet"),
+            (("reset", "peer_lost"), Kind.CRASH, "its status does not show it yet"),
+            (("reset", "silent", "deaf", "peer_lost"), Kind.PAUSE, "cut off looks the same"),
+            (("silent", "no_connection", "peer_lost"), Kind.PARTITION, "frozen or down"),
+            (("silent", "host_silent"), Kind.PAUSE, "look alike from outside"),
+            (("leaderless", "unhealthy", "peer_lost"), Kind.PARTITION, "the network between them is cut"),
+        ],
+    )
+    def test_a_status_that_comes_late_does_not_say_that_a_process_runs(
+        self, scene: Scene, kinds: tuple[str, ...], kind: Kind, words: str
+    ) -> None:
+        found = concluded(scene.well("a", "c").on("b", "reported_running", *kinds))
+
+        assert (found.kind, found.nodes) == (kind, ("b",))
+        assert found.confidence is not Confidence.HIGH
+        assert words in found.root_cause
+
+    @pytest.mark.parametrize("ends", ["oom", "exit:137", "evicted"])
+    def test_once_it_tells_that_is_the_cause(self, scene: Scene, ends: str) -> None:
+        scene.well("a", "c").on("b", "refused", "reported_running").earlier("b", ends)
+        found = concluded(scene)
+
+        assert (found.kind, found.confidence) == (Kind.CRASH, Confidence.HIGH)
+        assert {"oom": "OOM-killed", "exit:137": "SIGKILL", "evicted": "evicted"}[ends] in found.root_cause
 
     def test_another_version_makes_a_restart_an_upgrade(self, scene: Scene) -> None:
         for node in ("a", "c"):

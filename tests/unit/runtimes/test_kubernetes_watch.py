@@ -20,6 +20,9 @@ from subjects.state import open_state
 from tests.standins.kubernetes_standin.etcd_set import make_etcd
 from tests.standins.kubernetes_standin.handle import StandinCluster
 from tools.detection.monitor import Monitor
+from tools.diagnosis.base import case_of
+from tools.diagnosis.rules import RulesDiagnostician
+from tools.diagnosis.schema import Confidence, Diagnosis, Kind
 from tools.events import Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
@@ -46,6 +49,7 @@ class Watch:
     standin: StandinCluster
     cluster: Cluster
     monitor: Monitor
+    ledger: Ledger
     notices: list[str] = field(default_factory=list)
 
     def kill(self, act: str, **more: object) -> None:
@@ -60,6 +64,18 @@ class Watch:
                 except SubjectError:
                     pass
                 await asyncio.sleep(0.1)
+
+    async def told(self, kind: str) -> None:
+        async with asyncio.timeout(BOUND_S):
+            while not any(each.kind == kind and each.node == "etcd-1" for each in self.monitor.signals):
+                await asyncio.sleep(0.05)
+
+    async def diagnosis(self) -> Diagnosis:
+        """What the rules conclude of the last incident."""
+        last = self.monitor.detections[-1].incident
+        case = case_of([each for each in self.monitor.detections if each.incident == last])
+        rules = RulesDiagnostician()
+        return await rules.examine(case, self.cluster.observed, self.monitor.signals, self.ledger)
 
     async def pods(self, hold: Callable[[dict[str, Any]], bool]) -> None:
         async with asyncio.timeout(BOUND_S):
@@ -89,13 +105,14 @@ async def watch(
     cluster = await attach_pods("etcd", KubernetesOptions(namespace=NAMESPACE, statefulset="etcd"))
     store = IncidentStore(tmp_path / "operator.db")
     notices: list[str] = []
+    ledger = Ledger()
     monitor = Monitor(
         cluster,
-        Ledger(),
+        ledger,
         store,
         lambda event: notices.append(event.text) if isinstance(event, Notice) else None,
     )
-    made = Watch(standin, cluster, monitor, notices)
+    made = Watch(standin, cluster, monitor, ledger, notices)
     try:
         await made.healthy()
         await monitor.start()
@@ -119,9 +136,29 @@ async def test_a_process_killed_from_outside_is_detected(
 
     assert detection is not None, watch.monitor.signals
     assert detection.nodes == ("etcd-1",)
-    async with asyncio.timeout(BOUND_S):
-        while not any(each.kind == kind and each.node == "etcd-1" for each in watch.monitor.signals):
-            await asyncio.sleep(0.05)
+    await watch.told(kind)
+    await watch.healthy()
+
+
+async def test_until_the_pods_status_tells_nothing_is_claimed_of_it_for_sure(watch: Watch) -> None:
+    began = time.monotonic()
+    watch.standin.act("kubelet", asleep=True)
+    try:
+        watch.kill("oom")
+        assert await watch.monitor.wait(began, BOUND_S) is not None, watch.monitor.signals
+        early = await watch.diagnosis()
+    finally:
+        watch.standin.act("kubelet", asleep=False)
+
+    assert (early.kind, early.nodes) == (Kind.CRASH, ("etcd-1",)), early
+    assert early.confidence is not Confidence.HIGH
+    assert "its status does not show it yet" in early.root_cause
+
+    await watch.told("oom")
+    late = await watch.diagnosis()
+
+    assert (late.kind, late.nodes) == (Kind.CRASH, ("etcd-1",)), late
+    assert "OOM-killed" in late.root_cause
     await watch.healthy()
 
 

@@ -86,6 +86,19 @@ async def test_another_node_and_a_loop_are_shown_with_what_changed_and_the_same_
     assert looked_into.store.list()[0].diagnosis == second
 
 
+async def test_how_a_process_ended_is_taken_into_the_diagnosis_as_soon_as_it_is_told(
+    looked_into: LookedInto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = looked_into.shown
+    looked_into.subject.servers["n2"].die()
+    await until(shown, 1)
+    monkeypatch.setattr(examiner, "WAIT_S", 60.0)
+    looked_into.runtime.happens("n2", "oom", 137)
+    await until(shown, 2)
+
+    assert "OOM-killed" in shown.diagnoses[-1]["root_cause"]
+
+
 async def test_a_lost_leader_is_put_down_to_the_members_that_died_before_each_in_its_incident(
     looked_into: LookedInto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
