@@ -27,6 +27,12 @@ ANSWERS = 3
 """A node that was down is back once it answered so often. It is asked over two lines, and of each one answer
 may still have been on its way when it died."""
 
+AWAITED_S = 60.0
+"""For so long after a detection a node that is down is asked more often, to see that it is back."""
+
+MANY = 10
+"""With more nodes than this in incidents, none of them is asked more often."""
+
 WHO = {
     Source.PROCESS: "kernel",
     Source.CONNECTION: "connection",
@@ -135,6 +141,13 @@ class IncidentTracker:
     def of(self, node: str) -> OpenIncident | None:
         """Return the open incident in which `node` is."""
         return next((each for each in self._open.values() if node in each.nodes), None)
+
+    def awaited(self, node: str) -> bool:
+        """Whether a node that went down a short while ago is not back yet, and few others are down."""
+        incident = self.of(node)
+        if incident is None or time.monotonic() - incident.caused > AWAITED_S:
+            return False
+        return incident.of(node).answers < ANSWERS and sum(len(each.nodes) for each in self) <= MANY
 
     def latest(self) -> OpenIncident | None:
         """Return the open incident in which a cause was found last."""

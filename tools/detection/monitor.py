@@ -104,7 +104,7 @@ class Monitor:
         self._diff = SnapshotDiff(limits)
         self._client = ClientView(limits)
         self._sight = Sight(cluster.nodes, emit)
-        self._wheel = Wheel(Reports(self._probed_bad, self._probed_good), period_s)
+        self._wheel = Wheel(Reports(self._probed_bad, self._probed_good, self._incidents.awaited), period_s)
         self._fresh = FreshConnections(self._wheel, self._take)
         self._ports = ServicePorts(cluster.subject, lambda: self.snapshot, self._take)
         self._kernel = KernelView(cluster.nodes, self._notified, emit, self._leaves)

@@ -18,6 +18,10 @@ FRESH_EVERY = 8
 was cut may sit in TCP's retransmission pause long after the cut is gone. Not more often: to a stopped
 process each leaves a dead connection in the kernel's accept queue."""
 
+KNOCK_S = 0.02
+"""Between two connections to a port that refuses them, while it is awaited: a node that is started and dies
+again within a second must be seen to have been back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reports:
@@ -26,6 +30,8 @@ class Reports:
     bad: Callable[[Signal], None]
     good: Callable[[ProbeTarget], None]
     """A healthy answer came just now."""
+    awaited: Callable[[str], bool] = lambda _: False
+    """Whether a node that is down is worth asking every KNOCK_S until it counts as back."""
 
 
 class _Wire(asyncio.Protocol):
@@ -77,6 +83,9 @@ class HeldProbe:
         self._silent_turns = 0
         self._fruitless = 0
         """Connections in a row that broke before one answer came over them."""
+        self._knocking = False
+        """Whether the port refused us, and the node has not been seen to be back since."""
+        self._next_knock: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -109,6 +118,8 @@ class HeldProbe:
     async def aclose(self) -> None:
         """Let go of the connection."""
         self._closed = True
+        if self._next_knock is not None:
+            self._next_knock.cancel()
         connecting = self._connecting
         self._drop()
         if connecting is not None:
@@ -178,8 +189,9 @@ class HeldProbe:
         if health is Health.HEALTHY:
             self.healthy = True
             self._reports.good(self.target)
-            return
-        self._bad("unhealthy", f"{self.target.where} answers {raw}")
+        else:
+            self._bad("unhealthy", f"{self.target.where} answers {raw}")
+        self._knock()
 
     def _connect(self, after: str = "") -> None:
         self._connect_began = time.monotonic()
@@ -202,6 +214,8 @@ class HeldProbe:
             self._bad("strange", f"{self.target.where} does not speak TLS: {error.reason or error}")
         except ConnectionRefusedError:
             self._bad("refused", f"{lead}was refused")
+            self._knocking = True
+            self._knock()
         except ConnectionResetError:
             self._bad("reset", f"{lead}was reset")
         except OSError as error:
@@ -209,6 +223,19 @@ class HeldProbe:
         finally:
             if self._connecting is asyncio.current_task():
                 self._connecting = None
+
+    def _knock(self) -> None:
+        """Ask again soon, if the port refused us and the node is awaited."""
+        if self._next_knock is not None:
+            self._next_knock.cancel()
+            self._next_knock = None
+        self._knocking = self._knocking and self._reports.awaited(self.target.node)
+        if self._knocking:
+            self._next_knock = asyncio.get_running_loop().call_later(KNOCK_S, self._ask_if_free)
+
+    def _ask_if_free(self) -> None:
+        if not self.owes:
+            self.ask()
 
     def _strange(self, raw: str) -> None:
         self._drop()

@@ -62,6 +62,20 @@ async def test_a_node_seen_only_from_outside_is_detected_again_too(watched: Watc
     assert made.again.count == 2
 
 
+async def test_a_node_that_was_back_for_a_moment_only_is_detected_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two periods of the probes it is started, answers, and dies."""
+    monkeypatch.setattr(watched.monitor._wheel, "period_s", 60.0)
+    await die_and_return(watched, "n2")
+    at = time.monotonic()
+    watched.subject.servers["n2"].die()
+    made = await watched.detection(at)
+
+    assert made.again is not None
+    assert made.again.count == 2
+
+
 async def test_what_else_shows_of_one_death_is_not_another(watched: Watched) -> None:
     watched.runtime.happens("n2", "exit", 137)
     watched.subject.servers["n2"].die()
