@@ -5,6 +5,7 @@ A fault may be healed before anybody looks, so what was recorded counts as much 
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from subjects import clock
@@ -20,6 +21,8 @@ from tools.observe.limits import limits_of
 from tools.observe.signal import Signal, Source
 
 LOOK_TIMEOUT_S = 12.0
+LOGS_TIMEOUT_S = 4.0
+"""For one node's log. A machine that hangs gives none, and the diagnosis must not wait for it."""
 LOG_LINES = 400
 LOGS_BEFORE_S = 0.5
 """A node may write of its trouble before the monitor sees it."""
@@ -144,14 +147,19 @@ async def _logs(
     deaf = {each.node for each in known if each.kind in {"refused", "reset"}} - ended
     found: list[Signal] = []
     opened_wall = clock.earliest(opened_wall)
-    for node in cluster.subject.nodes:
+    nodes = cluster.subject.nodes
+
+    async def read(node: str) -> tuple[list[LogLine], list[LogLine]]:
         before_s = LOGS_BEFORE_RESTART_S if node in restarted else LOGS_BEFORE_S
         since = opened_wall - max(before_s, LOGS_BEFORE_DEAF_S if node in deaf else 0.0)
-        try:
-            lines = await cluster.nodes.logs(node, since, LOG_LINES)
-            last = await cluster.nodes.logs(node, None, LAST_LINES) if node in ended | restarted else []
-        except SubjectError:
-            continue
+        with suppress(SubjectError, TimeoutError):
+            async with asyncio.timeout(LOGS_TIMEOUT_S):
+                lines = await cluster.nodes.logs(node, since, LOG_LINES)
+                last = await cluster.nodes.logs(node, None, LAST_LINES) if node in ended | restarted else []
+                return lines, last
+        return [], []
+
+    for node, (lines, last) in zip(nodes, await asyncio.gather(*map(read, nodes)), strict=True):
         telling = _telling(node, lines, ledger, opened_wall - LOGS_BEFORE_S, ids)
         found += telling
         asked = any(each.kind == "log_shutdown" for each in telling)

@@ -10,6 +10,7 @@ import pytest
 from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
 from subjects.etcd.judge import INVARIANTS
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
+from tools.diagnosis import gather as gathering
 from tools.diagnosis.base import Case, case_of
 from tools.diagnosis.check import check
 from tools.diagnosis.gather import gather
@@ -28,8 +29,12 @@ class Logged(ScriptedRuntime):
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[LogLine] = []
+        self.hangs = ""
+        """Of this node no log comes."""
 
     async def logs(self, node: str, since: float | None = None, limit: int = 500) -> list[LogLine]:
+        if node == self.hangs:
+            await asyncio.Event().wait()
         return [
             line for line in self.lines if line.node == node and (since is None or (line.at or 0) >= since)
         ]
@@ -177,6 +182,20 @@ async def test_a_node_that_leaves_while_it_is_looked_at_is_no_end_of_the_look(su
     del subject.host_s["n2"]
 
     assert [node.name for node in (await looking).snapshot.nodes] == ["n1", "n3"]
+
+
+async def test_a_log_that_does_not_come_keeps_nobody_waiting_for_the_others(
+    subject: Timed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "LOGS_TIMEOUT_S", 0.1)
+    subject.logged.hangs = "n1"
+    subject.logged.lines.append(LogLine("n2", "paused the grpc server", 2.0))
+    async with asyncio.timeout(20):
+        found = await gather(
+            Case(None, None, 1.0), Cluster("c", subject, subject.logged).observed, (), Ledger()
+        )
+
+    assert [each.word for each in found.seen if each.signal.source is Source.LOG] == ["log_server_paused"]
 
 
 def drift(of: str, by: str, ts: str = "2026-11-27T06:35:26.512Z") -> str:
