@@ -208,10 +208,10 @@ def oom(i: Data) -> str:
     rows = [*(found.get("ruled_out") or ()), *(found.get("evidence") or ())]
     said = [row for row in rows if "oom" in str(row).lower() or "memory" in str(row).lower()]
     in_words = words.joined(
-        *(words.sentence(row.get("ruled_out_by") or row.get("quote")) for row in said),
         f"{_KILLED.get(str(did.get('kind')), _NOT_KILLED)} ({did.get('kind')} of {_nodes(did)})."
         if did
         else "",
+        *(words.sentence(row.get("ruled_out_by") or row.get("quote")) for row in said),
     )
     return in_words or (
         "Not known: no record of the OOM killer is in this incident. Try: `dmesg -T | grep -i oom` or "
@@ -263,14 +263,14 @@ def order(i: Data) -> str:
 def summary(i: Data) -> str:
     """A summary to paste: a line for each thing that is asked first."""
     found, led, marks, load = (_of(i, name) for name in ("diagnosis", "leader", "marks_s", "load"))
-    known = [f"{name} after {_s(marks[name])}" for name in ("detected", "recovered") if marks.get(name)]
+    known = [f"{name} {_s(marks[name])} later" for name in ("detected", "recovered") if marks.get(name)]
     lasted = f", {_s(i['seconds_open'])}" if i.get("seconds_open") else ""
     ids = words.listed(cited.get("id") for cited in found.get("evidence") or ())
     path = [name for name in (led.get("before"), led.get("under_fault"), led.get("now")) if name]
     moves = [name for n, name in enumerate(path) if not n or name != path[n - 1]]
     failed = load.get("failed_operations")
     rows = (
-        ("When", f"{i.get('opened')}{f'; {words.listed(known)}' if known else ''}"),
+        ("When", f"first signal {i.get('opened')}{f'; {words.listed(known)}' if known else ''}"),
         (
             "Cause",
             f"{words.sentence(found['root_cause'])} Confidence {found.get('confidence')}; {ids}."
