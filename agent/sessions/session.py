@@ -31,6 +31,9 @@ from tools.registry import Dispatcher
 from tools.tool import Outcome, Tool
 from tools.workbench import Workbench
 
+RECOVERY_S = 10.0
+"""How long the end waits for the incident of a fault that it healed to be seen over."""
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -229,10 +232,13 @@ class Session:
         return " ".join(sentences)
 
     async def _heal_own(self, sentences: list[str]) -> None:
+        reports = await self.workbench.faults.heal_own()
         sentences += [
-            f"Fault {report.fault} ({report.kind}) was {report.state}: {report.text}."
-            for report in await self.workbench.faults.heal_own()
+            f"Fault {report.fault} ({report.kind}) was {report.state}: {report.text}." for report in reports
         ]
+        if reports and self.workbench.monitor is not None:
+            self.workbench.monitor.settle()
+            await self.workbench.monitor.until_quiet(RECOVERY_S)
 
     async def _close_cluster(self, sentences: list[str]) -> None:
         if text := await lifecycle.leave(self.workbench, keep=self.setup.keep):

@@ -111,6 +111,7 @@ class Monitor:
         self._rollout = Rollout(self._maintenance, self._incidents, self._correlator.conditions, emit)
         self._upkeep = Upkeep(cluster.subject, self._take, emit)
         self._look_now = asyncio.Event()
+        self._looked = asyncio.Event()
         self._last_new = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -224,6 +225,14 @@ class Monitor:
                 while not self._made or self._made[-1].at < after:
                     await self._news.wait()
         return next((made for made in self._made if made.at >= after), None)
+
+    async def until_quiet(self, timeout_s: float) -> bool:
+        """Wait until no incident is open; False if that takes longer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while len(self._incidents):
+                    await self._looked.wait()
+        return not len(self._incidents)
 
     async def recorded(self) -> bool:
         """Wait until the incidents so far are written down; False if the disk takes longer than 2 s."""
@@ -347,6 +356,8 @@ class Monitor:
             self._correlator.conditions.forget(node)
         self._correlator.conditions.expire(Source.CLIENT, time.monotonic() - STALE_S)
         self._correlator.settle(nodes)
+        self._looked.set()
+        self._looked = asyncio.Event()
 
     def _excused(self, nodes: Sequence[str]) -> Collection[str]:
         """Return the nodes whose loss of the lead is explained by a planned act or their own incident."""
