@@ -1,9 +1,10 @@
 """What a cluster that somebody else runs asks of its clients."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from subjects.certificate_names import Accepts, verify_by
 from subjects.errors import BadSetup
 
 
@@ -16,6 +17,8 @@ class Access:
     key: Path | None = None
     user: str | None = None
     password: str | None = None
+    accepts: Accepts | None = field(default=None, compare=False)
+    """Which names the servers' certificates may be for; None where it must be that of the endpoint."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -32,6 +35,8 @@ class Access:
             # Python 3.13 refuses certificates without key identifiers; etcdctl and the members take them.
             context.verify_flags &= ~ssl.VERIFY_X509_STRICT
             self.load_into(context)
+            if self.accepts is not None:
+                verify_by(context, self.accepts)
         except (OSError, ssl.SSLError) as error:
             given = ", ".join(map(str, self.files))
             raise BadSetup(f"The certificates cannot be read ({given}): {error}.") from error

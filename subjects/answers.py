@@ -2,12 +2,13 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import anyio
+import anyio.abc
 import httpx2
 
 MAX_BODY = 32 << 20
@@ -42,7 +43,9 @@ async def exchange(
     Raises httpx2.HTTPError: a ReadTimeout where it takes longer, a ReadError for a body beyond MAX_BODY.
     """
     scope = anyio.CancelScope(deadline=anyio.current_time() + timeout_s)
-    options = {"headers": headers, "json": json, "timeout": None}
+    options: dict[str, Any] = {"headers": headers, "json": json, "timeout": None}
+    if url.startswith("https"):
+        options["extensions"] = {"trace": _handshake_closer()}
     task = asyncio.create_task(_exchange(scope, client.stream(method, url, **options), timeout_s))
     _under_way.add(task)
     task.add_done_callback(_over)
@@ -64,6 +67,21 @@ async def _exchange(
             until = _certificate_until(response)
             return Answered(response.status_code, await _body(response), until)
     raise httpx2.ReadTimeout(f"no answer within {timeout_s:g} s")
+
+
+def _handshake_closer() -> Callable[[str, dict[str, Any]], Awaitable[None]]:
+    """Return what closes a connection whose TLS handshake is cancelled: the client forgets it then."""
+    opened: list[anyio.abc.AsyncResource] = []
+
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            opened.append(info["return_value"])
+        elif event == "connection.start_tls.failed":
+            with anyio.CancelScope(shield=True):
+                for stream in opened:
+                    await stream.aclose()
+
+    return trace
 
 
 def _over(task: "asyncio.Task[Answered]") -> None:

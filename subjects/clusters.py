@@ -124,10 +124,12 @@ async def attach(subject: str, endpoints: Sequence[str], access: "Access | None"
     return cluster
 
 
-async def attach_pods(subject: str, options: KubernetesOptions) -> Cluster:
+async def attach_pods(subject: str, options: KubernetesOptions, access: "Access | None" = None) -> Cluster:
     """Return pods that somebody else runs, read-only. BadSetup where there are none, Denied by the API."""
+    from subjects.access import Access
+
     plan = _offered(subject, "kubernetes", "be watched on kubernetes")
-    database, nodes = await plan.attach(options)
+    database, nodes = await plan.attach(options, access or Access())
     return Cluster(f"{subject}-kubernetes", database, nodes)
 
 

@@ -1,10 +1,11 @@
 """`operator deploy up|status|down`: the cluster itself, without a model."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
 from agent.commands.command import CLUSTER, PODS, command
+from agent.commands.endpoints import CertificateFiles, certificate_options, chosen_pods
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -44,15 +45,15 @@ async def up(setup: "Setup", view: "View") -> "Result":
 
 @deploy.command("status")
 @command(*CLUSTER, *PODS, listing=True)
-async def status(setup: "Setup", view: "View") -> "Result":
+@certificate_options
+async def status(setup: "Setup", view: "View", **certificates: Unpack[CertificateFiles]) -> "Result":
     """Show the cluster; exit code 3 if it is not healthy."""
-    from agent.commands.endpoints import chosen_pods
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle
     from tools.events import Notice
 
     async with opened_workbench(setup, view) as workbench:
-        cluster = await chosen_pods(workbench) or await lifecycle.chosen(workbench)
+        cluster = await chosen_pods(workbench, certificates) or await lifecycle.chosen(workbench)
         if cluster is None:
             view.show(Notice("No cluster is running. `operator deploy up` starts one."))
             return {**NO_CLUSTER, "ok": False, "exit_code": ExitCode.NOT_HEALTHY}

@@ -15,28 +15,38 @@ if TYPE_CHECKING:
 Callback = TypeVar("Callback", bound=Callable[..., object])
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_OPTIONS = (
-    click.option("--endpoints", metavar="URL,…", help="External cluster, read-only."),
-    click.option("--cacert", type=_FILE, help="The authority that signed the endpoints' certificates."),
+_ENDPOINTS = click.option("--endpoints", metavar="URL,…", help="External cluster, read-only.")
+_CERTIFICATES = (
+    click.option("--cacert", type=_FILE, help="The authority that signed the members' certificates."),
     click.option("--cert", type=_FILE, help="Our certificate, where they ask for one."),
     click.option("--key", type=_FILE, help="Its key."),
 )
 
 
-class Endpoints(TypedDict):
-    """The options as click gives them."""
+class CertificateFiles(TypedDict):
+    """The options for certificates, as click gives them."""
 
-    endpoints: str | None
     cacert: Path | None
     cert: Path | None
     key: Path | None
 
 
-def endpoint_options(callback: Callback) -> Callback:
-    """Give a command the options that name an external cluster."""
-    for option in reversed(_OPTIONS):
+class Endpoints(CertificateFiles):
+    """The options for an external cluster, as click gives them."""
+
+    endpoints: str | None
+
+
+def certificate_options(callback: Callback) -> Callback:
+    """Give a command the options that an external cluster's certificates take."""
+    for option in reversed(_CERTIFICATES):
         callback = option(callback)
     return callback
+
+
+def endpoint_options(callback: Callback) -> Callback:
+    """Give a command the options that name an external cluster."""
+    return _ENDPOINTS(certificate_options(callback))
 
 
 async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
@@ -55,37 +65,46 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
         parse_endpoints(given["endpoints"] or "")
     except BadSetup as error:
         raise click.UsageError(str(error)) from error
-    if not named and (given["cacert"] or given["cert"] or given["key"]):
-        raise click.UsageError("--cacert, --cert and --key go with --endpoints.")
-    if (given["cert"] is None) != (given["key"] is None):
-        raise click.UsageError("--cert and --key go together.")
-
     from subjects.clusters import attach
     from tools.cluster import lifecycle
     from tools.events import Notice
 
     if named:
-        subject = "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
-        access = access_from(given["cacert"], given["cert"], given["key"])
-        workbench.cluster = await attach(subject, named, access)
+        access = _access(given)
+        workbench.cluster = await attach(_subject(workbench), named, access)
         for note in workbench.cluster.notes:
             workbench.emit(Notice(note, level="warning"))
         return workbench.cluster
-    found = await chosen_pods(workbench) or await lifecycle.chosen(workbench)
+    found = await chosen_pods(workbench, given) or await lifecycle.chosen(workbench)
     if found is None:
         raise NotReady("No cluster is running: `operator deploy up` starts one, --endpoints names another's.")
     return found
 
 
-async def chosen_pods(workbench: "Workbench") -> "Cluster | None":
-    """Put the pods that were named on the workbench, read-only; None where none were."""
+async def chosen_pods(workbench: "Workbench", given: CertificateFiles) -> "Cluster | None":
+    """Put the pods that were named on the workbench, read-only; None where none were.
+
+    Raises click.UsageError for certificates that are for no cluster which was named.
+    """
     from subjects.clusters import attach_pods
 
     if workbench.choice.kubernetes.attached:
-        subject = "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
-        workbench.cluster = await attach_pods(subject, workbench.choice.kubernetes)
+        access = _access(given)
+        workbench.cluster = await attach_pods(_subject(workbench), workbench.choice.kubernetes, access)
         return workbench.cluster
+    if given["cacert"] or given["cert"] or given["key"]:
+        raise click.UsageError("--cacert, --cert and --key go with --endpoints, --statefulset or --selector.")
     return None
+
+
+def _subject(workbench: "Workbench") -> str:
+    return "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
+
+
+def _access(given: CertificateFiles) -> "Access":
+    if (given["cert"] is None) != (given["key"] is None):
+        raise click.UsageError("--cert and --key go together.")
+    return access_from(given["cacert"], given["cert"], given["key"])
 
 
 def access_from(

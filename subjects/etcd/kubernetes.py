@@ -6,15 +6,17 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from subjects.base import ClusterSnapshot, Connection, Membership, Metric, Unseen, UnseenReason
+from subjects.access import Access
+from subjects.base import ClusterSnapshot, Connection, Membership, Metric, NodeView, Unseen, UnseenReason
 from subjects.errors import BadSetup, Unreachable
+from subjects.etcd import refusals
 from subjects.etcd.client import EtcdClient
 from subjects.etcd.status import Status
 from subjects.etcd.subject import LOOK_TIMEOUT_S, Endpoint, EtcdSubject
 from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
 from subjects.runtimes.kubernetes.manifest import DATA, Database
 from subjects.runtimes.kubernetes.options import KubernetesOptions
-from subjects.runtimes.kubernetes.pod_status import ports_of
+from subjects.runtimes.kubernetes.pod_status import is_name_of, ports_of
 
 CLIENT_PORT, METRICS_PORT = 2379, 2381
 HOST_AFTER_S = 0.15
@@ -30,8 +32,10 @@ IMAGES: Mapping[str, tuple[str, str]] = {
 class PodsOfEtcd(EtcdSubject):
     """Members that are pods: they may move to other addresses, and come and go, between two snapshots."""
 
-    def __init__(self, nodes: KubernetesNodes) -> None:
-        super().__init__({}, nodes, EtcdClient())
+    def __init__(self, nodes: KubernetesNodes, access: Access | None = None) -> None:
+        known = access or Access()
+        self._scheme = "https" if known.files else "http"
+        super().__init__({}, nodes, EtcdClient(replace(known, accepts=self._is_member)))
         self._pods = nodes
 
     async def refresh_endpoints(self) -> None:
@@ -47,6 +51,7 @@ class PodsOfEtcd(EtcdSubject):
         """Look; Unreachable where it is the way to the members that does not answer, rather than they."""
         await self.refresh_endpoints()
         snapshot = await super().observe()
+        snapshot = replace(snapshot, nodes=tuple(map(_with_remedy, snapshot.nodes)))
         silent = all(node.client.connection is not Connection.ACCEPTED for node in snapshot.nodes)
         if silent and (stalled := await self._pods.in_sight()):
             raise Unreachable(f"{stalled}: nothing can be told of its pods.")
@@ -58,7 +63,7 @@ class PodsOfEtcd(EtcdSubject):
         at = self._pods.host_way.address(node, port)
         if at is not None:
             with contextlib.suppress(Unreachable):
-                return await self._client.metrics(f"http://{at[0]}:{at[1]}", names, LOOK_TIMEOUT_S)
+                return await self._client.metrics(self._url(at), names, LOOK_TIMEOUT_S)
         return await super().metrics(node, names)
 
     async def _status(self, endpoint: Endpoint) -> tuple[Status | None, Unseen | None]:
@@ -82,6 +87,8 @@ class PodsOfEtcd(EtcdSubject):
         pod = self._pods.pods.get(name)
         known: Mapping[str, int] = {} if pod is None else ports_of(pod)
         client = known.get("client") or known.get("client-port") or CLIENT_PORT
+        if self._scheme == "https":  # the port for metrics alone is mostly plain, and the other has all of it
+            return client, client
         return client, known.get("metrics") or (METRICS_PORT if METRICS_PORT in known.values() else client)
 
     def _endpoint(self, name: str, client: int, metrics: int) -> Endpoint:
@@ -89,9 +96,28 @@ class PodsOfEtcd(EtcdSubject):
         if at is None or of_metrics is None:
             why = self._pods.pods.view(name).raw or f"the pod {name} has no address yet"
             return Endpoint("", "", "", None, Membership.VOTER, Unseen(UnseenReason.REFUSED, why))
-        url, host = f"http://{at[0]}:{at[1]}", self._pods.host_way.address(name, client)
-        direct = f"http://{host[0]}:{host[1]}" if host else url
-        return Endpoint(url, direct, f"http://{of_metrics[0]}:{of_metrics[1]}")
+        url, host = self._url(at), self._pods.host_way.address(name, client)
+        return Endpoint(url, self._url(host) if host else url, self._url(of_metrics))
+
+    def _url(self, at: tuple[str, int]) -> str:
+        return f"{self._scheme}://{at[0]}:{at[1]}"
+
+    def _is_member(self, name: str) -> bool:
+        return is_name_of((pod for _, pod in self._pods.pods.all()), name)
+
+
+def _with_remedy(node: NodeView) -> NodeView:
+    """Say what to give for pods, where it isn't what one gives for endpoints."""
+    if node.unseen is None or (remedy := REMEDIES.get(node.unseen.remedy)) is None:
+        return node
+    return replace(node, unseen=replace(node.unseen, remedy=remedy))
+
+
+REMEDIES = {
+    refusals.HTTPS: "--cacert names the authority of its certificate, --cert and --key our own",
+    refusals.HTTP: "leave out --cacert, --cert and --key",
+    refusals.OTHER_NAME: "renew it with the names of its pod or service: NAME.SERVICE.NAMESPACE.svc",
+}
 
 
 def images(options: KubernetesOptions) -> dict[str, str]:
@@ -144,14 +170,18 @@ def _url(pod: str, port: int) -> str:
     return f"http://{pod}.etcd.$(NAMESPACE).svc:{port}"
 
 
-async def make_subject(nodes: KubernetesNodes) -> PodsOfEtcd:
-    """Return the subject for pods, ours or somebody else's."""
-    subject = PodsOfEtcd(nodes)
+async def make_subject(nodes: KubernetesNodes, access: Access | None = None) -> PodsOfEtcd:
+    """Return the subject for pods, ours or somebody else's. BadSetup for certificates that can't be read."""
+    subject = PodsOfEtcd(nodes, access)
     await subject.refresh_endpoints()
     return subject
 
 
-async def attach(options: KubernetesOptions) -> tuple[PodsOfEtcd, KubernetesNodes]:
+async def attach(options: KubernetesOptions, access: Access) -> tuple[PodsOfEtcd, KubernetesNodes]:
     """Return somebody else's etcd, read-only."""
     nodes = await attach_nodes(options, (CLIENT_PORT,))
-    return await make_subject(nodes), nodes
+    try:
+        return await make_subject(nodes, access), nodes
+    except BaseException:
+        await nodes.aclose()
+        raise

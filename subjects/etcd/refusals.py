@@ -12,6 +12,8 @@ from subjects.etcd.spoken import Spoken
 
 _REASON = UnseenReason
 
+HTTPS, HTTP = "give it with https://", "give it with http://"
+OTHER_NAME = "give the endpoint by a name that its certificate has"
 UNKNOWN_AUTHORITY = "--cacert names the authority that signed it"
 CLIENT_CERTIFICATE = "--cert and --key give a certificate that its authority signed"
 USER = "ETCD_USERNAME and ETCD_PASSWORD give a user that may; for maintenance that is root"
@@ -29,7 +31,7 @@ def of_error(error: httpx2.HTTPError, url: str) -> Unseen:
     if _has(said, "ALERT"):
         return _refused_certificate(said, url)
     if _has(said, "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"):
-        return Unseen(_REASON.NOT_SPOKEN, f"{url} does not speak TLS", "give it with http://")
+        return Unseen(_REASON.NOT_SPOKEN, f"{url} does not speak TLS", HTTP)
     if _has(
         said, "NAME OR SERVICE NOT KNOWN", "NODENAME NOR SERVNAME", "NAME RESOLUTION", "NO ADDRESS ASSOC"
     ):
@@ -55,7 +57,7 @@ def of_answer(code: int, body: bytes, url: str) -> Unseen:
     if code in {401, 403} or any(word in low for word in _AUTH):
         return Unseen(_REASON.DENIED, f"{url} lets us see nothing: {message(said)}", USER)
     if "http request to an https server" in low:
-        return Unseen(_REASON.NOT_SPOKEN, f"{url} speaks TLS", "give it with https://")
+        return Unseen(_REASON.NOT_SPOKEN, f"{url} speaks TLS", HTTPS)
     if code in {407, 502, 503, 504} and not low.startswith("{"):
         text = f"a proxy answers at {url} with HTTP {code}"
         return Unseen(_REASON.OTHER, text, "give the members' own addresses")
@@ -77,9 +79,9 @@ def speaks(what: Spoken | None, url: str) -> Unseen | None:
         case "grpc":
             return Unseen(_REASON.NOT_SPOKEN, f"{url} speaks gRPC only", HTTP_ADDRESS)
         case "http":
-            return Unseen(_REASON.NOT_SPOKEN, f"{url} does not speak TLS", "give it with http://")
+            return Unseen(_REASON.NOT_SPOKEN, f"{url} does not speak TLS", HTTP)
         case "tls":
-            return Unseen(_REASON.NOT_SPOKEN, f"{url} speaks TLS", "give it with https://")
+            return Unseen(_REASON.NOT_SPOKEN, f"{url} speaks TLS", HTTPS)
         case None:
             return None
 
@@ -116,7 +118,7 @@ def _untrusted(said: str, url: str) -> Unseen:
         return Unseen(_REASON.UNTRUSTED, text, "compare the clocks of this machine and the member's")
     if "mismatch" in low or "not valid for" in low:
         text = f"the certificate of {url} is for another name"
-        return Unseen(_REASON.UNTRUSTED, text, "give the endpoint by a name that its certificate has")
+        return Unseen(_REASON.UNTRUSTED, text, OTHER_NAME)
     return Unseen(
         _REASON.UNTRUSTED, f"the certificate of {url} is signed by an unknown authority", UNKNOWN_AUTHORITY
     )

@@ -48,7 +48,10 @@ async def _shakes_hands(host: str, port: int) -> bool:
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(WITHIN_S):
-            _, writer = await open_connection(host, port, anybody)
+            try:
+                _, writer = await open_connection(host, port, anybody)
+            except ssl.SSLError as error:
+                return "ALERT" in str(error).upper()  # it wants a certificate of ours: in TLS, too
             writer.transport.abort()
             return True
     return False

@@ -4,7 +4,7 @@ That comes a second or more late, and not at all from a machine that is lost: a 
 no proof that a process runs now, one that says how it ended is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from subjects.base import Identity, ProcessState, ProcessView
 from subjects.runtimes.kubernetes.api import Json
@@ -76,6 +76,26 @@ def ports_of(pod: Json, container: str = "") -> Mapping[str, int]:
     name = database_container(pod, container)
     spec = next(each for each in pod["spec"]["containers"] if each["name"] == name)
     return {str(port.get("name", "")): int(port["containerPort"]) for port in spec.get("ports") or ()}
+
+
+def is_name_of(pods: Iterable[Json], name: str) -> bool:
+    """Whether a certificate for `name` is that of one of these pods, or of a service of their namespace.
+
+    What comes by port-forward reaches a member at its own loopback address.
+    """
+    if name in _LOOPBACK:
+        return True
+    for pod in pods:
+        meta, spec = pod["metadata"], pod["spec"]
+        host, service = spec.get("hostname") or meta["name"], spec.get("subdomain", "")
+        if f".{meta['namespace']}.svc." in f"{name}." or name in {host, f"{host}.{service}"}:
+            return True
+        if name in {f"{host}.{service}.{meta['namespace']}", (pod.get("status") or {}).get("podIP")}:
+            return True
+    return False
+
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def leaving(pod: Json) -> bool:

@@ -1,14 +1,35 @@
 """An etcd as somebody makes it with kubectl: a headless service and a StatefulSet with volumes."""
 
 import time
+from pathlib import Path
 
+from tests.standins.authority import Signed
 from tests.standins.kubernetes_standin.handle import StandinCluster
 
 
-def make_etcd(standin: StandinCluster, namespace: str, replicas: int = 3) -> None:
-    """Make it, and wait until all its pods are ready."""
+def make_etcd(
+    standin: StandinCluster,
+    namespace: str,
+    replicas: int = 3,
+    certificate: Signed | None = None,
+    authority: Path | None = None,
+) -> None:
+    """Make it, and wait until all its pods are ready.
+
+    With a `certificate` it speaks TLS, and clients must show one of the same `authority`.
+    """
     standin.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-    url = f"http://$(POD).etcd.{namespace}.svc"
+    scheme, options = "http", list[str]()
+    probe: dict[str, object] = {"httpGet": {"path": "/health", "port": 2379}}
+    if certificate is not None:
+        scheme, probe = "https", {"tcpSocket": {"port": 2379}}
+        options = [
+            f"--cert-file={certificate.cert}",
+            f"--key-file={certificate.key}",
+            f"--trusted-ca-file={authority}",
+            "--client-cert-auth",
+        ]
+    url = f"://$(POD).etcd.{namespace}.svc"
     members = ",".join(
         f"etcd-{each}=http://etcd-{each}.etcd.{namespace}.svc:2380" for each in range(replicas)
     )
@@ -19,15 +40,16 @@ def make_etcd(standin: StandinCluster, namespace: str, replicas: int = 3) -> Non
             "etcd",
             "--name=$(POD)",
             "--data-dir=/data/etcd",
-            "--listen-client-urls=http://0.0.0.0:2379",
-            f"--advertise-client-urls={url}:2379",
+            f"--listen-client-urls={scheme}://0.0.0.0:2379",
+            f"--advertise-client-urls={scheme}{url}:2379",
             "--listen-peer-urls=http://0.0.0.0:2380",
-            f"--initial-advertise-peer-urls={url}:2380",
+            f"--initial-advertise-peer-urls=http{url}:2380",
             f"--initial-cluster={members}",
+            *options,
         ],
         "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "client", "containerPort": 2379}, {"name": "peer", "containerPort": 2380}],
-        "readinessProbe": {"httpGet": {"path": "/health", "port": 2379}, "periodSeconds": 1},
+        "readinessProbe": {**probe, "periodSeconds": 1},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}],
     }
     labels = {"app": "etcd"}

@@ -57,6 +57,33 @@ async def test_no_answer_in_time_is_a_timeout() -> None:
     await server.wait_closed()
 
 
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_a_handshake_that_does_not_end_leaves_no_connection_open(*, given_up: bool) -> None:
+    connected, ended = asyncio.Event(), asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with httpx2.AsyncClient(trust_env=False) as client:
+        asking = asyncio.create_task(exchange(client, "GET", url, 5 if given_up else 0.1))
+        await connected.wait()
+        if given_up:
+            await asyncio.sleep(0.02)
+            asking.cancel()
+        await asyncio.wait({asking})
+        async with asyncio.timeout(5):
+            await ended.wait()
+        del asking
+    server.close()
+    await server.wait_closed()
+    gc.collect()
+
+
 async def test_what_becomes_of_an_exchange_that_was_given_up_is_no_news() -> None:
     """From Python 3.14 on a task under asyncio.shield has its exception logged, with a traceback."""
     logged: list[dict[str, Any]] = []
