@@ -6,6 +6,7 @@ bounded: beyond, the sender is no longer read from and blocks, as on a network t
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections import deque
@@ -183,7 +184,8 @@ class Pipe(asyncio.BufferedProtocol):
             if self.transport is not None:
                 self.transport.close()
         elif other.open:
-            target.write_eof()
+            with contextlib.suppress(OSError):  # it was reset a moment ago, and that is told next
+                target.write_eof()
 
     def has_passed_end(self) -> bool:
         """Whether the end of what it receives has gone out on the other side: nothing more will come."""

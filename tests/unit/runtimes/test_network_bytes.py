@@ -272,6 +272,21 @@ async def test_half_closed_is_half_open_and_nothing_is_left_once_both_have_ended
     await until(lambda: not len(line.proxy))
 
 
+async def test_an_end_that_was_held_back_for_one_who_was_reset_meanwhile_harms_nobody(line: Line) -> None:
+    near, far = await line.connect()
+    line.proxy.apply((rule("cut"),))
+    near[1].write_eof()
+    await asyncio.sleep(SHORT_S)
+    sock = far[1].get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    far[1].transport.abort()
+    await asyncio.sleep(0)  # its reset is there, and the loop has not been told of it yet
+
+    line.proxy.apply(())
+
+    assert await is_reset(near[0])
+
+
 async def test_delay_adds_its_time_and_keeps_the_order_also_when_it_is_lowered(line: Line) -> None:
     near, far = await line.connect()
     line.proxy.apply((rule("delay", 300, Direction.IN),))
