@@ -126,7 +126,9 @@ class Examiner:
             others = beside(monitor.detections, name, monitor.open_incidents)
             found = await session.diagnosed(case_of(made, others))
             loops = (made[-1].again or Again(1, 0.0)).count >= LOOP
-            concluded = (found.kind, found.nodes, found.confidence, loops)
+            # How a process ended is told late by some: the same crash, and now it is known of what.
+            ended = tuple(each.claim for each in found.evidence[:1])
+            concluded = (found.kind, found.nodes, found.confidence, loops, ended)
             if concluded == incident.concluded:
                 return
             incident.concluded = concluded

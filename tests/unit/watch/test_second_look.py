@@ -99,6 +99,22 @@ async def test_how_a_process_ended_is_taken_into_the_diagnosis_as_soon_as_it_is_
     assert "OOM-killed" in shown.diagnoses[-1]["root_cause"]
 
 
+async def test_of_what_it_died_is_shown_though_that_it_crashed_is_known(looked_into: LookedInto) -> None:
+    shown, runtime = looked_into.shown, looked_into.runtime
+    runtime.happens("n2", "exit", 137)
+    await until(shown, 1)
+    runtime.happens("n2", "oom", 137)
+    await until(shown, 2)
+    first, second = shown.diagnoses
+
+    assert (first["kind"], first["nodes"], first["confidence"]) == (
+        second["kind"],
+        second["nodes"],
+        second["confidence"],
+    )
+    assert "OOM-killed" in second["changed"]
+
+
 async def test_a_lost_leader_is_put_down_to_the_members_that_died_before_each_in_its_incident(
     looked_into: LookedInto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
