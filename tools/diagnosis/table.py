@@ -238,6 +238,15 @@ TABLE: tuple[Row, ...] = (
         lasting=("peer_lost",),
     ),
     Row(
+        "crashed and restarted, status not told yet",
+        Kind.CRASH,
+        (("restarted",), ("log_no_shutdown",), ("reported_running",)),
+        "runs with a later start time than before; no shutdown request in its log. Of what it died is not "
+        "known: its status does not show it yet, and comes a second or more late",
+        ("OOM-killed", "restarted on request"),
+        surest=_MEDIUM,
+    ),
+    Row(
         "crashed and restarted",
         Kind.CRASH,
         (("restarted",), ("log_no_shutdown",)),
@@ -272,6 +281,17 @@ TABLE: tuple[Row, ...] = (
         ("OOM-killed", "partition from outside"),
         unless=("deaf", "no_connection", "answers", "healthy"),
         outside=True,
+        surest=_LOW,
+    ),
+    Row(
+        "back, status not told yet",
+        Kind.RESTART,
+        (("refused", "reset"), ("reported_running",), ("running",)),
+        "refused or reset connections and answers for itself: either its process has ended and is back, or "
+        "it is cut off. Which is not known: when it started can't be read from it, and its status does not "
+        "show an end yet, which comes a second or more late",
+        ("OOM-killed", "cut off from clients"),
+        unless=("same_start",),
         surest=_LOW,
     ),
     Row(

@@ -117,9 +117,13 @@ class SnapshotDiff:
         view = node.process
         match view.state:
             case ProcessState.RUNNING:
-                # A node that answers for itself runs, however late the report that says so.
-                kind = "reported_running" if view.delayed and not _reports(node) else "running"
-                yield signal(kind, node.name, view.raw or "process runs", as_of=at)
+                raw = view.raw or "process runs"
+                if view.delayed:
+                    yield signal("reported_running", node.name, raw, as_of=at)
+                # A node that answers for itself runs, however late the report that says so; whether it is
+                # the process of before, that report does not tell yet.
+                if not view.delayed or _reports(node):
+                    yield signal("running", node.name, raw, as_of=at)
             case ProcessState.PAUSED:
                 yield signal("stopped", node.name, view.raw or "process is stopped", as_of=at)
             case ProcessState.EXITED:

@@ -50,8 +50,8 @@ class KubernetesNodes:
             raise Unreachable(f"There is no pod {node}: its log went with it.")
         text = await self._log(pod, limit)
         found = logtime.lines(node, text, since, limit)
-        restarts = sum(each.get("restartCount", 0) for each in pod["status"].get("containerStatuses") or ())
-        if len(found) < limit and restarts:
+        # That there is a run before it may not be told yet: its log is asked for, whatever the count says.
+        if len(found) < limit and _begins_after(since, logtime.lines(node, text, None, limit)):
             with contextlib.suppress(SubjectError):
                 before = logtime.lines(node, await self._log(pod, limit, previous=True), since, limit)
                 found = [*before, *found][-limit:]
@@ -91,6 +91,12 @@ class KubernetesNodes:
             query.append(("previous", "true"))
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"
         return str(await self.api.text(path, query))
+
+
+def _begins_after(since: float | None, lines: Sequence[LogLine]) -> bool:
+    """Whether what was wanted from `since` on may have been written by a run before this one."""
+    first = next((line.at for line in lines if line.at is not None), None)
+    return since is None or first is None or first > since
 
 
 async def attach_nodes(options: KubernetesOptions, ports: Sequence[int]) -> KubernetesNodes:

@@ -13,7 +13,8 @@ from tests.standins.kubernetes_standin import controllers
 from tests.standins.kubernetes_standin.api import Api, Trouble
 from tests.standins.kubernetes_standin.kinds import Object
 from tests.standins.kubernetes_standin.kubelet import Kubelet
-from tests.standins.kubernetes_standin.pod import Slot, descendants
+from tests.standins.kubernetes_standin.pod import RunningPod, Slot, descendants
+from tests.standins.kubernetes_standin.pod_network import ANYWHERE, Rule
 from tests.standins.kubernetes_standin.store import ApiError
 
 
@@ -99,7 +100,11 @@ class Control:
                 self._instance(asked).why = "OOMKilled"
                 os.kill(self._pid(asked), signal.SIGKILL)
             case "kubelet":
-                self.kubelet.asleep = bool(asked["asleep"])
+                self.kubelet.asleep = bool(asked.get("asleep"))
+                self.kubelet.late_by(float(asked.get("late_s", 0.0)))
+            case "cut":
+                rules = [Rule(0, ANYWHERE, passes=False)] if asked["cut"] else []
+                self.kubelet.network.set_rules(self._running(asked).door, rules)
             case "pid":
                 return self._pid(asked)
             case "alive":
@@ -112,10 +117,14 @@ class Control:
                 raise ApiError(400, "BadRequest", f"the stand-in cannot {act}")
         return None
 
-    def _slot(self, asked: Object) -> Slot:
+    def _running(self, asked: Object) -> RunningPod:
         running = self.kubelet.find(asked["namespace"], asked["pod"])
         if running is None:
             raise ApiError(404, "NotFound", f"no pod {asked['pod']} runs")
+        return running
+
+    def _slot(self, asked: Object) -> Slot:
+        running = self._running(asked)
         name = asked.get("container") or next(iter(running.slots))
         return running.slots[name]
 

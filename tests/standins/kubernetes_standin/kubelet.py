@@ -11,6 +11,7 @@ import re
 import signal
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,8 @@ BACK_OFF_S, LONGEST_BACK_OFF_S = 10.0, 300.0
 LEAST_GRACE_S = 2.0
 """A pod that is deleted with no grace still has so long between SIGTERM and SIGKILL."""
 REACTION_S = 0.03
+ENDING_S = 0.15
+"""Between a pod's deletion, which watchers are told at once, and SIGTERM (11 to 65 ms, and over 500)."""
 OPENING_S = 0.05
 """How often ports are looked for while a container comes up."""
 
@@ -54,6 +57,9 @@ class Kubelet:
     pods: dict[str, RunningPod] = field(default_factory=dict)
     asleep: bool = False
     """Whether it does not look at its containers, as one on a machine that has no time for it."""
+    late_s: float = 0.0
+    """How long what it saw takes to be told, while it acts on it at once."""
+    _untold: deque[tuple[float, Object, Object]] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _opening_until: float = 0.0
 
@@ -282,6 +288,7 @@ class Kubelet:
     async def _end(self, running: RunningPod, grace_s: float) -> None:
         """Stop a pod and take its object away."""
         meta = running.pod["metadata"]
+        await asyncio.sleep(ENDING_S)
         for slot in running.slots.values():
             if slot.instance is not None and slot.instance.pid is not None:
                 event(
@@ -317,7 +324,26 @@ class Kubelet:
         if present is None or present["metadata"]["uid"] != running.uid:
             return
         made = status_of(running, present.get("status") or {}, self.network.node_address)
-        self.store.update("pods", meta["namespace"], meta["name"], lambda pod: pod.update(status=made))
+        self._untold.append((time.monotonic() + self.late_s, meta, made))
+        if self.late_s:
+            asyncio.get_running_loop().call_later(self.late_s + REACTION_S, self._tell_due)
+        else:
+            self._tell_due()
+
+    def late_by(self, seconds: float) -> None:
+        """Tell what is seen from now on so much later; what was held back is told at once."""
+        self.late_s = seconds
+        self._tell_due(float("inf"))
+
+    def _tell_due(self, now: float | None = None) -> None:
+        now = time.monotonic() if now is None else now
+        while self._untold and self._untold[0][0] <= now:
+            self._write(*self._untold.popleft()[1:])
+
+    def _write(self, meta: Object, status: Object) -> None:
+        present = self.store.find("pods", meta["namespace"], meta["name"])
+        if present is not None and present["metadata"]["uid"] == meta["uid"]:
+            self.store.update("pods", meta["namespace"], meta["name"], lambda pod: pod.update(status=status))
 
     def became(
         self, running: RunningPod, slot: Slot, *, ready: bool | None = None, started: bool | None = None

@@ -1,6 +1,7 @@
 """The rules: which disagreement of views means what, what outweighs what, and how sure they are of it."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
@@ -123,6 +124,47 @@ class TestFromOutside:
         assert (found.kind, found.nodes) == (kind, ("b",))
         assert found.confidence is not Confidence.HIGH
         assert words in found.root_cause
+
+    @pytest.mark.parametrize(
+        ("kinds", "kind", "words"),
+        [
+            (("refused", "restarted", "log_no_shutdown"), Kind.CRASH, "Of what it died is not known"),
+            (("reset", "restarted"), Kind.RESTART, "cannot be told apart without its log"),
+            (("refused", "peer_lost"), Kind.RESTART, "Which is not known"),
+            (("reset", "leaderless"), Kind.RESTART, "Which is not known"),
+        ],
+    )
+    def test_one_that_is_back_before_its_status_tells_is_neither_cut_off_nor_sure_to_have_crashed(
+        self, scene: Scene, kinds: tuple[str, ...], kind: Kind, words: str
+    ) -> None:
+        scene.well("a", "c").earlier("b", *kinds).on("b", *RUNS, "reported_running")
+        found = concluded(scene)
+
+        assert (found.kind, found.nodes) == (kind, ("b",))
+        assert found.confidence is not Confidence.HIGH
+        assert words in found.root_cause
+
+    @pytest.mark.parametrize(
+        "kinds", [("silent", "refused"), ("peer_lost", "reset"), ("leaderless", "reset")]
+    )
+    def test_one_that_answers_for_itself_as_the_process_of_before_is_cut_off_for_sure(
+        self, scene: Scene, kinds: tuple[str, ...]
+    ) -> None:
+        scene.well("a", "c").on("b", "running", "reported_running", "healthy", "same_start", *kinds)
+        found = concluded(scene)
+
+        assert (found.kind, found.nodes) == (Kind.PARTITION, ("b",))
+        assert found.confidence is Confidence.HIGH
+
+    def test_no_row_that_is_sure_of_a_cut_or_a_pause_fits_what_a_late_status_says(self) -> None:
+        """Whatever else is seen, as long as the node says nothing of itself."""
+        words = ("refused", "reset", "silent", "peer_lost", "edge_lost", "leaderless", "unhealthy", "deaf")
+        for size in range(1, 4):
+            for kinds in combinations(words, size):
+                alone = Scene().well("a", "c").on("b", "reported_running", *kinds)
+                found = concluded(alone)
+                wrong = found.kind in {Kind.PARTITION, Kind.PAUSE} and found.confidence is Confidence.HIGH
+                assert not wrong, (kinds, found)
 
     @pytest.mark.parametrize("ends", ["oom", "exit:137", "evicted"])
     def test_once_it_tells_that_is_the_cause(self, scene: Scene, ends: str) -> None:

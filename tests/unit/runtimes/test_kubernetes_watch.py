@@ -162,6 +162,30 @@ async def test_until_the_pods_status_tells_nothing_is_claimed_of_it_for_sure(wat
     await watch.healthy()
 
 
+@pytest.mark.parametrize(("act", "words"), [("oom", "OOM-killed"), ("signal", "SIGKILL")])
+async def test_one_that_is_back_before_its_status_tells_died_of_what_that_tells_then(
+    watch: Watch, act: str, words: str
+) -> None:
+    began = time.monotonic()
+    watch.standin.act("kubelet", late_s=5)
+    try:
+        watch.standin.act("cut", namespace=NAMESPACE, pod="etcd-1", cut=True)
+        assert await watch.monitor.wait(began, BOUND_S) is not None, watch.monitor.signals
+        watch.kill(act, **({} if act == "oom" else {"number": signal.SIGKILL}))
+        watch.standin.act("cut", namespace=NAMESPACE, pod="etcd-1", cut=False)
+        early = await watch.diagnosis()
+        await watch.told("oom" if act == "oom" else "exit")
+        late = await watch.diagnosis()
+    finally:
+        watch.standin.act("kubelet")
+
+    assert early.confidence is not Confidence.HIGH, early
+    assert "not known" in early.root_cause or "look alike" in early.root_cause, early
+    assert (late.kind, late.nodes) == (Kind.CRASH, ("etcd-1",)), late
+    assert words in late.root_cause
+    await watch.healthy()
+
+
 async def test_a_drained_node_is_a_planned_act(watch: Watch) -> None:
     began, before = time.monotonic(), watch.uids()
     node = watch.standin.pods(NAMESPACE)["etcd-1"]["spec"]["nodeName"]
