@@ -52,6 +52,18 @@ def config_values() -> dict[str, Any]:
         raise BadSetup(f"{path} is not valid TOML: {error}.") from error
 
 
+def allowed_contexts(choice: Choice) -> tuple[str, ...]:
+    """Return the contexts of Kubernetes that may be used, by the command line and by the config file.
+
+    Raises BadSetup for a file that is not TOML, or says something else there.
+    """
+    table = config_values().get("kubernetes") or {}
+    found = table.get("allow_contexts", []) if isinstance(table, dict) else None
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise BadSetup(f'{config_file()}: [kubernetes] takes allow_contexts = ["NAME", …].')
+    return (*choice.kubernetes.allowed, *found)
+
+
 def config_file() -> Path:
     """Return where the config file is, or would be: OPERATOR_CONFIG, else in the platform's folder."""
     given = os.environ.get("OPERATOR_CONFIG")

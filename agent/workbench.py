@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
-from agent.setup import Setup
+from agent.setup import Setup, allowed_contexts
 from agent.view.base import View
 from subjects.state import StateFolder, open_state
 from tools.diagnosis.rules import RulesDiagnostician
@@ -15,8 +17,12 @@ from tools.observe.ledger import Ledger
 from tools.workbench import Workbench
 
 
-def make_workbench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
-    """Return a workbench that tells `emit`; there is no cluster on it yet, and the rules diagnose."""
+def make_workbench(state: StateFolder, setup: Setup, emit: Emit, view: View | None = None) -> Workbench:
+    """Return a workbench that tells `emit`; there is no cluster on it yet, and the rules diagnose.
+
+    `view` is where a person can be asked.
+    """
+    kubernetes = replace(setup.choice.kubernetes, allowed=allowed_contexts(setup.choice))
     with contextlib.ExitStack() as on_failure:
         incidents = on_failure.enter_context(contextlib.closing(IncidentStore(state.database)))
         faults = FaultService(state, setup.seed)
@@ -29,9 +35,19 @@ def make_workbench(state: StateFolder, setup: Setup, emit: Emit) -> Workbench:
         incidents=incidents,
         faults=faults,
         diagnostician=RulesDiagnostician(),
-        choice=setup.choice,
+        choice=replace(setup.choice, kubernetes=kubernetes),
+        consent=_asker(setup, view),
         allow_quorum_loss=setup.allow_quorum_loss,
     )
+
+
+def _asker(setup: Setup, view: View | None) -> Callable[[str], Awaitable[bool]] | None:
+    """Return how the person is asked; None without one, and with --yes, which answers nothing like this."""
+    if view is None or setup.yes or not (view.interactive and sys.stdin.isatty()):
+        return None
+    from agent.chat.asking import consents
+
+    return lambda question: consents(question, view.aside)
 
 
 def _report_trouble(incidents: IncidentStore, faults: FaultService, emit: Emit) -> None:
@@ -51,7 +67,7 @@ def _report_trouble(incidents: IncidentStore, faults: FaultService, emit: Emit) 
 @contextlib.asynccontextmanager
 async def opened_workbench(setup: Setup, view: View) -> AsyncIterator[Workbench]:
     """Hold a workbench of the setup's state folder open; there is no cluster on it yet."""
-    workbench = make_workbench(open_state(setup.state_dir), setup, view.show)
+    workbench = make_workbench(open_state(setup.state_dir), setup, view.show, view)
     try:
         yield workbench
     finally:

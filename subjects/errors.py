@@ -3,6 +3,7 @@
 SubjectError
 ├── NotReady           the environment is not ready: no engine, no binary, no free port, no access
 ├── BadSetup           a file or setting that was given is wrong
+│   └── NeedsConsent   a person must allow it first
 ├── Unreachable        a node or endpoint did not answer, or answered something else
 ├── StaleTarget        the process or container is not the one that was meant
 ├── Unsupported        this runtime cannot do that, and why
@@ -25,6 +26,17 @@ class NotReady(SubjectError):
 
 class BadSetup(SubjectError):
     """A file or setting that was given is wrong."""
+
+
+class NeedsConsent(BadSetup):
+    """Nothing is made there unless a person allows it; the text says by which option."""
+
+    def __init__(self, text: str, place: str, question: str) -> None:
+        super().__init__(text)
+        self.place = place
+        """What they allow."""
+        self.question = question
+        """How they are asked for it, where there is somebody."""
 
 
 class Unreachable(SubjectError):

@@ -1,5 +1,6 @@
 """What a session has: all that may be read of its cluster, and what acts on it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TextIO
@@ -50,6 +51,8 @@ class Workbench(Watched, Diagnosing):
     """Whether nothing of the cluster ran before this session started it; then it is stopped at the end."""
     use: TextIO | None = None
     """Our share of the cluster's use (tools.cluster.use) while we watch it."""
+    consent: Callable[[str], Awaitable[bool]] | None = None
+    """Asks the person a question that is answered by yes or no; None where there is nobody."""
     allow_quorum_loss: bool = False
     """Given on the command line; a model cannot set it."""
 

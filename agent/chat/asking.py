@@ -68,6 +68,15 @@ def read_answer(said: str) -> "Answer":
     return Answer("no", said.strip())
 
 
+async def consents(question: str, aside: Aside) -> bool:
+    """Ask a question that only an unmistakable yes answers with yes."""
+    try:
+        said = await _line(wrapped(f"{question}? [y]es / [n]o:"), aside)
+    except (KeyboardInterrupt, EOFError):
+        return False
+    return said.lower() in ("y", "yes")
+
+
 async def press_enter(text: str, aside: Aside) -> bool:
     """Wait for Enter; False for Ctrl-C and Ctrl-D."""
     try:

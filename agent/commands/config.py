@@ -54,7 +54,9 @@ async def config(setup: "Setup", view: "View") -> "Result":
     rows += [(name, os.environ[name], "environment") for name in VARIABLES if os.environ.get(name)]
     view.show(Table("Settings", ("setting", "value", "from"), tuple(rows)))
     for key in _unknown_keys(path.is_file()):
-        view.show(Notice(f"{path}: {key!r} is no setting; `model` and [watch] are.", level="warning"))
+        view.show(
+            Notice(f"{path}: {key!r} is no setting; `model`, [watch] and [kubernetes] are.", level="warning")
+        )
     return {"settings": [dict(zip(("name", "value", "from"), row, strict=True)) for row in rows]}
 
 
@@ -73,4 +75,4 @@ def _model(setup: "Setup") -> tuple[str, str]:
 def _unknown_keys(there: bool) -> list[str]:
     from agent.setup import config_values
 
-    return [key for key in config_values() if key not in ("model", "watch")] if there else []
+    return [key for key in config_values() if key not in ("model", "watch", "kubernetes")] if there else []

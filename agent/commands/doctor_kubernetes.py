@@ -17,8 +17,11 @@ Row = tuple[str, str, str]
 
 async def kubernetes(setup: "Setup", view: "View") -> "Result":
     """Show it; nothing is made or changed."""
+    from dataclasses import replace
+
     from agent.commands.doctor import faults_on
     from agent.events import Verbatim
+    from agent.setup import allowed_contexts
     from subjects.clusters import Decision, open_cluster
     from subjects.errors import SubjectError
     from subjects.runtimes.kubernetes import rights
@@ -26,7 +29,7 @@ async def kubernetes(setup: "Setup", view: "View") -> "Result":
     from subjects.state import open_state
     from tools.events import Table
 
-    options = setup.choice.kubernetes
+    options = replace(setup.choice.kubernetes, allowed=allowed_contexts(setup.choice))
     api = await connect(options.context)
     try:
         namespace = options.namespace or api.namespace

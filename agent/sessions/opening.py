@@ -55,7 +55,7 @@ async def open_session(setup: Setup, view: View, ask: Ask | None = None) -> Sess
             shown(event)
 
     try:
-        workbench = make_workbench(state, setup, emit)
+        workbench = make_workbench(state, setup, emit, view)
     except BaseException:
         transcript.close()
         raise

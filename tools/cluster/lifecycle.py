@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from subjects import clock
 from subjects.base import (
@@ -17,9 +17,9 @@ from subjects.base import (
     Placed,
     ProcessState,
 )
+from subjects.clusters import Decision, decide, find_cluster, open_cluster
 from subjects.clusters import caveat as caveat_of
-from subjects.clusters import decide, find_cluster, open_cluster
-from subjects.errors import NotReady
+from subjects.errors import NeedsConsent, NotReady
 from tools.cluster import use as use_of
 from tools.cluster.last_words import last_words
 from tools.detection.monitor import Monitor
@@ -57,8 +57,7 @@ async def open_or_planned(workbench: Workbench) -> AsyncIterator[Cluster]:
         yield workbench.cluster
         return
     decision = await decide(workbench.choice.subject, workbench.choice.runtime)
-    choice = workbench.choice
-    cluster = await open_cluster(workbench.state, decision, choice.compose_file, choice.kubernetes)
+    cluster = await _open(workbench, decision)
     try:
         yield cluster
     finally:
@@ -72,13 +71,10 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
     """
     began = time.monotonic()
     if workbench.cluster is None:
-        choice = workbench.choice
-        decision = await decide(choice.subject, choice.runtime)
+        decision = await decide(workbench.choice.subject, workbench.choice.runtime)
         caveat = await caveat_of(decision)
         workbench.emit(Notice(f"Cluster: {decision.reason}{f'; {caveat}' if caveat else ''}."))
-        workbench.cluster = await open_cluster(
-            workbench.state, decision, choice.compose_file, choice.kubernetes
-        )
+        workbench.cluster = await _open(workbench, decision)
         if isinstance(placed := workbench.cluster.control, Placed):
             workbench.emit(Notice(f"It will be in {placed.place}."))
     cluster = workbench.cluster
@@ -95,6 +91,19 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
     _tell_of_standins(workbench, cluster, snapshot)
     await watch(workbench)
     return snapshot, time.monotonic() - began
+
+
+async def _open(workbench: Workbench, decision: Decision) -> Cluster:
+    """Open the cluster that was decided on; the person is asked where it takes their consent."""
+    choice = workbench.choice
+    try:
+        return await open_cluster(workbench.state, decision, choice.compose_file, choice.kubernetes)
+    except NeedsConsent as needs:
+        if workbench.consent is None or not await workbench.consent(needs.question):
+            raise
+        allowed = (*choice.kubernetes.allowed, needs.place)
+    workbench.choice = replace(choice, kubernetes=replace(choice.kubernetes, allowed=allowed))
+    return await _open(workbench, decision)
 
 
 async def _anything_runs(cluster: Cluster) -> bool:

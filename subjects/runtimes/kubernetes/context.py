@@ -2,7 +2,7 @@
 
 import re
 
-from subjects.errors import BadSetup
+from subjects.errors import NeedsConsent
 from subjects.runtimes.kubernetes.api import Api
 
 _THROWAWAY = re.compile(r"kind-.+|k3d-.+|minikube|docker-desktop|rancher-desktop|orbstack|colima(-.+)?")
@@ -15,11 +15,16 @@ def is_throwaway(context: str) -> bool:
 
 
 def require_allowed(api: Api, allowed: tuple[str, ...]) -> None:
-    """Raise BadSetup unless operator may make a namespace of its own in this context."""
+    """Raise NeedsConsent unless operator may make a namespace of its own in this context."""
     if is_throwaway(api.context) or api.context in allowed:
         return
-    raise BadSetup(
-        f"The context {api.context} ({api.server}) does not look like one for trying out (kind-…, minikube, "
-        f"k3d-…, docker-desktop): nothing was made there. If operator may make a namespace of its own in it, "
-        f"give --allow-context {api.context}."
+    unlike = (
+        f"The context {api.context} ({api.server}) does not look like one for trying out "
+        "(kind-…, minikube, k3d-…, docker-desktop)"
+    )
+    raise NeedsConsent(
+        f"{unlike}: nothing was made there. If operator may make a namespace of its own in it, "
+        f"give --allow-context {api.context}.",
+        api.context,
+        f"{unlike}. Make a namespace of operator's own in it, and break what is in that",
     )
