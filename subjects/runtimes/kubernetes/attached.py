@@ -105,7 +105,7 @@ async def attach_nodes(options: KubernetesOptions, ports: Sequence[int]) -> Kube
     `ports` are those on which the database may answer. Raises BadSetup where there are no such pods, Denied
     where the account may not list them.
     """
-    api = await connect(options.context)
+    api, pods = await connect(options.context), None
     try:
         namespace = options.namespace or api.namespace
         pods = await _pods(api, namespace, options)
@@ -121,6 +121,8 @@ async def attach_nodes(options: KubernetesOptions, ports: Sequence[int]) -> Kube
         way = Way(api, namespace, pods, "straight" if straight else "forward", None)
         return KubernetesNodes(api, namespace, pods, way, canary.of_api(api))
     except BaseException:
+        if pods is not None:
+            await pods.aclose()
         await api.aclose()
         raise
 
