@@ -89,6 +89,8 @@ class Control:
                 self.api.troubles.clear()
             case "compact":
                 store.compact()
+            case "outdate":
+                self._outdate(asked["namespace"], asked["pod"], asked["annotations"])
             case "requests":
                 asked_for, self.api.requests = self.api.requests, []
                 return asked_for
@@ -116,6 +118,13 @@ class Control:
             case _:
                 raise ApiError(400, "BadRequest", f"the stand-in cannot {act}")
         return None
+
+    def _outdate(self, namespace: str, pod: str, annotations: Object) -> None:
+        """End every watch, change a pod, and forget that: where a watch goes on from is too old by then."""
+        store = self.kubelet.store
+        store.end_watches()
+        store.update("pods", namespace, pod, lambda known: known["metadata"].update(annotations=annotations))
+        store.compact()
 
     def _running(self, asked: Object) -> RunningPod:
         running = self.kubelet.find(asked["namespace"], asked["pod"])

@@ -75,16 +75,29 @@ class Store:
         self.changes: deque[Change] = deque()
         self._objects: dict[str, dict[tuple[str, str], Object]] = {plural: {} for plural in BY_PLURAL}
         self._listeners: list[Callable[[Change], None]] = []
+        self._queues: list[asyncio.Queue[Change | None]] = []
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call `listener` at once with every change from now on; returns what ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
-    def watch(self) -> tuple["asyncio.Queue[Change]", Callable[[], None]]:
-        """Return a queue of every change from now on, and what ends it."""
-        queue: asyncio.Queue[Change] = asyncio.Queue()
-        return queue, self.listen(queue.put_nowait)
+    def watch(self) -> tuple["asyncio.Queue[Change | None]", Callable[[], None]]:
+        """Return a queue of every change from now on, and what ends it; None in it is the watch's end."""
+        queue: asyncio.Queue[Change | None] = asyncio.Queue()
+        self._queues.append(queue)
+        unlisten = self.listen(queue.put_nowait)
+
+        def end() -> None:
+            self._queues.remove(queue)
+            unlisten()
+
+        return queue, end
+
+    def end_watches(self) -> None:
+        """End every watch in order, as a server does when their time is up: what changes next they miss."""
+        for queue in self._queues:
+            queue.put_nowait(None)
 
     def compact(self) -> None:
         """Forget what changed so far, so that a watch from before it is answered with 410."""

@@ -73,6 +73,8 @@ async def watch(
                     await response.write(_bookmark(store, kind))
                 next_bookmark = loop.time() + bookmark_s
                 continue
+            if change is None:
+                break
             if (told := _seen(change, kind, selects)) is not None:
                 await response.write(told)
     except ConnectionError:

@@ -5,17 +5,21 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import pytest_asyncio
 
 from subjects.base import Cluster, ClusterState
 from subjects.clusters import attach_pods, decide, open_cluster
-from subjects.errors import BadSetup, SubjectError
+from subjects.errors import BadSetup, NotReady, SubjectError
+from subjects.runtimes.kubernetes import manifest
+from subjects.runtimes.kubernetes.attached import KubernetesNodes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
 from subjects.state import open_state
 from tests.standins.kubernetes_standin.etcd_set import make_etcd
 from tests.standins.kubernetes_standin.handle import StandinCluster
@@ -92,6 +96,12 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandinCluster
     with StandinCluster(folder, "--reachable", "--nodes", "3", "--speed", "10") as made:
         make_etcd(made, NAMESPACE)
         yield made
+
+
+@pytest.fixture
+def as_admin(standin: StandinCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the kubeconfig of who may do everything."""
+    monkeypatch.setenv("KUBECONFIG", str(standin.kubeconfig))
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -239,20 +249,111 @@ async def test_a_paused_api_server_raises_no_alarm_and_hides_nothing_afterwards(
     await watch.healthy()
 
 
-async def test_a_watch_that_is_too_old_is_listed_again(watch: Watch) -> None:
+async def test_a_watch_that_is_too_old_is_listed_again_and_misses_nothing(watch: Watch) -> None:
+    nodes = watch.cluster.nodes
+    assert isinstance(nodes, KubernetesNodes)
+    mark = str(time.monotonic_ns())
     watch.standin.act("requests")
-    watch.standin.act("api", mode="cut")
-    watch.standin.act("compact")
-    watch.standin.act("api", mode="up")
+    watch.standin.act("outdate", namespace=NAMESPACE, pod="etcd-1", annotations={"mark": mark})
+    asked: list[str] = []
     async with asyncio.timeout(BOUND_S):
-        asked: list[list[str]] = []
-        while not any("/pods?" in path and "watch=1" in path for _, path in asked):
-            asked += await asyncio.to_thread(watch.standin.act, "requests")
-            await asyncio.sleep(0.1)
+        while ((nodes.pods.get("etcd-1") or {})["metadata"].get("annotations") or {}).get("mark") != mark:
+            await asyncio.sleep(0.05)
+        while len(asked) < 3:
+            done = await asyncio.to_thread(watch.standin.act, "requests")
+            asked += [path for _, path in done if "/pods?" in path]
+            await asyncio.sleep(0.05)
+
+    # From where it was, which is answered with 410; a list; and from there on.
+    assert ["watch=1" in path for path in asked] == [True, False, True]
+    first, _, second = (dict(parse_qsl(urlsplit(path).query)).get("resourceVersion") for path in asked)
+    assert int(first or 0) < int(second or 0)
+    # And it is told by the new watch, not by connections, how a process ends.
     began = time.monotonic()
-    watch.kill("signal", number=signal.SIGKILL)
+    watch.kill("oom")
     assert await watch.monitor.wait(began, BOUND_S) is not None
+    await watch.told("oom")
     await watch.healthy()
+
+
+async def named(options: KubernetesOptions) -> set[str]:
+    cluster = await attach_pods("etcd", options)
+    try:
+        return set(cluster.subject.nodes)
+    finally:
+        await cluster.aclose()
+
+
+@pytest.mark.usefixtures("as_admin")
+async def test_a_selector_names_the_pods_with_its_labels_and_no_others(standin: StandinCluster) -> None:
+    """Also while it watches: who gets the labels is a node from then on."""
+    make_pod(standin, "stranger", {"app": "stranger"})
+    make_pod(standin, "guest", {"app": "etcd"})
+    members = {"etcd-0", "etcd-1", "etcd-2"}
+    cluster = await attach_pods("etcd", KubernetesOptions(namespace=NAMESPACE, selector="app=etcd"))
+    try:
+        before = set(cluster.subject.nodes)
+        relabel(standin, "stranger", {"app": "etcd"})
+        async with asyncio.timeout(BOUND_S):
+            while "stranger" not in cluster.subject.nodes:
+                await cluster.subject.observe()
+        others = await named(KubernetesOptions(namespace=NAMESPACE, selector="app in (etcd),extra!=yes"))
+        relabel(standin, "guest", {"extra": "yes"})
+        fewer = await named(KubernetesOptions(namespace=NAMESPACE, selector="app in (etcd),extra!=yes"))
+        owned = await named(KubernetesOptions(namespace=NAMESPACE, statefulset="etcd"))
+        with pytest.raises(BadSetup, match="There are no pods with app=none in the namespace db"):
+            await named(KubernetesOptions(namespace=NAMESPACE, selector="app=none"))
+    finally:
+        await cluster.aclose()
+        for name in ("stranger", "guest"):
+            standin.call("DELETE", f"/api/v1/namespaces/{NAMESPACE}/pods/{name}", {"gracePeriodSeconds": 0})
+
+    assert before == {*members, "guest"}
+    assert others == {*members, "guest", "stranger"}
+    assert fewer == {*members, "stranger"}
+    assert owned == members  # whose labels they share makes no pod one of the set
+
+
+@pytest.mark.usefixtures("as_admin")
+@pytest.mark.parametrize("known", ["", "of-the-one-that-was-made-before"])
+async def test_a_namespace_that_is_somebody_elses_is_left_alone(
+    standin: StandinCluster, tmp_path: Path, known: str
+) -> None:
+    """With our labels or without: it is told apart by its uid."""
+    cluster = await open_cluster(open_state(tmp_path / "state"), await decide("etcd", "kubernetes"))
+    runtime = cluster.nodes
+    assert isinstance(runtime, KubernetesRuntime)
+    try:
+        name = runtime.namespace
+        labels = dict(manifest.MANAGED) if known else {}
+        made = standin.call("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        config = {"metadata": {"name": "theirs"}, "data": {"a": "b"}}
+        standin.call("POST", f"/api/v1/namespaces/{name}/configmaps", config)
+        runtime.layout = replace(runtime.layout, namespace_uid=known)
+        standin.act("requests")
+        with pytest.raises(NotReady, match=f"The namespace {name} of the context .* is not operator's"):
+            await runtime.up()
+        await runtime.down()
+        changed = [asked for asked in standin.act("requests") if asked[0] != "GET"]
+    finally:
+        await cluster.aclose()
+
+    assert changed == []
+    assert standin.call("GET", f"/api/v1/namespaces/{name}")["metadata"]["uid"] == made["metadata"]["uid"]
+    theirs = standin.call("GET", f"/api/v1/namespaces/{name}/configmaps/theirs")
+    assert theirs["data"] == {"a": "b"}
+
+
+def make_pod(standin: StandinCluster, name: str, labels: dict[str, str]) -> None:
+    """Make a pod that is in no set."""
+    container = {"name": "pause", "image": "registry.k8s.io/pause:3.10"}
+    body = {"metadata": {"name": name, "labels": labels}, "spec": {"containers": [container]}}
+    standin.call("POST", f"/api/v1/namespaces/{NAMESPACE}/pods", body)
+
+
+def relabel(standin: StandinCluster, name: str, labels: dict[str, str]) -> None:
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}"
+    standin.call("PATCH", path, {"metadata": {"labels": labels}}, "application/merge-patch+json")
 
 
 async def test_a_context_that_nobody_allowed_is_refused_before_anything_is_made(
