@@ -72,7 +72,7 @@ async def open_cluster(
         plan = _offered(decision.subject, "compose", "run on docker")
         return await open_docker(decision.subject, plan, state, compose_file)
     if decision.runtime == "kubernetes":
-        from subjects.runtimes.kubernetes.runtime import open_kubernetes
+        from subjects.runtimes.kubernetes.opening import open_kubernetes
 
         plan = _offered(decision.subject, "kubernetes", "run on kubernetes")
         return await open_kubernetes(decision.subject, plan, state, kubernetes)

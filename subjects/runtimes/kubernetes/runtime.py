@@ -10,11 +10,9 @@ import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from subjects.base import (
     Capability,
-    Cluster,
     Control,
     DeadMansSwitch,
     Deployment,
@@ -35,21 +33,18 @@ from subjects.base import (
     Scope,
     SeenThrough,
 )
-from subjects.errors import BadSetup, NotReady, StaleTarget, SubjectError, Unreachable, Unsupported
+from subjects.errors import NotReady, StaleTarget, SubjectError, Unreachable, Unsupported
 from subjects.runtimes.kubernetes import canary, layout
-from subjects.runtimes.kubernetes.api import Api, Json, connect, kubeconfig_files
+from subjects.runtimes.kubernetes.api import Api, Json
 from subjects.runtimes.kubernetes.attached import KubernetesNodes
-from subjects.runtimes.kubernetes.context import require_allowed
 from subjects.runtimes.kubernetes.layout import KubernetesLayout
 from subjects.runtimes.kubernetes.made import UP_S, Made
 from subjects.runtimes.kubernetes.manifest import PROBE, Database
-from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pod_status import container_status
 from subjects.runtimes.kubernetes.pods import Pods
 from subjects.runtimes.kubernetes.quantity import cores, written
 from subjects.runtimes.kubernetes.session import Seen, Session
 from subjects.runtimes.kubernetes.way import Way, reachable
-from subjects.state import StateFolder
 
 START_S = 15.0
 """For a member's process to be there once it is let go."""
@@ -437,76 +432,6 @@ def _cpu_limit(pod: Json, container: str) -> float | None:
     """Return the limit in force: what the kubelet says, which may be behind what was asked for."""
     said = (container_status(pod, container).get("resources") or {}).get("limits") or {}
     return cores(said["cpu"]) if "cpu" in said else None
-
-
-async def open_kubernetes(
-    subject: str, plan: ModuleType, state: StateFolder, options: KubernetesOptions
-) -> Cluster:
-    """Return the cluster, found again or laid out new. Nothing is made.
-
-    `plan` is the database's `kubernetes` module. Raises BadSetup for a context that is not there or not
-    allowed, NotReady where the API server does not answer, or the kubeconfig leads elsewhere than it did.
-    """
-    folder = state.clusters / f"{subject}-kubernetes"
-    known = layout.load(folder)
-    api = await connect(
-        known.context if known else options.context, known.kubeconfig if known else kubeconfig_files()
-    )
-    try:
-        if known is None:
-            require_allowed(api, options.allowed)
-            images = plan.images(options)
-            known = KubernetesLayout(
-                subject,
-                kubeconfig_files(),
-                api.context,
-                api.server,
-                layout.new_namespace(subject),
-                images=images,
-                nodes=plan.database(images).nodes,
-            )
-        _require_same(known, api, options, folder)
-        runtime = await _runtime(folder, known, plan.database(known.images), api)
-        try:
-            return Cluster(folder.name, await plan.make_subject(runtime), runtime, runtime)
-        except BaseException:
-            await runtime.aclose()
-            raise
-    except BaseException:
-        await api.aclose()
-        raise
-
-
-def _require_same(known: KubernetesLayout, api: Api, options: KubernetesOptions, folder: Path) -> None:
-    """Raise unless the cluster that is there is the one that is meant, and is where it was."""
-    if options.context not in (None, known.context):
-        raise BadSetup(
-            f"A cluster in the context {known.context} is still there: stop it first "
-            f"(`operator deploy down`), then use {options.context}."
-        )
-    if known.server != api.server:
-        raise NotReady(
-            f"The context {known.context} leads to {api.server} now; the cluster of {folder} is at "
-            f"{known.server}. Put the kubeconfig {known.kubeconfig} back."
-        )
-
-
-async def _runtime(folder: Path, known: KubernetesLayout, database: Database, api: Api) -> KubernetesRuntime:
-    said = await api.get("/version")
-    version = (int(said["major"]), int("".join(sign for sign in said["minor"] if sign.isdigit())))
-    pods = Pods(
-        api,
-        known.namespace,
-        f"app={database.name}",
-        container=database.name,
-        expected=database.nodes,
-    )
-    way = Way(api, known.namespace, pods, "probe", None)
-    runtime = KubernetesRuntime(folder, known, database, api, pods, way, canary.of_api(api), version)
-    pods.tell(runtime.spread_of_api)
-    await pods.start()
-    await runtime.find_out()
-    return runtime
 
 
 def _proof(
