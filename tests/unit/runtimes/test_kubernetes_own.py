@@ -1,0 +1,215 @@
+"""A cluster of operator's own on Kubernetes: its faults end whatever happens, and nothing else is touched."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from subjects.base import (
+    Cluster,
+    ClusterState,
+    Deployment,
+    Kill,
+    Lifecycle,
+    LinkRule,
+    Network,
+    Pause,
+    ProcessState,
+)
+from subjects.clusters import decide, open_cluster
+from subjects.errors import SubjectError
+from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
+from subjects.state import StateFolder, open_state
+from tests.standins.kubernetes_standin.handle import StandinCluster
+from tools.faults.journal import OPEN, Journal, Record, State
+from tools.faults.service import FaultService
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.pod_addresses]
+BOUND_S = 120.0
+"""Ends what hangs."""
+
+
+@dataclass
+class Own:
+    """The cluster, its state folder, and the Kubernetes that it is on."""
+
+    standin: StandinCluster
+    state: StateFolder
+    cluster: Cluster
+
+    @property
+    def runtime(self) -> KubernetesRuntime:
+        assert isinstance(self.cluster.control, KubernetesRuntime)
+        return self.cluster.control
+
+    async def until(self, holds: Callable[[], Any], what: str) -> None:
+        async with asyncio.timeout(BOUND_S):
+            while not await asyncio.to_thread(holds):
+                await asyncio.sleep(0.1)
+        assert holds(), what
+
+    async def healthy(self) -> None:
+        async with asyncio.timeout(BOUND_S):
+            while True:
+                try:
+                    if (await self.cluster.subject.observe()).state is ClusterState.HEALTHY:
+                        return
+                except SubjectError:
+                    pass
+                await asyncio.sleep(0.1)
+
+    def pod(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.standin.pods(self.runtime.namespace)[name]
+        return found
+
+    def uid(self, name: str) -> str:
+        return str(self.standin.pods(self.runtime.namespace).get(name, {}).get("metadata", {}).get("uid", ""))
+
+    def delete(self, name: str) -> None:
+        path = f"/api/v1/namespaces/{self.runtime.namespace}/pods/{name}"
+        self.standin.call("DELETE", path, {"gracePeriodSeconds": 0})
+
+    def last_fault(self) -> Record | None:
+        journal = Journal(self.state.database)
+        try:
+            return journal.latest()
+        finally:
+            journal.close()
+
+    def is_over(self) -> bool:
+        last = self.last_fault()
+        return last is not None and last.state not in OPEN
+
+
+@pytest.fixture(scope="module")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandinCluster]:
+    folder = tmp_path_factory.mktemp("kubernetes")
+    with (
+        StandinCluster(folder, "--reachable", "--speed", "10") as made,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("KUBECONFIG", str(made.kubeconfig))
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(standin: StandinCluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Own]:
+    state = open_state(tmp_path_factory.mktemp("state"))
+    cluster = await open_cluster(state, await decide("etcd", "kubernetes"))
+    try:
+        await cluster.require(Deployment).up()
+        yield Own(standin, state, cluster)
+    finally:
+        await cluster.require(Deployment).down()
+        await cluster.aclose()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own(shared: Own) -> AsyncIterator[Own]:
+    """It, healthy before a test and after it."""
+    await shared.healthy()
+    yield shared
+    await shared.healthy()
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause", "partition", "cpu_starvation"])
+async def test_a_fault_whose_pod_was_deleted_is_over_and_its_successor_is_left_alone(
+    own: Own, fault: str
+) -> None:
+    faults = FaultService(own.state, 7)
+    try:
+        done = await faults.inject(own.cluster, fault, "follower")
+        [node] = done.record.nodes
+        hit = own.uid(node)
+        await asyncio.to_thread(own.delete, node)
+        await own.until(lambda: own.uid(node) not in ("", hit), f"{node} did not come back")
+        await own.healthy()
+        successor = (await own.cluster.nodes.inspect(node)).identity
+
+        [report] = await faults.heal(own.cluster)
+
+        assert report.state in (State.HEALED, State.AMBIGUOUS), report
+        assert faults.journal.open_faults() == []
+        assert (await own.cluster.nodes.inspect(node)).identity == successor
+        assert await own.cluster.require(Network).network() == ()
+        assert (await own.runtime.limits(node))["cpu_share"] != done.record.steps[0].to_json().get("value")
+    finally:
+        faults.close()
+
+
+@pytest.mark.parametrize("fault", ["kill", "pause", "partition"])
+async def test_what_nobody_undoes_ends_in_its_pod(own: Own, fault: str) -> None:
+    """As when operator, its healer and the machine that they ran on are gone."""
+    snapshot = await own.cluster.subject.observe()
+    node = next(name for name in own.cluster.subject.stores if name != snapshot.leader)
+    before = (await own.cluster.nodes.inspect(node)).identity
+    assert before is not None
+    own.runtime._ttl_s = 2
+    match fault:
+        case "kill":
+            await own.cluster.require(Kill).kill(node, before)
+        case "pause":
+            await own.cluster.require(Pause).pause(node, before)
+        case "partition":
+            await own.cluster.require(Network).set_network([LinkRule(node, "cut")])
+    async with asyncio.timeout(BOUND_S):
+        while (await own.cluster.subject.observe()).state is ClusterState.HEALTHY:
+            await asyncio.sleep(0.1)
+    await own.healthy()
+
+    view = await own.cluster.nodes.inspect(node)
+    assert view.state is ProcessState.RUNNING
+    assert (view.identity == before) is (fault != "kill")
+    assert await own.cluster.require(Network).network() == ()
+
+
+@pytest.mark.parametrize("fault", ["kill", "partition"])
+async def test_a_killed_operator_leaves_a_cluster_that_is_made_whole(own: Own, fault: str) -> None:
+    operator = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "agent", "fault", "inject", fault, "follower", "--for", "5m"),
+        *("--runtime", "kubernetes", "--yes", "--output", "stream-json"),
+        env={**os.environ, "OPERATOR_STATE_DIR": str(own.state.root)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        known = own.last_fault()
+
+        def is_in_force() -> bool:
+            last = own.last_fault()
+            return last is not None and last != known and last.state is State.INJECTED
+
+        await own.until(is_in_force, "the fault did not come into force")
+    finally:
+        operator.kill()
+        await operator.wait()
+    await own.until(own.is_over, "nobody healed it")
+    await own.healthy()
+
+    last = own.last_fault()
+    assert last is not None
+    assert last.state is State.HEALED
+    assert await own.cluster.require(Network).network() == ()
+
+
+async def test_a_member_is_let_go_only_in_the_pod_that_was_meant(own: Own) -> None:
+    """The successor of a pod that was deleted is not started, stopped or killed in its stead."""
+    node = own.cluster.subject.stores[-1]
+    before = (await own.cluster.nodes.inspect(node)).identity
+    hit = own.uid(node)
+    assert before is not None
+    await asyncio.to_thread(own.delete, node)
+    await own.until(lambda: own.uid(node) not in ("", hit), f"{node} did not come back")
+    await own.healthy()
+    after = (await own.cluster.nodes.inspect(node)).identity
+    for act in (own.cluster.require(Kill).kill, own.cluster.require(Pause).pause):
+        with pytest.raises(SubjectError, match="another pod by now"):
+            await act(node, before)
+    await own.cluster.require(Lifecycle).start(node)
+
+    assert (await own.cluster.nodes.inspect(node)).identity == after
