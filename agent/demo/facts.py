@@ -28,6 +28,8 @@ class Facts:
     snapshot: ClusterSnapshot | None = None
     """The last look at the cluster."""
     interrupted: bool = False
+    failure: str = ""
+    """What the last call that failed said."""
 
     @property
     def restored(self) -> bool:

@@ -88,6 +88,8 @@ class DemoGate:
 
     async def after(self, call: ToolCall, outcome: Outcome) -> None:
         """Keep what came of it."""
+        if not outcome.ok:
+            self.facts.failure = f"{call.name}: {outcome.summary or outcome.text}"
         match _STAGE_OF.get(call.name):
             case 1 if outcome.data.get("state") == "healthy":
                 self.stages.end(HEALTH, ok=outcome.ok)

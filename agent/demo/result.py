@@ -1,5 +1,6 @@
 """The `result` of `demo chaos`: what scripts read of it."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.demo.facts import Facts, since
@@ -16,10 +17,10 @@ def demo_result(session: Session, stages: Stages, facts: Facts) -> dict[str, Any
     """Return the `result` of `demo chaos`."""
     model, cluster = session.conversation.model, session.workbench.cluster
     ran = stages.result()
+    why = _why_not(ran, facts)
     return {
-        "ok": facts.restored
-        and not facts.interrupted
-        and all(stage["ok"] for stage in ran if stage["n"] not in (DETECTION, DIAGNOSIS)),
+        "ok": not why,
+        **({"error": why} if why else {}),
         "command": "demo chaos",
         "driver": model.driver,
         "model": model.name,
@@ -37,6 +38,17 @@ def demo_result(session: Session, stages: Stages, facts: Facts) -> dict[str, Any
         "incident": facts.incident,
         "session": session.id,
     }
+
+
+def _why_not(ran: Sequence[Mapping[str, Any]], facts: Facts) -> str:
+    """Say why it is no success; empty for one. Detection and diagnosis have fields of their own."""
+    if facts.interrupted:
+        return "Demo interrupted"
+    failed = next((s for s in ran if not s["ok"] and s["n"] not in (DETECTION, DIAGNOSIS)), None)
+    if failed is not None:
+        said = f": {facts.failure}" if facts.failure else "."
+        return f"Stage {failed['n']} ({failed['name']}) did not succeed{said}"
+    return "" if facts.restored else "The cluster was not seen restored."
 
 
 def _fault(facts: Facts) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import pytest
 
 from agent.demo.demo import Demo
 from agent.demo.request import DemoRequest
+from agent.demo.result import demo_result
 from agent.models.base import ToolCall
 from agent.permissions import ActiveGate, PermissionGate
 from agent.sessions.session import Session
@@ -31,6 +32,14 @@ class Broken:
     record = SimpleNamespace(
         id=7, kind="kill", nodes=("etcd-2",), injected_at=None, steps=(), injected=None, effect_at=None
     )
+
+
+class Answered:
+    """What the result reads of a session without a cluster."""
+
+    id = "s1"
+    workbench = SimpleNamespace(cluster=None)
+    conversation = SimpleNamespace(model=SimpleNamespace(driver="playbook", name=None))
 
 
 def demo_of(here: Room, request: DemoRequest | None = None, *, open_faults: int = 0) -> Demo:
@@ -58,7 +67,7 @@ def broken(demo: Demo) -> Demo:
 
 
 def outcome(tool: str, *, ok: bool = True, **data: Any) -> Outcome:
-    return cast(Outcome, SimpleNamespace(tool=tool, ok=ok, data=data))
+    return cast(Outcome, SimpleNamespace(tool=tool, ok=ok, data=data, summary="", text=""))
 
 
 def said(model: Speaker) -> list[str]:
@@ -74,6 +83,19 @@ def said(model: Speaker) -> list[str]:
 @pytest.fixture
 def here() -> Room:
     return room(Speaker())
+
+
+async def test_the_result_says_which_stage_failed_and_why(here: Room) -> None:
+    demo = demo_of(here)
+    demo.gate.stages.announce(1)
+    failed = SimpleNamespace(
+        tool="cluster_start", ok=False, data={}, summary="etcd-1 does not stay up", text=""
+    )
+    await demo.gate.after(ToolCall("1", "cluster_start", {}), cast(Outcome, failed))
+    result = demo_result(cast(Session, Answered()), demo.gate.stages, demo.facts)
+
+    assert result["ok"] is False
+    assert result["error"] == "Stage 1 (health) did not succeed: cluster_start: etcd-1 does not stay up"
 
 
 class TestOnlyWhatWasAskedForIsBroken:
