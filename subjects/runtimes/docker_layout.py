@@ -15,12 +15,11 @@ from typing import Any
 
 import yaml
 
-from subjects.errors import BadSetup, NewerState, NotReady
+from subjects.errors import BadSetup
 from subjects.runtimes.compose import Compose, mounted_files, variables
 from subjects.runtimes.engine import Engine
-from subjects.runtimes.json_file import write_json
+from subjects.runtimes.json_file import read_layout, write_json
 from subjects.runtimes.ports import HOST, for_containers, free_ports
-from subjects.untrusted import NotJson, read_json
 
 VERSION = 1
 FILE = "docker.json"
@@ -133,24 +132,16 @@ def mounted(layout: DockerLayout, folder: Path) -> list[Path]:
 
 
 def load(folder: Path) -> DockerLayout | None:
-    """Read `docker.json`; None when the folder holds no cluster. NewerState when a newer version wrote it."""
-    try:
-        raw = read_json((folder / FILE).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, NotJson):
-        return None
-    try:
-        if raw.pop("version") > VERSION:
-            raise NewerState(
-                f"{folder / FILE} was written by a newer operator. Use that, or another --state-dir."
-            )
-        services = tuple(
-            Service(s["name"], s["image"], {int(port): (to[0], to[1]) for port, to in s["published"].items()})
-            for s in raw.pop("services")
-        )
-        return DockerLayout(**raw, services=services)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        text = f"{folder / FILE} is damaged ({type(error).__name__}: {error}). Move the folder away."
-        raise NotReady(text) from error
+    """Read `docker.json`; None when the folder holds no cluster. Errors: `read_layout`."""
+    return read_layout(folder / FILE, VERSION, _layout)
+
+
+def _layout(raw: dict[str, Any]) -> DockerLayout:
+    services = tuple(
+        Service(s["name"], s["image"], {int(port): (to[0], to[1]) for port, to in s["published"].items()})
+        for s in raw.pop("services")
+    )
+    return DockerLayout(**raw, services=services)
 
 
 def _published(ports: Iterable[Any]) -> dict[int, tuple[str, int]]:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from subjects.base import Scope
-from subjects.errors import NewerState, NotReady
-from subjects.runtimes.json_file import write_json
-from subjects.untrusted import NotJson, read_json
+from subjects.runtimes.json_file import read_layout, write_json
 
 VERSION = 1
 
@@ -69,31 +68,17 @@ def save(layout: Layout, folder: Path) -> None:
 
 
 def load(folder: Path) -> Layout | None:
-    """Read `cluster.json`; None when the folder holds no cluster, or half of one that never started.
+    """Read `cluster.json`; None when the folder holds no cluster. Errors: `read_layout`."""
+    return read_layout(folder / "cluster.json", VERSION, _layout)
 
-    Raises NewerState when a newer version wrote it, NotReady when it is damaged.
-    """
-    path = folder / "cluster.json"
-    try:
-        raw = read_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, NotJson):
-        return None
-    try:
-        if raw["version"] > VERSION:
-            raise NewerState(
-                f"{path} was written by a newer operator (version {raw['version']} of the format, this one "
-                f"reads {VERSION}). Use that operator, or give another --state-dir."
-            )
-        return Layout(
-            subject=raw["subject"],
-            nodes=tuple(
-                NodeSpec(n["name"], tuple(n["argv"]), n["ports"], tuple(n["after"]), n["env"])
-                for n in raw["nodes"]
-            ),
-            links=tuple(Link(k["node"], Scope(k["scope"]), k["port"], k["target"]) for k in raw["links"]),
-            options=raw["options"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise NotReady(
-            f"{path} is damaged ({type(error).__name__}: {error}). Move the folder away."
-        ) from error
+
+def _layout(raw: Mapping[str, Any]) -> Layout:
+    return Layout(
+        subject=raw["subject"],
+        nodes=tuple(
+            NodeSpec(n["name"], tuple(n["argv"]), n["ports"], tuple(n["after"]), n["env"])
+            for n in raw["nodes"]
+        ),
+        links=tuple(Link(k["node"], Scope(k["scope"]), k["port"], k["target"]) for k in raw["links"]),
+        options=raw["options"],
+    )

@@ -8,10 +8,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from subjects.errors import NewerState, NotReady
-from subjects.runtimes.json_file import write_json
-from subjects.untrusted import NotJson, read_json
+from subjects.runtimes.json_file import read_layout, write_json
 
 VERSION = 1
 FILE = "kubernetes.json"
@@ -44,17 +43,9 @@ def save(layout: KubernetesLayout, folder: Path) -> None:
 
 
 def load(folder: Path) -> KubernetesLayout | None:
-    """Read `kubernetes.json`; None when the folder holds no cluster. NewerState when a newer one wrote it."""
-    try:
-        raw = read_json((folder / FILE).read_bytes())
-    except (FileNotFoundError, NotADirectoryError, NotJson):
-        return None
-    try:
-        if raw.pop("version") > VERSION:
-            raise NewerState(
-                f"{folder / FILE} was written by a newer operator. Use that, or another --state-dir."
-            )
+    """Read `kubernetes.json`; None when the folder holds no cluster. Errors: `read_layout`."""
+
+    def make(raw: dict[str, Any]) -> KubernetesLayout:
         return KubernetesLayout(**{**raw, "nodes": tuple(raw["nodes"])})
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        text = f"{folder / FILE} is damaged ({type(error).__name__}: {error}). Move the folder away."
-        raise NotReady(text) from error
+
+    return read_layout(folder / FILE, VERSION, make)
