@@ -10,6 +10,7 @@ from subjects.errors import SubjectError
 from tools.events import Emit, Failed
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
+from tools.observe.snapshot_diff import end_of
 
 INSPECT_BOUND_S = 0.5
 """How long the kernel or engine may take to be a second witness (docker: 26 ms)."""
@@ -79,6 +80,7 @@ class KernelView:
         with suppress(SubjectError, TimeoutError):
             async with asyncio.timeout(INSPECT_BOUND_S):
                 view = await self._nodes.inspect(node)
-            kind = {ProcessState.PAUSED: "stopped", ProcessState.EXITED: "exit"}.get(view.state)
-            if kind is not None:
+            ended = view.state is ProcessState.EXITED
+            kind = end_of(view) if ended else "stopped" if view.state is ProcessState.PAUSED else ""
+            if kind:
                 self._take(signal(kind, node, view.raw, exit_code=view.exit_code, as_of=at))

@@ -127,7 +127,7 @@ class SnapshotDiff:
             case ProcessState.PAUSED:
                 yield signal("stopped", node.name, view.raw or "process is stopped", as_of=at)
             case ProcessState.EXITED:
-                kind = _end(view)
+                kind = end_of(view)
                 raw = view.raw or "process is gone"
                 yield signal(kind, node.name, raw, as_of=at, exit_code=view.exit_code)
             case ProcessState.UNKNOWN:
@@ -315,7 +315,7 @@ class SnapshotDiff:
         return now.raft_index - before.raft_index
 
 
-def _end(view: ProcessView) -> str:
+def end_of(view: ProcessView) -> str:
     """Return the kind of signal that the end of a process is, by what is known of it."""
     if view.blocked:
         return "blocked"
