@@ -38,6 +38,8 @@ class ScriptedRuntime(EndpointNodes):
 
     def __init__(self) -> None:
         self.states: dict[str, ProcessState] = {}
+        self.delayed = False
+        """Whether it learns of an end late, as the API server of Kubernetes does."""
         self._events: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
 
     def happens(self, node: str, kind: str, exit_code: int | None = None) -> float:
@@ -52,7 +54,7 @@ class ScriptedRuntime(EndpointNodes):
     async def inspect(self, node: str) -> ProcessView:
         """What the kernel would say."""
         state = self.states.get(node, ProcessState.RUNNING)
-        return ProcessView(state, raw=f"scripted {state}")
+        return ProcessView(state, delayed=self.delayed, raw=f"scripted {state}")
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         """What `happens`."""

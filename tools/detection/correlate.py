@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from subjects import clock
 from tools.detection.conditions import Condition, Conditions, counts
-from tools.detection.incident_tracker import IncidentTracker, OpenIncident
+from tools.detection.incident_tracker import LATE_S, IncidentTracker, OpenIncident
 from tools.detection.maintenance import Maintenance
 from tools.events import Emit
 from tools.observe.kinds import Weight, meaning, signal
@@ -64,6 +64,8 @@ class Correlator:
         self.signals: deque[Signal] = deque(maxlen=2000)
         self.leader: str | None = None
         """Who leads, as the last snapshot had it; see `led_by`."""
+        self._told_late: set[str] = set()
+        """Nodes of whose process we learn late that it ended."""
         self._former: tuple[str, float] | None = None
         """Who led before, and until when."""
         self._ledger = ledger
@@ -114,6 +116,10 @@ class Correlator:
         if incident is not None:
             incident.of(node).started = True
 
+    def told_late(self, nodes: Iterable[str]) -> None:
+        """Note of which nodes' processes we learn late that they ended."""
+        self._told_late.update(nodes)
+
     def led_by(self, leader: str) -> None:
         """Note who leads now."""
         if self.leader is not None and self.leader != leader:
@@ -123,7 +129,8 @@ class Correlator:
     def settle(self, members: Sequence[str]) -> None:
         """Close the incidents in which nothing is held any more; call it after each snapshot."""
         for incident in self._incidents:
-            quiet = not any(condition.incident == incident.id for condition in self.conditions)
+            held = any(condition.incident == incident.id for condition in self.conditions)
+            quiet = not held and not incident.end_due
             stayed = [node for node in incident.nodes if node in members]
             left = bool(incident.nodes) and not stayed
             if self._incidents.close_if_quiet(incident, quiet=quiet, text=incident.texts[0] if left else ""):
@@ -234,6 +241,8 @@ class Correlator:
             self._incidents.note(incident, condition.signal)
         if condition.signal.kind == "restarted":
             incident.of(condition.node).restart_due = False
+        if condition.signal.source is Source.PROCESS:
+            incident.of(condition.node).end_due = 0.0
         kernel = condition.signal.source is Source.PROCESS and not follows
         if kernel and incident.nodes[:1] == [condition.node]:
             self._incidents.call(incident, _text(condition), by_kernel=True)
@@ -252,6 +261,8 @@ class Correlator:
         outages = incident.of(condition.node)
         repeats = repeats or (known is None and bool(outages.detected))  # an incident that was reopened
         again = outages.detect([c.signal.kind for c in held], repeats=repeats)
+        told = condition.node not in self._told_late or any(c.signal.source is Source.PROCESS for c in held)
+        outages.end_due = 0.0 if told else now + LATE_S
         text = _text(condition, again)
         if again is not None:
             self._incidents.call(incident, text)

@@ -30,6 +30,10 @@ may still have been on its way when it died."""
 AWAITED_S = 60.0
 """For so long after a detection a node that is down is asked more often, to see that it is back."""
 
+LATE_S = 10.0
+"""Who learns of an end late tells of it within this: a kubelet looks once a second, and on a busy
+machine its word takes seconds more (5 s measured)."""
+
 MANY = 10
 """With more nodes than this in incidents, none of them is asked more often."""
 
@@ -56,6 +60,9 @@ class Outages:
     """The kernel or engine reported since that its process runs again."""
     restart_due: bool = False
     """That it was restarted is what the last detection leads to, and no news."""
+    end_due: float = 0.0
+    """Until this monotonic time how its process ended may still be told, by who learns of that late: it is
+    what the last detection was about, and no news."""
     over: set[Key] = field(default_factory=set)
     """What was held against it in this incident, and ended since the last detection."""
 
@@ -63,6 +70,8 @@ class Outages:
         """Whether the node had come back, so that `signal` is of another outage than the last."""
         if signal.kind == "restarted":
             return not self.restart_due
+        if signal.source is Source.PROCESS and time.monotonic() < self.end_due:
+            return False
         if signal.source is Source.PROCESS and self.started:
             return True
         if signal.source in {Source.PROCESS, Source.CONNECTION}:
@@ -109,6 +118,12 @@ class OpenIncident:
     def hold_s(self) -> float:
         """How long all must be clear before it is closed."""
         return HOLD_S if self.settled else min(MAX_HOLD_S, HOLD_S * 2.0**self.reopened)
+
+    @property
+    def end_due(self) -> bool:
+        """Whether a process was seen to be another than before, and its end is still to be told."""
+        now = time.monotonic()
+        return any(now < each.end_due and not each.restart_due for each in self.outages.values())
 
     def of(self, node: str | None) -> Outages:
         """Return the outages of `node` in it."""

@@ -347,6 +347,7 @@ class Monitor:
         for seen in self._diff.read(snapshot, began, held=held, excused=self._excused(nodes)):
             if meaning(seen.kind).weight is not Weight.ALL_CLEAR or len(self._correlator.conditions):
                 self._take(seen)
+        self._correlator.told_late(node.name for node in snapshot.nodes if node.process.delayed)
         if snapshot.leader is not None:
             self._correlator.led_by(snapshot.leader)
         # A member may come back under another address.

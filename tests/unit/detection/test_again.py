@@ -6,6 +6,7 @@ import pytest
 
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
+from tools.detection import incident_tracker
 from tools.detection.incident_tracker import ANSWERS
 from tools.observe.signal import Again
 
@@ -156,3 +157,45 @@ async def test_the_state_is_never_healthy_beside_an_open_incident_nor_told_of_th
 )
 def test_how_often_is_said_as_people_say_it(count: int, said: str) -> None:
     assert str(Again(count, 40.0)) == f"{said} time in 40 s"
+
+
+async def test_an_end_that_is_told_after_the_node_is_back_is_no_second_one(watched: Watched) -> None:
+    """A pod's status tells seconds late of what connections saw, and names it; the next one counts."""
+    watched.runtime.delayed = True
+    await watched.looks(1)
+    await die_and_return(watched, "n2")
+    watched.subject.change("n2", started_at=1_000_100.0)
+    await watched.looks(3)
+    watched.runtime.happens("n2", "oom", 137)
+    watched.runtime.happens("n2", "start")
+    await watched.looks(1)
+    assert await watched.monitor.recorded()
+
+    [first] = watched.detected
+    assert watched.store.get(first.incident).text == "n2 is down: it was OOM-killed"
+
+    await watched.until(lambda: is_back(watched, "n2"))
+    at = watched.runtime.happens("n2", "oom", 137)
+    made = await watched.detection(at)
+
+    assert made.incident == first.incident
+    assert made.again is not None
+    assert made.again.count == 2
+
+
+async def test_an_incident_stays_open_until_it_is_told_of_what_a_process_ended(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incident_tracker, "HOLD_S", 0.05)
+    watched.runtime.delayed = True
+    await watched.looks(1)
+    await die_and_return(watched, "n2")
+    watched.subject.change("n2", started_at=1_000_100.0)
+    await watched.looks(12)
+    assert watched.monitor.open_incidents
+
+    watched.runtime.happens("n2", "oom", 137)
+    watched.runtime.happens("n2", "start")
+    await watched.until(lambda: not watched.monitor.open_incidents)
+
+    assert len(watched.detected) == 1
