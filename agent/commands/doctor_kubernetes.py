@@ -59,7 +59,7 @@ async def kubernetes(setup: "Setup", view: "View") -> "Result":
     view.show(Table("Faults on etcd × kubernetes", ("fault", "works", "how, or why not"), tuple(faults)))
     keys = ("name", "state", "text")
     return {
-        "ok": all(row[1] == "ok" for row in watch),
+        "ok": all(row[1] != "denied" for row in watch),
         "checks": [dict(zip(keys, row, strict=True)) for row in (*rows, *watch, *own)],
         "faults": [dict(zip(("fault", "state", "text"), row, strict=True)) for row in faults],
         "roles": list(roles),
@@ -88,5 +88,6 @@ async def _rights(api: "Api", rules: "Sequence[Rule]", namespace: str | None, wh
         text = f"{', '.join(rule.verbs)}: {rule.why}"
         if denied:
             text = f"the account may not {', '.join(denied)}: {rule.why}"
-        found.append((f"{what}: {rule.resource}", "denied" if denied else "ok", text))
+        state = "ok" if not denied else "optional" if rule.optional else "denied"
+        found.append((f"{what}: {rule.resource}", state, text))
     return found

@@ -17,8 +17,9 @@ class LogLine:
     """Wall time where the line carries one that could be read."""
 
 
-EventKind = Literal["exit", "stopped", "continued", "start", "oom", "evicted", "leaving"]
-"""leaving: what runs the nodes was told to end this one in order: a drain, a rollout, a delete."""
+EventKind = Literal["exit", "stopped", "continued", "start", "oom", "evicted", "probe_failed", "leaving"]
+"""probe_failed: what runs the nodes ended this one because it did not answer its liveness probe.
+leaving: what runs the nodes was told to end this one in order: a drain, a rollout, a delete."""
 
 
 @dataclass(frozen=True, slots=True)

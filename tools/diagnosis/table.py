@@ -154,6 +154,15 @@ TABLE: tuple[Row, ...] = (
         told_by=True,
     ),
     Row(
+        "failed its liveness probe",
+        Kind.RESTART,
+        (("probe_failed",),),
+        "was restarted by whoever runs it because its liveness probe failed: it ran, and did not answer in "
+        "time. Why it did not is not known by that",
+        ("restarted on request", "killed"),
+        told_by=True,
+    ),
+    Row(
         "restarted on request",
         Kind.PLANNED_RESTART,
         (("log_shutdown",),),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Sequence
 
 from subjects.base import LogLine, Nodes, ProcessState, ProcessView, RuntimeEvent
@@ -11,6 +12,7 @@ from subjects.runtimes.kubernetes import canary
 from subjects.runtimes.kubernetes.api import Api, Json, NoSuch, connect
 from subjects.runtimes.kubernetes.canary import Canary
 from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.pod_status import failed_probe
 from subjects.runtimes.kubernetes.pods import Pods
 from subjects.runtimes.kubernetes.way import Way, reachable
 
@@ -30,12 +32,29 @@ class KubernetesNodes:
         """How a member is asked on its own host, whatever the network between pods does."""
         self._canary = sight
         self._readers: set[asyncio.Queue[RuntimeEvent]] = set()
-        pods.tell(self.spread)
+        self._looking: set[asyncio.Task[None]] = set()
+        pods.tell(self.spread_of_api)
 
     def spread(self, event: RuntimeEvent) -> None:
         """Tell an event to everyone who listens."""
         for queue in self._readers:
             queue.put_nowait(event)
+
+    def spread_of_api(self, event: RuntimeEvent) -> None:
+        """Tell an event of the pod watch, and of an end, a moment later, whether a probe was the reason."""
+        self.spread(event)
+        pod = self.pods.get(event.node)
+        if event.kind == "exit" and pod is not None:
+            task = asyncio.get_running_loop().create_task(self._look_for_probe(event.node, pod))
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+
+    async def _look_for_probe(self, node: str, pod: Json) -> None:
+        with contextlib.suppress(SubjectError):  # it may not be allowed
+            query = [("fieldSelector", f"involvedObject.name={node},reason=Killing")]
+            found = await self.api.get(f"/api/v1/namespaces/{self.namespace}/events", query)
+            if said := failed_probe(pod, self.pods.container_of(pod), found["items"]):
+                self.spread(RuntimeEvent(node, "probe_failed", time.monotonic(), said))
 
     async def inspect(self, node: str) -> ProcessView:
         """Return what the API server last said of the node's container; UNKNOWN while it does not answer."""
@@ -78,6 +97,9 @@ class KubernetesNodes:
 
     async def aclose(self) -> None:
         """Close what is held open."""
+        for task in self._looking:
+            task.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
         await self._canary.aclose()
         await self.way.aclose()
         await self.host_way.aclose()

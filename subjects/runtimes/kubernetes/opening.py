@@ -81,7 +81,6 @@ async def _runtime(folder: Path, known: KubernetesLayout, database: Database, ap
     )
     way = Way(api, known.namespace, pods, "probe", None)
     runtime = KubernetesRuntime(folder, known, database, api, pods, way, canary.of_api(api), version)
-    pods.tell(runtime.spread_of_api)
     await pods.start()
     await runtime.find_out()
     return runtime

@@ -4,6 +4,7 @@ That comes a second or more late, and not at all from a machine that is lost: a 
 no proof that a process runs now, one that says how it ended is.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from subjects.base import Identity, ProcessState, ProcessView
@@ -140,6 +141,23 @@ def last_end(pod: Json, container: str) -> ProcessView:
     if not ended:
         return ProcessView(ProcessState.EXITED)
     return _ended(pod, status["name"], ended)
+
+
+def failed_probe(pod: Json, container: str, events: Iterable[Json]) -> str:
+    """Return what the kubelet's event says of a probe for which it ended the last run; empty without one."""
+    status = container_status(pod, container)
+    ends = [(status.get(name) or {}).get("terminated") for name in ("state", "lastState")]
+    began = next((str(each["startedAt"]) for each in ends if each and each.get("startedAt")), None)
+    for each in events:
+        said, at = str(each.get("message", "")), str(each.get("lastTimestamp") or each.get("eventTime") or "")
+        ours = each["involvedObject"]["uid"] == pod["metadata"]["uid"] and f"{container} " in said
+        if ours and _PROBE.search(said) and began is not None and at >= began:
+            return f"pod {pod['metadata']['name']}: {_short(said)}"
+    return ""
+
+
+_PROBE = re.compile(r"failed (?:liveness|startup) probe")
+"""pkg/kubelet/kuberuntime/kuberuntime_manager.go, computePodActions."""
 
 
 def _ended(pod: Json, container: str, ended: Json) -> ProcessView:

@@ -19,6 +19,8 @@ class Rule:
     resource: str
     verbs: tuple[str, ...]
     why: str
+    optional: bool = False
+    """Whether it can be done without."""
 
 
 WATCH = (
@@ -26,6 +28,7 @@ WATCH = (
     Rule("", "pods/log", ("get",), "what a member wrote before it ended"),
     Rule("", "pods/portforward", ("get", "create"), "to ask members where their addresses can't be reached"),
     Rule("apps", "statefulsets", ("get",), "which pods --statefulset means"),
+    Rule("", "events", ("list",), "whether a member was restarted for its liveness probe", optional=True),
 )
 """In the namespace that is watched. Nothing here changes anything."""
 

@@ -43,6 +43,8 @@ def with_quorum(scene: Scene, voters: int, up: int) -> Findings:
         (("evicted", "refused", "log_shutdown"), Kind.CRASH),
         (("blocked", "refused", "log_shutdown"), Kind.CRASH),
         (("exit:0", "log_shutdown"), Kind.PLANNED_RESTART),
+        (("exit:0", "log_shutdown", "probe_failed"), Kind.RESTART),
+        (("exit:137", "refused", "probe_failed"), Kind.RESTART),
         (("running", "log_shutdown", "restarted"), Kind.PLANNED_RESTART),
         (("running", "restarted", "log_no_shutdown"), Kind.CRASH),
         (("exit:137", "log_shutdown"), Kind.CRASH),

@@ -6,7 +6,7 @@ import pytest
 
 from subjects.base import ProcessState, RuntimeEvent
 from subjects.runtimes.kubernetes.api import Api
-from subjects.runtimes.kubernetes.pod_status import view
+from subjects.runtimes.kubernetes.pod_status import failed_probe, view
 from subjects.runtimes.kubernetes.pods import Pods
 
 Pod = dict[str, Any]
@@ -110,6 +110,27 @@ def test_a_restart_that_is_seen_afterwards_still_tells_how_the_one_before_ended(
         ("oom", 137),
         ("start", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "at", "uid", "told"),
+    [
+        ("Container etcd failed liveness probe, will be restarted", "2026-01-01T00:00:09Z", "u", True),
+        ("Container etcd failed startup probe, will be restarted", "2026-01-01T00:00:09Z", "u", True),
+        ("Container sidecar failed liveness probe, will be restarted", "2026-01-01T00:00:09Z", "u", False),
+        ("Container etcd failed liveness probe, will be restarted", "2025-12-31T23:59:59Z", "u", False),
+        ("Container etcd failed liveness probe, will be restarted", "2026-01-01T00:00:09Z", "other", False),
+        ("Stopping container etcd", "2026-01-01T00:00:09Z", "u", False),
+    ],
+)
+def test_a_probe_is_the_reason_of_an_end_if_it_failed_in_that_run(
+    message: str, at: str, uid: str, *, told: bool
+) -> None:
+    last = ended(137, "Error")
+    last["terminated"]["startedAt"] = "2026-01-01T00:00:00Z"
+    event = {"message": message, "lastTimestamp": at, "involvedObject": {"uid": uid}}
+
+    assert (message in failed_probe(pod(RUNNING, restarts=1, last=last), "etcd", [event])) is told
 
 
 def test_an_eviction_is_told_as_one() -> None:
