@@ -39,6 +39,7 @@ from subjects.runtimes.docker_events import EventStream
 from subjects.runtimes.docker_layout import DockerLayout
 from subjects.runtimes.docker_limits import cpu_share, set_cpu_share
 from subjects.runtimes.docker_network import Attachments, Place
+from subjects.runtimes.docker_sight import KernelSight
 from subjects.runtimes.engine import Engine, NoSuch, connect
 from subjects.state import StateFolder
 
@@ -72,6 +73,7 @@ class DockerRuntime:
         self._needed_bytes = needed_bytes
         self._api = engine.client.api
         self._containers = Containers(engine, layout)
+        self._sight = KernelSight()
         self._attachments = Attachments(folder)
         self._events = EventStream(engine, layout.project, self._containers.inspect_all)
         self._network_lock = asyncio.Lock()
@@ -144,7 +146,8 @@ class DockerRuntime:
     async def inspect(self, node: str) -> ProcessView:
         """Ask the engine."""
         try:
-            return view(await self._containers.of(node))
+            container = await self._containers.of(node)
+            return self._sight.check(container, view(container))
         except NoSuch:
             return ProcessView(ProcessState.EXITED, raw=f"there is no container for {node}")
         except SubjectError as error:

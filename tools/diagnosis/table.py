@@ -225,6 +225,7 @@ TABLE: tuple[Row, ...] = (
         (("log_server_paused",), NO_WAY),
         "runs and reports healthy, and serves nobody: its log says that its server was paused",
         ("frozen", "partition"),
+        unless=("reported_running",),
         database="tikv",
     ),
     Row(

@@ -10,13 +10,27 @@ from tests.unit.diagnosis.conftest import Scene
 from tools.diagnosis.check import check
 from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Confidence, Findings, Kind
-from tools.diagnosis.table import BY_NAME, TABLE
+from tools.diagnosis.table import BY_NAME, TABLE, Row
 from tools.observe.kinds import KINDS
 from tools.observe.signal import Again
 
 NODES = ("a", "b", "c")
 RUNS = ("running", "healthy", "answers", "connected")
 OUTSIDE = ("answers", "healthy", "connected")
+
+
+SURE_OF_A_CUT = [
+    row
+    for row in TABLE
+    if row.kind in {Kind.PARTITION, Kind.PAUSE}
+    and row.surest is Confidence.HIGH
+    and "stopped" not in row.when[0]  # the kernel's own word
+]
+
+
+def _late(group: tuple[str, ...]) -> str:
+    """Return what is seen of a group of words where who runs the process learns late of its end."""
+    return "reported_running" if group[0] == "running" else group[0]
 
 
 def concluded(scene: Scene, *, database: str = "etcd", again: Again | None = None) -> Findings:
@@ -167,6 +181,39 @@ class TestFromOutside:
                 found = concluded(alone)
                 wrong = found.kind in {Kind.PARTITION, Kind.PAUSE} and found.confidence is Confidence.HIGH
                 assert not wrong, (kinds, found)
+
+    @pytest.mark.parametrize("row", SURE_OF_A_CUT, ids=lambda row: row.name)
+    def test_who_says_late_that_it_runs_makes_no_row_of_a_cut_or_a_pause_sure(self, row: Row) -> None:
+        """A pod's status, and a container engine whose events are late."""
+        kinds = [_late(group) for group in row.when]
+        found = concluded(Scene().well("a", "c").on("b", "reported_running", *kinds), database="tikv")
+
+        assert found.confidence is not Confidence.HIGH, found
+
+    @pytest.mark.parametrize(
+        ("ends", "kind", "words"),
+        [
+            (("oom",), Kind.CRASH, "OOM-killed"),
+            (("exit:137",), Kind.CRASH, "SIGKILL"),
+            (("exit:1",), Kind.CRASH, "exited by its own decision"),
+            (("evicted",), Kind.CRASH, "evicted"),
+            (("blocked",), Kind.CRASH, "cannot be started"),
+            (("exit:0",), Kind.PLANNED_RESTART, "asked it to stop"),
+            (("exit:143", "log_shutdown"), Kind.PLANNED_RESTART, "was asked to stop"),
+            (("exit:137", "log_shutdown"), Kind.CRASH, "SIGKILL"),
+        ],
+    )
+    @pytest.mark.parametrize("row", SURE_OF_A_CUT, ids=lambda row: row.name)
+    def test_how_it_ended_comes_before_every_row_of_a_cut_or_a_pause(
+        self, row: Row, ends: tuple[str, ...], kind: Kind, words: str
+    ) -> None:
+        """Also where it is back, and answers for itself."""
+        kinds = [group[0] for group in row.when if group[0] != "running"]
+        scene = Scene().well("a", "c").earlier("b", *kinds, *ends)
+        found = concluded(scene.on("b", *RUNS, "reported_running"), database="tikv")
+
+        assert (found.kind, found.nodes) == (kind, ("b",))
+        assert words in found.root_cause
 
     @pytest.mark.parametrize("ends", ["oom", "exit:137", "evicted"])
     def test_once_it_tells_that_is_the_cause(self, scene: Scene, ends: str) -> None:

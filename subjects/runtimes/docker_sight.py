@@ -1,0 +1,39 @@
+"""Whether the kernel still has the process of a container that the engine calls running.
+
+An engine learns of an end a moment later, on a busy machine seconds later, and says `running` until then.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from subjects.base import ProcessState, ProcessView
+
+
+class KernelSight:
+    """This machine's processes, where they are the engine's: not in a virtual machine, nor over a network."""
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
+        self._sees = False
+        """Whether a container's process was ever found here."""
+
+    def check(self, container: Mapping[str, Any], said: ProcessView) -> ProcessView:
+        """Return what the engine said, as word that is late where the kernel has no such process any more."""
+        if said.state is not ProcessState.RUNNING:
+            return said
+        if self._has(str(container["Id"]), container["State"].get("Pid")):
+            self._sees = True
+            return said
+        if not self._sees:
+            return said  # the engine's processes are elsewhere: nothing is known but what it says
+        raw = f"{said.raw}, says the engine; its process is not there any more"
+        return replace(said, delayed=True, raw=raw)
+
+    def _has(self, container: str, pid: object) -> bool:
+        try:
+            groups = (self._proc / str(pid) / "cgroup").read_text(encoding="utf-8")
+        except OSError:
+            return False
+        return container in groups

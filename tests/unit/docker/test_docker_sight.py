@@ -1,0 +1,56 @@
+"""An engine that has not heard yet that a container ended is not the last word on it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from subjects.base import ProcessView
+from subjects.runtimes.docker_containers import view
+from subjects.runtimes.docker_sight import KernelSight
+
+ID = "f" * 64
+
+
+def inspected(pid: int = 7, status: str = "running") -> dict[str, Any]:
+    state = {"Status": status, "Pid": pid, "StartedAt": "2026-01-01T00:00:00Z", "ExitCode": 137}
+    return {"Id": ID, "State": state, "NetworkSettings": {"Networks": {}}}
+
+
+def seen(sight: KernelSight, container: dict[str, Any]) -> ProcessView:
+    return sight.check(container, view(container))
+
+
+def has_process(proc: Path, pid: int = 7, container: str = ID) -> None:
+    (proc / str(pid)).mkdir()
+    (proc / str(pid) / "cgroup").write_text(f"0::/system.slice/docker-{container}.scope\n")
+
+
+def test_an_engine_that_calls_running_what_the_kernel_has_no_more_comes_late(tmp_path: Path) -> None:
+    sight = KernelSight(tmp_path)
+    has_process(tmp_path)
+    assert not seen(sight, inspected()).delayed
+
+    shutil.rmtree(tmp_path / "7")
+    assert seen(sight, inspected()).delayed
+
+    has_process(tmp_path, container="e" * 64)  # its number is another's by now
+    assert seen(sight, inspected()).delayed
+
+
+def test_of_an_engine_elsewhere_nothing_is_known_but_what_it_says(tmp_path: Path) -> None:
+    """Docker Desktop, or DOCKER_HOST: a process of that number here is another one, or there is none."""
+    sight = KernelSight(tmp_path)
+    assert not seen(sight, inspected()).delayed
+
+    has_process(tmp_path, container="e" * 64)
+    assert not seen(sight, inspected()).delayed
+
+
+def test_what_the_engine_says_has_ended_or_is_paused_is_so(tmp_path: Path) -> None:
+    sight = KernelSight(tmp_path)
+    has_process(tmp_path)
+    seen(sight, inspected())
+    shutil.rmtree(tmp_path / "7")
+
+    for status in ("exited", "paused"):
+        assert not seen(sight, inspected(status=status)).delayed
