@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.commands.command import CLUSTER, LOAD, MODEL, command
-from agent.commands.parameters import DURATION, FAULT, TARGET, WordedOption
+from agent.commands.parameters import DURATION, FAULT, TARGET, TargetOption, WordedOption
 from agent.exit_codes import ExitCode
-from subjects.target_roles import default_help, roles_help
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -29,13 +28,7 @@ def demo() -> None:
     "--timeout", type=DURATION, default="30s", show_default=True, help="How long to wait for the detection."
 )
 @click.option("--fault", type=FAULT, default="kill", show_default=True, help="One that `fault list` shows.")
-@click.option(
-    "--target",
-    type=TARGET,
-    cls=WordedOption,
-    show_default=default_help(),
-    help=f"{roles_help()} or a node.",
-)
+@click.option("--target", type=TARGET, cls=TargetOption)
 @click.option(
     "--rate",
     type=click.FloatRange(1, 20_000),

@@ -32,6 +32,26 @@ class WordedOption(click.Option):
         return extra
 
 
+class TargetOption(WordedOption):
+    """`--target`: the databases' roles are looked up when help is shown, not whenever a command starts."""
+
+    def _help(self) -> str:
+        from subjects.target_roles import roles_help
+
+        return f"{roles_help()} or a node."
+
+    def _default(self) -> str:
+        from subjects.target_roles import default_help
+
+        return default_help()
+
+    def _keep(self, _: object) -> None:
+        """Take what click sets when it makes the option: nothing is known by then."""
+
+    help = property(_help, _keep)
+    show_default = property(_default, _keep)
+
+
 class Duration(click.ParamType[float]):
     """A span above 0: `30` (seconds), `30s`, `2m`, `1h30m`, `500ms`; converted to seconds."""
 
