@@ -16,8 +16,9 @@ from agent.watch.retention import KEEP_S, prune_now_and_then
 from agent.watch.rows import Rows, node_state
 from agent.watch.state import WatchState
 from agent.watch.traffic import TrafficReader
+from agent.watch.unseen import on_our_side, sentence
 from subjects import clock
-from subjects.base import Cluster, ClusterSnapshot, Unseen, UnseenReason
+from subjects.base import Cluster, ClusterSnapshot, Unseen
 from tools.detection.monitor import LOOK_S, Monitor
 from tools.events import Event, Notice
 from tools.incidents.store import IncidentStore
@@ -184,19 +185,14 @@ async def _show(monitor: Monitor, cluster: Cluster, view: View, tally: Tally, tr
 def _show_unseen(snapshot: ClusterSnapshot, shown: "dict[str, Unseen | None]", view: View) -> None:
     """Say once of each node whether something on our side keeps us from looking at it, and what to do."""
     for node in snapshot.nodes:
-        unseen = node.unseen if node.unseen is not None and node.unseen.reason not in _ITS_OWN else None
+        unseen = on_our_side(node)
         if unseen == shown.get(node.name):
             continue
         shown[node.name] = unseen
         if unseen is None:
             view.show(Notice(f"{node.name} can be looked at again."))
             continue
-        remedy = f" Remedy: {unseen.remedy}." if unseen.remedy else ""
-        view.show(Notice(f"{node.name} cannot be looked at: {unseen.text}.{remedy}", level="warning"))
-
-
-_ITS_OWN = frozenset({UnseenReason.REFUSED, UnseenReason.SILENT, UnseenReason.UNREACHED})
-"""What detection speaks of itself."""
+        view.show(Notice(sentence(node.name, unseen), level="warning"))
 
 
 @contextmanager
