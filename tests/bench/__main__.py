@@ -13,6 +13,7 @@ ROWS = (
     ("load", "--seconds", "12"),
     ("detection", "kill", "--trials", "50"),
     ("detection", "cost"),
+    ("answers",),
     ("turn",),
     ("view",),
     ("resume",),
