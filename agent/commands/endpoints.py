@@ -58,6 +58,10 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
     named = [each.strip() for each in (given["endpoints"] or "").split(",") if each.strip()]
     if given["endpoints"] is not None and not named:
         raise click.UsageError("--endpoints names none.")
+    pods = workbench.choice.kubernetes
+    if named and pods.attached:
+        other = "--statefulset" if pods.statefulset is not None else "--selector"
+        raise click.UsageError(f"--endpoints and {other} are two ways to name a cluster: give one.")
     from subjects.endpoints import parse_endpoints
     from subjects.errors import BadSetup, NotReady
 

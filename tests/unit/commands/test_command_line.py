@@ -181,6 +181,15 @@ def test_wrong_usage_is_one_line_that_leads_on(line: str, meant: str) -> None:
     assert "--help`." in ended.stderr
 
 
+@pytest.mark.parametrize("pods", ["--statefulset etcd", "--selector app=etcd"])
+def test_a_cluster_is_named_in_one_way(tmp_path: Path, pods: str) -> None:
+    line = f"watch --state-dir {shlex.quote(str(tmp_path))} --endpoints http://127.0.0.1:1 {pods}"
+    ended = CliRunner().invoke(cli, shlex.split(line), prog_name="operator")
+
+    assert ended.exit_code == 2
+    assert f"--endpoints and {pods.split()[0]} are two ways to name a cluster: give one." in ended.output
+
+
 @pytest.mark.parametrize("path", [path for path, _ in commands()])
 def test_the_help_of_every_command_says_what_each_option_is_and_has_examples(path: str) -> None:
     command = dict(commands())[path]

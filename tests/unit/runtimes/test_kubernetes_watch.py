@@ -1,9 +1,11 @@
 """Somebody else's StatefulSet, watched: what happens to it is told, and what is planned alarms nobody."""
 
 import asyncio
+import json
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import pytest_asyncio
 
-from subjects.base import Cluster, ClusterState
+from subjects.access import Access
+from subjects.base import Cluster, ClusterSnapshot, ClusterState
 from subjects.clusters import attach_pods, decide, open_cluster
 from subjects.errors import BadSetup, NotReady, SubjectError
 from subjects.runtimes.kubernetes import manifest
@@ -177,17 +180,17 @@ async def test_one_that_is_back_before_its_status_tells_died_of_what_that_tells_
     watch: Watch, act: str, words: str
 ) -> None:
     began = time.monotonic()
-    watch.standin.act("kubelet", late_s=5)
+    watch.standin.act("kubelet", late_s=BOUND_S)
     try:
         watch.standin.act("cut", namespace=NAMESPACE, pod="etcd-1", cut=True)
         assert await watch.monitor.wait(began, BOUND_S) is not None, watch.monitor.signals
         watch.kill(act, **({} if act == "oom" else {"number": signal.SIGKILL}))
         watch.standin.act("cut", namespace=NAMESPACE, pod="etcd-1", cut=False)
         early = await watch.diagnosis()
-        await watch.told("oom" if act == "oom" else "exit")
-        late = await watch.diagnosis()
     finally:
         watch.standin.act("kubelet")
+    await watch.told("oom" if act == "oom" else "exit")
+    late = await watch.diagnosis()
 
     assert early.confidence is not Confidence.HIGH, early
     assert "not known" in early.root_cause or "look alike" in early.root_cause, early
@@ -312,6 +315,48 @@ async def test_a_selector_names_the_pods_with_its_labels_and_no_others(standin: 
     assert others == {*members, "guest", "stranger"}
     assert fewer == {*members, "stranger"}
     assert owned == members  # whose labels they share makes no pod one of the set
+
+
+@pytest.mark.usefixtures("as_admin")
+async def test_pods_that_ask_for_a_user_are_seen_by_who_has_one_and_say_so_to_others(
+    standin: StandinCluster,
+) -> None:
+    def ask(path: str, body: dict[str, str], token: str = "") -> Any:
+        url = f"http://{standin.pods(NAMESPACE)['etcd-0']['status']['podIP']}:2379/v3/auth/{path}"
+        request = urllib.request.Request(
+            url, json.dumps(body).encode(), {"Authorization": token} if token else {}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    async def look(access: Access) -> ClusterSnapshot:
+        options = KubernetesOptions(namespace=NAMESPACE, statefulset="etcd")
+        cluster = await attach_pods("etcd", options, access)
+        try:
+            return await cluster.subject.observe()
+        finally:
+            await cluster.aclose()
+
+    root = {"name": "root", "password": "of-root"}
+    for path, body in (
+        ("user/add", root),
+        ("role/add", {"name": "root"}),
+        ("user/grant", {"user": "root", "role": "root"}),
+        ("enable", {}),
+    ):
+        await asyncio.to_thread(ask, path, body)
+    try:
+        known = await look(Access(user="root", password="of-root"))
+        wrong = await look(Access(user="root", password="another"))
+    finally:
+        token = (await asyncio.to_thread(ask, "authenticate", root))["token"]
+        await asyncio.to_thread(ask, "disable", {}, token)
+
+    assert [(node.unseen, node.version is not None) for node in known.nodes] == [(None, True)] * 3
+    refused = [node.unseen for node in wrong.nodes if node.unseen is not None]
+    assert all("refuses the user 'root'" in each.text for each in refused), refused
+    assert all("ETCD_USERNAME and ETCD_PASSWORD" in each.remedy for each in refused), refused
+    assert wrong.state is not ClusterState.DOWN  # who may not ask is not told that they are down
 
 
 @pytest.mark.usefixtures("as_admin")
