@@ -26,6 +26,10 @@ DOWN_S = 60.0
 REPORT_S = 0.3
 """How much later than it happened a report of the kernel or the engine may come (docker: 51 ms at most)."""
 
+FOUND_S = 30.0
+"""How long one of its peers may look for a node that is back at another address: on a busy machine 18 s were
+measured of pods, until TCP had given the old address up."""
+
 LOSSES = frozenset({"store_up", "quorum"})
 """Invariants that break when a node is lost. The absence of another one explains that for TAIL_S only."""
 
@@ -42,6 +46,8 @@ class _Open:
     within_s: float = LEAVE_S
     is_down: bool = False
     """Whether the node was down already when it began: then its next answer means that it is back."""
+    moves: bool = False
+    """Whether the node may come back at another address."""
     went: float | None = None
     """Monotonic time when a leaving node was first seen down; None while it still serves."""
 
@@ -80,7 +86,13 @@ class Maintenance:
         """Cover a node that somebody else shuts down, until it is healthy again or `within_s` is over."""
         now = time.monotonic()
         opened = _Open(
-            frozenset((node,)), reason, now, within_s=within_s, is_down=is_down, went=now if is_down else None
+            frozenset((node,)),
+            reason,
+            now,
+            within_s=within_s,
+            is_down=is_down,
+            moves=not is_down,
+            went=now if is_down else None,
         )
         if (before := self._leaving.get(node)) is not None:
             before.ended = now
@@ -155,6 +167,11 @@ class Maintenance:
         """What an election and reconnecting peers look like, of any node and of the cluster as a whole."""
         stopped = (node for node in self._down if node not in self._leaving)
         if signal.node is None and any(map(self.planned_down, stopped)):
+            return True
+        if signal.kind == "edge_lost" and any(
+            each.moves and signal.node in each.nodes and each.covers(signal, FOUND_S)
+            for each in self._windows
+        ):
             return True
         windows = [window for window in self._windows if window.covers(signal, TAIL_S)]
         if meaning(signal.kind).invariant in LOSSES:

@@ -20,6 +20,27 @@ def test_a_node_that_leaves_twice_before_it_is_back_is_covered_only_until_it_is_
     assert not planned.covers(signal("refused", "n2", "refused"))
 
 
+@pytest.mark.parametrize(
+    ("kind", "node", "covered_s"),
+    [
+        ("edge_lost", "n2", maintenance.FOUND_S),
+        ("edge_lost", "n3", maintenance.TAIL_S),
+        ("peer_lost", "n2", maintenance.TAIL_S),
+    ],
+)
+def test_one_peer_may_look_for_who_is_back_elsewhere_for_a_while(
+    kind: str, node: str, covered_s: float
+) -> None:
+    planned = Maintenance()
+    planned.leave("n2", "pod n2 is being deleted")
+    planned.started("n2")
+    planned.healthy("n2")
+    back = time.monotonic()
+
+    soon, later = (signal(kind, node, "1 of 2", at=back + covered_s + off) for off in (-0.1, 0.1))
+    assert (planned.covers(soon), planned.covers(later)) == (True, False)
+
+
 def test_only_who_was_taken_for_the_next_of_an_upgrade_is_recalled() -> None:
     planned = Maintenance()
     planned.leave("n2", "pod n2 is being deleted")
