@@ -6,11 +6,12 @@ etcd's usual rules and ours, and a real Alertmanager (group_wait 1 s) routes all
 on standard output. `--hold S` is how long the failure lasts (default 240; etcdMembersDown needs 1,300).
 
 Kill and pause are made with plain signals from here; the other two by `operator fault inject`, of which the
-watch, a process of its own, is told nothing.
+watch, a process of its own, is told nothing. One key a second is written to each cluster.
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ import psutil
 import yaml
 
 from tests.bench.machine import describe
+from tests.standins.embedded import put
 from tests.standins.standin_http import serve
 
 ROOT = Path(__file__).parents[2]
@@ -128,8 +130,8 @@ def victim(trial: Trial) -> psutil.Process:
 
 async def break_it(trial: Trial, hold_s: float) -> None:
     """Make the failure and hold it; it is undone by `deploy down` or by its own --for."""
-    trial.injected = time.monotonic()
     if trial.fault in {"kill", "pause"}:
+        trial.injected = time.monotonic()
         victim(trial).send_signal(signal.SIGKILL if trial.fault == "kill" else signal.SIGSTOP)
         await asyncio.sleep(hold_s)
         if trial.fault == "pause":
@@ -139,8 +141,15 @@ async def break_it(trial: Trial, hold_s: float) -> None:
     async with beside(*command) as injecting:
         assert injecting.stdout is not None
         async for line in injecting.stdout:
-            if json.loads(line).get("type") == "progress":
-                trial.injected = trial.injected or time.monotonic()
+            if json.loads(line).get("text", "").startswith("Prediction:"):  # told just before the act
+                trial.injected = time.monotonic()
+
+
+async def write(members: list[str]) -> None:
+    """Put a key a second, through each member in turn: a full disk shows once something is written."""
+    for member in itertools.cycle(members):
+        await put(int(member.rpartition(":")[2]), "a", "b", timeout_s=1.0)
+        await asyncio.sleep(1.0)
 
 
 async def measure(hold_s: float, faults: tuple[str, ...], folder: Path) -> list[Trial]:
@@ -171,7 +180,9 @@ async def measure(hold_s: float, faults: tuple[str, ...], folder: Path) -> list[
                 beside(*watch, "--alertmanager", f"http://127.0.0.1:{am}")
             )
             following = asyncio.create_task(follow(trial, watching))
+            writing = asyncio.create_task(write(etcd))
             stack.callback(following.cancel)
+            stack.callback(writing.cancel)
             scrapes += [("etcd", trial.fault, etcd), ("operator", trial.fault, [f"127.0.0.1:{port}"])]
         await stack.enter_async_context(beside(*_alertmanager(folder, am, pager)))
         await stack.enter_async_context(beside(*_prometheus(folder, prometheus, am, scrapes)))

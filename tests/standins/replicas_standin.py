@@ -7,6 +7,7 @@ Reads ask a majority too. What was acknowledged survives any minority, `kill -9`
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from typing import Any
 
 import grpc
 import grpc.aio
+
+from tests.standins.pd_standin import log
 
 APPEND, DUMP, HELLO = "/standin.Peers/Append", "/standin.Peers/Dump", "/standin.Peers/Hello"
 BATCH_S = 0.002
@@ -223,7 +226,12 @@ class Replicas:
             self._write({"k": key.decode("latin-1"), "t": term, "n": number, "v": value.decode("latin-1")})
 
     def _write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line).encode() + b"\n")
+        """Keep a line on disk. A store that can't ends by a panic, as TiKV does where its raft log fails."""
+        try:
+            self._file.write(json.dumps(line).encode() + b"\n")
+        except OSError as error:
+            log("FATAL", "lib.rs:512", f"a stand-in's panic: {error.strerror} (os error {error.errno})")
+            os._exit(1)
 
     async def _take_over(self, row: Row) -> None:
         """Read a region from a majority and write it back to one, then lead it; give it to who joins."""
