@@ -84,6 +84,8 @@ def _errors(prediction: Prediction, observed: Observed) -> Compared:
     if observed.error_s is None or observed.failed is None:
         return Compared("errors", _bound_text(prediction, ERRORS_S), "not measured", None)
     seen = f"{observed.failed:,} failed in {observed.error_s:g} s" if observed.failed else "none"
+    if prediction.felt_until_healed:
+        return Compared("errors", "possible until it is healed", seen, True)
     bound = _bound(prediction, ERRORS_S)
     as_predicted = observed.failed > 0 if bound is None else observed.error_s <= bound
     return _judged("errors", _bound_text(prediction, ERRORS_S), seen, as_predicted, prediction, observed)

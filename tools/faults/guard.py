@@ -31,6 +31,8 @@ class Prediction:
     """Who led before it."""
     leader_may_move: bool = False
     """Whether it slows the leader without taking its vote: then another one may be elected, or not."""
+    felt_until_healed: bool = False
+    """Whether clients have nowhere else to go: what a slow store of TiKV leads is served by it alone."""
 
 
 def predict(
@@ -72,6 +74,7 @@ def predict(
         stall_s,
         snapshot.leader,
         may_move,
+        felt_until_healed=stores and bool(nodes) and not votes_lost,
     )
 
 
@@ -143,7 +146,11 @@ def _words(
     }[writes]
     if not votes:
         votes = "It stays a member and keeps its vote"
-        felt = "clients that talk to it wait longer or try another"
+        felt = (
+            "operations on the regions that it leads wait, or fail, until it is healed"
+            if any(snapshot.node(name).role is Role.STORE for name in nodes)
+            else "clients that talk to it wait longer or try another"
+        )
         if writes == "stall":
             felt += f"; too slow a leader may be replaced: then writes stall for up to {stall_s:g} s"
     return f"{roles}: {fault.meaning}. {votes}; {felt}."

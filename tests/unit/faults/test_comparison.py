@@ -11,6 +11,7 @@ from tools.observe.figures import WriteCheck
 FOLLOWER = Prediction(3, 2, 2, True, False, "go on", "", True, 3.0, "etcd-1")
 LEADER = replace(FOLLOWER, leader_lost=True, writes="stall")
 SLOW_LEADER = replace(FOLLOWER, votes_left=3, votes_lost=False, leader_may_move=True, writes="stall")
+SLOW_STORE = replace(FOLLOWER, votes_left=3, votes_lost=False, felt_until_healed=True)
 MAJORITY = replace(FOLLOWER, votes_left=1, quorum_held=False, writes="stop")
 KEPT = WriteCheck(acknowledged=3000, keys=900, lost=0, changed=0, indeterminate=2)
 CALM = Observed("etcd-1", "etcd-1", 0.0, 0, 0.0, KEPT)
@@ -31,6 +32,8 @@ MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
         (LEADER, replace(MOVED, stall_s=5.0, error_s=7.0, failed=9), ["errors", "stall"]),
         (SLOW_LEADER, MOVED, []),
         (SLOW_LEADER, CALM, []),
+        (SLOW_STORE, replace(CALM, error_s=9.0, failed=870), []),
+        (SLOW_STORE, replace(CALM, stall_s=4.0), ["stall"]),
         (MAJORITY, replace(CALM, leader_under=None, error_s=9.0, failed=900, stall_s=9.0), []),
         (MAJORITY, CALM, ["errors", "stall"]),
     ],

@@ -20,6 +20,19 @@ async def test_a_killed_store_takes_one_of_three_votes_and_stalls_what_it_leads(
     assert "up to 20 s" in found.text
 
 
+async def test_a_slow_store_is_felt_until_it_is_healed_for_nobody_else_serves_what_it_leads(
+    world: World,
+) -> None:
+    snapshot, delay = await world.look(), catalogue.find("network_delay")
+    store, pd = (
+        guard.predict(TikvSubject.stall_s, snapshot, delay, [node], votes_lost=False, absent=())
+        for node in ("tikv2", "pd0")
+    )
+
+    assert (store.felt_until_healed, pd.felt_until_healed) == (True, False)
+    assert "the regions that it leads wait, or fail, until it is healed" in store.text
+
+
 async def test_two_of_three_stores_are_refused_though_all_pds_are_well(world: World) -> None:
     found = predicted(await world.look(), "tikv2", absent=("tikv1",))
 
