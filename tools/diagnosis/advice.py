@@ -17,8 +17,7 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
         "Find out who froze it: a debugger, a snapshot of the machine, an engine's pause.",
     ),
     Kind.PARTITION: (
-        "Restore the network to {nodes}: firewall rules, network policies, routes; its peer address "
-        "(etcdctl member list).",
+        "Restore the network to {nodes}: firewall rules, network policies, routes, its peer address.",
         "Do not restart {nodes} before you know that its process is at fault: a restart hides the cause.",
     ),
     Kind.SLOW_DISK: (
@@ -82,6 +81,7 @@ ACTIONS: dict[Kind, tuple[str, ...]] = {
 OF_ETCD: dict[Kind, str] = {
     Kind.CRASH: "If its data is damaged or lost: etcdctl member remove, member add, and start it with an "
     "empty data folder and --initial-cluster-state=existing; one member at a time.",
+    Kind.PARTITION: "Compare its peer address with what the others have: etcdctl member list.",
     Kind.QUORUM_LOSS: "Only if the data of a majority is gone for good: etcdutl snapshot restore of the "
     "latest snapshot on every member of a new cluster; what was written after it is lost.",
 }

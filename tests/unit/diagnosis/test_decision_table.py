@@ -7,6 +7,7 @@ import pytest
 
 from subjects.base import ClusterSnapshot, ClusterState, Quorum
 from tests.unit.diagnosis.conftest import Scene
+from tools.diagnosis.advice import actions
 from tools.diagnosis.check import check
 from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Confidence, Findings, Kind
@@ -462,3 +463,11 @@ class TestWhatTheRulesSay:
         assert [
             w for row in TABLE for group in (*row.when, row.unless) for w in group if w not in words
         ] == []
+
+
+ONLY_ETCD_HAS = {Kind.SPACE_QUOTA, Kind.CORRUPTION, Kind.CERTIFICATE}
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - ONLY_ETCD_HAS))
+def test_no_advice_for_tikv_names_the_tools_of_etcd(kind: Kind) -> None:
+    assert not [step for step in actions(kind, "tikv1", database="tikv") if "etcd" in step]
