@@ -89,7 +89,7 @@ class DemoGate:
     async def after(self, call: ToolCall, outcome: Outcome) -> None:
         """Keep what came of it."""
         if not outcome.ok:
-            self.facts.failure = f"{call.name}: {outcome.summary or outcome.text}"
+            self.facts.failure = f"{call.name}: {outcome.summary or outcome.data.get('error', 'failed')}"
         match _STAGE_OF.get(call.name):
             case 1 if outcome.data.get("state") == "healthy":
                 self.stages.end(HEALTH, ok=outcome.ok)

@@ -8,6 +8,7 @@ from agent.demo.stages import DETECTION, DIAGNOSIS, Stages
 from agent.sessions.session import Session
 from subjects.base import ClusterState
 from tools.faults.catalogue import CATALOGUE
+from tools.faults.outcome import FaultOutcome
 
 _LOAD = ("before", "during", "after")
 _NO_FIGURES = {"ops_per_s": None, "p50_ms": None, "p99_ms": None, "errors": None}
@@ -46,9 +47,20 @@ def _why_not(ran: Sequence[Mapping[str, Any]], facts: Facts) -> str:
         return "Demo interrupted"
     failed = next((s for s in ran if not s["ok"] and s["n"] not in (DETECTION, DIAGNOSIS)), None)
     if failed is not None:
-        said = f": {facts.failure}" if facts.failure else "."
-        return f"Stage {failed['n']} ({failed['name']}) did not succeed{said}"
-    return "" if facts.restored else "The cluster was not seen restored."
+        why = facts.failure or _unrestored(facts.outcome)
+        return f"Stage {failed['n']} ({failed['name']}) did not succeed{f': {why}' if why else '.'}"
+    return "" if facts.restored else f"Not restored: {_unrestored(facts.outcome) or 'nothing was healed'}"
+
+
+def _unrestored(outcome: FaultOutcome | None) -> str:
+    """Say what the heal left undone or unproven; empty if nothing, or if there was none."""
+    if outcome is None:
+        return ""
+    found = [report.text for report in outcome.reports if not report.ok]
+    found += [f"{check.name}: {check.text}" for check in outcome.recovery.checks if check.ok is False]
+    if outcome.unproven:
+        found.append(f"writes could not be read back: {outcome.observed.writes_not_measured}")
+    return "; ".join(found)
 
 
 def _fault(facts: Facts) -> dict[str, Any] | None:
