@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from agent.events import Text
 from agent.mode import Mode
-from agent.sessions.export import as_markdown, fenced
 from agent.view.base import View
 from agent.view.records import in_words, tables
 from agent.view.words import one_line
@@ -189,6 +188,8 @@ async def show(at: CommandContext) -> None:
     for event in tables(value):
         at.view.show(event)
     if rest:
+        from agent.sessions.export import fenced
+
         at.view.show(Text(fenced(rest), done=True))
 
 
@@ -247,6 +248,8 @@ async def resume(at: CommandContext) -> None:
 @command()
 async def export(at: CommandContext) -> None:
     """Write the conversation as Markdown: /export FILE."""
+    from agent.sessions.export import as_markdown
+
     path = Path(at.argument).expanduser() if at.argument else Path(f"operator-{at.session.id}.md")
     try:
         with path.open("x", encoding="utf-8", errors="backslashreplace") as file:

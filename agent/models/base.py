@@ -5,9 +5,10 @@ The loop in `agent.turn` cannot tell them apart.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from agent.demo.request import DemoRequest
+if TYPE_CHECKING:
+    from agent.demo.request import DemoRequest
 
 Block = dict[str, Any]
 """One content block, byte for byte as the API sent or takes it. Never edited once it is in the history."""
@@ -79,7 +80,7 @@ class Request:
     compact: str | None = None
     """Instructions for a summary: then the reply is one `compaction` block instead of an answer.
     Only for a driver whose `compaction` is "server"."""
-    demo: DemoRequest | None = None
+    demo: "DemoRequest | None" = None
     """The demo that is asked for, as data: offline mode plays it; a model reads the words."""
 
 
