@@ -18,7 +18,11 @@ EFFECT_TIMEOUT_S = 8.0
 _LOOK_S = 0.05
 _TRIES = 12
 """Fresh connections made to see a share of them lost: a loss of one half escapes 1 time in 4,096."""
-_GREETINGS = 3
+_GREETING_S = 0.4
+"""How long a greeting may take at the rate that a fault allows."""
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_UNKNOWN_SETTING, _MOST_SETTINGS = 0xF000, 2700
+"""Settings from here on mean nothing, and are ignored by every server; so many fit into one frame."""
 
 Check = Callable[[Cluster, ClusterSnapshot, Step], Awaitable[str | None]]
 """Returns what was seen of the effect, or None when nothing was seen yet."""
@@ -70,7 +74,7 @@ async def slow(cluster: Cluster, before: ClusterSnapshot, step: Step) -> str | N
     rule = step.rule if isinstance(step, Network) else None
     node = (await cluster.subject.observe()).node(step.node)
     if rule is None or rule.effect == "rate":
-        return await _throttled(cluster, before, node, rule.value if rule else 0.0)
+        return await _throttled(node, rule.value if rule else 0.0)
     for probe, was in (
         (node.client, before.node(step.node).client),
         (node.itself, before.node(step.node).itself),
@@ -82,12 +86,10 @@ async def slow(cluster: Cluster, before: ClusterSnapshot, step: Step) -> str | N
     return None
 
 
-async def _throttled(
-    cluster: Cluster, before: ClusterSnapshot, node: NodeView, bytes_per_s: float
-) -> str | None:
+async def _throttled(node: NodeView, bytes_per_s: float) -> str | None:
     """A body of the node's own comes no faster than the rate."""
     if not _speaks_http(node):
-        return await _greeted_slowly(cluster, before, node.name)
+        return await _greeted_slowly(node, bytes_per_s)
     began = time.monotonic()
     body = await _fetch(node, "/metrics", 1.0)
     took_s = time.monotonic() - began
@@ -102,16 +104,34 @@ async def _throttled(
     return f"{node.name}: {len(body or b'')} bytes came in {took_s:.1f} s"
 
 
-async def _greeted_slowly(cluster: Cluster, before: ClusterSnapshot, node: str) -> str | None:
-    """Even the quickest of some greetings takes far longer than the one before the fault did."""
-    probes = [await cluster.subject.probe(node, 1.0) for _ in range(_GREETINGS)]
-    quickest = min((probe.latency_ms for probe in probes if probe.latency_ms is not None), default=None)
-    was = before.node(node).client.latency_ms
-    if quickest is None:
-        return f"{node}: none of {_GREETINGS} greetings was answered within 1 s"
-    if was is None or quickest < 3 * was:
+async def _greeted_slowly(node: NodeView, bytes_per_s: float) -> str | None:
+    """A greeting of HTTP/2, as long as the rate takes 0.4 s for, is acknowledged late."""
+    entries = min(_MOST_SETTINGS, max(50, int(_GREETING_S * bytes_per_s / 6)))
+    settings = b"".join((_UNKNOWN_SETTING + n).to_bytes(2, "big") + bytes(4) for n in range(entries))
+    greeting = _PREFACE + len(settings).to_bytes(3, "big") + b"\x04" + bytes(5) + settings
+    host, _, port = node.address.rpartition(":")
+    got, began = b"", time.monotonic()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(4 * _GREETING_S):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            with contextlib.closing(writer):
+                writer.write(greeting)
+                while not _acknowledges(got) and (piece := await reader.read(65536)):
+                    got += piece
+    took_s = time.monotonic() - began
+    if took_s < min(_GREETING_S, 0.5 * len(settings) / max(bytes_per_s, 1.0)):
         return None
-    return f"{node}: the quickest of {_GREETINGS} greetings took {quickest:.1f} ms, {was:.1f} ms before"
+    how = "took" if _acknowledges(got) else "was not acknowledged within"
+    return f"{node.name}: a greeting of {len(greeting)} bytes {how} {took_s:.2f} s"
+
+
+def _acknowledges(frames: bytes) -> bool:
+    """Whether the acknowledgement of our settings is among these frames of HTTP/2 (RFC 9113, 6.5)."""
+    while len(frames) >= 9:
+        if frames[3] == 4 and frames[4] & 1:
+            return True
+        frames = frames[9 + int.from_bytes(frames[:3], "big") :]
+    return False
 
 
 async def lossy(cluster: Cluster, before: ClusterSnapshot, step: Step) -> str | None:
