@@ -98,6 +98,15 @@ async def test_the_result_says_which_stage_failed_and_why(here: Room) -> None:
     assert result["error"] == "Stage 1 (health) did not succeed: cluster_start: etcd-1 does not stay up"
 
 
+async def test_a_demo_that_the_person_stopped_between_two_stages_is_no_success(here: Room) -> None:
+    demo = demo_of(here)
+    cast(Any, demo.session).id = "s1"
+    demo.gate.stopped = True
+    result = demo.result()
+
+    assert (result["ok"], result["interrupted"], result["error"]) == (False, True, "Demo interrupted")
+
+
 class TestOnlyWhatWasAskedForIsBroken:
     @pytest.mark.parametrize(
         ("request_", "tool", "arguments", "mended"),
