@@ -106,6 +106,16 @@ async def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert "--state-dir" in ran.err
 
 
+async def test_a_folder_with_spaces_other_scripts_and_a_locale_without_any(tmp_path: Path) -> None:
+    state = tmp_path / "an état 日本 🦀"
+    asked = ("-p", "is it healthy?", "--offline", "--subject", "etcd")
+    ran = await operator(state, *asked, env={"LC_ALL": "C", "LANG": "C"})
+
+    assert ran.code == 0, ran.err
+    assert "Traceback" not in ran.err
+    assert len(list((state / "sessions").glob("*.jsonl"))) == 1
+
+
 async def test_a_state_folder_of_a_newer_version(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "operator.db") as database:
         database.execute("PRAGMA user_version = 99")
