@@ -24,6 +24,10 @@ class NotReady(SubjectError):
     """The environment is not ready; the text says what to install, start or change."""
 
 
+class LaidOutMeanwhile(NotReady):
+    """Another operator made this cluster while we did: open it again, as it was written down."""
+
+
 class BadSetup(SubjectError):
     """A file or setting that was given is wrong."""
 

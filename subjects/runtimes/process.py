@@ -28,7 +28,7 @@ from subjects.base import (
     ProcessView,
     RuntimeEvent,
 )
-from subjects.errors import NotReady, StaleTarget
+from subjects.errors import LaidOutMeanwhile, NotReady, StaleTarget
 from subjects.runtimes import identity, layout, logtime
 from subjects.runtimes.filelock import locked
 from subjects.runtimes.network import control, rules
@@ -40,6 +40,8 @@ from subjects.runtimes.supervisor import describe_exit, spawn
 from subjects.scrub import public_environment
 
 _KILL_TIMEOUT_S = 5.0
+LAY_OUT_S = 30.0
+"""How long one operator may take to lay a cluster out while another waits to do the same."""
 _TAIL_BYTES = 4 << 20
 """How far back a log is read."""
 
@@ -82,10 +84,17 @@ class ProcessRuntime:
         }
 
     async def up(self) -> None:
-        """Start the network, then every node that does not run, those first that others wait for."""
+        """Start the network, then every node that does not run, those first that others wait for.
+
+        LaidOutMeanwhile when another operator has laid the cluster out in the same moment.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        layout.save(self.layout, self.folder)
-        await control.ensure(self.folder, self.layout)
+        async with locked(self.folder / "up.lock", LAY_OUT_S):
+            there = layout.load(self.folder)
+            if there is not None and there != self.layout:
+                raise LaidOutMeanwhile(f"{self.folder.name} was laid out by another operator just now.")
+            layout.save(self.layout, self.folder)
+            await control.ensure(self.folder, self.layout)
         order = TopologicalSorter({node.name: node.after for node in self.layout.nodes})
         order.prepare()
         while order.is_active():

@@ -19,7 +19,7 @@ from subjects.base import (
 )
 from subjects.clusters import Decision, decide, find_cluster, open_cluster
 from subjects.clusters import caveat as caveat_of
-from subjects.errors import NeedsConsent, NotReady
+from subjects.errors import LaidOutMeanwhile, NeedsConsent, NotReady
 from tools.cluster import use as use_of
 from tools.cluster.last_words import last_words
 from tools.detection.monitor import Monitor
@@ -81,7 +81,12 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
     deployment = cluster.require(Deployment)
     if workbench.monitor is None:
         workbench.started_here = workbench.started_here or not await _anything_runs(cluster)
-        await deployment.up()
+        try:
+            await deployment.up()
+        except LaidOutMeanwhile:
+            workbench.cluster, workbench.started_here = None, False
+            await cluster.aclose()
+            return await start(workbench)
     else:
         with workbench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
             await deployment.up()

@@ -14,7 +14,7 @@ import pytest
 
 from subjects.base import Cluster, Deployment, Identity, Kill, Lifecycle, Limits, Pause, ProcessState
 from subjects.clusters import find_cluster, open_by_id, open_cluster
-from subjects.errors import NewerState, NotReady, StaleTarget
+from subjects.errors import LaidOutMeanwhile, NewerState, NotReady, StaleTarget
 from subjects.etcd.binary import find_binary
 from subjects.runtimes import cgroup, identity, layout, ports
 from subjects.runtimes.process import ProcessRuntime
@@ -230,6 +230,28 @@ async def test_a_cluster_half_up_is_completed(cluster: Cluster) -> None:
     await healthy(cluster)
 
     assert pid_of(cluster, "etcd-3") == pids["etcd-3"]
+
+
+async def test_two_that_lay_one_cluster_out_at_once_do_not_mix_theirs(tmp_path: Path) -> None:
+    state = open_state(tmp_path)
+    first, second = [await open_cluster(state, ETCD) for _ in range(2)]
+    try:
+        came = await asyncio.gather(
+            *(each.require(Deployment).up() for each in (first, second)), return_exceptions=True
+        )
+        third = await open_cluster(state, ETCD)
+        await third.require(Deployment).up()
+        await healthy(third)
+        running = {pid_of(third, node) for node in third.subject.nodes}
+        await third.aclose()
+        assert sorted(type(each) for each in came if each is not None) == [LaidOutMeanwhile]
+        members = [line for line in processes_of(tmp_path).values() if "etcd --name=" in line.split(";")[0]]
+        assert len(running) == 3
+        assert len([line for line in members if not line.startswith(("sh ", "/bin/sh "))]) == 3
+    finally:
+        await first.require(Deployment).down()
+        await first.aclose()
+        await second.aclose()
 
 
 async def test_a_later_run_finds_the_cluster_again(cluster: Cluster, state: StateFolder) -> None:
