@@ -41,6 +41,7 @@ from subjects.runtimes.docker_limits import cpu_share, set_cpu_share
 from subjects.runtimes.docker_network import Attachments, Place
 from subjects.runtimes.docker_sight import KernelSight
 from subjects.runtimes.engine import Engine, NoSuch, connect
+from subjects.runtimes.json_file import LOCK, laying_out
 from subjects.state import StateFolder
 
 
@@ -102,10 +103,10 @@ class DockerRuntime:
         }
 
     async def up(self) -> None:
-        """Let Compose create and start what does not run."""
+        """Let Compose create and start what does not run; LaidOutMeanwhile as with local processes."""
         await self.engine.require_memory(self._needed_bytes)
-        docker_layout.save(self.layout, self.folder)
-        docker_layout.copy_mounted(self.layout, self.folder)
+        async with laying_out(self.folder, self.layout, docker_layout.load, docker_layout.save):
+            docker_layout.copy_mounted(self.layout, self.folder)
         try:
             await self.compose.up()
         except NotReady as error:
@@ -122,7 +123,7 @@ class DockerRuntime:
         with contextlib.suppress(BadSetup):
             await self.compose.down()
         await self._containers.remove_leftovers()
-        ours = [self.folder / name for name in (docker_layout.FILE, docker_network.FILE)]
+        ours = [self.folder / name for name in (docker_layout.FILE, docker_network.FILE, LOCK)]
         for path in (*ours, *docker_layout.mounted(self.layout, self.folder)):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):

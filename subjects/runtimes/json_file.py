@@ -2,14 +2,22 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from subjects.errors import NewerState, NotReady
+from subjects.errors import LaidOutMeanwhile, NewerState, NotReady
+from subjects.runtimes.filelock import locked
 from subjects.untrusted import NotJson, read_json, read_object
 
 Read = TypeVar("Read")
+
+LOCK = "up.lock"
+"""The file in a cluster's folder that is locked while the cluster is laid out."""
+
+LAY_OUT_S = 30.0
+"""How long one operator may take to lay a cluster out while another waits to do the same."""
 
 
 def read_file(path: Path) -> dict[str, Any] | None:
@@ -46,3 +54,20 @@ def read_layout(path: Path, version: int, make: Callable[[dict[str, Any]], Read]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         text = f"{path} is damaged ({type(error).__name__}: {error}). Move the folder away."
         raise NotReady(text) from error
+
+
+@asynccontextmanager
+async def laying_out(
+    folder: Path, layout: Read, load: Callable[[Path], Read | None], save: Callable[[Read, Path], None]
+) -> AsyncIterator[None]:
+    """Write a cluster's file, and keep others from laying the cluster out while the block runs.
+
+    LaidOutMeanwhile when another operator has written another one since.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with locked(folder / LOCK, LAY_OUT_S):
+        there = load(folder)
+        if there is not None and there != layout:
+            raise LaidOutMeanwhile(f"{folder.name} was laid out by another operator just now.")
+        save(layout, folder)
+        yield

@@ -28,9 +28,10 @@ from subjects.base import (
     ProcessView,
     RuntimeEvent,
 )
-from subjects.errors import LaidOutMeanwhile, NotReady, StaleTarget
+from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout, logtime
 from subjects.runtimes.filelock import locked
+from subjects.runtimes.json_file import laying_out
 from subjects.runtimes.network import control, rules
 from subjects.runtimes.node_processes import LOCK_TIMEOUT_S, NodeProcesses
 from subjects.runtimes.oom import oom_killed, oom_kills
@@ -40,8 +41,6 @@ from subjects.runtimes.supervisor import describe_exit, spawn
 from subjects.scrub import public_environment
 
 _KILL_TIMEOUT_S = 5.0
-LAY_OUT_S = 30.0
-"""How long one operator may take to lay a cluster out while another waits to do the same."""
 _TAIL_BYTES = 4 << 20
 """How far back a log is read."""
 
@@ -88,12 +87,7 @@ class ProcessRuntime:
 
         LaidOutMeanwhile when another operator has laid the cluster out in the same moment.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        async with locked(self.folder / "up.lock", LAY_OUT_S):
-            there = layout.load(self.folder)
-            if there is not None and there != self.layout:
-                raise LaidOutMeanwhile(f"{self.folder.name} was laid out by another operator just now.")
-            layout.save(self.layout, self.folder)
+        async with laying_out(self.folder, self.layout, layout.load, layout.save):
             await control.ensure(self.folder, self.layout)
         order = TopologicalSorter({node.name: node.after for node in self.layout.nodes})
         order.prepare()

@@ -34,6 +34,7 @@ from subjects.base import (
     SeenThrough,
 )
 from subjects.errors import NotReady, StaleTarget, SubjectError, Unreachable, Unsupported
+from subjects.runtimes.json_file import LOCK, laying_out
 from subjects.runtimes.kubernetes import canary, layout
 from subjects.runtimes.kubernetes.api import Api, Json
 from subjects.runtimes.kubernetes.attached import KubernetesNodes
@@ -139,9 +140,13 @@ class KubernetesRuntime(KubernetesNodes):
         self._ttl_s = int(ttl_s) + MARGIN_S
 
     async def up(self) -> None:
-        """Make the namespace and what is in it; returns when the members' processes run."""
+        """Make the namespace and what is in it; returns when the members' processes run.
+
+        LaidOutMeanwhile as with local processes.
+        """
         if not self.layout.namespace_uid:
-            layout.save(self.layout, self.folder)
+            async with laying_out(self.folder, self.layout, layout.load, layout.save):
+                pass
         uid = await self._made.make_namespace(self.layout.namespace_uid)
         if self.layout.namespace_uid != uid:
             self.layout = replace(self.layout, namespace_uid=uid)
@@ -154,7 +159,8 @@ class KubernetesRuntime(KubernetesNodes):
         """Delete the namespace, if it is the one that was made, and wait until it is gone."""
         await self._close_sessions()
         await self._made.remove(self.layout.namespace_uid)
-        (self.folder / layout.FILE).unlink(missing_ok=True)
+        for name in (layout.FILE, LOCK):
+            (self.folder / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
         self.layout = replace(self.layout, namespace_uid="")
