@@ -51,10 +51,7 @@ class Demo:
 
     def result(self) -> dict[str, Any]:
         """Return the `result` of `demo chaos`, of however much of it was done."""
-        found = demo_result(self.session, self.gate.stages, self.facts)
-        if self.gate.stopped:  # by the person, between two stages
-            found |= {"ok": False, "error": "Demo interrupted", "interrupted": True}
-        return found
+        return demo_result(self.session, self.gate.stages, self.facts, stopped=self.gate.stopped)
 
     async def run(self, text: str | None = None) -> TurnEnd:
         """Ask the session for it in the words `text`, and do the host's part however the turn ends.

@@ -1,7 +1,7 @@
 """What was seen of one demo, as it went. A figure that was not measured is None."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from subjects.base import ClusterSnapshot
@@ -28,8 +28,8 @@ class Facts:
     snapshot: ClusterSnapshot | None = None
     """The last look at the cluster."""
     interrupted: bool = False
-    failure: str = ""
-    """What the last call that failed said."""
+    failures: dict[int, str] = field(default_factory=dict)
+    """What the last call of a stage that failed said, by stage."""
 
     @property
     def restored(self) -> bool:

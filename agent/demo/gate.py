@@ -88,9 +88,10 @@ class DemoGate:
 
     async def after(self, call: ToolCall, outcome: Outcome) -> None:
         """Keep what came of it."""
-        if not outcome.ok:
-            self.facts.failure = f"{call.name}: {outcome.summary or outcome.data.get('error', 'failed')}"
-        match _STAGE_OF.get(call.name):
+        n = _STAGE_OF.get(call.name)
+        if n is not None and not outcome.ok:
+            self.facts.failures[n] = f"{call.name}: {outcome.summary or outcome.data.get('error', 'failed')}"
+        match n:
             case 1 if outcome.data.get("state") == "healthy":
                 self.stages.end(HEALTH, ok=outcome.ok)
             case 2:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.demo.facts import Facts, since
-from agent.demo.stages import DETECTION, DIAGNOSIS, Stages
+from agent.demo.stages import DETECTION, DIAGNOSIS, RECOVERY, Stages
 from agent.sessions.session import Session
 from subjects.base import ClusterState
 from tools.faults.catalogue import CATALOGUE
@@ -14,11 +14,12 @@ _LOAD = ("before", "during", "after")
 _NO_FIGURES = {"ops_per_s": None, "p50_ms": None, "p99_ms": None, "errors": None}
 
 
-def demo_result(session: Session, stages: Stages, facts: Facts) -> dict[str, Any]:
-    """Return the `result` of `demo chaos`."""
+def demo_result(session: Session, stages: Stages, facts: Facts, *, stopped: bool) -> dict[str, Any]:
+    """Return the `result` of `demo chaos`; `stopped` is by the person, between two stages."""
     model, cluster = session.conversation.model, session.workbench.cluster
     ran = stages.result()
-    why = _why_not(ran, facts)
+    interrupted = facts.interrupted or stopped
+    why = "Demo interrupted" if interrupted else _why_not(ran, facts)
     return {
         "ok": not why,
         **({"error": why} if why else {}),
@@ -34,7 +35,7 @@ def demo_result(session: Session, stages: Stages, facts: Facts) -> dict[str, Any
         "load": _load(facts),
         "diagnosis": facts.diagnosis,
         "restored": facts.restored,
-        "interrupted": facts.interrupted,
+        "interrupted": interrupted,
         "cluster": str(facts.snapshot.state) if facts.snapshot else str(ClusterState.DOWN),
         "incident": facts.incident,
         "session": session.id,
@@ -43,11 +44,9 @@ def demo_result(session: Session, stages: Stages, facts: Facts) -> dict[str, Any
 
 def _why_not(ran: Sequence[Mapping[str, Any]], facts: Facts) -> str:
     """Say why it is no success; empty for one. Detection and diagnosis have fields of their own."""
-    if facts.interrupted:
-        return "Demo interrupted"
     failed = next((s for s in ran if not s["ok"] and s["n"] not in (DETECTION, DIAGNOSIS)), None)
     if failed is not None:
-        why = facts.failure or _unrestored(facts.outcome)
+        why = (failed["n"] == RECOVERY and _unrestored(facts.outcome)) or facts.failures.get(failed["n"])
         return f"Stage {failed['n']} ({failed['name']}) did not succeed{f': {why}' if why else '.'}"
     return "" if facts.restored else f"Not restored: {_unrestored(facts.outcome) or 'nothing was healed'}"
 
@@ -58,7 +57,9 @@ def _unrestored(outcome: FaultOutcome | None) -> str:
         return ""
     found = [report.text for report in outcome.reports if not report.ok]
     found += [f"{check.name}: {check.text}" for check in outcome.recovery.checks if check.ok is False]
-    if outcome.unproven:
+    if (check := outcome.writes) is not None and (check.lost or check.changed or check.unreadable):
+        found.append(f"writes: {check.lost} lost, {check.changed} changed, {check.unreadable} unreadable")
+    elif outcome.unproven:
         found.append(f"writes could not be read back: {outcome.observed.writes_not_measured}")
     return "; ".join(found)
 

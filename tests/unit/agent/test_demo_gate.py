@@ -92,10 +92,22 @@ async def test_the_result_says_which_stage_failed_and_why(here: Room) -> None:
         tool="cluster_start", ok=False, data={}, summary="etcd-1 does not stay up", text=""
     )
     await demo.gate.after(ToolCall("1", "cluster_start", {}), cast(Outcome, failed))
-    result = demo_result(cast(Session, Answered()), demo.gate.stages, demo.facts)
+    result = demo_result(cast(Session, Answered()), demo.gate.stages, demo.facts, stopped=False)
 
     assert result["ok"] is False
     assert result["error"] == "Stage 1 (health) did not succeed: cluster_start: etcd-1 does not stay up"
+
+
+async def test_a_call_that_failed_in_an_earlier_stage_is_not_blamed_for_a_later_one(here: Room) -> None:
+    demo = demo_of(here)
+    for n in (1, 2):
+        demo.gate.stages.announce(n)
+    failed = SimpleNamespace(tool="cluster_start", ok=False, data={}, summary="too slow", text="")
+    await demo.gate.after(ToolCall("1", "cluster_start", {}), cast(Outcome, failed))
+    demo.gate.stages.end(1, ok=True)
+    result = demo_result(cast(Session, Answered()), demo.gate.stages, demo.facts, stopped=False)
+
+    assert result["error"] == "Stage 2 (load) did not succeed."
 
 
 async def test_a_demo_that_the_person_stopped_between_two_stages_is_no_success(here: Room) -> None:
