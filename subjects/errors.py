@@ -2,6 +2,7 @@
 
 SubjectError
 ├── NotReady           the environment is not ready: no engine, no binary, no free port, no access
+│   └── LaidOutMeanwhile  another operator made the same cluster in the same moment
 ├── BadSetup           a file or setting that was given is wrong
 │   └── NeedsConsent   a person must allow it first
 ├── Unreachable        a node or endpoint did not answer, or answered something else

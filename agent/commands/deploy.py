@@ -48,7 +48,7 @@ async def up(setup: "Setup", view: "View") -> "Result":
 @certificate_options
 async def status(setup: "Setup", view: "View", **certificates: Unpack[CertificateFiles]) -> "Result":
     """Show the cluster; exit code 3 if it is not healthy."""
-    from agent.watch.unseen import on_our_side, sentence
+    from agent.watch.rows import on_our_side, unseen_sentence
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle
     from tools.events import Notice
@@ -63,7 +63,7 @@ async def status(setup: "Setup", view: "View", **certificates: Unpack[Certificat
         view.show(_table(body))
         for node in snapshot.nodes:
             if unseen := on_our_side(node):
-                view.show(Notice(sentence(node.name, unseen), level="warning"))
+                view.show(Notice(unseen_sentence(node.name, unseen), level="warning"))
         for fault in workbench.faults.journal.open_faults():
             text = (
                 f"Fault {fault.id} ({fault.kind} on {', '.join(fault.nodes)}) is open: "

@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from agent.events import RATES, NodeRow, NodesSeen, NodeState, OpenIncident
 from agent.watch.traffic import TrafficReader
-from subjects.base import ClusterSnapshot, Health, NodeView, ProcessState
+from subjects.base import ClusterSnapshot, Health, NodeView, ProcessState, Unseen, UnseenReason
 
 
 class Rows:
@@ -80,3 +80,18 @@ def node_state(node: NodeView, troubled: Collection[str]) -> NodeState:
     if node.itself.health is Health.UNHEALTHY:
         return "unhealthy"
     return "down" if node.name in troubled else "unknown"
+
+
+_ITS_OWN = frozenset({UnseenReason.REFUSED, UnseenReason.SILENT, UnseenReason.UNREACHED})
+"""What detection speaks of itself."""
+
+
+def on_our_side(node: NodeView) -> Unseen | None:
+    """Return why it can't be looked at; None where it can be, or where that is the node's own trouble."""
+    return node.unseen if node.unseen is not None and node.unseen.reason not in _ITS_OWN else None
+
+
+def unseen_sentence(node: str, unseen: Unseen) -> str:
+    """Say it of a node, and what to do."""
+    remedy = f" Remedy: {unseen.remedy}." if unseen.remedy else ""
+    return f"{node} cannot be looked at: {unseen.text}.{remedy}"

@@ -13,10 +13,9 @@ from agent.view.words import seconds as duration
 from agent.watch.examiner import Examiner
 from agent.watch.receivers import Addresses, Receivers
 from agent.watch.retention import KEEP_S, prune_now_and_then
-from agent.watch.rows import Rows, node_state
+from agent.watch.rows import Rows, node_state, on_our_side, unseen_sentence
 from agent.watch.state import WatchState
 from agent.watch.traffic import TrafficReader
-from agent.watch.unseen import on_our_side, sentence
 from subjects import clock
 from subjects.base import Cluster, ClusterSnapshot, Unseen
 from tools.detection.monitor import LOOK_S, Monitor
@@ -192,7 +191,7 @@ def _show_unseen(snapshot: ClusterSnapshot, shown: "dict[str, Unseen | None]", v
         if unseen is None:
             view.show(Notice(f"{node.name} can be looked at again."))
             continue
-        view.show(Notice(sentence(node.name, unseen), level="warning"))
+        view.show(Notice(unseen_sentence(node.name, unseen), level="warning"))
 
 
 @contextmanager
