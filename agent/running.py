@@ -65,11 +65,6 @@ async def _guarded(
     from subjects.errors import SubjectError
     from tools.errors import ToolError, UnknownNode
 
-    def failed(text: str, code: int) -> int:
-        view.show(Failed(text))
-        view.show(Finished({"ok": False, "command": setup.command, "error": text}))
-        return code
-
     work = asyncio.ensure_future(body(view))
     received: list[int] = []
 
@@ -78,6 +73,11 @@ async def _guarded(
             return interrupted_code
         return 128 + received[0]
 
+    def failed(text: str, code: int) -> int:
+        view.show(Failed(text))
+        view.show(Finished({"ok": False, "command": setup.command, "error": text}))
+        return after_signal() if received else code
+
     watching_reader = asyncio.ensure_future(_end_unread(setup, view, work, received))
     try:
         with _signals(view, work, interrupted, received):
@@ -85,7 +85,7 @@ async def _guarded(
     except asyncio.CancelledError:
         if received[:1] == [signal.SIGPIPE]:
             return after_signal()  # in silence: nobody asked for more
-        return failed(interrupted, after_signal() if received else ExitCode.FAILED)
+        return failed(interrupted, ExitCode.FAILED)
     except ModelUnavailable as error:
         return failed(str(error), ExitCode.TRY_LATER)
     except click.UsageError as error:

@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from agent.calls import not_run
 from agent.mcp.frames import frames
 from agent.mcp.input_lines import InputLines, divert_input
@@ -195,6 +197,12 @@ async def serve(server: "Server[Any]") -> None:
 
     lines: Any = frames(InputLines(divert_input()), is_valid, refuse)
     # While it runs, the transport itself keeps file descriptor 1: a stray print goes to standard error.
-    async with stdio_server(stdin=lines) as (incoming, outgoing):
-        sending.append(outgoing)
-        await server.run(incoming, outgoing, server.create_initialization_options())
+    try:
+        async with stdio_server(stdin=lines) as (incoming, outgoing):
+            sending.append(outgoing)
+            await server.run(incoming, outgoing, server.create_initialization_options())
+    except* anyio.BrokenResourceError:
+        pass  # a line came while the server was ending: nobody is there to take it
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():  # the transport's error takes the place of the cancellation
+        raise asyncio.CancelledError

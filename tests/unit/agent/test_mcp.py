@@ -6,7 +6,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
@@ -148,6 +148,36 @@ async def test_over_real_stdio_every_line_is_the_protocol_s_and_the_end_is_clean
 
         assert await wire.hang_up() == b""
         assert wire.process.returncode == 0
+
+
+async def test_a_server_that_is_ended_while_a_line_arrives_ends_as_it_was_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The transport fails for the line that nobody takes any more, and forgets that it was cancelled."""
+
+    class Busy:
+        def create_initialization_options(self) -> None: ...
+
+        async def run(self, incoming: Any, outgoing: Any, _options: None) -> None:
+            async with incoming, outgoing:
+                await asyncio.sleep(60)
+
+    came = asyncio.Event()
+
+    async def one_line(*_: object) -> AsyncIterator[str]:
+        came.set()
+        yield '{"jsonrpc": "2.0", "method": "notifications/initialized"}'
+
+    monkeypatch.setattr(mcp_server, "divert_input", lambda: 0)
+    monkeypatch.setattr(mcp_server, "frames", one_line)
+    serving = asyncio.create_task(mcp_server.serve(cast(Any, Busy())))
+    await came.wait()
+    for _ in range(10):  # until the transport waits for somebody to take the line
+        await asyncio.sleep(0)
+    serving.cancel()
+
+    await asyncio.wait({serving})
+    assert serving.cancelled()
 
 
 async def test_a_terminated_server_ends_though_its_client_still_holds_the_line(tmp_path: Path) -> None:
