@@ -70,7 +70,7 @@ async def _context(api: "Api", allowed: "Sequence[str]") -> Row:
     from subjects.runtimes.kubernetes.context import is_throwaway
 
     said = await api.get("/version")
-    where = f"{api.context} ({api.server}), Kubernetes {said['gitVersion']}, namespace {api.namespace}"
+    where = f"{api.context} ({api.server}), Kubernetes {said.get('gitVersion')}, namespace {api.namespace}"
     if is_throwaway(api.context) or api.context in allowed:
         return "context", "ok", where
     return (

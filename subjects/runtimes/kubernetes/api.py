@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import importlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,20 @@ class Api:
             raise self._silent(error, f"{method} {path}") from error
         if response.status >= 300:
             raise self._refusal(response.status, data, f"{method} {path}")
-        return data.decode("utf-8", "replace") if plain else _parsed(data)
+        if plain:
+            return data.decode("utf-8", "replace")
+        said = _parsed(data)
+        if not isinstance(said, dict):
+            raise self._odd(f"{method} {path}", said)
+        return said
+
+    @contextlib.contextmanager
+    def reading(self, what: str, said: object) -> Iterator[None]:
+        """Raise Unreachable where what was `said` turns out to be no answer of a Kubernetes API."""
+        try:
+            yield
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise self._odd(what, said) from error
 
     async def get(self, path: str, query: Query = (), timeout_s: float = TIMEOUT_S) -> Any:
         """GET."""
@@ -110,7 +123,9 @@ class Api:
             try:
                 async for line in raw.content:
                     event = _parsed(line)
-                    if event["type"] == "ERROR":
+                    if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+                        raise self._odd(f"watch {path}", event)
+                    if event.get("type") == "ERROR":
                         raise self._refusal(event["object"].get("code", 500), line, f"watch {path}")
                     yield event
             finally:
@@ -176,10 +191,18 @@ class Api:
         why = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
         return Unreachable(f"The API server of the context {self.context} ({self.server}): {why} ({what}).")
 
+    def _odd(self, what: str, said: object) -> Unreachable:
+        text = " ".join(str(said).split())[:200]
+        return Unreachable(
+            f"The API server of the context {self.context} ({self.server}) answered {what} as no Kubernetes "
+            f"API does: {text}"
+        )
+
     def _refusal(self, status: int, data: bytes, what: str) -> SubjectError:
         said = _parsed(data)
         if isinstance(said, dict):
-            said = said.get("object", said).get("message") or said
+            inner = said.get("object")
+            said = (inner if isinstance(inner, dict) else said).get("message") or said
         text = " ".join(str(said).split())[:300]
         match status:
             case 401:

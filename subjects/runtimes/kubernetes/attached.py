@@ -53,7 +53,9 @@ class KubernetesNodes:
         with contextlib.suppress(SubjectError):  # it may not be allowed
             query = [("fieldSelector", f"involvedObject.name={node},reason=Killing")]
             found = await self.api.get(f"/api/v1/namespaces/{self.namespace}/events", query)
-            if said := failed_probe(pod, self.pods.container_of(pod), found["items"]):
+            with self.api.reading("GET events", found):
+                said = failed_probe(pod, self.pods.container_of(pod), found["items"])
+            if said:
                 self.spread(RuntimeEvent(node, "probe_failed", time.monotonic(), said))
 
     async def inspect(self, node: str) -> ProcessView:
@@ -168,15 +170,16 @@ async def _pods(api: Api, namespace: str, options: KubernetesOptions) -> Pods:
             f"There is no StatefulSet {options.statefulset} in the namespace {namespace} of the context "
             f"{api.context}: `kubectl get statefulsets -A` lists those there are."
         ) from error
-    first = (found["spec"].get("ordinals") or {}).get("start", 0)
-    count = found["spec"].get("replicas", 1)
-    return Pods(
-        api,
-        namespace,
-        label_selector(found["spec"]["selector"]),
-        expected=[f"{options.statefulset}-{first + each}" for each in range(count)],
-        owner=found["metadata"]["uid"],
-    )
+    with api.reading(f"GET {path}", found):
+        first = (found["spec"].get("ordinals") or {}).get("start", 0)
+        count = found["spec"].get("replicas", 1)
+        return Pods(
+            api,
+            namespace,
+            label_selector(found["spec"]["selector"]),
+            expected=[f"{options.statefulset}-{first + each}" for each in range(count)],
+            owner=found["metadata"]["uid"],
+        )
 
 
 def label_selector(selector: Json) -> str:

@@ -121,12 +121,14 @@ class Made:
 
     async def _has_storage(self) -> bool:
         """Whether there is a default storage class that makes volumes."""
+        path, mark = "/apis/storage.k8s.io/v1/storageclasses", "storageclass.kubernetes.io/is-default-class"
         try:
-            classes = (await self._api.get("/apis/storage.k8s.io/v1/storageclasses"))["items"]
+            found = await self._api.get(path)
+            with self._api.reading(f"GET {path}", found):
+                notes = [each["metadata"].get("annotations") or {} for each in found["items"]]
+                return any(each.get(mark) == "true" for each in notes)
         except SubjectError:
             return False
-        mark = "storageclass.kubernetes.io/is-default-class"
-        return any((each["metadata"].get("annotations") or {}).get(mark) == "true" for each in classes)
 
     async def _probe_runs(self) -> bool:
         pod = await self._api.get(f"{self._path}/pods/{PROBE}")

@@ -46,6 +46,8 @@ async def open_kubernetes(
         _require_same(known, api, options, folder)
         runtime = await _runtime(folder, known, plan.database(known.images), api)
         try:
+            await runtime.pods.start()
+            await runtime.find_out()
             return Cluster(folder.name, await plan.make_subject(runtime), runtime, runtime)
         except BaseException:
             await runtime.aclose()
@@ -71,7 +73,8 @@ def _require_same(known: KubernetesLayout, api: Api, options: KubernetesOptions,
 
 async def _runtime(folder: Path, known: KubernetesLayout, database: Database, api: Api) -> KubernetesRuntime:
     said = await api.get("/version")
-    version = (int(said["major"]), int("".join(sign for sign in said["minor"] if sign.isdigit())))
+    with api.reading("GET /version", said):
+        version = (int(said["major"]), int("".join(sign for sign in said["minor"] if sign.isdigit())))
     pods = Pods(
         api,
         known.namespace,
@@ -80,7 +83,4 @@ async def _runtime(folder: Path, known: KubernetesLayout, database: Database, ap
         expected=database.nodes,
     )
     way = Way(api, known.namespace, pods, "probe", None)
-    runtime = KubernetesRuntime(folder, known, database, api, pods, way, canary.of_api(api), version)
-    await pods.start()
-    await runtime.find_out()
-    return runtime
+    return KubernetesRuntime(folder, known, database, api, pods, way, canary.of_api(api), version)

@@ -102,13 +102,15 @@ class Pods:
     async def _list(self) -> str:
         answer = await self._api.get(self._path, [("labelSelector", self._selector)])
         self.heard_at = time.monotonic()
-        now = {pod["metadata"]["name"]: pod for pod in answer["items"] if self._is_ours(pod)}
-        for name in self._known.keys() - now.keys():
-            self._take("DELETED", self._known[name])
-        for pod in now.values():
-            self._take("MODIFIED", pod)
+        with self._api.reading(f"GET {self._path}", answer):
+            version = str(answer["metadata"]["resourceVersion"])
+            now = {pod["metadata"]["name"]: pod for pod in answer["items"] if self._is_ours(pod)}
+            for name in self._known.keys() - now.keys():
+                self._take("DELETED", self._known[name])
+            for pod in now.values():
+                self._take("MODIFIED", pod)
         self._listed = True
-        return str(answer["metadata"]["resourceVersion"])
+        return version
 
     async def _follow(self, version: str) -> None:
         pause = FIRST_PAUSE_S
@@ -121,12 +123,13 @@ class Pods:
                         self.heard_at = time.monotonic()
                         pause = FIRST_PAUSE_S
                         pod = event["object"]
-                        version = str(pod["metadata"]["resourceVersion"])
-                        if event["type"] != "BOOKMARK" and self._is_ours(pod):
-                            self._take(event["type"], pod)
+                        with self._api.reading(f"watch {self._path}", event):
+                            version = str(pod["metadata"]["resourceVersion"])
+                            if event["type"] != "BOOKMARK" and self._is_ours(pod):
+                                self._take(event["type"], pod)
             except Expired:
                 version = ""
-            except (SubjectError, KeyError, TypeError):
+            except SubjectError:
                 version = ""
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_S)

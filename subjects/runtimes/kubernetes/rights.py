@@ -89,4 +89,5 @@ async def _may(api: Api, rule: Rule, verb: str, namespace: str | None) -> bool:
             "spec": {"resourceAttributes": attributes},
         },
     )
-    return bool(answer["status"].get("allowed"))
+    with api.reading("SelfSubjectAccessReview", answer):
+        return bool(answer["status"].get("allowed"))
