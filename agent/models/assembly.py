@@ -43,16 +43,17 @@ class Assembly:
     def __init__(self) -> None:
         self.began = False
         """Whether anything came that a view has drawn."""
-        self._blocks: dict[int, Block] = {}
-        self._pieces: dict[int, Pieces] = {}
-        self._finished: set[int] = set()
+        self._blocks: list[Block] = []
+        """In the order in which they began."""
+        self._open: dict[int, tuple[Block, Pieces]] = {}
+        """Those without an end yet, by the index that the server gives them: some give the same to all."""
         self._latest = -1
         self._usage: dict[str, Any] = {}
         self._stop_reason = ""
         self._detail = ""
         self._whole = False
-        self.broken: dict[int, str] = {}
-        """Calls whose input is no JSON object, by the index of their block, with the reason."""
+        self._broken: dict[str, str] = {}
+        """Why the input of a call is no JSON object, by the call's id."""
 
     def take(self, event: Mapping[str, Any]) -> Iterator[Drawn]:
         """Take one event in; yield what is to be drawn. Events of unknown types are passed over."""
@@ -73,37 +74,40 @@ class Assembly:
                 self._count(event.get("usage"))
             case "message_stop":
                 self._whole = True
+                for index in list(self._open):
+                    yield from self._stop(index)
 
     def reply(self) -> Reply | None:
         """Return the reply, or None if the stream ended before it was whole."""
-        if not self._whole or set(self._blocks) - self._finished:
+        if not self._whole and not self._stop_reason:
             return None
-        if not self._stop_reason:
-            raise Malformed("a reply without a stop reason")
-        content = _after_handover([self._blocks[index] for index in sorted(self._blocks)])
-        broken = {self._blocks[index]["id"]: why for index, why in self.broken.items()}
-        return Reply(content, self._stop_reason, _usage(self._usage), self._detail, broken)
+        if not self._whole or not self._stop_reason:
+            raise Malformed(f"a reply without {'a stop reason' if self._whole else 'message_stop'}")
+        content = _after_handover(self._blocks)
+        return Reply(content, self._stop_reason, _usage(self._usage), self._detail, self._broken)
 
     def _index(self, event: Mapping[str, Any], otherwise: int) -> int:
         given = event.get("index")
-        self._latest = given if isinstance(given, int) else otherwise
+        self._latest = given if isinstance(given, int) and not isinstance(given, bool) else otherwise
         return self._latest
 
     def _start(self, index: int, block: Block) -> Iterator[Drawn]:
-        kind = _text(block, "type")
-        self._blocks[index] = block
-        self._pieces[index] = Pieces()
-        match kind:
+        if index in self._open:
+            yield from self._stop(index)
+        pieces = Pieces()
+        self._blocks.append(block)
+        self._open[index] = block, pieces
+        match _text(block, "type"):
             case "text":
                 if text := _text(block, "text"):
-                    self._pieces[index].add(text)
+                    pieces.add(text)
                     yield self._drawn(TextDelta(text))
             case "thinking":
                 if text := _text(block, "thinking"):
-                    self._pieces[index].add(text)
+                    pieces.add(text)
                     yield self._drawn(NoteDelta(text))
             case "tool_use":
-                block["id"] = _text(block, "id") or f"call_{index}"
+                block["id"] = _text(block, "id") or f"call_{len(self._blocks)}"
                 block["name"] = _NO_NAME.sub("_", _text(block, "name"))[:64] or "unnamed"
                 block["input"] = _object(block, "input")
             case "fallback":
@@ -114,33 +118,33 @@ class Assembly:
                 raise Malformed("a content block without a type")
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[Drawn]:
-        if index not in self._pieces:
+        if index not in self._open:
             raise Malformed(f"a delta for block {index}, which is not open")
-        block = self._blocks[index]
+        block, pieces = self._open[index]
         kind = _text(delta, "type") or next((_DELTAS[name] for name in delta if name in _DELTAS), "")
         match kind:
             case "text_delta":
                 if text := _text(delta, "text"):
-                    self._pieces[index].add(text)
+                    pieces.add(text)
                     yield self._drawn(TextDelta(text))
             case "thinking_delta":
                 if text := _text(delta, "thinking"):
-                    self._pieces[index].add(text)
+                    pieces.add(text)
                     yield self._drawn(NoteDelta(text))
             case "input_json_delta":
-                self._pieces[index].add(_text(delta, "partial_json"))
+                pieces.add(_text(delta, "partial_json"))
             case "signature_delta":
                 block["signature"] = _text(delta, "signature")
             case "citations_delta":
-                block["citations"] = [*(block.get("citations") or []), delta.get("citation")]
-            case "compaction_delta":
+                block["citations"] = [*(block.get("citations") or []), _object(delta, "citation")]
+            case "compaction_delta" if block["type"] == "compaction":
                 block.update({key: value for key, value in delta.items() if key != "type"})
 
     def _stop(self, index: int) -> Iterator[Drawn]:
-        if index not in self._pieces:
+        if index not in self._open:
             raise Malformed(f"block {index} ended, which was not open")
-        self._finished.add(index)
-        block, text = self._blocks[index], str(self._pieces.pop(index))
+        block, pieces = self._open.pop(index)
+        text = str(pieces)
         match block["type"]:
             case "text":
                 block["text"] = text
@@ -154,7 +158,7 @@ class Assembly:
                 try:
                     block["input"] = read_object(text)
                 except NotJson as error:
-                    self.broken[index] = str(error)
+                    self._broken[block["id"]] = str(error)
 
     def _drawn(self, delta: Drawn) -> Drawn:
         self.began = True

@@ -162,7 +162,8 @@ def _heard(error: anthropic.APIStatusError | StreamedError) -> _Heard:
     body, status = error.body, error.status_code
     inner = body.get("error") if isinstance(body, dict) else None
     kind = inner.get("type") if isinstance(inner, dict) else None
-    if status == 404 or kind not in {*_BY_STATUS.values(), *_REASONS}:  # 404: whatever else it is called
+    # 404: whatever else it is called
+    if status == 404 or not isinstance(kind, str) or kind not in {*_BY_STATUS.values(), *_REASONS}:
         kind = _BY_STATUS.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
     return _Heard(
         status,
@@ -236,6 +237,8 @@ def _described(kind: str, body: bytes) -> str:
     try:
         value = read_json(text)
     except NotJson:
+        if text.count("\ufffd") > len(text) // 10:
+            return "bytes that are no text"
         return f"{_brief(kind) or 'text'} (“{one_line(text, 120)}”)"
     if isinstance(value, dict) and "error" in value:
         return f"an error in JSON (“{one_line(_said(value), 200)}”)"
@@ -257,8 +260,9 @@ def _unconnected(cause: BaseException) -> ModelError | TransientFailure:
         )
     if "SSL" in text and ("WRONG_VERSION" in text or "RECORD_LAYER" in text.upper().replace(" ", "_")):
         return ModelRefused(f"The service does not speak TLS: is it http:// and not https://? {_ELSEWHERE}")
-    if isinstance(cause, httpx2.RemoteProtocolError) and "illegal" in text:
-        return ModelRefused(f"The service does not speak HTTP: {_brief(text)}. {_ELSEWHERE}")
+    if isinstance(cause, httpx2.RemoteProtocolError) and not re.search("disconnected|closed", text):
+        what = _brief(text.replace("bytearray(b", "(")).rstrip(".")
+        return ModelRefused(f"The service does not speak HTTP: {what}. {_ELSEWHERE}")
     return TransientFailure(f"The service cannot be reached ({_brief(text) or type(cause).__name__})")
 
 

@@ -16,6 +16,8 @@ from agent.errors import ModelRefused, ModelUnavailable
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 """Of our own choice; a server's Retry-After may be longer."""
+NONSENSE_S = 31 * 86_400.0
+"""A wish to wait longer than a month is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,14 @@ class Tries:
         self._failed += 1
         left = self._patience.total_s - (self._patience.clock() - self._began)
         wait = failure.retry_after_s
-        if wait is None:
+        if wait is None or wait < FIRST_WAIT_S:  # "now", said again and again, would never let it rest
             growing = min(FIRST_WAIT_S * 2 ** (self._failed - 1), LONGEST_WAIT_S)
             wait = growing * self._patience.spread()
         if wait > left or self._failed == failure.tries:
             tried = f"tried {self._failed} times" if self._failed > 1 else "tried once"
             if not failure.passes:
                 raise ModelRefused(f"{failure.reason} ({tried}).")
-            asked = f", and it asks to wait {wait:.0f} s" if failure.retry_after_s is not None else ""
+            asked = f", and it asks to wait {wait:.0f} s" if wait == failure.retry_after_s else ""
             raise ModelUnavailable(f"{failure.reason} ({tried}{asked}). Try again later.")
         return wait
 
@@ -78,12 +80,11 @@ def retry_after(headers: dict[str, str], now: Callable[[], float] = time.time) -
     """Return the seconds that `retry-after-ms` or `retry-after` (seconds or a date) asks for, if any."""
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        given = headers.get("retry-after")
-        if given is None:
-            return None
-        if given.replace(".", "", 1).isdigit():
-            return float(given)
-        return max(0.0, email.utils.parsedate_to_datetime(given).timestamp() - now())
-    except (ValueError, TypeError):
+            seconds = float(headers["retry-after-ms"]) / 1000
+        elif (given := headers.get("retry-after", "")).replace(".", "", 1).isdigit():
+            seconds = float(given)
+        else:
+            seconds = email.utils.parsedate_to_datetime(given).timestamp() - now()
+    except (ValueError, TypeError, OverflowError):
         return None
+    return max(0.0, seconds) if seconds < NONSENSE_S else None  # NaN is less than nothing

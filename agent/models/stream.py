@@ -20,6 +20,7 @@ LONGEST_EVENT = 16 << 20
 SHOWN_BYTES = 4_000
 """How much of an answer that is no stream is read, to say what it is."""
 PASSED_OVER = frozenset({"ping", ""})
+NO_CONTENT = 204
 
 
 class NotMessages(Exception):
@@ -45,8 +46,9 @@ async def read_events(response: "httpx2.Response") -> AsyncGenerator[dict[str, A
     Raises NotMessages, StreamedError, Malformed for what cannot be an event, and httpx2's errors.
     """
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind.endswith(("/json", "html", "+json", "xml")):
-        raise NotMessages(kind, await _beginning(response))
+    if response.status_code == NO_CONTENT or kind.endswith(("/json", "html", "+json", "xml")):
+        body = await _beginning(response)
+        raise _error_in(body) or NotMessages(kind, body)
     decoder = _Decoder()
     began, heard = b"", False
     async for piece in response.aiter_bytes():
@@ -56,7 +58,7 @@ async def read_events(response: "httpx2.Response") -> AsyncGenerator[dict[str, A
                 raise StreamedError(event.get("error"))
             heard = True
             yield event
-    if began.strip() and not (heard or decoder.named or _cut_in_first_line(began)):
+    if began.strip() and not (heard or _cut_in_first_line(began)) and (decoder.strange or not decoder.named):
         raise NotMessages(kind, began)
 
 
@@ -73,6 +75,8 @@ class _Decoder:
 
     named: bool = False
     """Whether any line was one of an event stream."""
+    strange: bool = False
+    """Whether any event was one of another API."""
     _lines: Lines = field(default_factory=Lines)
     _name: str = ""
     _data: list[bytes] = field(default_factory=list)
@@ -109,7 +113,18 @@ class _Decoder:
         if not isinstance(event.get("type"), str):
             # Some imitations name an event in the line before it alone, and an error in its data alone.
             event["type"] = self._name or ("error" if "error" in event else "")
+            self.strange = self.strange or not event["type"]
         return None if event["type"] in PASSED_OVER else event
+
+
+def _error_in(body: bytes) -> StreamedError | None:
+    """Return the error that a gateway reports in the API's own form, but as a success."""
+    try:
+        found = read_object(body)
+    except NotJson:
+        return None
+    error = found.get("error")
+    return StreamedError(error) if found.get("type") == "error" and isinstance(error, dict) else None
 
 
 async def _beginning(response: "httpx2.Response") -> bytes:

@@ -86,6 +86,14 @@ async def test_a_wish_to_wait_longer_than_we_will_is_told_at_once(monkeypatch: p
     assert clock.slept == []
 
 
+async def test_a_server_that_wants_no_pause_gets_one_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy = [fails(429, retry_after="0") for _ in range(3)]
+    async with claude(monkeypatch, *busy, FINE) as (model, _, clock):
+        await hear(model)
+
+    assert clock.slept == [1, 2, 4]
+
+
 def test_retry_after_is_read_as_seconds_milliseconds_or_a_date() -> None:
     now = time.time()
     later = format_datetime(datetime.fromtimestamp(now, UTC) + timedelta(seconds=90), usegmt=True)
@@ -93,7 +101,9 @@ def test_retry_after_is_read_as_seconds_milliseconds_or_a_date() -> None:
     assert retry_after({"retry-after": "12"}) == 12
     assert retry_after({"retry-after-ms": "1500"}) == 1.5
     assert retry_after({"retry-after": later}, now=lambda: now) == pytest.approx(90, abs=1.5)
-    assert retry_after({"retry-after": "soon"}) is None
+    for nonsense in ("soon", "nan", "1e999", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT", ""):
+        assert retry_after({"retry-after": nonsense}) is None, nonsense
+        assert retry_after({"retry-after-ms": nonsense}) is None, nonsense
     assert retry_after({}) is None
 
 

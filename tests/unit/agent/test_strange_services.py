@@ -1,5 +1,6 @@
 """Whatever answers in the API's place, the person reads one line that says so, and no key is in it."""
 
+import gzip
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -105,6 +106,16 @@ async def failed(model: ClaudeModel) -> str:
         (b"-ERR unknown command 'POST'\r\n\r\n", "does not speak HTTP"),
         (b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n", "does not speak HTTP"),
         (http("", "302 Found", more="location: /v1/messages\r\n"), "redirects in circles"),
+        (http("", "302 Found", more="location: mailto:a@b\r\n"), "Invalid URL in location header"),
+        (http("", more="content-length: -1\r\n"), "bad Content-Length"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "an empty body"),
+        (http(gzip.compress(b"hello")), "bytes that are no text"),
+        (http(b'data: {"choices": [{"delta": {"content": "hi"}}]}\n\ndata: [DONE]\n\n'), "choices"),
+        (http('{"error": {"type": ["x"], "message": [1]}}', "400 X", "application/json"), "refused"),
+        (
+            http('{"type": "error", "error": {"type": "authentication_error"}}', kind="application/json"),
+            "refused the credentials",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -182,6 +193,52 @@ async def test_what_a_sloppy_server_leaves_out_is_taken_as_empty(
         assert (await replied(model)).text == "Fine."
 
     assert clock.slept == []
+
+
+def _block(index: int, text: str) -> list[Mapping[str, Any]]:
+    return [
+        {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": text}},
+        {"type": "content_block_stop", "index": index},
+    ]
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [*_block(0, "Fi"), *_block(0, "ne.")],
+        [*_block(7, "Fi"), *_block(-1, "ne.")],
+        [_block(0, "Fi")[0], *_block(0, "ne.")],
+        [_block(0, "Fi")[0], _block(1, "ne.")[0]],
+    ],
+    ids=["one index for all", "indexes in any order", "begun anew without an end", "no ends"],
+)
+async def test_blocks_that_are_counted_wrong_are_all_kept(
+    blocks: list[Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asked_at(http(sse(START, *blocks, *END)), monkeypatch) as (model, _, clock):
+        reply = await replied(model)
+
+    assert ([block["text"] for block in reply.content], clock.slept) == (["Fi", "ne."], [])
+
+
+async def test_an_error_that_a_gateway_reports_as_a_success_is_waited_for_if_it_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = '{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}'
+    answers = [http(busy, kind="application/json"), FINE]
+    async with asked_at(lambda _: answers.pop(0), monkeypatch) as (model, _, clock):
+        assert (await replied(model)).text == "Fine."
+
+    assert clock.slept == [1]
+
+
+async def test_a_reply_that_never_ends_as_it_should_is_not_paid_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with asked_at(http(sse(START, *_block(0, "Fine."), END[0])), monkeypatch) as (model, service, _):
+        assert "without message_stop" in await failed(model)
+
+    assert len(service.bodies) == 3
 
 
 async def test_events_named_in_the_line_before_them_alone_are_understood(
