@@ -11,6 +11,9 @@ from tools.workbench import Choice
 
 Output = Literal["text", "json", "stream-json"]
 
+LONGEST_CONFIG = 1 << 20
+"""Bytes; a device may be given for the file, and has no end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -38,17 +41,25 @@ def configured(name: str) -> str | None:
 
 
 def config_values() -> dict[str, Any]:
-    """Return what the config file says; empty where there is none. Raises BadSetup if it is not TOML."""
+    """Return what the config file says; empty where there is none.
+
+    Raises BadSetup if it is not TOML, or is named by OPERATOR_CONFIG and cannot be read.
+    """
     try:
         path = config_file()
-        text = path.read_text(encoding="utf-8")
-    except (OSError, RuntimeError):  # RuntimeError: there is no home folder to look in
+        with path.open("rb") as file:
+            text = file.read(LONGEST_CONFIG).decode()
+    except (FileNotFoundError, RuntimeError):  # RuntimeError: there is no home folder to look in
         return {}
+    except OSError as error:
+        if "OPERATOR_CONFIG" not in os.environ:
+            return {}  # the home folder of somebody else
+        raise BadSetup(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise BadSetup(f"{path} is not valid UTF-8: {error.reason}.") from error
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadSetup(f"{path} is not valid TOML: {error}.") from error
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from agent.setup import Setup, allowed_contexts
 from agent.view.base import View
+from subjects.errors import BadSetup
 from subjects.state import StateFolder, open_state
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.events import Emit, Notice
@@ -22,7 +23,11 @@ def make_workbench(state: StateFolder, setup: Setup, emit: Emit, view: View | No
 
     `view` is where a person can be asked.
     """
-    kubernetes = replace(setup.choice.kubernetes, allowed=allowed_contexts(setup.choice))
+    kubernetes = setup.choice.kubernetes
+    try:
+        kubernetes = replace(kubernetes, allowed=allowed_contexts(setup.choice))
+    except BadSetup as error:  # what heals, stops or reads must not fail for it
+        emit(Notice(f"{error} Nothing in it applies.", level="warning"))
     with contextlib.ExitStack() as on_failure:
         incidents = on_failure.enter_context(contextlib.closing(IncidentStore(state.database)))
         faults = FaultService(state, setup.seed)

@@ -45,7 +45,8 @@ def open_state(given: Path | None = None, *, to_read: bool = False) -> StateFold
         ) from error
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if root.stat().st_uid == os.geteuid():  # a volume belongs to whoever mounted it
+        # A volume belongs to whoever mounted it, and a folder that holds other things to others, too.
+        if root.stat().st_uid == os.geteuid() and not any(root.iterdir()):
             root.chmod(0o700)
         folder = StateFolder(root.resolve())
         for part in (folder.sessions, folder.clusters):

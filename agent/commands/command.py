@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import click
 
-from agent.commands.parameters import WordedOption
+from agent.commands.parameters import Number, WordedOption
 from subjects import RUNTIMES, databases
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "offline": ("--offline", {"is_flag": True, "help": "Offline mode: a script in place of Claude."}),
     "max_cost": (
         "--max-cost",
-        {"type": click.FloatRange(min=0, min_open=True), "metavar": "USD", "help": "The session's budget."},
+        {"type": Number(min=0, min_open=True), "metavar": "USD", "help": "The session's budget."},
     ),
     "yes": ("--yes", {"is_flag": True, "help": "Run what acts without asking."}),
     "subject": (
@@ -243,7 +243,7 @@ def _choice(given: dict[str, Any]) -> "Choice":
 
 def _images(given: tuple[str, ...]) -> dict[str, str]:
     """Read NAME=IMAGE pairs."""
-    pairs = [each.partition("=") for each in given]
-    if bad := next((name for name, sign, image in pairs if not (name and sign and image)), None):
-        raise click.UsageError(f"--image takes NAME=IMAGE, as etcd=my/etcd:3.5: {bad!r} is none.")
-    return {name: image for name, _, image in pairs}
+    pairs = {each: each.partition("=") for each in given}
+    if bad := [each for each, parts in pairs.items() if not all(parts)]:
+        raise click.UsageError(f"--image takes NAME=IMAGE, as etcd=my/etcd:3.5: {bad[0]!r} is none.")
+    return {name: image for name, _, image in pairs.values()}

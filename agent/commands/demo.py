@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.commands.command import CLUSTER, LOAD, MODEL, command
-from agent.commands.parameters import DURATION, FAULT, TARGET, TargetOption, WordedOption
+from agent.commands.parameters import DURATION, FAULT, TARGET, Number, TargetOption, WordedOption
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def demo() -> None:
 @click.option("--target", type=TARGET, cls=TargetOption)
 @click.option(
     "--rate",
-    type=click.FloatRange(1, 20_000),
+    type=Number(1, 20_000),
     cls=WordedOption,
     show_default="300",
     help="Operations per second of the load.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from agent.commands.command import CLUSTER, command
-from agent.commands.parameters import DURATION, FAULT, OPEN_FAULT, TARGET, WordedOption
+from agent.commands.parameters import DURATION, FAULT, OPEN_FAULT, TARGET, Number, WordedOption
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -91,7 +91,7 @@ async def list_faults(setup: "Setup", view: "View") -> "Result":
     show_default="leave it open",
     help="Heal it after that time, and verify the recovery.",
 )
-@click.option("--value", type=float, help="Its strength, in the unit that `fault list` shows.")
+@click.option("--value", type=Number(), help="Its strength, in the unit that `fault list` shows.")
 @click.option(
     "--scope",
     type=click.Choice(["peers", "clients", "both"]),

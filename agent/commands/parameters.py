@@ -4,6 +4,7 @@ Completion reads the state folder's files only: no cluster is asked, nothing is 
 completes nothing.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +18,8 @@ from subjects import RUNTIMES, databases
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_S = 366 * 86_400.0
+"""Far beyond any wait that is meant, and within what every clock and timer holds."""
 MAX_COMPLETED = 50
 """Names offered at most: the latest incidents and sessions."""
 
@@ -52,6 +55,19 @@ class TargetOption(WordedOption):
     show_default = property(_default, _keep)
 
 
+class Number(click.FloatRange):
+    """A number within bounds; what is none, as `nan`, or has no end, as `inf`, is wrong usage."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
 class Duration(click.ParamType[float]):
     """A span above 0: `30` (seconds), `30s`, `2m`, `1h30m`, `500ms`; converted to seconds."""
 
@@ -66,8 +82,8 @@ class Duration(click.ParamType[float]):
             self.fail(
                 f"{value!r} is not a duration. Give seconds (30) or units: 30s, 2m, 1h30m, 500ms.", param, ctx
             )
-        if not 0 < seconds < float("inf"):
-            self.fail(f"{value!r} must be longer than 0.", param, ctx)
+        if not 0 < seconds <= LONGEST_S:
+            self.fail(f"{value!r} must be longer than 0, and no longer than a year.", param, ctx)
         return seconds
 
 
@@ -98,7 +114,9 @@ class Completed(click.ParamType[str]):
             found = list(self._names(folder)) if folder.is_dir() else []
         except (OSError, ValueError, KeyError, TypeError, Error):
             return []
-        fitting = [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
+        fitting = [
+            CompletionItem(name, help=text) for name, text in found if str(name).startswith(incomplete)
+        ]
         return fitting[:MAX_COMPLETED]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.commands.command import command
-from agent.commands.parameters import SESSION
+from agent.commands.parameters import SESSION, Number
 
 if TYPE_CHECKING:
     from agent.commands.command import Result
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("recording", metavar="SESSION|FILE", default="", type=SESSION)
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=1.0,
     show_default=True,
     help="Times as fast as it was; 0 plays at once.",

@@ -82,6 +82,8 @@ async def connect(address: str | None = None) -> Engine:
         raise NotReady(f"The Docker engine at {where} does not answer. Start it, {_INSTEAD}") from error
     except (DockerException, RequestException, OSError) as error:
         raise explained(error, where) from error
+    except ValueError as error:  # how urllib says that it is no address
+        raise NotReady(f"{where} is no address of a Docker engine: {error}. Set DOCKER_HOST.") from error
 
 
 def _open(address: str | None) -> Engine:

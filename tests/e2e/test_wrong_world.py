@@ -56,6 +56,14 @@ async def test_a_demo_that_cannot_be_is_refused_before_a_cluster_is_started(
     assert list((tmp_path / "clusters").iterdir()) == []
 
 
+async def test_a_config_file_that_cannot_be_used_keeps_nothing_from_being_healed(tmp_path: Path) -> None:
+    """A folder stands in its place."""
+    ran = await operator(tmp_path, "restore", env={"OPERATOR_CONFIG": str(tmp_path)})
+
+    assert ran.code == 0, ran.err
+    assert "cannot be read: Is a directory" in ran.err
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 async def test_standard_streams_that_the_caller_closed_are_done_without(tmp_path: Path, closed: str) -> None:
     command = [*OPERATOR, "-p", "status", "--offline", "--subject", "etcd", "--state-dir", str(tmp_path)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from subjects.state import open_state
+from tools.incidents.store import IncidentStore
 
 
 @pytest.fixture
@@ -27,6 +28,26 @@ def test_a_folder_of_operators_own_is_nobody_elses_to_read(tmp_path: Path) -> No
     state = open_state(tmp_path / "state")
 
     assert stat.S_IMODE(state.root.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_holds_other_things_stays_as_open_as_it_is_and_what_is_added_is_private(
+    tmp_path: Path,
+) -> None:
+    """`--state-dir .`, or /tmp by root."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "of-others").touch()
+
+    state = open_state(tmp_path)
+    IncidentStore(state.database).close()
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [
+        stat.S_IMODE(path.stat().st_mode) for path in (state.sessions, state.clusters, state.database)
+    ] == [
+        0o700,
+        0o700,
+        0o600,
+    ]
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, who can be another user: run it with sudo")

@@ -159,6 +159,8 @@ def connect(path: Path, tables: str) -> Database:
 
 
 def _open(name: str, path: Path, tables: str) -> sqlite3.Connection:
+    with suppress(OSError):
+        path.touch(mode=0o600)  # the folder may be one that others look into
     connection = sqlite3.connect(name, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)

@@ -27,7 +27,7 @@ class TestDurations:
     def test_are_seconds(self, said: str, seconds: float) -> None:
         assert DURATION.convert(said, None, None) == seconds
 
-    @pytest.mark.parametrize("said", ["", "0", "0s", "-5", "5x", "m", "2m 3", "nan", "inf", "1e3"])
+    @pytest.mark.parametrize("said", ["", "0", "0s", "-5", "5x", "m", "2m 3", "nan", "inf", "1e3", "9" * 40])
     def test_what_is_none_is_wrong_usage(self, said: str) -> None:
         with pytest.raises(click.BadParameter, match=r"duration|longer than 0"):
             DURATION.convert(said, None, None)
@@ -166,6 +166,10 @@ def completed(folder: Path, before: list[str], incomplete: str) -> list[str]:
         ("logs", "NODE"),
         ("demo chaos --fault kil", "kill"),
         ("watch --for 5x", "30s"),
+        ("--max-cost nan -p hi", "not a number"),
+        ("replay --speed inf x", "not a number"),
+        ("fault inject network_rate --value nan", "not a number"),
+        ("deploy up --image =x", "NAME=IMAGE"),
         ("describe a b", "operator describe --help"),
         ("drill --trials 0", "1<=x<=1000"),
         ("-p", "-p"),

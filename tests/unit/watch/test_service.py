@@ -59,6 +59,7 @@ def test_the_environment_is_before_the_file(tmp_path: Path) -> None:
         ("watch = 3\n", "watch must be a table"),
         ("[watch]\nfor = 'soon'\n", "is not a duration"),
         ("[watch\n", "is not valid TOML"),
+        (f"watch = {'[' * 5000}", "is not valid TOML"),
     ],
 )
 def test_a_wrong_file_is_one_line(tmp_path: Path, config: str, complaint: str) -> None:
