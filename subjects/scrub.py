@@ -78,6 +78,12 @@ _HINTS = (
 )
 """One of them is in every text that one of the patterns fits, in lower case."""
 
+_PUBLIC = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|(?:LD|DYLD)_LIBRARY_PATH"
+    r"|GO(?:MAXPROCS|GC|DEBUG|MEMLIMIT|TRACEBACK)|RUST_BACKTRACE|MALLOC_CONF|PYTHON\w+"
+)
+"""Variables that a program runs by, and those that tune a runtime of Go, Rust or Python."""
+
 _ENVIRONMENT = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
@@ -122,16 +128,12 @@ def scrub_text(text: str) -> str:
 
 
 def public_environment() -> dict[str, str]:
-    """Return this process's environment for a database: without keys, and without etcd's own settings.
+    """Return what a database needs of this process's environment, and none of the keys and settings in it.
 
-    etcd writes variables that it does not know into its log with their values, and ends where one says what
-    an option says, too.
+    A key may be in any variable (`DATABASE_URL`, `HTTPS_PROXY`). etcd writes those that it does not know into
+    its log with their values, and ends where one says what an option says, too.
     """
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("ETCD") and not re.search(r"KEY|TOKEN|SECRET|PASSW|ANTHROPIC_", name)
-    }
+    return {name: value for name, value in os.environ.items() if _PUBLIC.fullmatch(name)}
 
 
 @functools.cache

@@ -2,18 +2,24 @@
 
 import io
 import json
+import re
 from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 
 from agent.view.jsonl import JsonView
 from agent.view.plain import PlainView
 from agent.watch.webhook import receiver_host
 from subjects.endpoints import parse_endpoint
 from subjects.errors import BadSetup
+from subjects.etcd import kubernetes
+from subjects.runtimes.compose import variables
+from subjects.runtimes.kubernetes.manifest import objects
+from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.supervisor import spawn
 from subjects.scrub import SCRUBBED, known_secrets, public_environment, scrub
 from tools.errors import ToolError
@@ -172,9 +178,9 @@ async def test_a_database_gets_neither_keys_nor_settings_that_are_not_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """etcd writes variables that it does not know into its log, and ends over those that it does."""
-    for name in ("ETCD_PASSWORD", "ETCD_NAME", "ANTHROPIC_API_KEY", "MY_TOKEN"):
+    for name in ("ETCD_PASSWORD", "ETCD_NAME", "ANTHROPIC_API_KEY", "my_token", "DATABASE_URL", "GITHUB_PAT"):
         monkeypatch.setenv(name, WORD)
-    monkeypatch.setenv("HARMLESS", "kept")
+    monkeypatch.setenv("GOMAXPROCS", "3")
 
     await spawn(["env"], tmp_path, env=public_environment())
     while not (tmp_path / "exit").exists():
@@ -182,4 +188,25 @@ async def test_a_database_gets_neither_keys_nor_settings_that_are_not_for_it(
 
     text = (tmp_path / "log").read_text()
     assert WORD not in text
-    assert "HARMLESS=kept" in text
+    assert "GOMAXPROCS=3" in text
+
+
+def test_no_manifest_has_anything_of_the_persons_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = kubernetes.database(kubernetes.images(KubernetesOptions()))
+    before = objects(database, storage=True, cut=True)
+    for name in ("ETCD_PASSWORD", "ANTHROPIC_API_KEY", "POD_NAME", "NAMESPACE"):
+        monkeypatch.setenv(name, WORD)
+
+    assert objects(database, storage=True, cut=True) == before
+    assert WORD not in json.dumps(kubernetes.images(KubernetesOptions()))
+
+
+@pytest.mark.parametrize("file", sorted(Path("subjects").glob("*/docker-compose.yaml")), ids=str)
+def test_a_compose_file_asks_for_images_ports_and_a_subnet_and_hands_nothing_on(file: Path) -> None:
+    odd = [name for name in variables(file) if not re.search(r"_(IMAGE|PLATFORM|PORT|FILE|SUBNET)$", name)]
+    services = yaml.safe_load(file.read_text())["services"]
+    given = [service.get("environment") or {} for service in services.values()]
+
+    assert odd == []
+    assert not [name for service in services.values() for name in service if name in {"env_file", "secrets"}]
+    assert all(isinstance(each, dict) and None not in each.values() for each in given)

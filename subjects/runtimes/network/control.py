@@ -16,6 +16,7 @@ from subjects.runtimes.filelock import locked
 from subjects.runtimes.network import rules
 from subjects.runtimes.ports import HOST
 from subjects.runtimes.supervisor import spawn
+from subjects.scrub import public_environment
 
 MODULE = "subjects.runtimes.network"
 APPLY_TIMEOUT_S = 5.0
@@ -84,6 +85,7 @@ async def _start(folder: Path, cluster: layout.Layout) -> None:
             # -P: a folder `subjects` where operator happens to be run must not be taken for ours.
             [sys.executable, "-P", "-m", MODULE, str(folder), *map(str, numbers)],
             folder / "network",
+            env=public_environment(),
             pass_fds=numbers,
         )
     finally:
