@@ -29,6 +29,7 @@ bench: .venv/dev
 
 soak: .venv/dev
 	$(BIN)/python -m tests.bench.soak
+	$(BIN)/python -m tests.bench.service
 
 field: .venv/dev
 	$(BIN)/python -m tests.field

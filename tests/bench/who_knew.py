@@ -14,26 +14,22 @@ import asyncio
 import itertools
 import json
 import os
-import shutil
 import signal
-import socket
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 import yaml
 
+from tests.bench.alerting import ROOT, alertmanager, free_port, operator, prometheus, require_programs, run
 from tests.bench.machine import describe
 from tests.standins.embedded import put
 from tests.standins.standin_http import serve
 
-ROOT = Path(__file__).parents[2]
 FAULTS = ("kill", "pause", "partition", "disk_full")
 USUAL_RULES = {
     "groups": [
@@ -73,20 +69,6 @@ class Trial:
             self.knew.setdefault(who, round(time.monotonic() - self.injected, 3))
 
 
-def operator(trial: Trial, *words: str) -> list[str]:
-    return [sys.executable, "-m", "agent", "--state-dir", str(trial.state), "--output", "stream-json", *words]
-
-
-async def run(*command: str) -> dict[str, Any]:
-    """Run a command to its end and return its result line."""
-    ran = await asyncio.create_subprocess_exec(
-        *command, stdout=-1, stderr=asyncio.subprocess.DEVNULL, cwd=ROOT
-    )
-    printed, _ = await ran.communicate()
-    lines = printed.decode().splitlines()
-    return dict(json.loads(lines[-1])) if lines else {}
-
-
 @asynccontextmanager
 async def beside(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program until the block ends."""
@@ -99,12 +81,6 @@ async def beside(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
         if process.returncode is None:
             process.terminate()
         await process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 async def follow(trial: Trial, process: asyncio.subprocess.Process) -> None:
@@ -137,7 +113,7 @@ async def break_it(trial: Trial, hold_s: float) -> None:
         if trial.fault == "pause":
             victim(trial).send_signal(signal.SIGCONT)
         return
-    command = operator(trial, "fault", "inject", trial.fault, "etcd-2", "--for", f"{hold_s:.0f}s")
+    command = operator(trial.state, "fault", "inject", trial.fault, "etcd-2", "--for", f"{hold_s:.0f}s")
     async with beside(*command) as injecting:
         assert injecting.stdout is not None
         async for line in injecting.stdout:
@@ -168,14 +144,18 @@ async def measure(hold_s: float, faults: tuple[str, ...], folder: Path) -> list[
         pager = await serve(page, "127.0.0.1", 0)
         stack.callback(pager.close)
         scrapes = []
-        am, prometheus = free_port(), free_port()
+        am = free_port()
+        rules = [folder / "usual.yaml", ROOT / "packaging" / "prometheus-rules.yaml"]
+        rules[0].write_text(yaml.safe_dump(USUAL_RULES))
         for trial in trials:
-            await run(*operator(trial, "deploy", "up", "--subject", "etcd", "--runtime", "process"))
-            stack.push_async_callback(run, *operator(trial, "deploy", "down"))
-            status = await run(*operator(trial, "deploy", "status"))
+            await run(*operator(trial.state, "deploy", "up", "--subject", "etcd", "--runtime", "process"))
+            stack.push_async_callback(run, *operator(trial.state, "deploy", "down"))
+            status = await run(*operator(trial.state, "deploy", "status"))
             etcd = [node["address"].split("//")[-1] for node in status["nodes"]]
             port = free_port()
-            watch = operator(trial, "watch", "--name", trial.fault, "--metrics-listen", f"127.0.0.1:{port}")
+            watch = operator(
+                trial.state, "watch", "--name", trial.fault, "--metrics-listen", f"127.0.0.1:{port}"
+            )
             watching = await stack.enter_async_context(
                 beside(*watch, "--alertmanager", f"http://127.0.0.1:{am}")
             )
@@ -184,58 +164,12 @@ async def measure(hold_s: float, faults: tuple[str, ...], folder: Path) -> list[
             stack.callback(following.cancel)
             stack.callback(writing.cancel)
             scrapes += [("etcd", trial.fault, etcd), ("operator", trial.fault, [f"127.0.0.1:{port}"])]
-        await stack.enter_async_context(beside(*_alertmanager(folder, am, pager)))
-        await stack.enter_async_context(beside(*_prometheus(folder, prometheus, am, scrapes)))
+        await stack.enter_async_context(beside(*alertmanager(folder, am, pager.sockets[0].getsockname()[1])))
+        await stack.enter_async_context(beside(*prometheus(folder, free_port(), am, scrapes, rules)))
         await asyncio.sleep(35.0)  # two scrapes of everything that is well
         await asyncio.gather(*(break_it(trial, hold_s) for trial in trials))
         await asyncio.sleep(5.0)
     return trials
-
-
-def _alertmanager(folder: Path, port: int, pager: asyncio.Server) -> list[str]:
-    url = f"http://127.0.0.1:{pager.sockets[0].getsockname()[1]}/"
-    config = {
-        "route": {"receiver": "pager", "group_by": ["..."], "group_wait": "1s", "group_interval": "1s"},
-        "receivers": [{"name": "pager", "webhook_configs": [{"url": url}]}],
-    }
-    path = folder / "alertmanager.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return [
-        "prometheus-alertmanager",
-        f"--config.file={path}",
-        f"--storage.path={folder / 'alertmanager'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--cluster.listen-address=",
-    ]
-
-
-def _prometheus(folder: Path, port: int, am: int, scrapes: list[tuple[str, str, list[str]]]) -> list[str]:
-    (folder / "usual.yaml").write_text(yaml.safe_dump(USUAL_RULES))
-    config = {
-        "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
-        "rule_files": [str(folder / "usual.yaml"), str(ROOT / "packaging" / "prometheus-rules.yaml")],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{am}"]}]}]},
-        "scrape_configs": [
-            {
-                "job_name": f"{job}-{cluster}",
-                "static_configs": [{"targets": targets}],
-                # One name for a cluster in all alerts; the job is the same for all clusters.
-                "relabel_configs": [{"target_label": "job", "replacement": job}],
-                "metric_relabel_configs": [{"target_label": "cluster", "replacement": cluster}],
-            }
-            for job, cluster, targets in scrapes
-        ],
-    }
-    for scrape in config["scrape_configs"]:  # `up` has the labels of the target only
-        scrape["static_configs"][0]["labels"] = {"cluster": scrape["job_name"].partition("-")[2]}
-    path = folder / "prometheus.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return [
-        "prometheus",
-        f"--config.file={path}",
-        f"--storage.tsdb.path={folder / 'prometheus'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
 
 
 def main() -> None:
@@ -243,9 +177,7 @@ def main() -> None:
     parser.add_argument("--hold", type=float, default=240.0)
     parser.add_argument("--faults", default=",".join(FAULTS))
     given = parser.parse_args()
-    for program in ("prometheus", "prometheus-alertmanager"):
-        if shutil.which(program) is None:
-            sys.exit(f"{program} is missing: apt install prometheus prometheus-alertmanager")
+    require_programs()
     os.environ["OPERATOR_CONFIG"] = os.devnull
     with tempfile.TemporaryDirectory() as folder:
         trials = asyncio.run(measure(given.hold, tuple(given.faults.split(",")), Path(folder)))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,9 @@ from subjects.errors import SubjectError
 from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
 from subjects.state import StateFolder, open_state
 from tests.standins.kubernetes_standin.handle import StandinCluster
+from tools.errors import Refused
 from tools.faults.journal import OPEN, Journal, Record, State
-from tools.faults.service import FaultService
+from tools.faults.service import FaultService, Injection
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.pod_addresses]
 BOUND_S = 120.0
@@ -62,6 +64,14 @@ class Own:
                 except SubjectError:
                     pass
                 await asyncio.sleep(0.1)
+
+    async def break_a_follower(self, faults: FaultService, fault: str) -> Injection:
+        """Inject it; a member that a busy machine kept from answering for a moment is waited for."""
+        async with asyncio.timeout(BOUND_S):
+            while True:
+                with suppress(Refused):
+                    return await faults.inject(self.cluster, fault, "follower")
+                await self.healthy()
 
     def pod(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.standin.pods(self.runtime.namespace)[name]
@@ -123,7 +133,7 @@ async def test_a_fault_whose_pod_was_deleted_is_over_and_its_successor_is_left_a
 ) -> None:
     faults = FaultService(own.state, 7)
     try:
-        done = await faults.inject(own.cluster, fault, "follower")
+        done = await own.break_a_follower(faults, fault)
         [node] = done.record.nodes
         hit = own.uid(node)
         await asyncio.to_thread(own.delete, node)
