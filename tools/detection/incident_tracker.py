@@ -9,7 +9,7 @@ from subjects.base import UsualAlert
 from tools.detection.recorder import Recorder
 from tools.incidents.store import IncidentStore, new_id
 from tools.observe.incident import FirstSeen
-from tools.observe.signal import Again, Key, Signal, Source
+from tools.observe.signal import WHO, Again, Key, Signal, Source
 
 GROUP_S = 5.0
 """Nodes that fail within this of one another fail of one cause."""
@@ -36,16 +36,6 @@ machine its word takes seconds more (5 s measured)."""
 
 MANY = 10
 """With more nodes than this in incidents, none of them is asked more often."""
-
-WHO = {
-    Source.PROCESS: "kernel",
-    Source.CONNECTION: "connection",
-    Source.SELF: "node itself",
-    Source.PEERS: "peers",
-    Source.CONTROL: "control plane",
-    Source.CLIENT: "client",
-}
-"""What the table `who knew when` calls a signal's source. With containers `kernel` is the engine."""
 
 
 @dataclass(slots=True)

@@ -128,8 +128,9 @@ def _severity(incident: Incident, impact: Mapping[str, Any]) -> str | None:
         return f"critical: {', '.join(sorted(GRAVE & set(incident.invariants)))} was broken"
     if impact["failed_operations"] is None:
         return None
-    felt = impact["failed_operations"] or impact["longest_stall_s"]
-    return "major: clients were not served for a time" if felt else "minor: clients saw no error"
+    if impact["longest_stall_s"]:
+        return "major: for a time no operation succeeded"
+    return "major: operations failed" if impact["failed_operations"] else "minor: clients saw no error"
 
 
 def marks(incident: Incident) -> dict[str, float | None]:

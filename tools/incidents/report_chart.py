@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tools.incidents.report_words import MARKS
+from tools.incidents.report_words import in_order
 
 MAX_POINTS = 600
 """Beyond it neighbouring seconds are drawn as one: a screen has no more room."""
@@ -138,13 +138,12 @@ def outages(windows: Sequence[Window]) -> Spans:
 
 def grouped(marks: Mapping[str, float | None], near_s: float) -> list[tuple[float, list[str]]]:
     """Return the marks in order of time; those that would be drawn over one another are one."""
-    known = sorted((at, label.lower()) for name, label in MARKS if (at := marks[name]) is not None)
     groups: list[tuple[float, list[str]]] = []
-    for at, label in known:
+    for label, at in in_order(marks):
         if groups and at - groups[-1][0] <= near_s:
-            groups[-1][1].append(label)
+            groups[-1][1].append(label.lower())
         else:
-            groups.append((at, [label]))
+            groups.append((at, [label.lower()]))
     return groups
 
 

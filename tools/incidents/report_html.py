@@ -11,14 +11,18 @@ from typing import Any
 
 from tools.incidents.report_chart import Curve, Time, charts
 from tools.incidents.report_words import (
-    IMPACT,
+    HELD,
     LOAD_COLUMNS,
-    MARKS,
     alternatives,
     conclusion,
     figure,
+    impact,
+    in_order,
+    knew,
     seconds,
+    title,
 )
+from tools.observe.signal import WHO
 
 Data = Mapping[str, Any]
 
@@ -26,6 +30,7 @@ _PAGE = Path(__file__).with_name("report.html")
 NARROW = 45
 """Characters that a row may have to fit into a narrow window."""
 _ID = re.compile(r"\b[A-Z]+\d+\b")
+_FIGURE = re.compile(r"[+-]?[\d.,]+ [a-z%]+")
 _CURVES = (
     Curve("ops_per_s", "Throughput", "operations/s", "--ops"),
     Curve("errors", "Failed operations", "a second", "--bad"),
@@ -63,19 +68,6 @@ def _link(name: str) -> str:
     return f'<a href="#evidence-{escape(name)}">{escape(name)}</a>'
 
 
-def title(data: Data) -> str:
-    """Return the incident in a line: what happened, and what it cost clients where that was measured."""
-    impact = data["impact"]
-    costs = [
-        (impact["seconds_with_errors"], "{:,} s with errors"),
-        (impact["failed_operations"], "{:,} failed operations"),
-        (impact["acknowledged_writes_lost"], "{:,} acknowledged writes lost"),
-    ]
-    measured = ", ".join(words.format(value) for value, words in costs if value is not None)
-    text: str = data["text"]
-    return f"{text} · {measured}" if measured else text
-
-
 def page(heading: str, where: str, sections: Iterable[tuple[str, str, str]], footer: str) -> str:
     """Return a page of sections (its anchor, its title, its HTML); those without content are left out."""
     kept = [each for each in sections if each[2]]
@@ -105,8 +97,8 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -
         if columns and not rest:
             made += f'</tbody><tbody><tr><th scope="rowgroup" colspan="{len(columns)}">{first}</th></tr>'
             continue
-        cells = (f"<td{name}>{cell}</td>" for name, cell in zip_longest(names, rest, fillvalue=""))
-        made += f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>'
+        cells = (f"<td{_kept(cell)}{n}>{cell}</td>" for n, cell in zip_longest(names, rest, fillvalue=""))
+        made += f'<tr><th scope="row"{_kept(first)}>{first}</th>{"".join(cells)}</tr>'
     if not made:
         return ""
     heads = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
@@ -121,6 +113,11 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table{kind}>'
         f"<caption>{escape(caption)}</caption>{head}{body}</table></div>"
     )
+
+
+def _kept(cell: str) -> str:
+    """Return the class of a cell that is one figure with its unit: its line is not broken."""
+    return " class=n" if _FIGURE.fullmatch(cell) else ""
 
 
 def _columns(rows: Sequence[Sequence[str]], heads: Sequence[Sequence[str]]) -> Iterable[list[str]]:
@@ -158,16 +155,11 @@ def _utc(data: Data, after_s: float, *, date: bool = False) -> str:
 
 
 def _impact(data: Data) -> str:
-    measured = {name: value for name, value in data["impact"].items() if value is not None}
-    if not measured["came_back"]:
-        del measured["came_back"]
-    rows = [(title, figure(measured[name], unit)) for name, title, unit in IMPACT if name in measured]
-    return table("What clients felt", ("What", "Figure"), _escaped(rows))
+    return table("What clients felt", ("What", "Figure"), _escaped(impact(data)))
 
 
 def _over_time(data: Data) -> str:
-    known = sorted((value, title) for name, title in MARKS if (value := data["marks"][name]) is not None)
-    marks = [(title, seconds(value), _utc(data, value)) for value, title in known]
+    times = [(words, seconds(at), _utc(data, at)) for words, at in in_order(data["marks"])]
     load = [
         (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS))
         for name, values in data["load"].items()
@@ -175,9 +167,13 @@ def _over_time(data: Data) -> str:
     ]
     return "\n".join(
         (
-            table("When it happened", ("Mark", "After first signal", "UTC"), _escaped(marks)),
+            table("When it happened", ("Mark", "After first signal", "UTC"), _escaped(times)),
             _figures(data),
-            table("The load in sum", ("Span", *(title for _, title in LOAD_COLUMNS)), _escaped(load)),
+            table(
+                "The load before, during and after",
+                ("Span", *(words for _, words in LOAD_COLUMNS)),
+                _escaped(load),
+            ),
             _seconds(data["windows"]),
         )
     )
@@ -206,10 +202,10 @@ def _legend(data: Data, time: Time) -> Iterable[str]:
     if any(window["p99_ms"] is None for window in time.windows):
         yield "Where the latency has a gap no operation succeeded."
     usual = (data["load"].get("before") or {}).get("ops_per_s")
-    since = time.outages[0][0] if time.outages else None
-    if usual and since is not None:
-        peak = max((w["ops_per_s"] for w in time.windows if w["whole"] and w["seconds"] > since), default=0.0)
-        if peak > usual * CATCHING_UP:
+    if usual:
+        rates = [w["ops_per_s"] for w in time.windows if w["whole"] and w["seconds"] > 0]
+        held_up = next((n for n, rate in enumerate(rates) if rate < usual / CATCHING_UP), len(rates))
+        if max(rates[held_up:], default=0.0) > usual * CATCHING_UP:
             yield "The peak afterwards is the load catching up with the operations that had to wait."
 
 
@@ -225,10 +221,7 @@ def _seconds(windows: Sequence[Data]) -> str:
 
 
 def _knew(data: Data) -> str:
-    rows = [
-        (row["who"], ("" if row["measured"] else "would fire: ") + seconds(row["seconds"]), row["how"])
-        for row in data["who_knew_when"]
-    ]
+    rows = [(row["who"], knew(row), row["how"]) for row in data["who_knew_when"]]
     return table("Detection by source", ("Who", "After first signal", "How"), _escaped(rows))
 
 
@@ -280,23 +273,24 @@ def _outcome(data: Data) -> str:
     parts = []
     if prediction := data["prediction"]:
         parts.append(_p(prediction["text"]))
-        word = {
-            True: '<span class="good">✓ as predicted</span>',
-            False: '<span class="bad">✗ not as predicted</span>',
-        }
         rows = [
             [
                 *map(escape, (each["what"], each["predicted"], each["observed"])),
-                word.get(each["held"], "not measured"),
+                _held(each["held"]),
             ]
             for each in prediction.get("compared") or ()
         ]
         parts.append(table("Predicted, and observed", ("What", "Predicted", "Observed", "Verdict"), rows))
         if not rows:
-            parts.append(f"<p>{word.get(prediction['held'], 'not measured')}</p>")
+            parts.append(f"<p>{_held(prediction['held'])}</p>")
     if said := conclusion(data):
         parts.append(_p(said))
     return "".join(parts)
+
+
+def _held(held: bool | None) -> str:
+    kind = {True: '<span class="good">✓ {}</span>', False: '<span class="bad">✗ {}</span>'}.get(held, "{}")  # type: ignore[arg-type]
+    return kind.format(HELD[held])
 
 
 def _undo(data: Data) -> str:
@@ -322,7 +316,7 @@ def _timeline(data: Data) -> str:
                 else f'<span id="evidence-{escape(name)}">{escape(name)}</span>'
                 for name in dict.fromkeys(names)
             )
-            at, who = entry["seconds"], (entry["source"], entry["text"] + times)
+            at, who = entry["seconds"], (WHO.get(entry["source"], entry["source"]), entry["text"] + times)
             rows.append([*map(escape, (seconds(at), _utc(data, at), *who)), ids])
     columns = ("After first signal", "UTC", "Source", "What", "Evidence")
     return table("In order of time", columns, rows)

@@ -5,14 +5,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tools.incidents.report_words import (
-    IMPACT,
+    HELD,
     LOAD_COLUMNS,
-    MARKS,
     alternatives,
     conclusion,
     figure,
+    impact,
+    in_order,
+    knew,
     seconds,
+    title,
 )
+from tools.observe.signal import WHO
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
@@ -23,23 +27,31 @@ def markdown(data: Mapping[str, Any]) -> str:
 
 
 def _lines(data: Mapping[str, Any]) -> Iterator[str]:
-    yield f"# Incident {data['incident']}"
+    yield f"# {plain(title(data))}"
     yield ""
     nodes = plain(", ".join(data["nodes"]) or "none")
-    yield f"Cluster {plain(data['cluster'])}, nodes {nodes}, {data['state']}; opened {data['opened']}."
+    where = f"{plain(data['cluster'])}, nodes {nodes}, {data['state']}; opened {data['opened']}"
+    yield f"Incident {data['incident']}: {where}."
     if data["severity"]:
         yield f"Severity {plain(data['severity'])}."
+    marks = [(words, seconds(at)) for words, at in in_order(data["marks"])]
     yield from _section("Summary", [plain(data["summary"])])
-    yield from _section("Impact", _table(("What", "Figure"), _impact(data)))
-    yield from _section("When", _table(("Mark", "After first signal"), _marks(data)))
-    yield from _section("Load", _table(("", *(title for _, title in LOAD_COLUMNS)), _load(data)))
+    yield from _section("Impact", _table(("What", "Figure"), impact(data)))
+    yield from _section("When", _table(("Mark", "After first signal"), marks))
+    yield from _section("Load", _table(("", *(words for _, words in LOAD_COLUMNS)), _load(data)))
     yield from _section("Who knew when", _table(("Who", "After first signal", "How"), _knew(data)))
     yield from _section("Diagnosis", _diagnosis(data))
     yield from _section("Prediction and outcome", _outcome(data))
     yield from _section("Proof of the undo", _undo(data))
     yield from _section("What to do next", [f"{n}. {plain(step)}" for n, step in enumerate(data["next"], 1)])
     rows = [
-        (seconds(e["seconds"]), e["source"], e["node"] or "", e["text"], e["evidence"] or "")
+        (
+            seconds(e["seconds"]),
+            WHO.get(e["source"], e["source"]),
+            e["node"] or "",
+            e["text"],
+            e["evidence"] or "",
+        )
         for e in data["timeline"]
     ]
     yield from _section(
@@ -53,9 +65,9 @@ def plain(text: Any) -> str:
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
-    found = list(lines)
-    yield from ("", f"## {title}", "", *(found or ["Nothing is recorded."]))
+def _section(heading: str, lines: Iterable[str]) -> Iterator[str]:
+    if found := list(lines):
+        yield from ("", f"## {heading}", "", *found)
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
@@ -67,14 +79,6 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[st
     yield from (f"| {' | '.join(row)} |" for row in cells)
 
 
-def _impact(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(title, figure(data["impact"][name], unit)) for name, title, unit in IMPACT]
-
-
-def _marks(data: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(title, seconds(data["marks"][name])) for name, title in MARKS]
-
-
 def _load(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return [
         (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS)) for name, values in data["load"].items()
@@ -82,14 +86,7 @@ def _load(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _knew(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    return [
-        (
-            row["who"],
-            seconds(row["seconds"]) + ("" if row["measured"] else " (by its definition)"),
-            row["how"],
-        )
-        for row in data["who_knew_when"]
-    ]
+    return [(row["who"], knew(row), row["how"]) for row in data["who_knew_when"]]
 
 
 def _diagnosis(data: Mapping[str, Any]) -> Iterator[str]:
@@ -116,7 +113,13 @@ def _outcome(data: Mapping[str, Any]) -> Iterator[str]:
     prediction = data["prediction"]
     if prediction:
         yield f"Predicted: {plain(prediction['text'])}"
-        yield f"It held: {figure(prediction['held'])}."
+        rows = [
+            (each["what"], each["predicted"], each["observed"], HELD[each["held"]])
+            for each in prediction.get("compared") or ()
+        ]
+        yield from ("", *_table(("What", "Predicted", "Observed", "Verdict"), rows), "")
+        if not rows:
+            yield f"{HELD[prediction['held']]}."
     if said := conclusion(data):
         yield plain(said)
 

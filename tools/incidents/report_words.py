@@ -1,4 +1,4 @@
-"""How figures and names are written in reports, in Markdown and HTML alike."""
+"""How figures, names and the heading are written in reports, in Markdown and HTML alike."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,12 +28,48 @@ MARKS = (
     ("recovered", "Recovered"),
 )
 
+HELD = {True: "as predicted", False: "not as predicted", None: NOT_MEASURED}
+
 LOAD_COLUMNS = (
     ("ops_per_s", "Operations/s"),
     ("p50_ms", "p50 ms"),
     ("p99_ms", "p99 ms"),
 )
 """Failed operations are told once, under the impact."""
+
+
+def title(data: Mapping[str, Any]) -> str:
+    """Return the incident in a line: what happened, and what it cost clients where that was measured."""
+    impact = data["impact"]
+    costs = [
+        (impact["seconds_with_errors"], "{:,} s with errors"),
+        (impact["failed_operations"], "{:,} failed operations"),
+        (impact["acknowledged_writes_lost"], "{:,} acknowledged writes lost"),
+    ]
+    measured = ", ".join(words.format(value) for value, words in costs if value is not None)
+    text: str = data["text"]
+    return f"{text} · {measured}" if measured else text
+
+
+def impact(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what clients felt, as far as it was measured."""
+    found = data["impact"]
+    return [
+        (words, figure(found[name], unit))
+        for name, words, unit in IMPACT
+        if found[name] is not None and (name != "came_back" or found[name])
+    ]
+
+
+def in_order(marks: Mapping[str, float | None]) -> list[tuple[str, float]]:
+    """Return what is known of when things happened; at one time in the order of MARKS."""
+    known = [(words, at) for name, words in MARKS if (at := marks[name]) is not None]
+    return sorted(known, key=lambda mark: mark[1])
+
+
+def knew(row: Mapping[str, Any]) -> str:
+    """Return when somebody knew, or when the usual alert would fire by its definition."""
+    return ("" if row["measured"] else "would fire: ") + seconds(row["seconds"])
 
 
 def figure(value: Any, unit: str = "") -> str:

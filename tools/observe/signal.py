@@ -31,6 +31,16 @@ class Source(StrEnum):
     """What somebody did to end an incident."""
 
 
+WHO = {
+    Source.PROCESS: "kernel",
+    Source.CONNECTION: "connection",
+    Source.SELF: "node itself",
+    Source.PEERS: "peers",
+    Source.CONTROL: "control plane",
+    Source.CLIENT: "client",
+}
+"""What people are told a signal's source is. With containers `kernel` is the engine."""
+
 HEALTH_PORT = "health port"
 CLIENT_PORT = "client port"
 """The two lines to a node, as `Signal.via` has them."""

@@ -15,7 +15,7 @@ from tools.incidents.record import Incident
 from tools.incidents.report import render, report
 from tools.incidents.report_chart import MAX_POINTS, grouped, outages, thinned
 from tools.incidents.report_html import table
-from tools.incidents.report_words import IMPACT, LOAD_COLUMNS, MARKS, figure, seconds
+from tools.incidents.report_words import IMPACT, LOAD_COLUMNS, MARKS, figure, in_order, seconds
 from tools.incidents.store import IncidentStore
 
 
@@ -82,13 +82,27 @@ class TestFigures:
             "recovered": 6.5,
         }
 
-    def test_what_was_not_measured_is_null_and_said_so(self, bare: Incident) -> None:
+    def test_what_was_not_measured_is_null_and_left_out(self, bare: Incident) -> None:
         made = report(bare)
 
         assert set(made["impact"].values()) == {None, 0}
         assert made["impact"]["came_back"] == 0
         assert made["marks"]["injected"] is None
-        assert figure(None) in render(bare, "md")
+        assert figure(None) not in render(bare, "md")
+        assert re.findall("^## (.*)", render(bare, "md"), re.MULTILINE) == [
+            "Summary",
+            "When",
+            "What to do next",
+        ]
+
+    def test_the_heading_and_the_severity_say_what_clients_felt(self, incident: Incident) -> None:
+        heading = "etcd-2 is dead: its process ended · 3 s with errors, 18 failed operations"
+
+        assert render(incident, "md").replace("\\", "").startswith(f"# {heading}")
+        assert heading in Page(render(incident, "html")).text
+        assert report(incident)["severity"] == "major: for a time no operation succeeded"
+        incident.figures["load"]["longest_stall_s"] = 0
+        assert report(incident)["severity"] == "major: operations failed"
 
     def test_nothing_is_claimed_of_an_incident_that_is_not_over(self, bare: Incident) -> None:
         made = report(bare)
@@ -148,6 +162,18 @@ class TestAllFormsAgree:
     )
     def test_times_are_as_exact_as_they_are_worth(self, value: float, said: str) -> None:
         assert said == seconds(value)
+
+    def test_marks_of_one_time_stand_in_their_own_order(self) -> None:
+        at = {"injected": 0.0, "first_signal": 0.0, "detected": 0.0, "healed": 5.0, "recovered": None}
+
+        assert [name for name, _ in in_order(at)] == ["Fault injected", "First signal", "Detected", "Healed"]
+
+    def test_who_saw_it_is_called_the_same_in_every_table(self, incident: Incident) -> None:
+        for text in (Page(render(incident, "html")).text, render(incident, "md")):
+            timeline = text[text.rindex("Timeline") :]
+
+            assert "kernel" in timeline
+            assert " process " not in timeline.replace("process 41", "")
 
     def test_no_entry_of_the_timeline_lies_outside_its_incident(self, incident: Incident) -> None:
         assert all(0 <= entry["seconds"] <= 6.5 for entry in report(incident)["timeline"])
