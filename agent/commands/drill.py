@@ -80,16 +80,17 @@ async def drill(
 async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path | None) -> "Result":
     """Say whether two drills differ by more than chance.
 
-    A and B are what `drill --output json` printed.
+    A and B are results of drills: a result.json, or what `--output json` printed.
     """
     from agent.drill.compare import compare as compare_results
-    from agent.drill.page import comparison_page, difference_rows
+    from agent.drill.page import compared, comparison_page, difference_rows
     from tools.events import Notice, Table
 
     first, second = _last_line(a), _last_line(b)
     result = compare_results(first, second)
     rows = tuple(row[:5] for row in difference_rows(result))
-    view.show(Table("Two drills", ("", "A", "B", "p", "verdict"), rows))
+    view.show(Table("Two drills compared", ("", "A", "B", "p", "verdict"), rows))
+    view.show(Notice("\n".join(compared(result, name) for name in ("a", "b"))))
     if to is None:
         return result
     to.write_text(comparison_page(result, first, second), encoding="utf-8")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from agent.drill.tables import FAULT_COLUMNS, TRIAL_COLUMNS, fault_rows, totals, trial_rows
+from agent.drill.tables import FAULT_COLUMNS, TRIAL_COLUMNS, fault_rows, seconds, totals, trial_rows
 from tools.incidents.report_html import page, table
 
 
@@ -14,7 +14,7 @@ def drill_page(result: dict[str, Any]) -> str:
         f"Drill of {result['cluster']}, seed {result['seed']}",
         f"{len(result['trials'])} trials, diagnosed by {result['diagnostician']}",
         [
-            ("totals", "Totals", table("The drill in sum", (), _escaped(totals(result)))),
+            ("totals", "Totals", table("The whole drill", (), _escaped(totals(result)))),
             ("faults", "By fault", table("Each fault", FAULT_COLUMNS, _escaped(fault_rows(result)))),
             ("trials", "Trials", table("Each trial", TRIAL_COLUMNS, _escaped(trial_rows(result)))),
             ("wrong", "What was wrong", _wrong(result)),
@@ -27,15 +27,21 @@ def comparison_page(result: dict[str, Any], a: dict[str, Any], b: dict[str, Any]
     """Return the page of two drills compared (agent.drill.compare), and of each by fault."""
     columns = ("Measure", "A", "B", "p", "Verdict", "Test")
     return page(
-        "Two drills",
+        "Two drills compared",
         "The same trials in both" if result["paired"] else "Different trials",
         [
             ("differences", "Differences", table("Measures", columns, _escaped(difference_rows(result)))),
-            ("a", "A", table("A by fault", FAULT_COLUMNS, _escaped(fault_rows(a)))),
-            ("b", "B", table("B by fault", FAULT_COLUMNS, _escaped(fault_rows(b)))),
+            ("a", compared(result, "a"), table("A by fault", FAULT_COLUMNS, _escaped(fault_rows(a)))),
+            ("b", compared(result, "b"), table("B by fault", FAULT_COLUMNS, _escaped(fault_rows(b)))),
         ],
         f"A difference is called more than chance where p is below {result['alpha']}.",
     )
+
+
+def compared(result: dict[str, Any], name: str) -> str:
+    """Return which drill one of the two is: `A: seed 7, 20 trials, diagnosed by rules`."""
+    run = result[name]
+    return f"{name.upper()}: seed {run['seed']}, {run['trials']} trials, diagnosed by {run['diagnostician']}"
 
 
 _MEASURES = {
@@ -63,7 +69,7 @@ def difference_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 def _figure(measure: str, value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.3g} s" if measure.endswith("_s") else f"{value:.0%}".replace("%", " %")
+    return seconds(value) if measure.endswith("_s") else f"{value:.0%}".replace("%", " %")
 
 
 def _wrong(result: dict[str, Any]) -> str:

@@ -80,7 +80,7 @@ def tables(result: dict[str, Any]) -> tuple[Table, ...]:
     name = f"Drill, seed {result['seed']}, by {result['diagnostician']}"
     made = (
         Table(name, FAULT_COLUMNS, tuple(fault_rows(result))),
-        Table("In sum", ("", ""), tuple(totals(result))),
+        Table("Total", ("", ""), tuple(totals(result))),
     )
     return (*made, Table("Confidence", ("confidence", "right", "wrong"), trust)) if trust else made
 

@@ -26,8 +26,8 @@ def fault_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
                 _detected(some),
                 f"{row['node_right']}/{row['trials']}",
                 f"{row['kind_right']}/{row['trials']}",
-                _seconds(None if some[0]["control"] else row["detection_p50_s"]),
-                _seconds(_median([trial["heal_s"] for trial in some])),
+                seconds(None if some[0]["control"] else row["detection_p50_s"]),
+                seconds(_median([trial["heal_s"] for trial in some])),
             )
         )
     trials = result["trials"]
@@ -40,8 +40,8 @@ def fault_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
             f"{sum(t['detected'] for t in due)}/{len(due)}",
             f"{sum(t['node_right'] for t in trials)}/{len(trials)}",
             f"{sum(t['kind_right'] for t in trials)}/{len(trials)}",
-            _seconds(result["detection_p50_s"]),
-            _seconds(result["heal_p50_s"]),
+            seconds(result["detection_p50_s"]),
+            seconds(result["heal_p50_s"]),
         ),
     ]
 
@@ -56,8 +56,8 @@ def trial_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
             _alarm(trial),
             " ".join((trial["diagnosed_kind"] or "none made", "+".join(trial["diagnosed_nodes"]))).strip(),
             verdict(trial),
-            _seconds(trial["heal_s"]),
-            _seconds(trial["seconds"]),
+            seconds(trial["heal_s"]),
+            seconds(trial["seconds"]),
         )
         for trial in result["trials"]
     ]
@@ -101,7 +101,7 @@ def verdict(trial: dict[str, Any]) -> str:
 def _alarm(trial: dict[str, Any]) -> str:
     if trial["control"]:
         return "false alarm" if trial["detected"] else "silent, as due"
-    return _seconds(trial["detect_s"]) if trial["detected"] else "MISSED"
+    return seconds(trial["detect_s"]) if trial["detected"] else "MISSED"
 
 
 def _detected(some: list[dict[str, Any]]) -> str:
@@ -117,7 +117,8 @@ def _median(values: list[float | None]) -> float | None:
     return known[(len(known) - 1) // 2] if known else None
 
 
-def _seconds(value: float | None) -> str:
+def seconds(value: float | None) -> str:
+    """Return a time to the millisecond below a second, else to the tenth; a dash for none."""
     if value is None:
         return "–"
     return f"{value:.3f} s" if value < 1 else f"{value:.1f} s"
@@ -128,4 +129,4 @@ def _share(value: float | None) -> str:
 
 
 def _range(p50: float | None, p99: float | None) -> str:
-    return "–" if p50 is None else f"{_seconds(p50)} (p50), {_seconds(p99)} (p99)"
+    return "–" if p50 is None else f"{seconds(p50)} (p50), {seconds(p99)} (p99)"

@@ -92,13 +92,13 @@ def progress(event: Progress, width: int) -> Text:
     return _cut(line, width - tail.cell_len).append_text(tail)
 
 
-def progressed(event: Progress, width: int) -> Text:
+def progressed(event: Progress) -> Text:
     """Draw the line that a progress leaves behind."""
     line = Text.assemble((DONE, "ok"), " ", (one_line(event.text), "quiet"))
     took = seconds(event.elapsed_s)
     if took and took not in event.text:
         line.append(f" · {took}", "quiet")
-    return _cut(line, width)
+    return line
 
 
 def signal(event: Signal, width: int) -> Text:
@@ -170,22 +170,44 @@ def _who_knew_when(signals: Sequence[Signal], width: int) -> RenderableType:
 
 def table(event: Table, width: int) -> RenderableType:
     """Draw rows; columns of figures stand to the right. Where there is no room: a row below the other."""
-    drawn = _grid(event) if any(event.columns) and _least(event) <= width else _stacked(event)
+    fits = any(event.columns) and sum(_least(event)) + _apart(event) <= width
+    drawn = _grid(event, width) if fits else _stacked(event)
     return Group(Text(one_line(event.title), "key"), drawn) if event.title else drawn
 
 
-def _least(event: Table) -> int:
-    """The columns that are needed so that nothing is broken but between words, and cells stay low."""
-    return sum(max(_unbroken(event, n)) + 2 for n in range(len(event.columns))) - 2
+def _apart(event: Table) -> int:
+    """The blanks between columns."""
+    return 2 * (len(event.columns) - 1)
 
 
-def _unbroken(event: Table, n: int) -> tuple[int, int]:
-    """The widest word of column `n` (of figures: the widest cell), and a fourth of its widest cell."""
-    cells = [one_line(row[n], 400) for row in event.rows if n < len(row)]
+def _least(event: Table) -> list[int]:
+    """What each column needs so that nothing is broken but between words, and cells stay low."""
+    return [_unbroken(event, n) for n in range(len(event.columns))]
+
+
+def _unbroken(event: Table, n: int) -> int:
+    """The widest word of column `n` (of figures: the widest cell), or a fourth of its widest cell."""
+    cells = _cells(event, n)
     words = one_line(event.columns[n], 60).split()
     words += cells if _figures(cells) else [word for cell in cells for word in cell.split()]
     widest = max((cell_len(cell) for cell in cells), default=0)
-    return max(map(cell_len, words), default=0), widest // 4
+    return max(widest // 4, *map(cell_len, words), 0)
+
+
+def _cells(event: Table, n: int) -> list[str]:
+    return [one_line(row[n], 400) for row in event.rows if n < len(row)]
+
+
+def _widths(event: Table, width: int) -> list[int]:
+    """Return each column's width; where there is too little, those give that have most to give."""
+    least = _least(event)
+    widths = [
+        max(map(cell_len, [one_line(name, 60), *_cells(event, n)])) for n, name in enumerate(event.columns)
+    ]
+    while sum(widths) + _apart(event) > width:
+        gives = max(range(len(widths)), key=lambda n: widths[n] - least[n])
+        widths[gives] -= 1
+    return widths
 
 
 def _stacked(event: Table) -> RenderableType:
@@ -202,17 +224,21 @@ def _stacked(event: Table) -> RenderableType:
     return drawn
 
 
-def _grid(event: Table) -> RenderableType:
+def _grid(event: Table, width: int) -> RenderableType:
     drawn = RichTable(
-        box=SIMPLE_HEAD, header_style="quiet", border_style="quiet", pad_edge=False, show_edge=False
+        box=SIMPLE_HEAD,
+        header_style="quiet",
+        border_style="quiet",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
     )
-    for n, column in enumerate(event.columns):
-        cells = [row[n] for row in event.rows if n < len(row)]
+    for n, wide in enumerate(_widths(event, width)):
         drawn.add_column(
-            Text(one_line(column, 60)),
-            justify="right" if _figures(cells) else "left",
+            Text(one_line(event.columns[n], 60)),
+            justify="right" if _figures(_cells(event, n)) else "left",
             overflow="fold",
-            min_width=_unbroken(event, n)[0],
+            width=wide,
         )
     for row in event.rows:
         drawn.add_row(*(Text(one_line(cell, 400)) for cell in row))

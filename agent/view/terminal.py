@@ -175,7 +175,7 @@ class TerminalView:
                 self._progress = None
                 self._commit("call", drawing.called(started, event, width))
             case Progress():
-                self._progressed(event, width)
+                self._progressed(event)
             case Stage():
                 self._end_text()
                 self._commit("stage" if event.ok is None else "call", drawing.stage(event, width))
@@ -231,11 +231,11 @@ class TerminalView:
             ended, self._text = self._text, None
             self._frame(self._spaced(ended.rest()))
 
-    def _progressed(self, event: Progress, width: int) -> None:
+    def _progressed(self, event: Progress) -> None:
         if event.done:
             self._progress = None
             if not self._running:  # a call's own line is about to tell
-                self._commit("call", drawing.progressed(event, width))
+                self._commit("call", drawing.progressed(event))
             return
         if not self._animated and (self._progress is None or self._progress.text != event.text):
             self._commit("call", RichText(one_line(event.text)))

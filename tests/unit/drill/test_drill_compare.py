@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.commands.drill import _last_line
 from agent.drill.compare import compare, fisher, mcnemar, permutation
-from agent.drill.page import difference_rows
+from agent.drill.page import compared, difference_rows
 from subjects.errors import BadSetup
 
 
@@ -75,6 +75,12 @@ class TestCompare:
         assert found["differences"][0]["test"] == "Fisher, exact"
         assert found["differences"][0]["verdict"] == "may be chance"
 
+    def test_each_of_the_two_is_named(self) -> None:
+        one, other = drill([True]), {**drill([True] * 2), "seed": 7}
+        found = compare(one, other)
+
+        assert compared(found, "b") == "B: seed 7, 2 trials, diagnosed by rules"
+
     def test_a_run_beside_itself_differs_in_nothing(self) -> None:
         run = drill([True, False, True])
 
@@ -106,7 +112,7 @@ def test_differences_are_told_with_their_units_and_equal_ones_as_equal() -> None
     assert difference_rows({"differences": differences}) == [
         ("node right", "100 %", "100 %", "1.000", "the same", "Fisher"),
         ("kind right", "–", "50 %", "–", "too little", "–"),
-        ("detected after", "1.14 s", "0.328 s", "0.200", "may be chance", "ranks"),
+        ("detected after", "1.1 s", "0.328 s", "0.200", "may be chance", "ranks"),
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.drill.tables import FAULT_COLUMNS
 from agent.events import (
     CallEnded,
     CallStarted,
@@ -228,6 +229,18 @@ class TestInPlace:
         ]
         drawn(pairs := Screen(40, 8), event)
         assert pairs.text == ["nodes", "etcd-1  healthy", "etcd-1  healthy"]
+
+    @pytest.mark.parametrize("width", [40, 80, 200])
+    def test_of_a_drill_nothing_is_cut(self, width: int) -> None:
+        row = ("cpu_starvation", "1", "control: silent", "1/1", "1/1", "0.804 s", "0.172 s")
+        screen = Screen(width, 40)
+        told = "Trial 2 of 3: cpu_starvation on etcd-3: detected after 0.804 s; diagnosed overload: right"
+        drawn(screen, Progress(told, 13.0, done=True), Table("Drill, seed 5", FAULT_COLUMNS, (row,) * 4))
+
+        shown = " ".join(" ".join(screen.text).split())
+        assert f"{told} · 13 s" in shown
+        assert shown.count("0.172 s") == 4
+        assert all(word in shown for column in FAULT_COLUMNS for word in column.split())
 
     def test_what_a_call_did_is_told_once(self) -> None:
         screen = Screen()
