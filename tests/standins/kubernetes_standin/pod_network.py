@@ -14,13 +14,13 @@ import struct
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from subjects.runtimes.network import sockdiag
 from subjects.runtimes.network.pipe import PLAIN, Pipe, Shaping
 
 _CLAIM_PORT = 45454
-_TCP_LISTEN = "0A"
+_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, _TCP_LISTEN = 4, 20, 0x301, 10
+_HEADER = struct.Struct("=IHHII")
 _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 """Classic BPF, `ret 0`: bpf(4)."""
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
@@ -278,14 +278,23 @@ def _claim() -> tuple[socket.socket, int]:
 
 
 def _listening() -> Iterator[tuple[str, int]]:
-    """Yield every address and port that something listens on: proc_pid_net(5)."""
-    with Path("/proc/net/tcp").open() as lines:
-        next(lines)
-        for line in lines:
-            words = line.split(maxsplit=4)
-            if words[3] == _TCP_LISTEN:
-                address, _, port = words[1].partition(":")
-                yield socket.inet_ntoa(struct.pack("=I", int(address, 16))), int(port, 16)
+    """Yield every address and port that something listens on: sock_diag(7).
+
+    /proc/net/tcp has the closed connections of the last minute, too: 50 ms for 28,000 of them (measured).
+    """
+    asked = _HEADER.pack(72, _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 0, 0)
+    asked += struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 1 << _TCP_LISTEN) + bytes(48)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as netlink:
+        netlink.send(asked)
+        while True:
+            answer = memoryview(netlink.recv(1 << 16))
+            while answer:
+                size, kind, *_ = _HEADER.unpack_from(answer)
+                if kind != _SOCK_DIAG_BY_FAMILY:  # the end, or an error
+                    return
+                (port,) = struct.unpack_from("!H", answer, 20)
+                yield socket.inet_ntoa(bytes(answer[24:28])), port
+                answer = answer[(size + 3) & ~3 :]
 
 
 def _sockets(pid: int) -> set[str]:
