@@ -33,8 +33,8 @@ _PLEASE = re.compile(
     r"^(?:(?:please|ok|okay|now|and now|then|alright|go ahead and)[, ]+)+|[, ]+(?:please|now)$"
 )
 _DEMO = re.compile(
-    r"(?:can you |could you |would you |let's |i want to |i'd like to |i want you to )?(?:please )?"
-    r"(?:run|start|begin|show|play|do|give)(?: me| us)?(?: the| a| your)?(?: chaos| etcd| tikv)*"
+    r"(?P<asked>(?:can|could|would) you |let's |i want to |i'd like to |i want you to )?(?:please )?"
+    r"(?:run|start|begin|play|do)(?: me| us)?(?: the| a| your)?(?: chaos| etcd| tikv)*"
     r" (?:demo|chaos (?:test|run|experiment))\b(?P<rest>.*)"
 )
 _WITHHELD = re.compile(
@@ -68,6 +68,8 @@ def read_demo(text: str) -> DemoRequest | None:
     """
     found = _DEMO.fullmatch(_folded(text))
     if found is None or _WITHHELD.search(found["rest"]):
+        return None
+    if text.rstrip().endswith("?") and not found["asked"]:
         return None
     rest = re.sub(_COMMENT, "", found["rest"])
     said: dict[str, str] = {}

@@ -80,7 +80,11 @@ def detection(data: Data) -> str:
         if data.get("alarm_due") is False:
             return "Nothing was detected, as it should be: what was done is no failure."
         return "Nothing was detected within the time allowed; I go on without."
-    signals = [_signal(signal) for signal in data.get("signals") or () if isinstance(signal, Mapping)]
+    first: dict[tuple[Any, Any], Data] = {}
+    for signal in data.get("signals") or ():
+        if isinstance(signal, Mapping):
+            first.setdefault((signal.get("source"), signal.get("kind")), signal)
+    signals = list(map(_signal, first.values()))
     return words.joined(
         words.sentence(f"Detected: {data.get('text') or words.listed(data.get('nodes') or ['a failure'])}"),
         words.sentence(f"First signal: {signals[0]}" if signals else ""),

@@ -83,6 +83,8 @@ def _reply(record: Record, question: str) -> Step:
             return _logs(record)
         case "open_faults":
             return Step("`operator fault list` shows open faults; `/restore` in the chat heals them.")
+        case "report":
+            return Step("`operator incidents report --format html --to report.html` writes the report.")
         case "incidents" | "status" | "load":
             return _once(record, _READS[question])
     found = _incident(record)

@@ -8,9 +8,12 @@ from pathlib import Path
 _ELSEWHERE = re.compile(
     r"\b(?:kafka|postgres\w*|mysql|redis|mongo\w*|cassandra|kubernetes|k8s|paxos|zookeeper|in general|"
     r"usually|typically|normally|theory|compared? (?:to|with)|versus|vs|tutorial|joke|poem|"
-    r"(?:a|your) story|weather|code|script)\b"
+    r"(?:a|your) story|weather|(?<!exit )code|script|what if|what happens (?:if|when)|would happen|"
+    r"(?:lose|losing|survive) (?:another|one more|a second|two)|"
+    r"(?:not|never|no more|should (?:i|we)|can (?:i|we|you)|could (?:i|we|you)) (?:please )?"
+    r"(?:kill|pause|break|inject|partition|isolate|stop|crash)\w*)\b|n't (?:kill|pause|break|inject|stop)"
 )
-"""Words of questions that no record of an incident answers."""
+"""What no record of an incident answers: other subjects, and what has not happened."""
 _PART = re.compile(
     r"(?:[?!]+|;) +|[?!]+$|(?:,| -+)? (?:and|also) (?=(?:how|what|who|why|when|was|were|did|is)\b)"
 )

@@ -90,6 +90,8 @@ class Record:
     def incident(self) -> str:
         """The incident that is talked of: the last one of this session, else the last that is known."""
         for seen in reversed(self.seen):
+            if seen.injected:
+                break
             named = seen.data.get("incident")
             if seen.tool in ("wait_for_detection", "diagnose") and seen.ok and isinstance(named, str):
                 return named

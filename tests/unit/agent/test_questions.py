@@ -9,7 +9,9 @@ import pytest
 
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
+from agent.models.offline.narration import detection
 from agent.models.offline.questions import understand
+from agent.models.offline.record import Record, Seen
 from agent.orders import read_demo, read_order
 
 INCIDENT: dict[str, Any] = json.loads((Path(__file__).parent / "records" / "leader_killed.json").read_text())
@@ -153,16 +155,23 @@ def test_a_question_is_answered_with_figures_and_ids(question: str) -> None:
 
 NAMED = {
     "what": (
+        "which member had the problem?",
+        "exit code?",
+        "what signal killed it",
         "what actually went down", "waht broke", "ok what just happend", "what was that all about",
         "who died", "why is etcd-1 dead", "is kill the root cause", "pause or kill?",
         "was it a partition or a crash", "name the root cause", "start with the root cause",
         "which node was kaputt",
     ),
     "injected": (
+        "what have you done so far",
+        "what did you do to the cluster",
         "was it our fault", "who killed etcd-1?", "did you kill it or was it real?",
         "was the kill intentional", "was kill -9 used", "kill of which node was it",
     ),
     "elected": (
+        "how many leader elections happened",
+        "how come the leader moved",
         "did killing the leader trigger an election", "show me how the leader moved",
     ),
     "leader": (
@@ -176,27 +185,58 @@ NAMED = {
         "prove that no write was lost", "check if any data was lost",
     ),
     "duration": (
+        "time between kill and detection",
+        "when did you heal it",
+        "how quick was recovery",
+        "how long was there no leader",
+        "when did clients recover",
         "since when is the node dead", "how long has it dauert", "when exactly", "detection time",
         "heal time?", "time to recovery", "recover time", "restart of etcd-1, how long did it take",
     ),
     "blast": (
+        "was the cluster available the whole time?",
+        "could clients still read during the outage?",
+        "did reads fail too",
+        "success rate",
+        "what did clients see",
+        "how severe is it",
+        "how many failed requests in total",
+        "how many requests timed out",
         "was bad or harmless?", "how much errors were there", "errors?", "impact on clients",
         "describe the impact",
     ),
     "stall": (
+        "why is p99 700 ms",
+        "p99 before and after?",
+        "what is the baseline",
+        "how many ops per second did we do",
+        "what was the worst latency",
         "longest stall", "p99 during", "explain why clients saw errors", "why users saw timeouts",
     ),
     "predicted": (
+        "did it go as you expected",
         "compare prediction and outcome", "tell me if the kill was predicted",
     ),
     "sure": (
+        "is the diagnosis verified",
+        "did claude diagnose this",
+        "who made the diagnosis",
         "how sure are you yourself", "confidence", "stop guessing, what do you know for sure",
     ),
     "else": (
+        "why not a pause",
+        "is it the disk?",
+        "how do you know it was not a partition",
+        "what evidence contradicts it",
+        "why do you rule out the network",
         "could that also the network have been", "other causes",
         "list everything that was ruled out",
     ),
     "alerts": (
+        "what was the first sign of trouble?",
+        "which signal came first",
+        "what tipped you off?",
+        "how come nobody paged me",
         "how long did the kill take to be noticed", "who has it noticed first",
         "how did you detect it", "who detected it first", "is there a missing alert",
     ),
@@ -205,25 +245,37 @@ NAMED = {
         "which node should i check first",
     ),
     "recovered": (
+        "is the incident closed?",
+        "what is the status of the incident",
+        "did you undo the fault",
         "undo done?", "did the node come back healthy", "is it over?",
     ),
     "order": (
         "timeline pls", "give me the timeline", "run me through the timeline",
     ),
     "summary": (
+        "write the executive summary",
+        "bullet points please",
+        "what do I tell my manager",
         "please give me a summary for my boss", "for slack", "postmortem",
     ),
     "evidence": (
+        "explain E5 and E4",
         "E5", "and E9?", "quote E5",
     ),
     "status": (
+        "is anything still broken",
         "anything broken rn?", "is all again ok", "what is with the cluster?", "leader now?",
         "is etcd-3 ok", "how many nodes are up", "which node is the leader", "do we have quorum",
     ),
     "load": (
         "what is the error rate now", "is the load still running",
     ),
+    "report": (
+        "show me the report", "where can i find the report",
+    ),
     "incidents": (
+        "what is the incident id",
         "what happened yesterday?", "how many incidents this week",
     ),
     "open_faults": (
@@ -280,6 +332,17 @@ def test_a_question_is_taken_for_what_it_is(name: str, text: str) -> None:
         "show pause",
         "kill -9 works how",
         "fill me in on the disk",
+        "run the demo?",
+        "show me the demo",
+        "how about running the demo",
+        "pause it again?",
+        "please explain: kill etcd-2",
+        "tell me, kill etcd-2 or not",
+        "kill etcd-2? no, just kidding",
+        "ask me before you kill etcd-2",
+        "I wonder if you could kill etcd-2",
+        "is it ok to stop the cluster",
+        "undo everything?",
         "partition",
         "start",
         "stop",
@@ -310,6 +373,15 @@ def test_what_is_no_plain_order_never_acts(text: str) -> None:
         "can a follower be promoted",
         "when is the next election",
         "kill switch?",
+        "what would happen if I killed etcd-2 now",
+        "what if etcd-2 dies too",
+        "can we lose another node now",
+        "should we kill etcd-1 again to be sure",
+        "could you please not kill anything else",
+        "can we close the ticket",
+        "show the kernel log",
+        "did we violate any slo",
+        "is this the same as last time",
         "what is a quorum in general",
         "",
         "rm -rf /",
@@ -324,3 +396,27 @@ def test_what_it_cannot_answer_it_says_in_one_line_and_looks_nothing_up(text: st
     assert talk.calls == []
     assert "ANTHROPIC_API_KEY" in answer
     assert "\n" not in answer
+
+
+def test_a_signal_that_three_nodes_gave_is_told_once() -> None:
+    signals = [{"source": "process", "kind": "stopped"}] + [
+        {"source": "connection", "kind": "silent", "node": f"etcd-{n}", "after_first_s": 0.45}
+        for n in (1, 2, 3)
+    ]
+
+    said = detection({"detected": True, "text": "etcd-1 is frozen", "signals": signals})
+
+    assert (
+        said
+        == "Detected: etcd-1 is frozen. First signal: process stopped. Then connection silent 0.45 s later."
+    )
+
+
+def test_after_a_later_fault_the_last_incident_is_talked_of() -> None:
+    def seen(tool: str, incident: str) -> Seen:
+        return Seen(tool, {}, ok=True, data={"incident": incident}, evidence="E1", text="")
+
+    diagnosed = seen("diagnose", "I1")
+
+    assert Record(seen=[diagnosed]).incident == "I1"
+    assert Record(seen=[diagnosed, seen("store_kill", "")]).incident == "last"
