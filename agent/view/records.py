@@ -14,15 +14,16 @@ MAX_ROWS = 200
 HIDDEN = ("ok", "next", "looked_in_s")
 """Fields that speak to the model."""
 
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 def tables(data: Mapping[str, Any], but: Sequence[str] = ()) -> Iterator[Event]:
     """Yield what is single as one notice, then each list of records, without fields `but`, as a table."""
     single = [
-        f"{_title(name)} {_cell(value)}"
+        f"{_title(name)} {_cell(value, 1_000)}"
         for name, value in data.items()
-        if name not in HIDDEN and not _records(value) and value not in (None, "", [], {})
+        if name not in HIDDEN and not _records(value) and value not in _EMPTY
     ]
     if single:
         yield Notice(" · ".join(single))
@@ -32,12 +33,22 @@ def tables(data: Mapping[str, Any], but: Sequence[str] = ()) -> Iterator[Event]:
 
 
 def in_words(text: str) -> str:
-    """Return a result that begins as JSON with its fields in words; any other text as it is."""
+    """Return a result that begins as JSON with its fields in words, also a cut one; other text as it is."""
     found, rest = read_leading_object(text)
     if not found:
-        return text
-    words = [f"{_title(name)} {_cell(value)}" for name, value in found.items() if name not in HIDDEN]
+        return _in_few_words(text) if text.startswith('{"') else text
+    words = [
+        f"{_title(name)} {_cell(value)}"
+        for name, value in found.items()
+        if name not in HIDDEN and value not in _EMPTY
+    ]
     return " · ".join(word for word in (*words, rest) if word)
+
+
+def _in_few_words(json: str) -> str:
+    """Return JSON that was cut somewhere without its marks."""
+    named = json.replace('"ok":true,', "").replace('":', " ").replace(',"', " · ")
+    return re.sub(r'[{}"\[\]]', "", named)
 
 
 def _records(value: Any) -> Sequence[Mapping[str, Any]]:
@@ -50,7 +61,7 @@ def _table(title: str, records: Sequence[Mapping[str, Any]]) -> Table:
     """Make a table of the fields that any of the records fills, in the order in which they come."""
     names: dict[str, None] = {}
     for record in records:
-        names.update({name: None for name, value in record.items() if value not in (None, "", [], {})})
+        names.update({name: None for name, value in record.items() if value not in _EMPTY})
     columns = list(names)[:MAX_COLUMNS]
     rows = tuple(tuple(_cell(record.get(name)) for name in columns) for record in records[:MAX_ROWS])
     return Table(title, tuple(_title(name) for name in columns), rows)
@@ -60,7 +71,7 @@ def _title(name: str) -> str:
     return one_line(name, 40).replace("_", " ")
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, room: int = 120) -> str:
     match value:
         case None:
             return ""
@@ -83,4 +94,4 @@ def _cell(value: Any) -> str:
                 "%H:%M:%S" if local.date() == datetime.now().astimezone().date() else "%d %b %H:%M"
             )
         case _:
-            return one_line(value, 120)
+            return one_line(value, room)

@@ -173,7 +173,7 @@ class TerminalView:
                 self._end_text()
                 started, _ = self._running.pop(event.call_id, (None, 0.0))
                 self._progress = None
-                self._commit("call", drawing.called(started, event, width))
+                self._commit("call", drawing.called(started, event, self._canvas.width), wide=True)
             case Progress():
                 self._progressed(event)
             case Stage():
@@ -184,7 +184,9 @@ class TerminalView:
             case Detection():
                 self._progress = None
                 kind = "signal" if self._signals else "detected"
-                self._commit(kind, drawing.detected(event, width, alone=self._signals), wide=self._signals)
+                self._commit(
+                    kind, drawing.detected(event, self._canvas.width, alone=self._signals), wide=True
+                )
             case Diagnosed() if self._signals:
                 self._commit("signal", drawing.concluded(event), wide=True)
             case Diagnosed():
@@ -201,7 +203,7 @@ class TerminalView:
                 self._end_text()
                 self._commit("verbatim", drawing.verbatim(event))
             case Table():
-                self._commit("table", drawing.table(event, width))
+                self._commit("table", drawing.table(event, self._canvas.width), wide=True)
             case Notice():
                 self._commit("notice", drawing.notice(event))
             case Failed():

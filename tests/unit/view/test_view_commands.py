@@ -315,4 +315,14 @@ def test_a_result_in_json_is_told_in_words_and_zero_has_no_sign() -> None:
     text = '{"state":"healthy","ok":true,"lag_ms":-0.0,"nodes":["a","b"]}'
 
     assert in_words(text) == "state healthy · lag ms 0 · nodes a, b"
+    assert in_words('{"ok":true,"incident":{"id":"I1","state":"open","nodes":["a"],"t…') == (
+        "incident id I1 · state open · nodes a · t…"
+    )
     assert in_words("process 41 has ended") == "process 41 has ended"
+
+
+def test_a_field_of_a_single_piece_of_evidence_is_shown_whole() -> None:
+    (said,) = tables({"prediction": "one word after another, " * 20, "problems": []})
+
+    assert isinstance(said, Notice)
+    assert said.text == f"prediction {'one word after another, ' * 20}".strip()
