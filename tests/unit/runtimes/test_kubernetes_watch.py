@@ -187,6 +187,7 @@ async def test_one_that_is_back_before_its_status_tells_died_of_what_that_tells_
         assert await watch.monitor.wait(began, BOUND_S) is not None, watch.monitor.signals
         watch.kill(act, **({} if act == "oom" else {"number": signal.SIGKILL}))
         watch.standin.act("cut", namespace=NAMESPACE, pod="etcd-1", cut=False)
+        await watch.told("restarted")
         early = await watch.diagnosis()
     finally:
         watch.standin.act("kubelet")
