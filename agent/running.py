@@ -60,6 +60,8 @@ def run(
 async def _guarded(
     setup: Setup, view: View, body: Body, interrupted: str, interrupted_code: int | None
 ) -> int:
+    import sqlite3
+
     from agent.errors import AgentError, ModelUnavailable
     from agent.events import Finished
     from subjects.errors import SubjectError
@@ -96,6 +98,8 @@ async def _guarded(
         return failed(f"{error} {error.next}".strip(), ExitCode.FAILED)
     except (AgentError, SubjectError) as error:
         return failed(str(error), ExitCode.FAILED)
+    except sqlite3.Error as error:  # another program holds it for long
+        return failed(f"operator.db cannot be used: {error}. Try again in a moment.", ExitCode.FAILED)
     except OSError as error:  # what the machine lacks: room, permission, files that may be open
         return failed(_lacking(error), ExitCode.FAILED)
     finally:

@@ -90,8 +90,8 @@ async def down(setup: "Setup", view: "View") -> "Result":
             view.show(Notice("No cluster is running."))
             return NO_CLUSTER
         await cluster.require(Deployment).down()
-        await workbench.faults.restore()
         view.show(Notice(f"{cluster.label} was stopped and its data deleted."))
+        await workbench.faults.restore()
         return NO_CLUSTER
 
 

@@ -1,7 +1,7 @@
 """`operator incidents list|show|report`: earlier incidents."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -121,10 +121,11 @@ def _store(setup: "Setup") -> "Iterator[IncidentStore]":
     from tools.incidents.store import IncidentStore
 
     store = IncidentStore(open_state(setup.state_dir, to_read=True).database)
-    try:
-        yield store
-    finally:
-        store.close()
+    with closing(store):
+        try:
+            yield store
+        finally:
+            store.require_readable()  # what was read of a damaged file is no answer
 
 
 def _find(store: "IncidentStore", incident: str) -> "Incident":

@@ -30,8 +30,10 @@ async def frames(
             continue
         found = message.get("id") if isinstance(message, dict) else None
         known = found if isinstance(found, str | int) and not isinstance(found, bool) else None
+        # With an id that is null, or a number without end, it would pass for a notification.
+        asks = isinstance(message, dict) and "id" in message and "method" in message
         frame = json.dumps(message)
-        if known == found and is_valid(frame):
+        if known == found and not (asks and known is None) and is_valid(frame):
             yield frame
             continue
         await refuse(known, INVALID_REQUEST, "Invalid request: not a JSON-RPC 2.0 message of MCP")

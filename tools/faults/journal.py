@@ -137,6 +137,10 @@ class Journal:
                 with contextlib.suppress(sqlite3.OperationalError):  # and another process has just added it
                     self._db.execute(f"ALTER TABLE faults ADD COLUMN {name} {kind}")
 
+    def require_readable(self) -> None:
+        """Raise NotReady where the journal's file cannot be read: which faults are open is not known."""
+        self._db.require_readable()
+
     def report(self, tell: Callable[[str], None]) -> None:
         """Have `tell` called, in the thread that writes, when what is written is not kept."""
         with self._lock:
@@ -192,7 +196,7 @@ class Journal:
             )
             if self._db.trouble:
                 self._db.execute("DELETE FROM faults WHERE id = ?", (cursor.lastrowid,))
-                raise NotReady(f"No fault without its journal: {self._db.trouble} Make room first.")
+                raise NotReady(f"No fault without its journal: {self._db.trouble}")
         return int(cursor.lastrowid or 0)
 
     def injected(self, fault: int, *, wall: float, at: float) -> None:

@@ -217,8 +217,13 @@ class FaultService:
         return await heal_all(self.journal, records, lambda _: nullcontext(cluster), self._owner)
 
     async def restore(self, *, orphans_only: bool = False) -> list[HealReport]:
-        """Heal every open fault of the state folder, or those whose operator is dead. Can be repeated."""
+        """Heal every open fault of the state folder, or those whose operator is dead. Can be repeated.
+
+        Raises NotReady where the journal cannot be read; those of the dead are then taken for none.
+        """
         records = self.journal.open_faults()
+        if not orphans_only:
+            self.journal.require_readable()
         if orphans_only:
             records = [each for each in records if each.orphaned]
         return await heal_all(self.journal, records, self._open, self._owner)

@@ -4,9 +4,10 @@ Each room makes its own tables with CREATE TABLE IF NOT EXISTS; the file's versi
 
 Where the disk takes no more, or the folder may not be written, work goes on in a copy in memory: what heals,
 stops or reads must not fail for want of a place to write it down. What was written meanwhile goes into the
-file when it is closed, if there is room by then.
+file when it is closed, if there is room by then. A damaged file is left as it is, and the copy is empty.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -23,8 +24,12 @@ VERSION = 1
 BUSY_TIMEOUT_S = 5.0
 """How long a write waits for another process's write; ours take milliseconds."""
 
-_NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-"""Primary result codes of SQLite for a disk that is full or broken, or a folder that may not be written."""
+_OF_THE_FILE = {
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB),
+}
+"""Primary result codes of SQLite for a disk that is full or broken, a folder that may not be written, or a
+file that is damaged."""
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -35,6 +40,8 @@ class Database:
     def __init__(self, path: Path, tables: str) -> None:
         self.trouble = ""
         """Why what is written is not in the file, a sentence for the person; empty where it is."""
+        self._unreadable = ""
+        """Why what was in the file is not known here; empty where it is."""
         self._report: Callable[[str], None] = lambda _text: None
         self._path = path
         self._tables = tables
@@ -45,7 +52,12 @@ class Database:
         try:
             self._sqlite = _open(str(path), path, tables)
         except sqlite3.Error as error:
-            if not (_is_for_want_of_room(error) and path.parent.is_dir()):
+            if _code(error) == sqlite3.SQLITE_BUSY:
+                raise NotReady(
+                    f"{path} is held by another program for more than {BUSY_TIMEOUT_S:.0f} s. "
+                    "Try again when that has let it go."
+                ) from error
+            if not (_code(error) in _OF_THE_FILE and path.parent.is_dir()):
                 raise NotReady(
                     f"{path} cannot be used as operator's database: {error}. "
                     "Move the file away or give another folder with --state-dir."
@@ -60,6 +72,11 @@ class Database:
         self._report = tell
         if self.trouble:
             tell(self.trouble)
+
+    def require_readable(self) -> None:
+        """Raise NotReady where what was in the file is not known."""
+        if self._unreadable:
+            raise NotReady(f"{self._unreadable}: which faults and incidents there are is not known.")
 
     @property
     def in_transaction(self) -> bool:
@@ -77,7 +94,7 @@ class Database:
         try:
             cursor = self._sqlite.execute(sql, values)
         except sqlite3.Error as error:
-            if self.trouble or not _is_for_want_of_room(error):
+            if self.trouble or _code(error) not in _OF_THE_FILE:
                 raise
             cursor = self._go_on_in_memory(error, (sql, values))
         if not sql.startswith(("SELECT", "PRAGMA")):
@@ -117,25 +134,42 @@ class Database:
         return self._sqlite.execute(*failed)
 
     def _copy(self, why: sqlite3.Error) -> sqlite3.Connection:
-        self.trouble = (
-            f"{self._path} cannot be written ({why}): what is done from here on is not kept, unless there is "
-            "room again at the end. Nothing will be broken meanwhile; healing, stopping and reading work."
-        )
+        memory = self._read_file()
+        if memory is not None or not os.path.lexists(self._path):
+            self.trouble = (
+                f"{self._path} cannot be written ({why}): what is done from here on is not kept, unless "
+                "there is room again at the end. Nothing will be broken meanwhile; healing, stopping and "
+                "reading work."
+            )
+        else:
+            self._unreadable = f"{self._path} cannot be read ({why})"
+            self.trouble = (
+                f"{self._unreadable}, and nothing is kept. Nothing will be broken meanwhile; looking and "
+                "stopping work. If the file is damaged, move it away."
+            )
         self._report(self.trouble)
-        memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        memory = memory or _in_memory()
+        _prepare(memory, self._path)
+        memory.executescript(self._tables)
+        memory.execute(f"PRAGMA foreign_keys = {'OFF' if self._unreadable else 'ON'}")
+        return memory
+
+    def _read_file(self) -> sqlite3.Connection | None:
+        """Return a copy of the file; None where it cannot be read, or is damaged."""
         # A write-ahead log is read by the shared memory that others have made, or exclusively without one.
         for mode, lock in (("ro", "NORMAL"), ("rw", "EXCLUSIVE"), ("ro&immutable=1", "NORMAL")):
+            memory = _in_memory()
             with suppress(sqlite3.Error):
                 source = sqlite3.connect(f"file:{quote(str(self._path))}?mode={mode}", uri=True)
                 try:
                     source.execute(f"PRAGMA locking_mode = {lock}")
                     source.backup(memory, progress=_Bounded(), sleep=0.05)
-                    break
                 finally:
                     source.close()
-        _prepare(memory, self._path)
-        memory.executescript(self._tables)
-        return memory
+                if memory.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok":
+                    return memory
+            memory.close()
+        return None
 
 
 class _Bounded:
@@ -171,9 +205,13 @@ def _open(name: str, path: Path, tables: str) -> sqlite3.Connection:
     return connection
 
 
-def _is_for_want_of_room(error: sqlite3.Error) -> bool:
-    code = getattr(error, "sqlite_errorcode", 0) or 0
-    return code & 0xFF in _NO_ROOM
+def _in_memory() -> sqlite3.Connection:
+    return sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return the primary result code."""
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -62,6 +62,10 @@ class IncidentStore:
         self._depth = 0
         self._db = connect(path, _TABLES)
 
+    def require_readable(self) -> None:
+        """Raise NotReady where the file cannot be read: which incidents there were is not known."""
+        self._db.require_readable()
+
     def report(self, tell: Callable[[str], None]) -> None:
         """Have `tell` called, in the thread that writes, when what is written is not kept."""
         with self._lock:

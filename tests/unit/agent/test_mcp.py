@@ -200,6 +200,8 @@ async def test_a_terminated_server_ends_though_its_client_still_holds_the_line(t
         (b'{"jsonrpc":"1.0","id":"x","method":"ping"}', -32600, "x"),
         (b'{"jsonrpc":"2.0","id":8,"method":5}', -32600, 8),
         (b'{"jsonrpc":"2.0","id":{"a":1},"method":"ping"}', -32600, None),
+        (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600, None),
+        (b'{"jsonrpc":"2.0","id":%s,"method":"ping"}' % (b"9" * 5000), -32600, None),
     ],
     ids=lambda value: value[:40].decode("latin-1") if isinstance(value, bytes) else "",
 )

@@ -3,12 +3,13 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from subjects.errors import NewerState, NotReady
+from tools.incidents import database
 from tools.incidents.database import VERSION, connect
 from tools.incidents.store import MAX_ENTRIES, IncidentStore, UnknownIncident
 from tools.observe.incident import FirstSeen, State
@@ -163,8 +164,44 @@ class TestTheFile:
 
     def test_a_file_that_is_no_database_is_told_by_name(self, path: Path) -> None:
         path.write_text("this is not a database, it only stands where one should be\n" * 40)
-        with pytest.raises(NotReady, match=r"operator\.db"):
-            IncidentStore(path)
+        with (
+            closing(IncidentStore(path)) as store,
+            pytest.raises(NotReady, match=r"operator\.db cannot be read"),
+        ):
+            store.require_readable()
+
+    def test_a_file_that_is_damaged_in_the_middle_stops_nobody_and_is_not_taken_for_an_empty_one(
+        self, path: Path
+    ) -> None:
+        told: list[str] = []
+        with closing(IncidentStore(path)) as store:
+            for number in range(200):
+                store.open(cluster="c", text="a" * 400, nodes=["n"], incident=f"i{number}")
+        with path.open("rb+") as file:
+            file.seek(8192)
+            file.write(b"\xa5" * 80_000)
+        damaged = path.read_bytes()
+
+        with closing(IncidentStore(path)) as store:
+            store.report(told.append)
+            with suppress(NotReady):
+                store.list()
+            new = store.open(cluster="c", text="b", nodes=["n"])
+            store.add(new, Signal(Source.LOG, "log", "n", "x"))
+            with pytest.raises(NotReady, match="is not known"):
+                store.require_readable()
+
+        assert len(told) == 1
+        assert path.read_bytes() == damaged
+
+    def test_a_file_that_another_program_holds_is_told_as_such(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(NotReady, match="held by another program"):
+                IncidentStore(path)
 
     def test_a_folder_that_is_not_there_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(NotReady, match="--state-dir"):
