@@ -221,7 +221,9 @@ class DockerRuntime:
     async def logs(self, node: str, since: float | None = None, limit: int = 500) -> list[LogLine]:
         """Return what the container wrote to its standard outputs."""
         container = await self._containers.of(node)
-        raw = await self.engine.ask(self._api.logs, container["Id"], tail=limit, since=since)
+        raw = await self.engine.ask(
+            self._api.logs, container["Id"], tail=max(limit, logtime.AT_LEAST), since=since
+        )
         return logtime.lines(node, raw.decode("utf-8", "replace"), since, limit)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:

@@ -10,6 +10,13 @@ _LOOK_IN = 80
 """A time stands at the beginning of a line, or close to it."""
 
 
+OUR_CHECKS = "exclude alarms from health check"
+"""etcd logs this for each health check of ours, several a second: it says nothing of the database."""
+
+AT_LEAST = 400
+"""Lines to read, however few are wanted: most may be of our own checks."""
+
+
 def time_of(line: str) -> float | None:
     """Return the wall time of a log line of etcd, PD or TiKV; None if it carries none."""
     found = _TIME.search(line[:_LOOK_IN])
@@ -26,12 +33,15 @@ def time_of(line: str) -> float | None:
 
 
 def lines(node: str, text: str, since: float | None, limit: int) -> list[LogLine]:
-    """Return the last `limit` lines not older than `since`; one without a time goes with the one before."""
+    """Return the last `limit` lines not older than `since`; one without a time goes with the one before.
+
+    Lines that our own health checks caused are left out.
+    """
     chosen: list[LogLine] = []
     last: float | None = None
     for line in text.splitlines():
         at = time_of(line)
         last = at if at is not None else last
-        if since is None or (last is not None and last >= since):
+        if OUR_CHECKS not in line and (since is None or (last is not None and last >= since)):
             chosen.append(LogLine(node, line, at))
     return chosen[-limit:]

@@ -110,7 +110,7 @@ class KubernetesNodes:
 
     async def _log(self, pod: Json, limit: int, *, previous: bool = False) -> str:
         name = pod["metadata"]["name"]
-        query = [("container", self.pods.container_of(pod)), ("tailLines", str(limit))]
+        query = [("container", self.pods.container_of(pod)), ("tailLines", str(max(limit, logtime.AT_LEAST)))]
         if previous:
             query.append(("previous", "true"))
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"

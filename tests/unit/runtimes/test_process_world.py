@@ -16,7 +16,7 @@ from subjects.base import Cluster, Deployment, Identity, Kill, Lifecycle, Limits
 from subjects.clusters import find_cluster, open_by_id, open_cluster
 from subjects.errors import LaidOutMeanwhile, NewerState, NotReady, StaleTarget
 from subjects.etcd.binary import find_binary
-from subjects.runtimes import cgroup, identity, layout, ports
+from subjects.runtimes import cgroup, identity, layout, logtime, ports
 from subjects.runtimes.process import ProcessRuntime
 from subjects.runtimes.supervisor import exit_status, spawn
 from subjects.state import StateFolder, open_state
@@ -407,3 +407,11 @@ async def test_stopped_by_sigterm_also_when_frozen(cluster: Cluster) -> None:
 
     assert view.state is ProcessState.EXITED
     assert view.exit_code in (0, 143)
+
+
+def test_a_log_is_told_without_the_lines_that_our_own_health_checks_cause() -> None:
+    ours = '{"level":"warn","msg":"fail exclude alarms from health check","exclude alarms":"map[CORRUPT:{}]"}'
+
+    found = logtime.lines("etcd-1", f"{ours}\nelected\n{ours}\n{ours}", None, 2)
+
+    assert [line.text for line in found] == ["elected"]
