@@ -70,7 +70,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "images": (
         "--image",
-        {"metavar": "NAME=IMAGE", "multiple": True, "help": "Kubernetes: an image, of etcd or helper."},
+        {"metavar": "NAME=IMAGE", "multiple": True, "help": "Kubernetes: an image; NAME is etcd or helper."},
     ),
     "statefulset": (
         "--statefulset",

@@ -45,7 +45,7 @@ def demo() -> None:
     help="Wait for Enter between stages.",
 )
 @click.option("--keep", is_flag=True, help="Leave the cluster up.")
-@click.option("--allow-quorum-loss", is_flag=True, help="Let the fault take the majority.")
+@click.option("--allow-quorum-loss", is_flag=True, help="Let the fault break quorum.")
 async def chaos(
     setup: "Setup",
     view: "View",

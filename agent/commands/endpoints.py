@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Callback = TypeVar("Callback", bound=Callable[..., object])
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_ENDPOINTS = click.option("--endpoints", metavar="URL,…", help="External cluster, read-only.")
+_ENDPOINTS = click.option("--endpoints", metavar="URL,…", help="A cluster of your own, read-only.")
 _CERTIFICATES = (
     click.option("--cacert", type=_FILE, help="The authority that signed the members' certificates."),
     click.option("--cert", type=_FILE, help="Our certificate, where they ask for one."),

@@ -91,7 +91,7 @@ async def list_faults(setup: "Setup", view: "View") -> "Result":
     show_default="leave it open",
     help="Heal it after that time, and verify the recovery.",
 )
-@click.option("--value", type=Number(), help="Its strength, in the unit that `fault list` shows.")
+@click.option("--value", type=Number(min=0), help="Its strength, in the unit that `fault list` shows.")
 @click.option(
     "--scope",
     type=click.Choice(["peers", "clients", "both"]),
@@ -106,7 +106,7 @@ async def list_faults(setup: "Setup", view: "View") -> "Result":
     show_default=True,
     help="Which way.",
 )
-@click.option("--allow-quorum-loss", is_flag=True, help="Let the fault take the majority.")
+@click.option("--allow-quorum-loss", is_flag=True, help="Let the fault break quorum.")
 @click.option("--seed", type=int, help="Repeats the random choice.")
 async def inject(
     setup: "Setup",
@@ -122,7 +122,7 @@ async def inject(
 ) -> "Result":
     """Inject one fault, with its prediction and its undo.
 
-    FAULT is one that `fault list` shows; TARGET a node or a role, as of `demo chaos --target`.
+    FAULT is one that `fault list` shows; TARGET is a node or a role: random, leader, follower.
 
     The prediction is printed first, and the effect is verified. Without --for the fault stays open when the
     command ends; the healer undoes it after five minutes at the latest.

@@ -40,7 +40,7 @@ async def list_incidents(setup: "Setup", view: "View") -> "Result":
     if not found:
         view.show(Notice("No incidents yet: `operator demo chaos` makes one."))
     else:
-        rows = tuple((i.id, i.cluster, str(i.state), _clock(i.opened), i.text) for i in found)
+        rows = tuple((i.id, i.cluster, i.state.words, _clock(i.opened), i.text) for i in found)
         view.show(Table("Incidents", ("id", "cluster", "state", "opened", "what"), rows))
     return {"incidents": [_brief(i) for i in found]}
 
@@ -55,21 +55,19 @@ async def show_incident(setup: "Setup", view: "View", *, incident: str) -> "Resu
     """
     from agent.events import Text
     from tools.events import Diagnosed, Table
+    from tools.incidents.report_words import knew, seconds
+    from tools.observe.signal import WHO
 
     with _store(setup) as store:
         found = _find(store, incident)
     opened = _clock(found.opened)
-    view.show(Text(f"{found.text} · {found.cluster} · {found.state} · opened {opened}", done=True))
-    knew = tuple(
-        (
-            k.who,
-            "–" if k.seconds is None else f"{k.seconds:.3f} s",
-            k.how if k.measured else f"by rule: {k.how}",
-        )
-        for k in found.knew
+    view.show(Text(f"{found.text} · {found.cluster} · {found.state.words} · opened {opened}", done=True))
+    known = tuple((k.who, knew(k.seconds, measured=k.measured), k.how) for k in found.knew)
+    view.show(Table("Who knew when", ("who", "after", "how"), known))
+    entries = tuple(
+        (seconds(s.wall - found.opened), WHO.get(s.source, s.source), s.node or "", s.raw)
+        for s in found.signals
     )
-    view.show(Table("Who knew when", ("who", "after", "how"), knew))
-    entries = tuple((_after(s.wall - found.opened), s.source, s.node or "", s.raw) for s in found.signals)
     view.show(Table("Timeline", ("at", "who", "node", "what"), entries))
     if found.diagnosis:
         view.show(Diagnosed(dict(found.diagnosis)))
@@ -140,11 +138,6 @@ def _find(store: "IncidentStore", incident: str) -> "Incident":
     if ids:
         raise NotReady(f"Ambiguous prefix {incident!r}: {', '.join(ids[:10])}.")
     raise NotReady(f"There is no incident {incident!r}: `operator incidents list` shows those there are.")
-
-
-def _after(seconds: float) -> str:
-    """Say when something was, after the incident's first signal."""
-    return f"{0.0 if abs(seconds) < 0.0005 else seconds:+.3f} s"
 
 
 def _write(path: Path, text: str) -> None:

@@ -84,7 +84,7 @@ class Operator(click.Group):
     help="Go on with an earlier conversation.",
 )
 @click.option("--keep", is_flag=True, help="Leave a cluster up that the session started.")
-@click.option("--allow-quorum-loss", is_flag=True, help="Let faults take the majority.")
+@click.option("--allow-quorum-loss", is_flag=True, help="Let faults break quorum.")
 @click.version_option(package_name="chaos-operator", prog_name="operator")
 @click.pass_context
 def cli(context: click.Context, /, **given: Any) -> None:

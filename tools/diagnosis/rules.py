@@ -201,16 +201,16 @@ def _against(rival: Row, views: Views) -> str:
     if rival.name == "OOM-killed" and not views.has(("not_oom",)):
         return "Not known: neither the kernel's log nor a control group's OOM counter could be read."
     if found := views.of(rival.unless):
-        return f"Excluded by what was observed: {_named(found[0].word)}."
+        return f"Excluded by what was observed: “{_named(found[0].word)}”."
     for words in rival.when:
         if not views.has(words):
-            wanted = " or ".join(dict.fromkeys(_named(word) for word in words))
+            wanted = " or ".join(dict.fromkeys(f"“{_named(word)}”" for word in words))
             side = meaning(words[0]).source
             seen = [each for each in views.seen if each.signal.source is side and each.word not in words]
             against = [each for each in seen if set(words) & set(meaning(each.word).clears)]
             sides = against or [each for each in seen if each.abnormal]
-            observed = " and ".join(dict.fromkeys(_named(each.word) for each in sides[:2]))
-            return f"That would require: {wanted}; observed: {observed or 'nothing of the kind'}."
+            observed = " and ".join(dict.fromkeys(f"“{_named(each.word)}”" for each in sides[:2]))
+            return f"That would require {wanted}; observed: {observed or 'nothing of the kind'}."
     if rival.outside is not None and rival.outside is not views.outside:
         return "The process is seen from its own host, which tells more."
     return "It would fit as well, and explains less of what was observed."

@@ -80,7 +80,7 @@ class Looked:
     snapshot: ClusterSnapshot
     """The last look, with each node's fastest answers and its own leader if any look found one."""
     host_ms: Mapping[str, float | None] = field(default_factory=dict)
-    """How fast each node that runs and was late or silent answers what it knows alone, asked on its own host
+    """How fast each node that runs and was late or silent answers local requests, on its own host
     where possible; None for no answer."""
     on_host: frozenset[str] = frozenset()
     """The nodes in `host_ms` that were asked on their own host, past the network."""
@@ -138,9 +138,7 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
             yield signal("silent", node.name, node.itself.raw or "no answer in time", via=HEALTH_PORT)
     for name, ms in looked.host_ms.items():
         alone = name in looked.on_host
-        raw = (
-            "no answer even to what it knows alone" if ms is None else f"what it knows alone took {ms:.1f} ms"
-        )
+        raw = "no answer even to a local request" if ms is None else f"a local request took {ms:.1f} ms"
         if ms is None:
             yield signal("host_silent" if alone else "late_alone", name, raw)
         elif ms > slow_ms:

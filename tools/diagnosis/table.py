@@ -405,7 +405,7 @@ TABLE: tuple[Row, ...] = (
         "slow at one port",
         Kind.NETWORK_DELAY,
         (("slow_port",), ("quick_alone",)),
-        "answers clients late, and over the same network at once what it knows alone: the way to the port "
+        "answers clients late, and local requests over the same network at once: the way to the port "
         "that clients use has high latency, or what serves that port is overloaded",
         ("overloaded", "slow disk"),
         unless=("cpu_enough",),
@@ -481,7 +481,7 @@ TABLE: tuple[Row, ...] = (
         "overloaded",
         Kind.OVERLOAD,
         (("host_late", "host_silent"), ("running",)),
-        "runs and takes too long to answer even what it knows alone, on its own host, where no network is in "
+        "runs and takes too long to answer even local requests on its own host, where no network is in "
         "between; that it is short of CPU was not measured",
         ("slow disk", "network latency"),
         surest=_MEDIUM,
@@ -490,7 +490,7 @@ TABLE: tuple[Row, ...] = (
         "late in all that it is asked",
         Kind.OVERLOAD,
         (("late_alone",), ("running",)),
-        "runs and takes too long to answer over the network, even what it knows alone: overloaded, or behind "
+        "runs and takes too long to answer even local requests over the network: overloaded, or behind "
         "a slow network. Without figures of its CPU or a way past the network the two look alike",
         ("network latency", "slow disk"),
         surest=_LOW,

@@ -139,7 +139,7 @@ class Network(Step):
             return UndoReport(Undone.HEALED, f"no such rule is in force for {self.node}")
         present.remove(self.rule)
         await net.set_network(present)
-        return UndoReport(Undone.HEALED, f"the network of {self.node} passes again")
+        return UndoReport(Undone.HEALED, f"the network rule on {self.node} is removed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from tools.incidents.report_words import (
     seconds,
     title,
 )
+from tools.observe.incident import State
 from tools.observe.signal import WHO
 
 Data = Mapping[str, Any]
@@ -44,7 +45,7 @@ def html(data: Data) -> str:
     """Return the report `data` (see tools.incidents.report) as a page; parts without content are left out."""
     return page(
         title(data),
-        f"Incident {data['incident']} · {data['cluster']} · {data['state']} · {data['opened']}",
+        f"Incident {data['incident']} · {data['cluster']} · {State(data['state']).words} · {data['opened']}",
         [(name, heading, _linked(make(data), data)) for name, heading, make in SECTIONS],
         f"Seconds count from the first signal, {data['opened']} UTC. What was not measured is left out.",
     )
@@ -221,7 +222,10 @@ def _seconds(windows: Sequence[Data]) -> str:
 
 
 def _knew(data: Data) -> str:
-    rows = [(row["who"], knew(row), row["how"]) for row in data["who_knew_when"]]
+    rows = [
+        (row["who"], knew(row["seconds"], measured=row["measured"]), row["how"])
+        for row in data["who_knew_when"]
+    ]
     return table("Detection by source", ("Who", "After first signal", "How"), _escaped(rows))
 
 

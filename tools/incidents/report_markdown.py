@@ -16,6 +16,7 @@ from tools.incidents.report_words import (
     seconds,
     title,
 )
+from tools.observe.incident import State
 from tools.observe.signal import WHO
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
@@ -30,7 +31,7 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {plain(title(data))}"
     yield ""
     nodes = plain(", ".join(data["nodes"]) or "none")
-    where = f"{plain(data['cluster'])}, nodes {nodes}, {data['state']}; opened {data['opened']}"
+    where = f"{plain(data['cluster'])}, nodes {nodes}, {State(data['state']).words}; opened {data['opened']}"
     yield f"Incident {data['incident']}: {where}."
     if data["severity"]:
         yield f"Severity {plain(data['severity'])}."
@@ -86,7 +87,10 @@ def _load(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _knew(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    return [(row["who"], knew(row), row["how"]) for row in data["who_knew_when"]]
+    return [
+        (row["who"], knew(row["seconds"], measured=row["measured"]), row["how"])
+        for row in data["who_knew_when"]
+    ]
 
 
 def _diagnosis(data: Mapping[str, Any]) -> Iterator[str]:

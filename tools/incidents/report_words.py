@@ -67,9 +67,9 @@ def in_order(marks: Mapping[str, float | None]) -> list[tuple[str, float]]:
     return sorted(known, key=lambda mark: mark[1])
 
 
-def knew(row: Mapping[str, Any]) -> str:
+def knew(after_s: float | None, *, measured: bool) -> str:
     """Return when somebody knew, or when the usual alert would fire by its definition."""
-    return ("" if row["measured"] else "would fire: ") + seconds(row["seconds"])
+    return ("" if measured else "would fire: ") + seconds(after_s)
 
 
 def figure(value: Any, unit: str = "") -> str:

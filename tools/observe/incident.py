@@ -15,6 +15,11 @@ class State(StrEnum):
     UNWATCHED = "unwatched"
     """The watch ended; a recovery was not observed."""
 
+    @property
+    def words(self) -> str:
+        """What people are told."""
+        return "recovery not observed" if self is State.UNWATCHED else self.value
+
 
 @dataclass(frozen=True, slots=True)
 class FirstSeen:
