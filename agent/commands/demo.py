@@ -81,7 +81,7 @@ async def demo_chaos(
         result = {**demo.result(), **failed}
         session.keep_result(result)
     if session.recorded:
-        view.show(Notice(f"Ask on: operator --resume {session.id}"))
+        view.show(Notice(f"Ask more: operator --resume {session.id}"))
     if found := result["incident"]:
         view.show(Notice(f"Report: operator incidents report {found} --format html --to report.html"))
     return result

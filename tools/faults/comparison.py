@@ -68,9 +68,9 @@ def _leader(prediction: Prediction, observed: Observed) -> Compared:
         return Compared("leader", "not predicted", f"{after or 'no node'} leads", None)
     now = under or after
     moved = now != before
-    seen = f"{before} → {now}" if moved else f"{before} led throughout"
-    if moved and after != now:
-        seen += f", then {after or 'no node'}"
+    path = [before, now or "no node", after or "no node"]
+    changes = [each for n, each in enumerate(path) if not n or each != path[n - 1]]
+    seen = " → ".join(changes) if len(changes) > 1 else f"{before} led throughout"
     if not prediction.quorum_held:
         return Compared("leader", "none until it is healed", seen if under else "none", under is None or None)
     if prediction.leader_lost:

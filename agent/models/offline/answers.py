@@ -49,12 +49,10 @@ def elected(i: Data) -> str:
     led = _of(i, "leader")
     if not led:
         return leader(i)
-    before, after = led.get("before"), led.get("under_fault") or led.get("now")
-    if before == after == led.get("now"):
-        return f"No: {before} led before, under the fault and at the end."
-    return (
-        f"Yes, the leader changed: {before} led before it, then {after}; {led.get('now')} leads at the end."
-    )
+    moves = _moves(led)
+    if len(moves) == 1:
+        return f"No: {moves[0]} led before, under the fault and at the end."
+    return f"Yes, the leader changed: {' → '.join(moves)}."
 
 
 def quorum(i: Data) -> str:
@@ -195,6 +193,8 @@ def alternatives(i: Data) -> str:
 
 
 _KILLED = dict.fromkeys(("kill", "leader_kill", "quorum_loss"), "No: operator sent SIGKILL itself")
+_LIVING = ("pause", "partition", "slow_disk", "disk_full", "overload", "network_delay")
+"""Kinds of failures that end no process."""
 _NOT_KILLED = "Nothing says so: operator injected a fault that ends no process"
 
 
@@ -213,6 +213,8 @@ def oom(i: Data) -> str:
         else "",
         *(words.sentence(row.get("ruled_out_by") or row.get("quote")) for row in said),
     )
+    if not in_words and found.get("kind") in _LIVING:
+        return f"Nothing says so: the diagnosis is {found['kind']} of {_nodes(found)}, and no process ended."
     return in_words or (
         "Not known: no record of the OOM killer is in this incident. Try: `dmesg -T | grep -i oom` or "
         f"`journalctl -k` on the machine of {words.listed(i.get('nodes') or ['the node'])}."
@@ -266,8 +268,7 @@ def summary(i: Data) -> str:
     known = [f"{name} {_s(marks[name])} later" for name in ("detected", "recovered") if marks.get(name)]
     lasted = f", {_s(i['seconds_open'])}" if i.get("seconds_open") else ""
     ids = words.listed(cited.get("id") for cited in found.get("evidence") or ())
-    path = [name for name in (led.get("before"), led.get("under_fault"), led.get("now")) if name]
-    moves = [name for n, name in enumerate(path) if not n or name != path[n - 1]]
+    moves = _moves(led)
     failed = load.get("failed_operations")
     rows = (
         ("When", f"first signal {i.get('opened')}{f'; {words.listed(known)}' if known else ''}"),
@@ -292,6 +293,12 @@ def summary(i: Data) -> str:
     head = f"**{i.get('text')}** ({i.get('state')}{lasted})"
     told = "\n".join(f"- {name}: {said}" for name, said in rows if said)
     return f"{head}\n\n{told}\n- Incident: {i.get('id')}, {i.get('cluster')}."
+
+
+def _moves(led: Data) -> list[str]:
+    """Return who led, one after another."""
+    path = [name for name in (led.get("before"), led.get("under_fault"), led.get("now")) if name]
+    return [name for n, name in enumerate(path) if not n or name != path[n - 1]]
 
 
 def _of(i: Data, name: str) -> Data:

@@ -34,7 +34,8 @@ NOTHING = "There is no incident in the record: nothing was detected here, and no
 _READS = {"status": "cluster_status", "load": "load_status", "incidents": "incident_list"}
 _NODE = re.compile(r"\b[a-z]+(?:[-_][a-z]+)*[-_]?\d+\b")
 _ORDER_SAID = re.compile(
-    r"^(?:please )?(?:kill|pause|freeze|partition|inject|restart|stop|start|heal|undo|restore)\b"
+    r"^(?:please )?(?:kill|pause|freeze|partition|inject|restart|stop|start|heal|undo|restore)\b.*[^?]$"
+    r"|\bdemo\b"
 )
 
 
@@ -59,8 +60,8 @@ def plan(record: Record) -> Step:
     questions = understand(record.request)
     if not questions:
         hint = (
-            " An order is one plain act, such as `kill etcd-2`."
-            if _ORDER_SAID.match(record.request.lower()) and not record.request.rstrip().endswith("?")
+            " An order is one plain act, such as `kill etcd-2` or `run the chaos demo`."
+            if _ORDER_SAID.search(record.request.lower())
             else ""
         )
         return Step(UNKNOWN + hint)

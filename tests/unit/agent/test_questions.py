@@ -9,6 +9,7 @@ import pytest
 
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
+from agent.models.offline.answers import oom
 from agent.models.offline.narration import detection
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen
@@ -420,3 +421,10 @@ def test_after_a_later_fault_the_last_incident_is_talked_of() -> None:
 
     assert Record(seen=[diagnosed]).incident == "I1"
     assert Record(seen=[diagnosed, seen("store_kill", "")]).incident == "last"
+
+
+def test_the_oom_killer_is_asked_of_the_diagnosis_where_no_process_ended() -> None:
+    frozen = {"diagnosis": {"kind": "pause", "nodes": ["etcd-2"]}, "nodes": ["etcd-2"]}
+
+    assert oom(frozen) == "Nothing says so: the diagnosis is pause of etcd-2, and no process ended."
+    assert "journalctl" in oom({"nodes": ["etcd-2"]})

@@ -47,6 +47,14 @@ def test_each_is_compared_by_itself(prediction: Prediction, observed: Observed, 
 
 def test_a_leader_that_moved_is_named_with_the_one_before() -> None:
     assert compare(FOLLOWER, MOVED)[0].observed == "etcd-1 → etcd-2"
+    assert compare(FOLLOWER, CALM)[0].observed == "etcd-1 led throughout"
+
+
+def test_a_leader_that_moved_while_it_was_healed_led_not_throughout() -> None:
+    late = replace(CALM, leader_after="etcd-3")
+
+    assert compare(SLOW_LEADER, late)[0].observed == "etcd-1 → etcd-3"
+    assert compare(LEADER, replace(late, leader_under="etcd-2"))[0].observed == "etcd-1 → etcd-2 → etcd-3"
 
 
 def test_a_stall_that_the_healing_ended_proves_no_fail_over() -> None:
