@@ -135,12 +135,17 @@ async def attach_pods(subject: str, options: KubernetesOptions, access: "Access 
 
 async def _open_process(subject: str, folder: Path) -> Cluster:
     from subjects.runtimes import layout
+    from subjects.runtimes.json_file import DAMAGE, damaged
     from subjects.runtimes.process import ProcessRuntime
 
     plan = _offered(subject, "process", "run as local processes")
     cluster = layout.load(folder) or await plan.make_layout(folder)
     runtime = ProcessRuntime(folder, cluster)
-    return Cluster(folder.name, plan.make_subject(cluster, runtime), runtime, runtime)
+    try:
+        database = plan.make_subject(cluster, runtime)
+    except DAMAGE as error:  # a port or a link that this database has is not there
+        raise damaged(folder / layout.FILE) from error
+    return Cluster(folder.name, database, runtime, runtime)
 
 
 async def caveat(decision: Decision) -> str:

@@ -13,6 +13,9 @@ from subjects.untrusted import NotJson, read_json, read_object
 
 Read = TypeVar("Read")
 
+DAMAGE = (KeyError, TypeError, ValueError, AttributeError)
+"""What reading a cluster's file ends in where that is damaged."""
+
 LOCK = "up.lock"
 """The file in a cluster's folder that is locked while the cluster is laid out."""
 
@@ -51,9 +54,13 @@ def read_layout(path: Path, version: int, make: Callable[[dict[str, Any]], Read]
                 f"{version}). Use that operator, or give another --state-dir."
             )
         return make(raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        text = f"{path} is damaged ({type(error).__name__}: {error}). Move the folder away."
-        raise NotReady(text) from error
+    except DAMAGE as error:
+        raise damaged(path) from error
+
+
+def damaged(path: Path) -> NotReady:
+    """Return the error for a cluster's file that holds something else than operator writes."""
+    return NotReady(f"{path} is damaged: operator does not write it so. Move the folder away.")
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """What an embedded cluster is made of, as it is written in its folder (`cluster.json`)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,10 @@ from subjects.base import Scope
 from subjects.runtimes.json_file import read_layout, write_json
 
 VERSION = 1
+FILE = "cluster.json"
+_NAME = re.compile(r"\w[\w.-]*")
+"""A node's name is that of a folder, and shown."""
+_ANY = re.compile(r".*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +69,41 @@ class Layout:
 
 def save(layout: Layout, folder: Path) -> None:
     """Write `cluster.json`."""
-    write_json(folder / "cluster.json", {"version": VERSION, **asdict(layout)})
+    write_json(folder / FILE, {"version": VERSION, **asdict(layout)})
 
 
 def load(folder: Path) -> Layout | None:
     """Read `cluster.json`; None when the folder holds no cluster. Errors: `read_layout`."""
-    return read_layout(folder / "cluster.json", VERSION, _layout)
+    return read_layout(folder / FILE, VERSION, _layout)
 
 
 def _layout(raw: Mapping[str, Any]) -> Layout:
     return Layout(
         subject=raw["subject"],
         nodes=tuple(
-            NodeSpec(n["name"], tuple(n["argv"]), n["ports"], tuple(n["after"]), n["env"])
+            NodeSpec(
+                _fitting(_NAME, n["name"]),
+                tuple(_fitting(_ANY, word) for word in n["argv"]),
+                {name: _port(port) for name, port in n["ports"].items()},
+                tuple(n["after"]),
+                {name: _fitting(_ANY, value) for name, value in n["env"].items()},
+            )
             for n in raw["nodes"]
         ),
-        links=tuple(Link(k["node"], Scope(k["scope"]), k["port"], k["target"]) for k in raw["links"]),
-        options=raw["options"],
+        links=tuple(
+            Link(k["node"], Scope(k["scope"]), _port(k["port"]), _port(k["target"])) for k in raw["links"]
+        ),
+        options={name: _fitting(_ANY, value) for name, value in raw["options"].items()},
     )
+
+
+def _fitting(pattern: re.Pattern[str], text: str) -> str:
+    if not pattern.fullmatch(text):
+        raise ValueError(text)
+    return text
+
+
+def _port(number: int) -> int:
+    if not 0 < number < 65_536:
+        raise ValueError(number)
+    return number

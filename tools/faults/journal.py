@@ -22,7 +22,7 @@ from subjects.errors import NotReady
 from subjects.runtimes import identity
 from subjects.runtimes.filelock import locked
 from tools.faults.steps import Step, from_json
-from tools.incidents.database import connect
+from tools.incidents.database import connect, readable
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS faults (
@@ -130,6 +130,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._path = path
+        self._damaged = False
         self._db = connect(path, _TABLES)
         known = {row["name"] for row in self._db.execute("PRAGMA table_info(faults)")}
         for name, kind in (("planned_at", "REAL"), ("boot", "TEXT")):
@@ -138,8 +139,10 @@ class Journal:
                     self._db.execute(f"ALTER TABLE faults ADD COLUMN {name} {kind}")
 
     def require_readable(self) -> None:
-        """Raise NotReady where the journal's file cannot be read: which faults are open is not known."""
+        """Raise NotReady where the journal, or a fault in it, cannot be read: what is open is not known."""
         self._db.require_readable()
+        if self._damaged:
+            raise NotReady(f"A fault in {self._path} cannot be read: `operator deploy down` ends it.")
 
     def report(self, tell: Callable[[str], None]) -> None:
         """Have `tell` called, in the thread that writes, when what is written is not kept."""
@@ -281,7 +284,10 @@ class Journal:
     def _select(self, where: str, arguments: tuple[Any, ...] = ()) -> list[Record]:
         with self._lock:
             rows = self._db.execute(f"SELECT * FROM faults {where}", arguments).fetchall()  # noqa: S608 - our own words
-        return [_record(row) for row in rows]
+        found = readable(rows, _record)
+        if len(found) < len(rows):
+            self._damaged = True
+        return found
 
 
 def _record(row: sqlite3.Row) -> Record:

@@ -222,11 +222,12 @@ class FaultService:
         Raises NotReady where the journal cannot be read; those of the dead are then taken for none.
         """
         records = self.journal.open_faults()
-        if not orphans_only:
-            self.journal.require_readable()
         if orphans_only:
             records = [each for each in records if each.orphaned]
-        return await heal_all(self.journal, records, self._open, self._owner)
+        reports = await heal_all(self.journal, records, self._open, self._owner)
+        if not orphans_only:
+            self.journal.require_readable()
+        return reports
 
     async def heal_own(self) -> list[HealReport]:
         """Heal what this process injected and nobody has healed yet."""

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from subjects.errors import NewerState, NotReady
@@ -170,6 +170,18 @@ class Database:
                     return memory
             memory.close()
         return None
+
+
+Row = TypeVar("Row")
+
+
+def readable(rows: Sequence[sqlite3.Row], read: Callable[[sqlite3.Row], Row]) -> list[Row]:
+    """Return the rows that can be read: one that is damaged hides no other."""
+    found = []
+    for row in rows:
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            found.append(read(row))
+    return found
 
 
 class _Bounded:

@@ -13,7 +13,7 @@ from typing import Any
 from subjects import clock
 from subjects.scrub import scrub, scrub_text
 from tools.errors import ToolError
-from tools.incidents.database import connect
+from tools.incidents.database import connect, readable
 from tools.incidents.record import Incident
 from tools.observe.incident import FirstSeen, State
 from tools.observe.signal import Signal, Source
@@ -242,7 +242,9 @@ class IncidentStore:
                 "SELECT * FROM incident_knowers WHERE incident = ? ORDER BY measured DESC, seconds, who",
                 (incident,),
             ).fetchall()
-        return _incident(row, entries, knowers)
+        for found in readable([row], lambda row: _incident(row, entries, knowers)):
+            return found
+        raise UnknownIncident(incident)
 
     def list(self, limit: int = 20) -> list[Incident]:
         """Return the latest incidents, newest first, without timelines and tables."""
@@ -250,7 +252,7 @@ class IncidentStore:
             rows = self._db.execute(
                 "SELECT * FROM incidents ORDER BY opened DESC LIMIT ?", (limit,)
             ).fetchall()
-        return [_incident(row, (), ()) for row in rows]
+        return readable(rows, lambda row: _incident(row, (), ()))
 
     def prune(self, *, before: float, max_bytes: int) -> int:
         """Delete incidents that are over: those begun before wall time `before`, the oldest over `max_bytes`.

@@ -192,6 +192,19 @@ def test_a_journal_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
     assert (old.boot, old.expired, new.boot) == (None, False, identity.boot_id())
 
 
+@pytest.mark.parametrize("damage", ["nodes = 5", "steps = '['", "state = 'healing', owner = '[1]'"])
+def test_a_fault_that_is_damaged_does_not_hide_the_others_and_is_told(
+    journal: Journal, tmp_path: Path, damage: str
+) -> None:
+    bad, good = planned(journal), planned(journal)
+    with closing(sqlite3.connect(tmp_path / "operator.db")) as other, other:
+        other.execute(f"UPDATE faults SET {damage} WHERE id = ?", (bad,))
+
+    assert [record.id for record in journal.open_faults()] == [good]
+    with pytest.raises(NotReady, match="cannot be read"):
+        journal.require_readable()
+
+
 def test_a_step_of_a_newer_version_does_not_hide_the_other_faults(journal: Journal) -> None:
     number = planned(journal)
     journal._set(number, steps='[{"op": "flood", "node": "etcd-1", "depth": 3}]')

@@ -194,6 +194,16 @@ class TestTheFile:
         assert len(told) == 1
         assert path.read_bytes() == damaged
 
+    def test_an_incident_that_is_damaged_does_not_hide_the_others(self, path: Path) -> None:
+        with closing(IncidentStore(path)) as store:
+            good, bad = (store.open(cluster="c", text="x", nodes=["n"], incident=name) for name in "ab")
+            with closing(sqlite3.connect(path)) as other, other:
+                other.execute("UPDATE incidents SET nodes = '[' WHERE id = ?", (bad,))
+
+            assert [found.id for found in store.list()] == [good]
+            with pytest.raises(UnknownIncident):
+                store.get(bad)
+
     def test_a_file_that_another_program_holds_is_told_as_such(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -326,6 +326,29 @@ async def test_a_cluster_of_a_newer_version_is_left_alone(tmp_path: Path) -> Non
         await open_cluster(state, ETCD)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "1"},
+        {"subject": None, "nodes": 5},
+        {"nodes": [{"name": "../x", "argv": ["/bin/true"], "ports": {}, "after": [], "env": {}}]},
+        {"nodes": [{"name": "\x1b[2J", "argv": ["/bin/true"], "ports": {}, "after": [], "env": {}}]},
+        {"nodes": [{"name": "etcd-1", "argv": [1], "ports": {}, "after": [], "env": {}}]},
+        {"nodes": [{"name": "etcd-1", "argv": [], "ports": {"client": 1 << 70}, "after": [], "env": {}}]},
+        {"nodes": [{"name": "etcd-1", "argv": [], "ports": {}, "after": [], "env": {}}]},
+    ],
+    ids=str,
+)
+async def test_a_damaged_clusters_file_is_told_by_name(tmp_path: Path, change: dict[str, object]) -> None:
+    state = open_state(tmp_path)
+    folder = state.clusters / "etcd-process"
+    folder.mkdir()
+    written = {"version": 1, "subject": "etcd", "nodes": [], "links": [], "options": {}, **change}
+    (folder / "cluster.json").write_text(json.dumps(written))
+    with pytest.raises(NotReady, match=r"cluster\.json is damaged"):
+        await open_cluster(state, ETCD)
+
+
 def test_a_state_folder_that_cannot_be_made_is_told_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotReady, match="--state-dir"):
