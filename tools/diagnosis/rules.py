@@ -106,7 +106,7 @@ _WORDS = {
     "refused": "connection refused",
     "reset": "connection reset",
     "silent": "no answer to clients",
-    "health_silent": "no answer about its health",
+    "health_silent": "no answer to health checks",
     "peer_lost": "peers lost connection",
     "edge_lost": "one peer lost connection",
 }

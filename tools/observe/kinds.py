@@ -89,11 +89,13 @@ KINDS: Mapping[str, Meaning] = {
     "slow_disk": Meaning(_S, _DOUBTFUL, "waits for its disk", "client_latency", 2),
     "version_changed": Meaning(_S, _NOTE, "was restarted with another version"),
     "defragmenting": Meaning(_S, _NOTE, "is defragmenting"),
-    "slow_health": Meaning(_S, _NOTE, "answers late for its health"),
-    "host_quick": Meaning(_S, _NOTE, "answers local requests at once"),
+    "slow_health": Meaning(_S, _NOTE, "answers health checks late"),
+    "host_quick": Meaning(_S, _NOTE, "answers local requests at once", clears=("host_late", "host_silent")),
     "host_late": Meaning(_S, _NOTE, "answers even local requests late"),
     "host_silent": Meaning(_S, _NOTE, "does not answer even local requests"),
-    "quick_alone": Meaning(_S, _NOTE, "answers local requests over the network at once"),
+    "quick_alone": Meaning(
+        _S, _NOTE, "answers local requests at once over the network", clears=("late_alone",)
+    ),
     "late_alone": Meaning(_S, _NOTE, "answers even local requests late over the network"),
     "healthy": Meaning(_S, _CLEAR, "reports that it is healthy", clears=("unhealthy", "strange")),
     "own_cluster": Meaning(_S, _CLEAR, "is a member of this cluster", clears=("foreign",)),

@@ -423,6 +423,12 @@ class TestWhatTheRulesSay:
         assert all("pause" not in other.cause for other in found.alternatives)
         assert all(other.ruled_out_by for other in found.alternatives)
 
+    def test_what_rules_a_cause_out_is_what_speaks_against_it(self, scene: Scene) -> None:
+        found = concluded(scene.well("a", "c").on("b", *RUNS, "slow_health", "host_quick"))
+
+        (said,) = [each.ruled_out_by for each in found.alternatives if each.cause.startswith("overloaded")]
+        assert said.endswith("observed: “answers local requests at once”.")
+
     @pytest.mark.parametrize(("known", "said"), [((), "Not known"), (("not_oom",), "That would require")])
     def test_after_sigkill_the_oom_killer_is_asked_for_either_way(
         self, scene: Scene, known: tuple[str, ...], said: str
