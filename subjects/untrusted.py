@@ -15,6 +15,9 @@ MAX_DEPTH = 64
 """Lists and objects within each other. The deepest answer of etcd or PD has 8; Python's own limit is 1000
 frames, which whoever walks over the value later has to share."""
 
+LONGEST_NAME = 255
+"""Characters, as of a host."""
+
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 _CONTROL = re.compile(
@@ -43,6 +46,11 @@ def well_formed(text: str) -> str:
 def clean(text: str) -> str:
     """Return `text` without keys, and without what could move a cursor, hide or reverse a line."""
     return scrub_text(_CONTROL.sub("", text))
+
+
+def read_name(name: object) -> str:
+    """Return a name or a word that others chose, on one line: it will stand in sentences and tables."""
+    return " ".join(clean(str(name)).split())[:LONGEST_NAME]
 
 
 def read_text(data: bytes) -> str:

@@ -1,10 +1,11 @@
 """What a member says of itself and of the members: read from the gateway's JSON, or from its metrics."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from subjects.base import Metric
-from subjects.untrusted import read_object
+from subjects.untrusted import read_name, read_object
 
 STATUS_METRICS = (
     "etcd_server_id",
@@ -67,10 +68,10 @@ def read_status(body: bytes) -> Status | None:
         errors = said.get("errors", ())
         if not isinstance(errors, list | tuple):
             return None
-        known = tuple(str(error) for error in errors)
+        known = tuple(read_name(error) for error in errors)
         return Status(
             member_id=f"{int(header['member_id']):x}",
-            version=str(said["version"]),
+            version=read_name(said["version"]),
             leader=None if leader == "0" else f"{int(leader):x}",
             has_leader=leader != "0" and not any(NO_LEADER in error for error in known),
             learner=bool(said.get("isLearner", False)),
@@ -94,7 +95,7 @@ def read_members(body: bytes) -> list[Member] | None:
         return [
             Member(
                 f"{int(raw['ID']):x}",
-                str(raw.get("name", "")),
+                read_name(raw.get("name", "")),
                 tuple(str(url) for url in raw.get("clientURLs", ())),
                 bool(raw.get("isLearner", False)),
             )
@@ -115,9 +116,9 @@ def status_of_metrics(metrics: Iterable[Metric]) -> Status | None:
         return None
     leads = values.get("etcd_server_is_leader") == 1
     return Status(
-        member_id=member,
-        version=labels.get("etcd_server_version", {}).get("server_version", ""),
-        leader=member if leads else None,
+        member_id=read_name(member),
+        version=read_name(labels.get("etcd_server_version", {}).get("server_version", "")),
+        leader=read_name(member) if leads else None,
         has_leader=values["etcd_server_has_leader"] == 1,
         learner=values.get("etcd_server_is_learner") == 1,
         applied_index=_whole(values.get("etcd_server_proposals_applied_total")),
@@ -126,4 +127,4 @@ def status_of_metrics(metrics: Iterable[Metric]) -> Status | None:
 
 
 def _whole(value: float | None) -> int | None:
-    return None if value is None else int(value)
+    return int(value) if value is not None and math.isfinite(value) else None

@@ -14,7 +14,7 @@ from subjects.answers import ask
 from subjects.base import ControlState
 from subjects.errors import Unreachable
 from subjects.tikv.values import size_bytes, wall_time
-from subjects.untrusted import NotJson, read_json
+from subjects.untrusted import NotJson, read_json, read_name
 
 T = TypeVar("T")
 
@@ -192,14 +192,14 @@ def read_stores(body: object) -> tuple[Store, ...]:
 def read_store(item: Mapping[str, Any]) -> Store:
     """Read one element of `/stores`, whatever it leaves out."""
     meta, status = item.get("store") or {}, item.get("status") or {}
-    name = str(meta.get("state_name") or "")
+    name = read_name(meta.get("state_name") or "")
     slow = [int(score) for score in (status.get("network_slow_score") or {}).values()]
     nanoseconds = meta.get("last_heartbeat")
     return Store(
-        id=str(meta.get("id", "")),
-        address=str(meta.get("address") or ""),
-        status_address=str(meta.get("status_address") or ""),
-        version=str(meta["version"]) if meta.get("version") else None,
+        id=read_name(meta.get("id", "")),
+        address=read_name(meta.get("address") or ""),
+        status_address=read_name(meta.get("status_address") or ""),
+        version=read_name(meta["version"]) if meta.get("version") else None,
         state=STATES.get(name.lower(), ControlState.UNKNOWN),
         state_name=name,
         last_heartbeat=nanoseconds / 1e9 if nanoseconds else wall_time(status.get("last_heartbeat_ts")),
@@ -222,16 +222,16 @@ def read_group(body: object) -> Group:
 def _group(given: Mapping[str, Any]) -> Group:
     members = tuple(
         PdMember(
-            name=str(item.get("name") or ""),
-            id=str(item.get("member_id") or ""),
-            client_urls=tuple(str(url) for url in item.get("client_urls") or ()),
-            version=str(item["binary_version"]) if item.get("binary_version") else None,
+            name=read_name(item.get("name") or ""),
+            id=read_name(item.get("member_id") or ""),
+            client_urls=tuple(read_name(url) for url in item.get("client_urls") or ()),
+            version=read_name(item["binary_version"]) if item.get("binary_version") else None,
         )
         for item in _objects(given.get("members"))
     )
     cluster = (given.get("header") or {}).get("cluster_id")
     leader = (given.get("leader") or {}).get("name")
-    return Group(str(cluster) if cluster else None, members, str(leader) if leader else None)
+    return Group(read_name(cluster) if cluster else None, members, read_name(leader) if leader else None)
 
 
 def _read(body: object, meaning: Callable[[Mapping[str, Any]], T]) -> T:

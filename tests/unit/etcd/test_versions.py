@@ -1,6 +1,7 @@
 """What etcd 3.4, 3.5, 3.6 and 3.7 answer, as real members answered it: read alike, whatever differs."""
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,23 @@ def test_who_has_no_user_is_denied_and_not_told_of_another_service(path: Path) -
 def test_what_is_no_status_is_none(answer: bytes) -> None:
     assert read_status(answer) is None
     assert read_members(answer) is None
+
+
+def test_names_and_words_of_others_stay_on_one_line_and_move_no_cursor() -> None:
+    hostile = "a\n\x1b[2J\u202eall is well\x07"
+    members = read_members(json.dumps({"members": [{"ID": "1", "name": hostile}]}).encode())
+    header = {"member_id": "1", "cluster_id": "1"}
+    status = read_status(json.dumps({"header": header, "version": hostile, "errors": [hostile]}).encode())
+
+    assert members is not None
+    assert status is not None
+    assert (members[0].name, status.version, status.errors) == ("a all is well",) * 2 + (("a all is well",),)
+
+
+def test_a_metric_that_is_no_number_is_unknown() -> None:
+    labels = {"server_id": "1"}
+    found = [Metric("etcd_server_id", labels, 1.0), Metric("etcd_server_has_leader", {}, 1.0)]
+    status = status_of_metrics([*found, Metric("etcd_mvcc_db_total_size_in_bytes", {}, math.nan)])
+
+    assert status is not None
+    assert status.db_bytes is None
