@@ -183,9 +183,12 @@ class Session:
 
     async def restore(self) -> str:
         """Heal every open fault of the state folder."""
+        from tools.faults import measured_heal
+
         reports = await self.workbench.faults.restore()
         if not reports:
             return "There is no open fault."
+        measured_heal.file_injected(self.workbench, reports)
         return "\n".join(f"fault {r.fault} ({r.kind}): {r.state}: {r.text}" for r in reports)
 
     def warm(self) -> None:

@@ -80,6 +80,20 @@ async def healed_meanwhile(workbench: Workbench, injection: Injection) -> list[H
     return [HealReport(record.id, record.kind, record.nodes, record.state, record.outcome or "")]
 
 
+def file_injected(workbench: Workbench, reports: Sequence[HealReport]) -> None:
+    """Write what was injected into the incidents that it opened: for who heals without measuring."""
+    injection, monitor = _injection(workbench, reports), workbench.monitor
+    if injection is None or monitor is None or (since := injection.record.injected_at) is None:
+        return
+    for incident in dict.fromkeys(each.incident for each in monitor.detections if each.at >= since):
+        workbench.incidents.set_figures(incident, {"injected": _told(injection)})
+
+
+def _told(injection: Injection) -> dict[str, Any]:
+    record = injection.record
+    return {"kind": record.kind, "nodes": list(record.nodes), "effect": injection.effect}
+
+
 def _injection(workbench: Workbench, reports: Sequence[HealReport]) -> Injection | None:
     healed = {report.fault for report in reports}
     return next((each for each in workbench.faults.injections if each.record.id in healed), None)
@@ -162,7 +176,7 @@ def _keep(workbench: Workbench, outcome: FaultOutcome, under_way: Sequence[str])
                         ("recovered", outcome.recovery.healthy_at),
                     )
                 },
-                "injected": {"kind": record.kind, "nodes": list(record.nodes), "effect": injection.effect},
+                "injected": _told(injection),
                 "undo": {
                     "healed": outcome.healed,
                     "recovered": outcome.recovery.ok,

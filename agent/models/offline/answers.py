@@ -13,14 +13,17 @@ NOT_MEASURED = "not measured"
 def what(i: Data) -> str:
     """What broke, and why, as the diagnosis has it."""
     found = _of(i, "diagnosis")
+    did = injected(i) if i.get("injected") else ""
     if not found:
-        return f"{words.sentence(i.get('text'))} It has no diagnosis yet; try: `diagnose`."
+        return words.joined(
+            words.sentence(i.get("text")), did, "" if did else "It has no diagnosis yet; try: `diagnose`."
+        )
     ids = words.listed(cited.get("id") for cited in found.get("evidence") or ())
     return words.joined(
         f"{words.sentence(i.get('text'))} {words.sentence(found.get('observation'))}",
         f"Root cause ({found.get('confidence')} confidence, {ids}):",
         words.sentence(found.get("root_cause")),
-        injected(i) if i.get("injected") else "",
+        did,
     )
 
 
@@ -28,7 +31,7 @@ def injected(i: Data) -> str:
     """What this program did itself; the diagnosis did not know it."""
     did = _of(i, "injected")
     if not did:
-        return "This program injected nothing in this incident; what ended it comes from outside."
+        return "No fault of operator's is in this incident's record; `operator fault list` shows open ones."
     nodes = _nodes(did)
     seen = did.get("effect") or "no effect"
     return f"operator itself injected it: {did.get('kind')} of {nodes}; seen: {seen}."

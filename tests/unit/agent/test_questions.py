@@ -9,7 +9,7 @@ import pytest
 
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
-from agent.models.offline.answers import oom
+from agent.models.offline.answers import oom, what
 from agent.models.offline.narration import detection
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen
@@ -428,3 +428,13 @@ def test_the_oom_killer_is_asked_of_the_diagnosis_where_no_process_ended() -> No
 
     assert oom(frozen) == "Nothing says so: the diagnosis is pause of etcd-2, and no process ended."
     assert "journalctl" in oom({"nodes": ["etcd-2"]})
+
+
+def test_what_broke_names_the_fault_also_where_nobody_diagnosed_it() -> None:
+    by_hand = {
+        "text": "etcd-2 is frozen",
+        "injected": {"kind": "pause", "nodes": ["etcd-2"], "effect": "silent"},
+    }
+
+    assert what(by_hand) == ("etcd-2 is frozen. operator itself injected it: pause of etcd-2; seen: silent.")
+    assert "diagnose" in what({"text": "etcd-2 is frozen"})

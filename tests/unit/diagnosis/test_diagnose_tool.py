@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.diagnosis.conftest import Bench
 from tools.events import Diagnosed
+from tools.faults.measured_heal import file_injected
 
 
 async def test_where_nothing_was_nothing_is_found(on_etcd: Bench) -> None:
@@ -67,3 +68,15 @@ async def test_the_session_cannot_submit_a_diagnosis_of_its_own(on_etcd: Bench) 
     outcome = await on_etcd.dispatcher.run("call", "submit_diagnosis", arguments)
 
     assert not outcome.ok
+
+
+async def test_a_fault_that_is_healed_without_measuring_stands_in_its_incident(on_etcd: Bench) -> None:
+    workbench = on_etcd.workbench
+    await on_etcd.do("fault_inject", kind="pause", target="follower")
+    await on_etcd.do("wait_for_detection", timeout_s=20)
+
+    file_injected(workbench, await workbench.faults.restore())
+
+    (incident,) = workbench.incidents.list(5)
+    assert incident.figures["injected"]["kind"] == "pause"
+    assert incident.figures["injected"]["nodes"] == list(incident.nodes)
