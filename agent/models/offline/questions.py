@@ -9,6 +9,7 @@ _ELSEWHERE = re.compile(
     r"\b(?:kafka|postgres\w*|mysql|redis|mongo\w*|cassandra|kubernetes|k8s|paxos|zookeeper|in general|"
     r"usually|typically|normally|theory|compared? (?:to|with)|versus|vs|tutorial|joke|poem|"
     r"(?:a|your) story|weather|(?<!exit )code|script|what if|what happens (?:if|when)|would happen|"
+    r"if .*(?:dies|fails|crashes|goes down)|"
     r"(?:lose|losing|survive) (?:another|one more|a second|two)|"
     r"(?:not|never|no more|should (?:i|we)|can (?:i|we|you)|could (?:i|we|you)) (?:please )?"
     r"(?:kill|pause|break|inject|partition|isolate|stop|crash)\w*)\b|n't (?:kill|pause|break|inject|stop)"

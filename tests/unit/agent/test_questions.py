@@ -219,7 +219,7 @@ NAMED = {
         "compare prediction and outcome", "tell me if the kill was predicted",
     ),
     "sure": (
-        "is the diagnosis verified",
+        "is the diagnosis verified", "what would prove you wrong",
         "did claude diagnose this",
         "who made the diagnosis",
         "how sure are you yourself", "confidence", "stop guessing, what do you know for sure",
@@ -252,7 +252,7 @@ NAMED = {
         "undo done?", "did the node come back healthy", "is it over?",
     ),
     "order": (
-        "timeline pls", "give me the timeline", "run me through the timeline",
+        "timeline pls", "give me the timeline", "run me through the timeline", "what happened after the kill",
     ),
     "summary": (
         "write the executive summary",
@@ -380,6 +380,8 @@ def test_what_is_no_plain_order_never_acts(text: str) -> None:
         "should we kill etcd-1 again to be sure",
         "could you please not kill anything else",
         "can we close the ticket",
+        "page the oncall",
+        "what is the blast radius if the leader dies",
         "show the kernel log",
         "did we violate any slo",
         "is this the same as last time",
