@@ -5,6 +5,7 @@ from typing import Any
 
 from agent.models.offline import words
 from agent.models.offline.narration import writes
+from tools.observe.signal import WHO
 
 Data = Mapping[str, Any]
 NOT_MEASURED = "not measured"
@@ -260,7 +261,8 @@ def recovered(i: Data) -> str:
 def order(i: Data) -> str:
     """The timeline."""
     rows = [
-        f"- {e.get('seconds')} s {e.get('source')}: {e.get('text')}" for e in (i.get("timeline") or ())[:15]
+        f"- {_s(e.get('seconds'))} {WHO.get(e.get('source'), e.get('source'))}: {e.get('text')}"
+        for e in (i.get("timeline") or ())[:15]
     ]
     return "\n".join(rows) or "The timeline is empty."
 

@@ -70,7 +70,7 @@ CAUSE, LEADER, LOST = (
 )
 TIMES, IMPACT, SURE = ("4.96 s", "2.00 s"), ("80 operations failed", "etcd-1"), ("high", "4 citations")
 ALERTS, SUMMARY = (
-    ("etcdMembersDown", "1200 s", "kernel"),
+    ("etcdMembersDown", "20 min", "kernel"),
     ("20261127-100127-e13d", "etcd-1 was killed", "2,931"),
 )
 QUESTIONS: dict[str, tuple[str, ...]] = {
