@@ -76,9 +76,16 @@ async def _version(path: Path) -> str | None:
         process = await asyncio.create_subprocess_exec(
             str(path), "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 5)
-    except (OSError, TimeoutError):
+    except OSError:
         return None
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), 5)
+    except TimeoutError:
+        return None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     found = re.search(rb"etcd Version: (\d+\.\d+\.\d+)", out)
     return found[1].decode() if found else None
 

@@ -18,6 +18,7 @@ from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.workloads import Kind
 from tools.observe.figures import LoadTotals, OperationFigures, Window, WriteCheck
+from tools.uncancelled import uncancelled
 
 THREADS = 8
 """Operations under way at once: go-ycsb has no other bound."""
@@ -210,6 +211,10 @@ async def _end(process: Process) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
+    await uncancelled(_gone(process))
+
+
+async def _gone(process: Process) -> None:
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()

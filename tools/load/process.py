@@ -13,6 +13,7 @@ from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.wire import line, parse, read_totals, read_window
 from tools.observe.figures import LoadTotals, Window, WriteCheck
+from tools.uncancelled import uncancelled
 
 LOAD_S = 30.0
 """The least that the load phase may take; large numbers of records get 5 ms each."""
@@ -86,11 +87,12 @@ class GeneratorProcess:
         return self._totals
 
     async def aclose(self) -> None:
-        """Close its input, which ends it, and wait; kill it when it doesn't."""
+        """Close its input, which ends it, and wait, also when cancelled; kill it when it doesn't."""
         self._stopping = True
-        process = self._process
-        if process is None:
-            return
+        if self._process is not None:
+            await uncancelled(self._end(self._process))
+
+    async def _end(self, process: Process) -> None:
         if process.stdin is not None:
             process.stdin.close()
         try:
