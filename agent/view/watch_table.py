@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -89,8 +90,8 @@ def _head(event: NodesSeen, width: int) -> Text:
     figures = [f"{sum(rates):,.0f} ops/s"] if rates else []
     figures += [f"p99 {event.latency_of} ≤{max(slowest):g} ms"] if slowest else []
     figures += [f"{sum(errors):,.0f} errors/s"] if errors else []
-    if figures:
-        head.append("  " + " · ".join(figures), "bad" if sum(errors) >= 1 else "none")
+    if shown := _fitting(figures, width - head.cell_len - len("    00:00:00")):
+        head.append(f"  {shown}", "bad" if sum(errors) >= 1 else "none")
     return _cut(head.append(f"  {datetime.now().astimezone():%H:%M:%S}", "quiet"), width)
 
 
@@ -164,7 +165,13 @@ def _hint(focus: Focused, shown: int, of: int, width: int) -> Text:
         return _cut(Text(f"/{focus.filter}▏ {shown} of {of} nodes · Enter keeps, Esc clears", "quiet"), width)
     words = [f"filter {focus.filter!r}: {shown} of {of}"] if focus.filter else []
     words += ["/ filter", "↑↓ choose", "Enter close" if focus.detail else "Enter look into", "Ctrl-C ends"]
-    return _cut(Text(" · ".join(words), "quiet"), width)
+    return Text(_fitting(words, width), "quiet")
+
+
+def _fitting(words: Sequence[str], width: int) -> str:
+    """Return as many of the words as fit, whole."""
+    kept = [n for n in range(1, len(words) + 1) if cell_len(" · ".join(words[:n])) <= width]
+    return " · ".join(words[: max(kept, default=0)])
 
 
 def _detail(focus: Focused, width: int) -> list[RenderableType]:

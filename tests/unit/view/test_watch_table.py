@@ -1,5 +1,6 @@
 """The table of `operator watch`: only what is known, nothing healthy above what is not, the whole window."""
 
+import re
 from io import StringIO
 
 import pytest
@@ -49,6 +50,7 @@ def test_no_line_is_wider_than_the_window_and_wide_ones_are_used(width: int) -> 
     lines = drawn(NodesSeen("etcd × process", "degraded", (UP, DOWN), (OPEN.id,), (OPEN,), "fsync"), width)
 
     assert max(map(len, lines)) <= width
+    assert width < 40 or (re.search(r" \d\d:\d\d:\d\d$", lines[0]) and "…" not in lines[0])
     assert any("█" * 60 in line for line in lines) is (width == 200)
 
 
