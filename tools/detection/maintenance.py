@@ -79,7 +79,9 @@ class Maintenance:
         finally:
             opened.ended = time.monotonic()
             until = opened.ended + DOWN_S
-            self._down.update({node: until for node in opened.nodes if still_down(node)})
+            # A connection to a process that was replaced may be seen to break only after that.
+            down = [n for n in opened.nodes if still_down(n) or self._started.get(n, 0.0) >= opened.began]
+            self._down.update(dict.fromkeys(down, until))
             self._prune()
 
     def leave(self, node: str, reason: str, within_s: float = LEAVE_S, *, is_down: bool = False) -> None:

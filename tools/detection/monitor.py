@@ -258,7 +258,7 @@ class Monitor:
         """Whether a node is down as planned, rather than in an incident."""
         if self._incidents.of(node) is not None:
             return False
-        return node in self._kernel.ended or not all(self._wheel.healthy(node).values())
+        return node in self._kernel.ended or not self._wheel.is_well(node)
 
     def _notified(self, seen: Signal) -> None:
         """Take what the kernel or the engine reports."""

@@ -49,6 +49,12 @@ class Wheel:
         """Return what the last question over each line to `node` showed; None where none was answered yet."""
         return {via: probe.healthy for (name, via), probe in self._probes.items() if name == node}
 
+    def is_well(self, node: str) -> bool:
+        """Whether every line to `node` had a healthy answer to its last question, and owes none."""
+        return all(
+            probe.healthy and not probe.owes for (name, _), probe in self._probes.items() if name == node
+        )
+
     @property
     def innermost(self) -> Sequence[ProbeTarget]:
         """One line to each node: that which clients use, where there is one."""

@@ -20,6 +20,18 @@ def test_a_node_that_leaves_twice_before_it_is_back_is_covered_only_until_it_is_
     assert not planned.covers(signal("refused", "n2", "refused"))
 
 
+def test_who_was_started_in_a_window_is_covered_until_its_new_process_has_answered() -> None:
+    """A connection to the old one may break later than that: a proxy on the way tells of it when it can."""
+    planned = Maintenance()
+    with planned.window(["n2"], "restart asked for", lambda _: False):
+        planned.started("n2")
+    broken = signal("reset", "n2", "the held connection was reset")
+
+    assert planned.covers(broken)
+    planned.healthy("n2")
+    assert not planned.covers(broken)
+
+
 @pytest.mark.parametrize(
     ("kind", "node", "covered_s"),
     [
