@@ -1,10 +1,15 @@
 """What nodes wait for: told by counters, and only of a node that stands out beside the others."""
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from subjects.state import StateFolder
 from tests.standins import slow_disk
+from tests.standins.embedded import bring_up, take_down
 from tests.standins.scripted_cluster import scripted_cluster
 from tests.unit.diagnosis.conftest import Bench
 from tools.diagnosis.waits import Waited, between, signals_of_waits
@@ -65,6 +70,15 @@ async def test_a_node_that_was_restarted_between_the_readings_is_left_out() -> N
     assert (found["n1"].ran_s, found["n1"].waited_s) == (1.0, 2.0)
     assert found["n2"].ran_s is None
     assert (found["n3"].ran_s, found["n3"].waited_s) == (0.0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def state() -> Iterator[StateFolder]:
+    """A cluster whose data is on a disk, wherever other tests keep theirs: only a disk can be slow."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        made = bring_up(Path(folder))
+        yield made
+        take_down(made)
 
 
 @pytest.mark.slow
