@@ -112,10 +112,10 @@ async def _guarded(
 async def _end_unread(setup: Setup, view: View, work: "asyncio.Future[Any]", received: list[int]) -> None:
     """End the work in order, as by SIGPIPE, once nobody reads what it prints (`| head -1`).
 
-    A watch ends when its reader does: it may have nothing to print for days.
+    What serves without an end ends when its reader does: it may have nothing to print for days.
     """
     with Reader() as reader:
-        while not view.unread and not (setup.command == "watch" and reader.gone):  # noqa: ASYNC110
+        while not view.unread and not (setup.command in {"watch", "mcp"} and reader.gone):  # noqa: ASYNC110
             await asyncio.sleep(UNREAD_S)
     if not received:  # else it is ending already: a second cancellation would stop the healing
         received.append(signal.SIGPIPE)

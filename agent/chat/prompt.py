@@ -1,5 +1,6 @@
 """The prompt: history, many lines, completion, the status line, and what the keys do."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -52,6 +53,8 @@ def terminal() -> Iterator[None]:
     It stays in raw mode between prompt and turn, too: a Ctrl-C or Ctrl-D pressed just then would be
     lost otherwise. On a dumb terminal the few escapes that prompts write even there are kept back.
     """
+    if not os.environ.get("TERM"):
+        os.environ["TERM"] = "dumb"  # prompt_toolkit would take a terminal that nobody named for a good one
     plain = create_app_session(output=PlainTextOutput(sys.stdout)) if is_dumb_terminal() else nullcontext()
     with plain:
         source = get_app_session().input

@@ -2,8 +2,10 @@
 
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 from agent.errors import BadCredentials, ModelError
 from agent.view.words import one_line
@@ -23,6 +25,7 @@ _VARIABLES = (
     "ANTHROPIC_IDENTITY_TOKEN_FILE",
     "ANTHROPIC_IDENTITY_TOKEN",
 )
+_PROXIES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "https_proxy", "http_proxy")
 _PREFIXES = ("ANTHROPIC_", "AWS_", "CLOUD_ML_REGION")
 
 _HOW: dict[Provider, str] = {
@@ -135,8 +138,18 @@ def _check_environment() -> None:
                 f"{name} holds a line break or another character that has no place in it. Set it again."
             )
     base = base_url()
-    if base and not re.match(r"https?://[^/]", base):
+    if base and not (re.fullmatch(r"(?i)https?://[^/\s]\S*", base) and _has_a_port_or_none(base)):
         raise ModelError(
             "ANTHROPIC_BASE_URL must begin with http:// or https:// and name a host, as in "
             "http://127.0.0.1:8080."
         )
+    for name in _PROXIES:
+        if os.environ.get(name, "").lower().startswith("socks") and find_spec("socksio") is None:
+            raise ModelError(f"{name} names a SOCKS proxy, which needs a package: pip install socksio.")
+
+
+def _has_a_port_or_none(base: str) -> bool:
+    try:
+        return urlsplit(base).port != 0
+    except ValueError:
+        return False

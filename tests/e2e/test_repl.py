@@ -513,8 +513,9 @@ class TestTerminals:
 
         assert not re.search(r"\x1b\[[\d;]*3[0-7]m", person.raw)
 
-    def test_a_dumb_terminal_gets_no_escape_sequence(self, start: Start) -> None:
-        person = start(ready=False, environ={"TERM": "dumb"})
+    @pytest.mark.parametrize("term", ["dumb", ""])
+    def test_a_dumb_terminal_gets_no_escape_sequence(self, start: Start, term: str) -> None:
+        person = start(ready=False, environ={"TERM": term})
         person.sees("\u203a")
         person.enter("say **bold** words")
         person.sees("\nbold words")

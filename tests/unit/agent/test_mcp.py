@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, cast
@@ -185,6 +187,17 @@ async def test_a_terminated_server_ends_though_its_client_still_holds_the_line(t
         wire.process.send_signal(signal.SIGTERM)
 
         assert await asyncio.wait_for(wire.process.wait(), 60) == 128 + signal.SIGTERM
+
+
+def test_a_server_ends_when_nobody_reads_its_answers_though_its_input_is_held_open(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent", "--state-dir", str(tmp_path / "state"), "mcp"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.close()
+
+        assert process.wait(60) == 128 + signal.SIGPIPE
 
 
 @pytest.mark.parametrize(

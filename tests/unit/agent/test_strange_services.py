@@ -139,13 +139,27 @@ async def test_a_redirect_to_a_page_is_told_by_the_page(monkeypatch: pytest.Monk
     assert clock.slept == []
 
 
-@pytest.mark.parametrize("base", ["127.0.0.1:8080", "localhost", "ftp://127.0.0.1/", "http://", "//x"])
+@pytest.mark.parametrize(
+    "base",
+    [
+        *("127.0.0.1:8080", "localhost", "ftp://127.0.0.1/", "http://", "//x"),
+        *("http://127.0.0.1:99999", "http://127.0.0.1:x", "http://ex ample", "http://[::1"),
+    ],
+)
 async def test_an_address_without_scheme_or_host_is_told_by_its_variable(
     base: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with asked_at(FINE, monkeypatch) as (model, _, clock):
         monkeypatch.setenv("ANTHROPIC_BASE_URL", base)
         assert "ANTHROPIC_BASE_URL must begin with http:// or https://" in await failed(model)
+
+    assert clock.slept == []
+
+
+async def test_a_proxy_that_takes_a_package_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asked_at(FINE, monkeypatch) as (model, _, clock):
+        monkeypatch.setenv("HTTPS_PROXY", "socks5://me:hunter22@127.0.0.1:9")
+        assert "HTTPS_PROXY names a SOCKS proxy" in await failed(model)
 
     assert clock.slept == []
 
