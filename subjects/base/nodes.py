@@ -32,6 +32,8 @@ class RuntimeEvent:
     """Monotonic seconds, when we learned of it."""
     raw: str
     exit_code: int | None = None
+    grace_s: float = 0.0
+    """How long one that is leaving may take to go; 0 where nobody says."""
 
 
 class Nodes(Protocol):

@@ -27,7 +27,7 @@ class KernelView:
         nodes: Nodes,
         take: Callable[[Signal], object],
         emit: Emit,
-        leaving: Callable[[str, str], None] = lambda _node, _raw: None,
+        leaving: Callable[[str, str, float], None] = lambda _node, _raw, _grace_s: None,
     ) -> None:
         self.ended: set[str] = set()
         """The nodes whose process ended and did not start again."""
@@ -65,7 +65,7 @@ class KernelView:
     def _happened(self, event: RuntimeEvent) -> None:
         match event.kind:
             case "leaving":
-                self._leaving(event.node, event.raw)
+                self._leaving(event.node, event.raw, event.grace_s)
                 return
             case "exit" | "oom" | "evicted" | "stopped":
                 if event.kind != "stopped":

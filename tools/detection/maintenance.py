@@ -44,12 +44,20 @@ class _Open:
     began: float
     ended: float | None = None
     within_s: float = LEAVE_S
+    grace_s: float = 0.0
+    """How long a leaving node may take to go: TiKV gives its leaders away first, for hours if need be."""
     is_down: bool = False
     """Whether the node was down already when it began: then its next answer means that it is back."""
     moves: bool = False
     """Whether the node may come back at another address."""
     went: float | None = None
     """Monotonic time when a leaving node was first seen down; None while it still serves."""
+
+    @property
+    def until(self) -> float:
+        """Monotonic time from which the node's absence is excused no more."""
+        last = self.began + self.grace_s
+        return (last if self.went is None else min(self.went, last)) + self.within_s
 
     def covers(self, signal: Signal, late: float) -> bool:
         """Return whether the time that `signal` shows lies in the window."""
@@ -84,14 +92,26 @@ class Maintenance:
             self._down.update(dict.fromkeys(down, until))
             self._prune()
 
-    def leave(self, node: str, reason: str, within_s: float = LEAVE_S, *, is_down: bool = False) -> None:
-        """Cover a node that somebody else shuts down, until it is healthy again or `within_s` is over."""
+    def leave(
+        self,
+        node: str,
+        reason: str,
+        within_s: float = LEAVE_S,
+        *,
+        is_down: bool = False,
+        grace_s: float = 0.0,
+    ) -> None:
+        """Cover a node that somebody else shuts down, until it is healthy again or away for `within_s`.
+
+        It may take `grace_s` to go.
+        """
         now = time.monotonic()
         opened = _Open(
             frozenset((node,)),
             reason,
             now,
             within_s=within_s,
+            grace_s=grace_s,
             is_down=is_down,
             moves=not is_down,
             went=now if is_down else None,
@@ -100,7 +120,7 @@ class Maintenance:
             before.ended = now
         self._windows.append(opened)
         self._leaving[node] = opened
-        self._down[node] = opened.began + within_s
+        self._down[node] = opened.until
 
     def recall(self, node: str) -> None:
         """Stop covering a node whose outage was taken for planned only after it was seen, also afterwards."""
@@ -138,6 +158,7 @@ class Maintenance:
         away = self._leaving.get(signal.node or "")
         if away is not None and away.went is None and meaning(signal.kind).invariant == "store_up":
             away.went = signal.at
+            self._down[signal.node or ""] = away.until
         if signal.node is not None and self.planned_down(signal.node):
             return True
         if meaning(signal.kind).weight is not Weight.CERTAIN:
@@ -175,7 +196,13 @@ class Maintenance:
             for each in self._windows
         ):
             return True
-        windows = [window for window in self._windows if window.covers(signal, TAIL_S)]
+        # Of one that takes its time to go nothing follows yet.
+        windows = [
+            window
+            for window in self._windows
+            if window.covers(signal, TAIL_S)
+            and (window.went is not None or signal.at <= window.began + window.within_s)
+        ]
         if meaning(signal.kind).invariant in LOSSES:
             needs_leader = signal.node is not None and signal.via != CLIENT_PORT
             late = LED_AGAIN_S if needs_leader else TAIL_S
@@ -185,8 +212,8 @@ class Maintenance:
     def _end_the_late(self) -> None:
         """End the windows of nodes that have been away for too long to be on their way back."""
         for node, window in list(self._leaving.items()):
-            if time.monotonic() > window.began + window.within_s:
-                window.ended = window.began + window.within_s
+            if time.monotonic() > window.until:
+                window.ended = window.until
                 del self._leaving[node]
 
     def _prune(self) -> None:

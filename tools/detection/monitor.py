@@ -267,9 +267,9 @@ class Monitor:
             self._correlator.started(seen.node)
             self._look_now.set()
 
-    def _leaves(self, node: str, raw: str) -> None:
+    def _leaves(self, node: str, raw: str, grace_s: float) -> None:
         """A node is shut down gracefully by somebody else: no alarm, unless it does not come back."""
-        self._maintenance.leave(node, raw)
+        self._maintenance.leave(node, raw, grace_s=grace_s)
         self._emit(
             Notice(
                 f"{node} is being taken down gracefully outside operator ({raw}): no alarm until it is back."

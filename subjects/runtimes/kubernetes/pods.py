@@ -154,7 +154,8 @@ class Pods:
         if not self._listed and before is None:
             return
         if kind != "DELETED" and planned(pod) and not (before is not None and leaving(before)):
-            self._say(name, "leaving", f"pod {name} is being deleted{why_leaving(pod)}")
+            grace_s = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+            self._say(name, "leaving", f"pod {name} is being deleted{why_leaving(pod)}", grace_s=grace_s)
         was = ProcessView(ProcessState.EXITED) if before is None else view(before, self._container)
         self._compare(name, was, after, pod)
 
@@ -167,8 +168,10 @@ class Pods:
         if now.state is ProcessState.RUNNING and was.identity != now.identity:
             self._say(name, "start", now.raw)
 
-    def _say(self, node: str, kind: EventKind, raw: str, code: int | None = None) -> None:
-        self._tell(RuntimeEvent(node, kind, time.monotonic(), raw, code))
+    def _say(
+        self, node: str, kind: EventKind, raw: str, code: int | None = None, grace_s: float = 0.0
+    ) -> None:
+        self._tell(RuntimeEvent(node, kind, time.monotonic(), raw, code, grace_s))
 
 
 def _by_ordinal(name: str) -> tuple[str, int, str]:

@@ -92,3 +92,19 @@ def test_what_clients_feel_of_a_node_that_is_away_is_covered_for_as_long() -> No
 
     assert planned.covers(signal("errors", None, "5%", at=went + 60.0))
     assert planned.covers(signal("silent", "n2", "still away", at=went + 60.0))
+
+
+def test_a_pod_that_takes_hours_to_go_may_be_away_as_long_as_any_other_and_explains_nobody_elses_loss() -> (
+    None
+):
+    """TiKV gives its leaders away before it goes: TiDB Operator v2 grants it 65535 s."""
+    planned, hour = Maintenance(), 3600.0
+    planned.leave("n2", "pod n2 is being deleted", grace_s=18 * hour)
+    began = time.monotonic()
+
+    elsewhere = planned.covers(signal("silent", "n3", "silent", via=CLIENT_PORT, at=began + hour))
+    gone = planned.covers(signal("exit", "n2", "Completed", exit_code=0, at=began + hour))
+    until = planned._down["n2"] - (began + hour)
+
+    assert (elsewhere, gone) == (False, True)
+    assert until == pytest.approx(maintenance.LEAVE_S)

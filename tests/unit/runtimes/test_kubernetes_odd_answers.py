@@ -102,3 +102,23 @@ async def test_a_watch_goes_on_after_events_that_are_none(tmp_path: Path) -> Non
         await api.aclose()
 
     assert (event.node, event.kind) == ("db-0", "exit")
+
+
+async def test_a_pod_that_is_deleted_is_told_with_the_time_that_it_has_to_go(tmp_path: Path) -> None:
+    asked = {"deletionTimestamp": "2026-11-28T21:12:15Z", "deletionGracePeriodSeconds": 65535}
+    leaving = {**POD, "metadata": {**POD["metadata"], **asked}}
+    said: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
+
+    async with answering(
+        tmp_path,
+        lambda path: json.dumps({"type": "MODIFIED", "object": leaving} if "watch=" in path else LIST),
+    ) as config:
+        api = await connect(None, str(config))
+        pods = Pods(api, "default", "app=db")
+        pods.tell(said.put_nowait)
+        await pods.start()
+        event = await asyncio.wait_for(said.get(), 30)
+        await pods.aclose()
+        await api.aclose()
+
+    assert (event.node, event.kind, event.grace_s) == ("db-0", "leaving", 65535.0)
