@@ -1,8 +1,8 @@
 """Opening a cluster: which database on which runtime, found again or made new.
 
 What a database offers is modules in its folder: `process` where its nodes can be local processes,
-`compose` where they can be containers, `kubernetes` where they can be pods, ours or somebody else's,
-`attach` for the endpoints of a cluster that somebody else runs.
+`compose` where they can be containers, `kubernetes` where they can be pods; of a cluster that somebody else
+runs, `attach` for its endpoints and `pods` for its pods.
 """
 
 import importlib
@@ -128,7 +128,7 @@ async def attach_pods(subject: str, options: KubernetesOptions, access: "Access 
     """Return pods that somebody else runs, read-only. BadSetup where there are none, Denied by the API."""
     from subjects.access import Access
 
-    plan = _offered(subject, "kubernetes", "be watched on kubernetes")
+    plan = _offered(subject, "pods", "be watched on kubernetes")
     database, nodes = await plan.attach(options, access or Access())
     return Cluster(f"{subject}-kubernetes", database, nodes)
 

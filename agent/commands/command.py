@@ -76,6 +76,10 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         "--statefulset",
         {"metavar": "NAME", "help": "Kubernetes: the pods of this StatefulSet, read-only."},
     ),
+    "tidbcluster": (
+        "--tidbcluster",
+        {"metavar": "NAME", "help": "Kubernetes: PD and TiKV as TiDB Operator made them, read-only."},
+    ),
     "selector": (
         "--selector",
         {"metavar": "LABELS", "help": "Kubernetes: the pods with these labels, read-only."},
@@ -111,7 +115,7 @@ CONSENT = ("yes",)
 """Options of commands that ask before they act."""
 CLUSTER = ("subject", "runtime", "compose_file", "context", "namespace", "allowed", "images")
 """Options of commands that work on a cluster: which one."""
-PODS = ("statefulset", "selector")
+PODS = ("statefulset", "tidbcluster", "selector")
 """Options of commands that look at pods which somebody else runs: which ones."""
 LOAD = ("load",)
 """Options of commands that put load on the cluster."""
@@ -228,10 +232,14 @@ def _choice(given: dict[str, Any]) -> "Choice":
     named = [f"--{name}" for name, value in pods.items() if value is not None]
     if named and given["runtime"] not in (None, "auto", "kubernetes"):
         raise click.UsageError(f"{named[0]} goes with --runtime kubernetes.")
-    if pods["statefulset"] and pods["selector"]:
-        raise click.UsageError("--statefulset and --selector are two ways to say the same: give one.")
+    which = [f"--{name}" for name in PODS if pods[name]]
+    if len(which) > 1:
+        raise click.UsageError(f"{' and '.join(which)} are {len(which)} ways to say the same: give one.")
+    subject = given["subject"] or "auto"
+    if pods["tidbcluster"] and subject not in ("auto", "tikv"):
+        raise click.UsageError(f"--tidbcluster is TiKV's: it does not go with --subject {subject}.")
     return Choice(
-        given["subject"] or "auto",
+        "tikv" if pods["tidbcluster"] else subject,
         "kubernetes" if named else given["runtime"] or "auto",
         compose_file,
         given["load"] or "auto",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
+from agent.commands.command import PODS
+
 if TYPE_CHECKING:
     from subjects.access import Access
     from subjects.base import Cluster
@@ -60,8 +62,8 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
         raise click.UsageError("--endpoints names none.")
     pods = workbench.choice.kubernetes
     if named and pods.attached:
-        other = "--statefulset" if pods.statefulset is not None else "--selector"
-        raise click.UsageError(f"--endpoints and {other} are two ways to name a cluster: give one.")
+        other = next(name for name in PODS if getattr(pods, name) is not None)
+        raise click.UsageError(f"--endpoints and --{other} are two ways to name a cluster: give one.")
     from subjects.endpoints import parse_endpoints
     from subjects.errors import BadSetup, NotReady
 
@@ -97,7 +99,8 @@ async def chosen_pods(workbench: "Workbench", given: CertificateFiles) -> "Clust
         workbench.cluster = await attach_pods(_subject(workbench), workbench.choice.kubernetes, access)
         return workbench.cluster
     if given["cacert"] or given["cert"] or given["key"]:
-        raise click.UsageError("--cacert, --cert and --key go with --endpoints, --statefulset or --selector.")
+        ways = " or ".join(f"--{name}" for name in ("endpoints", *PODS))
+        raise click.UsageError(f"--cacert, --cert and --key go with {ways}.")
     return None
 
 

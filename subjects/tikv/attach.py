@@ -20,8 +20,7 @@ async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
 
     Unsupported with certificates: PDs are asked without.
     """
-    if access.cacert or access.cert:
-        raise Unsupported("TiKV is watched without certificates only: leave --cacert, --cert and --key out.")
+    require_plain(access)
     urls = [endpoint if "://" in endpoint else f"http://{endpoint}" for endpoint in endpoints]
     pd = PdClient([url.rstrip("/") for url in urls])
     subject = TikvSubject((), EndpointNodes(), pd)
@@ -32,6 +31,12 @@ async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
         await pd.aclose()
         raise Unreachable(f"No PD answers at {', '.join(endpoints)}: {error}") from error
     return Cluster(f"tikv-{group.cluster_id or 'attached'}", subject, EndpointNodes())
+
+
+def require_plain(access: Access) -> None:
+    """Raise Unsupported where certificates were given: PDs and stores are asked without."""
+    if access.cacert or access.cert:
+        raise Unsupported("TiKV is watched without certificates only: leave --cacert, --cert and --key out.")
 
 
 async def _first_answer(pd: PdClient) -> Group:

@@ -1,11 +1,11 @@
 """The nodes of a TiKV cluster, PDs and stores, and how PD's names for them become ours."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
-from subjects.tikv.pd import Group, Store
+from subjects.tikv.pd import Group, PdMember, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Member:
     """The addresses under which PD may hold a store, `host:port` each."""
     on_host: bool = False
     """Whether `url` is asked past the network that the others use."""
+    absent: str = ""
+    """Why it has no address now; empty where it has one."""
 
     @property
     def address(self) -> str:
@@ -33,6 +35,21 @@ class Member:
         if self.kind != "store":
             return False
         return store.address in self.known_as or host_of(store.address).partition(".")[0] == self.name
+
+    def is_pd(self, pd: PdMember) -> bool:
+        """Whether PD means this node: by name, else by the name that its address begins with."""
+        hosts = {urlsplit(url).hostname or "" for url in pd.client_urls}
+        return self.kind == "pd" and self.name in {pd.name, *(host.partition(".")[0] for host in hosts)}
+
+
+def named(group: Group, members: Iterable[Member]) -> Group:
+    """Return the PDs under our names for them.
+
+    TiDB Operator gives them their pod's name, its whole domain (v1 with a clusterDomain), or another (v2).
+    """
+    ours = {pd.name: each.name for each in members for pd in group.members if each.is_pd(pd)}
+    pds = tuple(replace(pd, name=ours.get(pd.name, pd.name)) for pd in group.members)
+    return replace(group, members=pds, leader=ours.get(group.leader or "", group.leader))
 
 
 def host_of(address: str) -> str:

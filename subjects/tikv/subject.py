@@ -25,7 +25,7 @@ from subjects.tikv import store as store_port
 from subjects.tikv.go_ycsb import LOCAL, load_target
 from subjects.tikv.judge import INVARIANTS, judge, quorum_of
 from subjects.tikv.loads import Loads, operator_load
-from subjects.tikv.members import Member, discovered
+from subjects.tikv.members import Member, discovered, named
 from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
 from subjects.tikv.replication import Placement, read_placement
@@ -103,13 +103,17 @@ class TikvSubject:
         lines += [f"{name}: {value}" for name, value in _headers(member).items()]
         return "\r\n".join((*lines, "", "")).encode()
 
+    def can_be_held(self, node: str) -> bool:
+        """Whether a connection to this node can be held."""
+        return not self._member(node).absent
+
     async def observe(self) -> ClusterSnapshot:
         """Ask PD and every node everything at once."""
         at, began = clock.wall(), time.monotonic()
         group, everyone, regions, trouble = await self._control()
+        group = named(group, self._members) if group else None
         stores = None if everyone is None else [store for store in everyone if not store.tombstone]
-        if not self._given and group is not None and stores is not None:
-            self._members = discovered(group, stores)
+        self._members = tuple(self._members_now(group, everyone))
         names, members = self.nodes, self._members
         replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores), 1))
         placement, itself, clients, processes, started, _ = await asyncio.gather(
@@ -200,6 +204,12 @@ class TikvSubject:
                 return member
         raise KeyError(node)
 
+    def _members_now(self, group: Group | None, stores: Sequence[Store] | None) -> Sequence[Member]:
+        """Return who the nodes are, by what PD says; `stores` has those that were removed for good, too."""
+        if self._given or group is None or stores is None:
+            return self._members
+        return discovered(group, [store for store in stores if not store.tombstone])
+
     async def _placement(
         self, regions: int | None, stores: Sequence[Store] | None, replicas: int
     ) -> Placement:
@@ -234,6 +244,8 @@ class TikvSubject:
         )
 
     async def _health(self, member: Member, timeout_s: float = LOOK_TIMEOUT_S) -> Probe:
+        if member.absent:
+            return Probe(Connection.REFUSED, raw=member.absent)
         url = f"{member.url}{_health_path(member)}"
         return await store_port.look(self._pd.client, url, timeout_s, _headers(member))
 

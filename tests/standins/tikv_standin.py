@@ -41,6 +41,7 @@ class TikvStandin:
         self.pds = [Channel(url) for url in options.pd_endpoints.split(",")]
         self.file = Path(options.data_dir) / "standin.json"
         self.id = int(json.loads(self.file.read_text())["id"]) if self.file.exists() else 0
+        self.names = names()
         self.started = time.time()
         self.heard: dict[int, int] = {}
         self.failed: dict[int, int] = {}
@@ -78,7 +79,7 @@ class TikvStandin:
         log("INFO", "server.rs:150", "connect to PD cluster")
         body = {
             "id": self.id,
-            "address": self.options.advertise_addr,
+            "address": self._named(self.options.advertise_addr),
             "status_address": self.options.advertise_status_addr or "",
             "started": self.started,
         }
@@ -129,8 +130,10 @@ class TikvStandin:
                     store, address = item["store"]["id"], item["store"]["address"]
                     if store != self.id and store not in talking:
                         talking.add(store)
-                        self.replicas.peers[store] = Peer(store, address)
-                        group.create_task(self._talk_to(Peer(store, address)))
+                        host, _, port = address.rpartition(":")
+                        dialled = f"{self.names.get(host, host)}:{port}"
+                        self.replicas.peers[store] = Peer(store, dialled)
+                        group.create_task(self._talk_to(Peer(store, dialled)))
                 await asyncio.sleep(1.0 / self.speed + 0.2)
 
     async def _talk_to(self, peer: Peer) -> None:
@@ -162,6 +165,11 @@ class TikvStandin:
 
     def _hear(self, store: int) -> None:
         self.heard[store] = self.heard.get(store, 0) + 1
+
+    def _named(self, address: str) -> str:
+        """Return an address with the host's name, where it has one."""
+        host, _, port = address.rpartition(":")
+        return f"{next((name for name, at in self.names.items() if at == host), host)}:{port}"
 
     async def aclose(self) -> None:
         """Hang up on PD and the other stores."""
@@ -226,6 +234,15 @@ class TikvStandin:
             f'tikv_store_size_bytes{{type="available"}} {8 << 30}',
         ]
         return "\n".join(rows) + "\n"
+
+
+def names() -> dict[str, str]:
+    """Return addresses by the names that a DNS would have for them.
+
+    STANDIN_NAMES holds pairs `name=address`, with slashes for the name's dots.
+    """
+    pairs = (each.partition("=") for each in os.environ.get("STANDIN_NAMES", "").split())
+    return {name.replace("/", "."): address for name, _, address in pairs}
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

@@ -3,16 +3,24 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
-from subjects.base import LogLine, Nodes, ProcessState, ProcessView, RuntimeEvent
+from subjects.base import (
+    ClusterSnapshot,
+    Connection,
+    LogLine,
+    Nodes,
+    ProcessState,
+    ProcessView,
+    RuntimeEvent,
+)
 from subjects.errors import BadSetup, SubjectError, Unreachable
 from subjects.runtimes import logtime
 from subjects.runtimes.kubernetes import canary
 from subjects.runtimes.kubernetes.api import Api, Json, NoSuch, connect
 from subjects.runtimes.kubernetes.canary import Canary
 from subjects.runtimes.kubernetes.options import KubernetesOptions
-from subjects.runtimes.kubernetes.pod_status import failed_probe
+from subjects.runtimes.kubernetes.pod_status import declared, failed_probe
 from subjects.runtimes.kubernetes.pods import Pods
 from subjects.runtimes.kubernetes.way import Way, reachable
 
@@ -97,6 +105,13 @@ class KubernetesNodes:
         """Return why nothing can be told of the nodes now: nothing where they are reached straight."""
         return "" if self.way.mode == "straight" else await self._canary.ask_anew()
 
+    async def in_sight_of(self, snapshot: ClusterSnapshot) -> ClusterSnapshot:
+        """Return it; Unreachable where nobody answers in it for the way's fault."""
+        silent = all(node.client.connection is not Connection.ACCEPTED for node in snapshot.nodes)
+        if silent and (stalled := await self.in_sight()):
+            raise Unreachable(f"{stalled}: nothing can be told of its pods.")
+        return snapshot
+
     async def aclose(self) -> None:
         """Close what is held open."""
         for task in self._looking:
@@ -123,16 +138,18 @@ def _begins_after(since: float | None, lines: Sequence[LogLine]) -> bool:
     return since is None or first is None or first > since
 
 
-async def attach_nodes(options: KubernetesOptions, ports: Sequence[int]) -> KubernetesNodes:
+async def attach_nodes(
+    options: KubernetesOptions, ports: Sequence[int], only: Callable[[Json], bool] = lambda _: True
+) -> KubernetesNodes:
     """Return the pods that `options` names, watched from now on.
 
-    `ports` are those on which the database may answer. Raises BadSetup where there are no such pods, Denied
-    where the account may not list them.
+    `ports` are those on which the database may answer; pods that `only` refuses are no nodes. Raises
+    BadSetup where there are no such pods, Denied where the account may not list them.
     """
     api, pods = await connect(options.context), None
     try:
         namespace = options.namespace or api.namespace
-        pods = await _pods(api, namespace, options)
+        pods = await _pods(api, namespace, options, only)
         await pods.start()
         _require_some(pods, api, namespace, options)
         addresses = [
@@ -140,6 +157,7 @@ async def attach_nodes(options: KubernetesOptions, ports: Sequence[int]) -> Kube
             for _, pod in pods.all()
             if (ip := (pod.get("status") or {}).get("podIP"))
             for port in ports
+            if port in declared(pod) or not declared(pod).intersection(ports)
         ]
         straight = await reachable(addresses[:12])
         way = Way(api, namespace, pods, "straight" if straight else "forward", None)
@@ -159,9 +177,9 @@ def _require_some(pods: Pods, api: Api, namespace: str, options: KubernetesOptio
         )
 
 
-async def _pods(api: Api, namespace: str, options: KubernetesOptions) -> Pods:
+async def _pods(api: Api, namespace: str, options: KubernetesOptions, only: Callable[[Json], bool]) -> Pods:
     if options.selector is not None:
-        return Pods(api, namespace, options.selector)
+        return Pods(api, namespace, options.selector, only=only)
     path = f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{options.statefulset}"
     try:
         found = await api.get(path)
@@ -179,6 +197,7 @@ async def _pods(api: Api, namespace: str, options: KubernetesOptions) -> Pods:
             label_selector(found["spec"]["selector"]),
             expected=[f"{options.statefulset}-{first + each}" for each in range(count)],
             owner=found["metadata"]["uid"],
+            only=only,
         )
 
 

@@ -13,6 +13,8 @@ class KubernetesOptions:
     namespace: str | None = None
     """None is the context's own, or `default`; operator's own clusters always have one of their own."""
     statefulset: str | None = None
+    tidbcluster: str | None = None
+    """The name of a cluster that TiDB Operator made."""
     selector: str | None = None
     """Labels, as `kubectl -l` takes them."""
     allowed: tuple[str, ...] = ()
@@ -23,4 +25,4 @@ class KubernetesOptions:
     @property
     def attached(self) -> bool:
         """Whether pods that are there already are meant."""
-        return self.statefulset is not None or self.selector is not None
+        return any(each is not None for each in (self.statefulset, self.tidbcluster, self.selector))

@@ -79,6 +79,11 @@ def ports_of(pod: Json, container: str = "") -> Mapping[str, int]:
     return {str(port.get("name", "")): int(port["containerPort"]) for port in spec.get("ports") or ()}
 
 
+def declared(pod: Json) -> frozenset[int]:
+    """Return the ports that the database container declares."""
+    return frozenset(ports_of(pod).values())
+
+
 def is_name_of(pods: Iterable[Json], name: str) -> bool:
     """Whether a certificate for `name` is that of one of these pods, or of a service of their namespace.
 

@@ -39,6 +39,7 @@ class Pods:
         container: str = "",
         expected: Sequence[str] = (),
         owner: str = "",
+        only: Callable[[Json], bool] = lambda _: True,
     ) -> None:
         self._api = api
         self._path = f"/api/v1/namespaces/{namespace}/pods"
@@ -48,6 +49,7 @@ class Pods:
         """Pods that are nodes also while they are not there."""
         self._owner = owner
         """The uid of what made them; empty where that does not matter."""
+        self._only = only
         self._known: dict[str, Json] = {}
         self._gone: dict[str, float] = {}
         self._tell: Callable[[RuntimeEvent], None] = lambda _: None
@@ -136,7 +138,8 @@ class Pods:
 
     def _is_ours(self, pod: Json) -> bool:
         owners = pod["metadata"].get("ownerReferences") or ()
-        return not self._owner or any(each.get("uid") == self._owner for each in owners)
+        owned = not self._owner or any(each.get("uid") == self._owner for each in owners)
+        return owned and self._only(pod)
 
     def _take(self, kind: str, pod: Json) -> None:
         name = pod["metadata"]["name"]

@@ -185,7 +185,7 @@ def test_wrong_usage_is_one_line_that_leads_on(line: str, meant: str) -> None:
     assert "--help`." in ended.stderr
 
 
-@pytest.mark.parametrize("pods", ["--statefulset etcd", "--selector app=etcd"])
+@pytest.mark.parametrize("pods", ["--statefulset etcd", "--tidbcluster basic", "--selector app=etcd"])
 def test_a_cluster_is_named_in_one_way(tmp_path: Path, pods: str) -> None:
     line = f"watch --state-dir {shlex.quote(str(tmp_path))} --endpoints http://127.0.0.1:1 {pods}"
     ended = CliRunner().invoke(cli, shlex.split(line), prog_name="operator")
