@@ -126,6 +126,6 @@ def _is_healthy(endpoint: str) -> bool:
 
 def _post(endpoint: str, method: str, body: dict[str, Any]) -> dict[str, Any]:
     request = urllib.request.Request(f"{endpoint}/v3/{method}", json.dumps(body).encode())
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         said: dict[str, Any] = json.load(answer)
     return said

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-BOUND_S = 30.0
+BOUND_S = 120.0
 
 
 class Wire:

@@ -100,6 +100,11 @@ def has_vote(node: NodeView) -> bool:
     return running and not silent and node.itself.health is not Health.UNHEALTHY
 
 
+def votes_may_come(snapshot: ClusterSnapshot) -> bool:
+    """Whether a node has no vote though its process runs: a busy machine may keep it from answering."""
+    return any(node.process.state is ProcessState.RUNNING and not has_vote(node) for node in snapshot.nodes)
+
+
 def check_quorum(prediction: Prediction, *, allowed: bool) -> None:
     """Refuse what would break the majority unless a person allowed it."""
     if prediction.quorum_held or allowed:

@@ -28,6 +28,8 @@ from tools.faults.steps import Step
 from tools.uncancelled import uncancelled
 
 HEALER_TIMEOUT_S = 5.0
+BUSY_S = 6.0
+"""How long a busy machine may keep members that run from answering before a fault is refused for it."""
 MAX_TTL_S = 3600.0
 
 
@@ -182,12 +184,20 @@ class FaultService:
         fault = catalogue.find(kind)
         settings = settings or Settings()
         self._check(cluster, fault, settings, several=several)
-        before = await _with_leader(cluster)
-        nodes = self._choose(cluster, before, fault, target)
         votes_lost = catalogue.takes_votes(fault, settings)
-        prediction = guard.predict(
-            cluster.subject.stall_s, before, fault, nodes, votes_lost=votes_lost, absent=self._absent(cluster)
-        )
+        until = time.monotonic() + BUSY_S
+        while True:
+            before = await _with_leader(cluster)
+            nodes = self._choose(cluster, before, fault, target)
+            prediction = guard.predict(
+                *(cluster.subject.stall_s, before, fault, nodes),
+                votes_lost=votes_lost,
+                absent=self._absent(cluster),
+            )
+            settled = prediction.quorum_held or allow_quorum_loss or not guard.votes_may_come(before)
+            if settled or time.monotonic() >= until:
+                break
+            await asyncio.sleep(0.1)
         guard.check_quorum(prediction, allowed=allow_quorum_loss)
         guard.check_replicas(prediction, before, nodes, allowed=allow_quorum_loss)
         targets = [await _target(cluster, node) for node in nodes]
@@ -416,7 +426,7 @@ async def _with_leader(cluster: Cluster) -> ClusterSnapshot:
 
     Members that are electing one look like members that cannot vote.
     """
-    until = time.monotonic() + cluster.subject.stall_s
+    until = time.monotonic() + max(BUSY_S, cluster.subject.stall_s)
     while True:
         seen = await cluster.subject.observe()
         if seen.leader is not None or time.monotonic() >= until:

@@ -67,7 +67,7 @@ asyncio.run(main())
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
 

@@ -220,7 +220,7 @@ time.sleep(60)
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    process.wait(60)
     process.stdout.close()
 
     assert len(list(read(tmp_path / "s1.jsonl"))) == 500

@@ -39,7 +39,7 @@ async def test_it_is_told_by_what_a_process_ended_as_events_tell_it(view: Proces
     taken: asyncio.Queue[Signal] = asyncio.Queue()
     kernel = KernelView(OneView(view), taken.put_nowait, lambda _: None)
     kernel.ask("n2")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         seen = await taken.get()
     await kernel.aclose()
 

@@ -10,7 +10,7 @@ from tools.events import Event, Notice
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
 
-BOUND_S = 10.0
+BOUND_S = 60.0
 
 
 class Behind(EndpointNodes):

@@ -190,7 +190,7 @@ async def test_a_log_that_does_not_come_keeps_nobody_waiting_for_the_others(
     monkeypatch.setattr(gathering, "LOGS_TIMEOUT_S", 0.1)
     subject.logged.hangs = "n1"
     subject.logged.lines.append(LogLine("n2", "paused the grpc server", 2.0))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         found = await gather(
             Case(None, None, 1.0), Cluster("c", subject, subject.logged).observed, (), Ledger()
         )

@@ -86,7 +86,7 @@ def state() -> Iterator[StateFolder]:
 async def test_a_member_held_to_a_fiftieth_of_a_core_is_overloaded(on_etcd: Bench) -> None:
     await on_etcd.do("load_start", rate=100)
     await on_etcd.do("fault_inject", kind="cpu_starvation", target="follower")
-    detected = await on_etcd.do("wait_for_detection", timeout_s=30)
+    detected = await on_etcd.do("wait_for_detection", timeout_s=60)
     found = (await on_etcd.do("diagnose")).data["diagnosis"]
 
     assert detected.data["detected"]
@@ -106,7 +106,7 @@ async def test_a_member_whose_disk_is_slow_is_told_from_one_without_a_processor(
     node = next(each for each in snapshot.nodes if each.name != snapshot.leader)
     assert node.process.identity is not None
     with slow_disk.slow_disk(int(node.process.identity.id), workbench.state.root, 4):
-        await on_etcd.do("wait_for_detection", timeout_s=30)
+        await on_etcd.do("wait_for_detection", timeout_s=60)
         found = (await on_etcd.do("diagnose")).data["diagnosis"]
 
     assert (found["kind"], found["nodes"]) == ("slow_disk", [node.name])

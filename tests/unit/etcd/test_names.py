@@ -46,7 +46,7 @@ async def asked(port: int) -> str:
         Reports(lambda seen: came.put_nowait(seen.kind), lambda _: came.put_nowait("good")),
     )
     probe.ask()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         first = await came.get()
     await probe.aclose()
     return first
@@ -142,7 +142,7 @@ async def test_when_the_address_in_use_dies_another_one_is_used(resolves: Resolv
         Reports(lambda seen: bad.append(seen.kind), lambda _: None),
     )
     probe.ask()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await asked_at.get() == DEAD
         first.close()
         open_now[DEAD].transport.abort()

@@ -1,10 +1,21 @@
 """What is refused, with the reason and what to do instead, before anything is touched."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from subjects.base import Capability, Cluster, Identity, Primitive, Scope
+from subjects.base import (
+    Capability,
+    Cluster,
+    ClusterSnapshot,
+    Connection,
+    Health,
+    Identity,
+    Primitive,
+    Probe,
+    Scope,
+)
 from subjects.runtimes.endpoints import EndpointNodes
 from tests.standins.embedded import pid_of
 from tools.errors import NothingToDo, Refused, UnknownNode
@@ -79,6 +90,24 @@ async def test_the_loss_of_the_majority(cluster: Cluster, service: FaultService)
 
     assert "--allow-quorum-loss" in refused.value.next
     assert service.journal.open_faults() == []
+
+
+async def test_members_that_a_busy_machine_keeps_from_answering_are_waited_for_not_taken_for_lost(
+    cluster: Cluster, service: FaultService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe, busy = cluster.subject.observe, iter(range(3))
+
+    async def late() -> ClusterSnapshot:
+        seen = await observe()
+        if next(busy, None) is None:
+            return seen
+        silent = Probe(Connection.SILENT, Health.UNKNOWN)
+        return replace(seen, nodes=tuple(replace(node, itself=silent) for node in seen.nodes))
+
+    monkeypatch.setattr(cluster.subject, "observe", late)
+
+    plan = await service.preview(cluster, "kill", "follower", Settings())
+    assert plan.prediction.votes_left == 2
 
 
 async def test_a_second_fault_while_one_is_open_unless_asked_for(

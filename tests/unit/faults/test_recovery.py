@@ -157,7 +157,7 @@ async def test_members_that_were_not_known_are_not_called_the_same(cluster: Clus
 
 def call(cluster: Cluster, node: str, method: str, body: dict[str, Any]) -> dict[str, Any]:
     url = f"http://127.0.0.1:{own_port(cluster, node)}/v3/{method}"
-    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=5) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode()), timeout=60) as answer:
         said: dict[str, Any] = json.load(answer)
     return said
 

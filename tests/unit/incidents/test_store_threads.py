@@ -22,7 +22,7 @@ def test_closed_under_a_thread_that_prunes(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=prune)
         thread.start()
-        begun.wait(10)
+        begun.wait(60)
         store.close()
         thread.join(10)
 

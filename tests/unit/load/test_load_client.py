@@ -75,7 +75,7 @@ class Bench:
 @pytest.fixture
 async def workbench() -> Bench:
     made = Bench()
-    await made.client.load(10, timeout_s=5)
+    await made.client.load(10, timeout_s=60)
     return made
 
 
@@ -138,7 +138,7 @@ async def test_a_read_that_finds_nothing_is_an_error_only_if_it_was_acknowledged
 
 async def test_hours_of_load_take_no_more_memory() -> None:
     workbench, operations = Bench(), Operations(WORKLOADS["A"], 3, seed=1)
-    await workbench.client.load(3, timeout_s=5)
+    await workbench.client.load(3, timeout_s=60)
     doubt = OperationFailed("late", timed_out=True, indeterminate=True)
 
     async def seconds(count: int) -> int:

@@ -58,7 +58,7 @@ async def test_what_was_said_comes_out_whole_and_in_order(
     async with pipes(tmp_path, monkeypatch) as (generator, owner):
         for n in range(3):
             generator.say(f"{n}\n".encode())
-        await generator.flush(timeout_s=5)
+        await generator.flush(timeout_s=60)
 
         assert os.read(owner.windows, 100) == b"0\n1\n2\n"
 

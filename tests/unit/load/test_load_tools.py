@@ -194,7 +194,7 @@ async def test_the_end_of_the_generator_is_a_notice(desk: Desk) -> None:
     assert run is not None
     process = cast("Any", run._source)._process
     process.kill()
-    assert not await run.wait_windows(10**6, timeout_s=10)
+    assert not await run.wait_windows(10**6, timeout_s=60)
 
     notices = [event for event in desk.events if isinstance(event, Notice)]
     assert [notice.level for notice in notices] == ["warning"]

@@ -328,7 +328,7 @@ async def test_pods_that_ask_for_a_user_are_seen_by_who_has_one_and_say_so_to_ot
         request = urllib.request.Request(
             url, json.dumps(body).encode(), {"Authorization": token} if token else {}
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
     async def look(access: Access) -> ClusterSnapshot:

@@ -289,7 +289,7 @@ class TestOutlet:
             process.stdout.readline()
             process.stdout.close()
             process.stdout = None
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=120)
 
         assert process.returncode == 0
         assert err == b""
@@ -324,7 +324,7 @@ class TestOutlet:
             process.stdout.readline()
             process.stdout.close()
             process.stdout = None
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=120)
 
         assert (process.returncode, err) == (128 + signal.SIGPIPE, b"")
         assert healed.exists()
@@ -343,7 +343,7 @@ class TestOutlet:
                     view.show(Notice("healing"))
                     await asyncio.sleep(0)
                 (watching,) = (t for t in asyncio.all_tasks() if "_end_unread" in repr(t.get_coro()))
-                await asyncio.wait({watching}, timeout=30)
+                await asyncio.wait({watching}, timeout=120)
                 healed.append("n1")
                 raise
             return {}
@@ -377,7 +377,7 @@ class TestOutlet:
         run = subprocess.run(
             [sys.executable, "-c", program],
             capture_output=True,
-            timeout=30,
+            timeout=120,
             env={**os.environ, "PYTHONIOENCODING": "ascii"},
         )
 

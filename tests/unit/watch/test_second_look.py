@@ -48,7 +48,7 @@ class LookedInto:
 
 
 async def until(shown: Shown, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(shown.diagnoses) < count:
             await asyncio.sleep(0.01)
 
