@@ -1,6 +1,8 @@
 """The chaos demo on a real etcd cluster, as a person and as a script run it."""
 
+import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,6 +110,7 @@ class TestInATerminal:
 
     @pytest.mark.slow
     def test_waits_for_enter_between_stages_and_shows_all_of_them(self, tmp_path: Path) -> None:
+        """Though it is stopped and goes on (Ctrl-Z, fg), and its window shrinks to 3×2 and grows again."""
         words = [
             *OPERATOR[1:],
             *(word for word in DEMO if word != "--no-pause"),
@@ -121,7 +124,14 @@ class TestInATerminal:
                 continue  # what was detected follows the waiting without a pause
             child.expect(f"Enter: on to stage {n}")
             seen += child.before or ""
+            if n == 3:
+                stopped_and_continued(child.pid)
+            if n == 6:
+                child.setwinsize(2, 3)
             child.send("\r")
+            if n == 6:
+                child.expect(r"\S")
+                child.setwinsize(40, 100)
         child.expect(pexpect.EOF)
         seen += child.before or ""
         child.close()
@@ -132,3 +142,10 @@ class TestInATerminal:
             assert f"Stage {n}/7" in text
         for words_shown in ("Offline mode", "Diagnosis", "Restored", "was stopped"):
             assert words_shown in text
+
+
+def stopped_and_continued(pid: int) -> None:
+    """Do as a shell does; SIGTSTP itself would be dropped, there being no shell."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+    os.kill(pid, signal.SIGCONT)
