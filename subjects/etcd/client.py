@@ -20,8 +20,8 @@ from subjects.base import Connection, Health, Metric, Probe, Unseen, UnseenReaso
 from subjects.endpoints import host_and_port
 from subjects.errors import Unreachable
 from subjects.etcd import refusals
-from subjects.etcd.spoken import spoken_at
 from subjects.etcd.status import Member, Status, read_members, read_status
+from subjects.spoken import spoken_at
 from subjects.untrusted import NotJson, read_object
 
 HEALTH = "/health?exclude=NOSPACE&exclude=CORRUPT"

@@ -8,7 +8,7 @@ import ssl
 import httpx2
 
 from subjects.base import Unseen, UnseenReason
-from subjects.etcd.spoken import Spoken
+from subjects.spoken import Spoken
 
 _REASON = UnseenReason
 

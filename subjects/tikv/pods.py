@@ -15,7 +15,7 @@ from subjects.runtimes.kubernetes.api import Json
 from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pod_status import database_container, ports_of
-from subjects.tikv.attach import require_plain
+from subjects.tikv.attach import refuse_tls, require_plain
 from subjects.tikv.members import Member
 from subjects.tikv.pd import Group, PdClient, Store
 from subjects.tikv.subject import TikvSubject
@@ -43,8 +43,8 @@ class _Place:
 class PodsOfTikv(TikvSubject):
     """PDs and stores that are pods: between two snapshots they may move, come and go."""
 
-    def __init__(self, nodes: KubernetesNodes) -> None:
-        super().__init__((), nodes, PdClient([]))
+    def __init__(self, nodes: KubernetesNodes, pd: PdClient) -> None:
+        super().__init__((), nodes, pd)
         self._pods = nodes
         self._places: dict[str, _Place] = {}
         self._held: frozenset[str] = frozenset()
@@ -104,25 +104,27 @@ def _ports(place: _Place) -> list[int]:
 
 
 async def attach(options: KubernetesOptions, access: Access) -> tuple[PodsOfTikv, KubernetesNodes]:
-    """Return somebody else's TiKV, read-only. BadSetup where no PD is among the pods."""
+    """Return somebody else's TiKV, read-only. BadSetup without PDs or stores, Unsupported for TLS."""
     require_plain(access)
     if options.tidbcluster is not None:
         options = replace(options, selector=SELECTOR.format(name=options.tidbcluster))
     nodes = await attach_nodes(options, (PD_PORT, DATA_PORT), only=lambda pod: _place(pod) is not None)
+    pd = PdClient([])
+    subject = PodsOfTikv(nodes, pd)
     try:
-        return await make_subject(nodes), nodes
+        await subject.refresh_members()
+        _require_both(subject)
+        await refuse_tls(pd)
     except BaseException:
+        await subject.aclose()
         await nodes.aclose()
         raise
+    return subject, nodes
 
 
-async def make_subject(nodes: KubernetesNodes) -> PodsOfTikv:
-    """Return the subject for pods. BadSetup where PDs or stores are not among them."""
-    subject = PodsOfTikv(nodes)
-    await subject.refresh_members()
+def _require_both(subject: PodsOfTikv) -> None:
     if len(subject.stores) in (0, len(subject.nodes)):
         raise BadSetup(
             f"{', '.join(subject.nodes)}: TiKV is watched by its PDs and its stores together. Give "
             "--tidbcluster NAME, or a --selector that fits both."
         )
-    return subject

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from subjects.base import (
     ClusterSnapshot,
@@ -152,14 +152,7 @@ async def attach_nodes(
         pods = await _pods(api, namespace, options, only)
         await pods.start()
         _require_some(pods, api, namespace, options)
-        addresses = [
-            (str(ip), port)
-            for _, pod in pods.all()
-            if (ip := (pod.get("status") or {}).get("podIP"))
-            for port in ports
-            if port in declared(pod) or not declared(pod).intersection(ports)
-        ]
-        straight = await reachable(addresses[:12])
+        straight = await reachable(addresses_of((pod for _, pod in pods.all()), ports)[:12])
         way = Way(api, namespace, pods, "straight" if straight else "forward", None)
         return KubernetesNodes(api, namespace, pods, way, canary.of_api(api))
     except BaseException:
@@ -167,6 +160,20 @@ async def attach_nodes(
             await pods.aclose()
         await api.aclose()
         raise
+
+
+def addresses_of(pods: Iterable[Json], ports: Sequence[int]) -> list[tuple[str, int]]:
+    """Return where the pods may answer: on those of the ports that each declares, else on any.
+
+    What a machine on the way refuses is often a port that nobody declared.
+    """
+    return [
+        (str(ip), port)
+        for pod in pods
+        if (ip := (pod.get("status") or {}).get("podIP"))
+        for port in ports
+        if port in declared(pod) or not declared(pod).intersection(ports)
+    ]
 
 
 def _require_some(pods: Pods, api: Api, namespace: str, options: KubernetesOptions) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from subjects.base import RuntimeEvent
-from subjects.errors import SubjectError
+from subjects.clusters import attach_pods
+from subjects.errors import SubjectError, Unsupported
 from subjects.etcd import kubernetes as etcd_plan
-from subjects.runtimes.kubernetes.api import connect
-from subjects.runtimes.kubernetes.attached import attach_nodes
+from subjects.runtimes.kubernetes.api import Json, connect
+from subjects.runtimes.kubernetes.attached import addresses_of, attach_nodes
 from subjects.runtimes.kubernetes.opening import open_kubernetes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pods import Pods
@@ -122,3 +123,42 @@ async def test_a_pod_that_is_deleted_is_told_with_the_time_that_it_has_to_go(tmp
         await api.aclose()
 
     assert (event.node, event.kind, event.grace_s) == ("db-0", "leaving", 65535.0)
+
+
+def pod(name: str, address: str = "127.0.0.1", **ports: int) -> Json:
+    """One of a TidbCluster, with the ports that it declares."""
+    declared = [{"name": key, "containerPort": value} for key, value in ports.items()]
+    return {
+        "metadata": {"name": f"basic-{name}-0", "uid": name, "resourceVersion": "7"},
+        "spec": {"containers": [{"name": name, "ports": declared}]},
+        "status": {"podIP": address},
+    }
+
+
+def test_a_pods_address_is_tried_on_what_the_pod_declares() -> None:
+    """Another port may be refused by whoever has the address here, and would pass for the pod's answer."""
+    pods = [pod("pd", "10.0.0.7", client=2379), pod("tikv", "10.0.0.8", server=20160), pod("pd", "10.0.0.9")]
+
+    assert addresses_of(pods, (2379, 20160)) == [
+        ("10.0.0.7", 2379),
+        ("10.0.0.8", 20160),
+        ("10.0.0.9", 2379),
+        ("10.0.0.9", 20160),
+    ]
+
+
+async def test_pds_in_pods_that_speak_tls_are_refused_and_not_told_as_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def says(method: str, path: str, body: bytes) -> standin_http.Answer:
+        return 400, "Client sent an HTTP request to an HTTPS server.\n"
+
+    pd = await standin_http.serve(says, "127.0.0.1", 0)
+    port = pd.sockets[0].getsockname()[1]
+
+    found = {**LIST, "items": [pod("pd", client=port), pod("tikv", server=port)]}
+    async with answering(tmp_path, lambda _: json.dumps(found)) as config:
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        with pytest.raises(Unsupported, match="Its PDs speak TLS"):
+            await attach_pods("tikv", KubernetesOptions(tidbcluster="basic"))
+    pd.close()

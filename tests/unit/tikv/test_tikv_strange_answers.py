@@ -1,13 +1,18 @@
-"""A store or a PD that drips, or never ends, holds no look up."""
+"""A store or a PD that drips, or never ends, holds no look up; one that speaks TLS is not told as down."""
 
+import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from subjects.base import Connection
-from subjects.errors import Unreachable
+from subjects.clusters import attach
+from subjects.errors import Unreachable, Unsupported
 from subjects.tikv import store
+from tests.standins.authority import Authority
 from tests.standins.many_nodes import HOST, HealthServer, Manner
 
 
@@ -34,3 +39,15 @@ async def test_a_stores_status(url: str, client: httpx2.AsyncClient) -> None:
 async def test_a_stores_metrics(url: str, client: httpx2.AsyncClient) -> None:
     with pytest.raises(Unreachable, match="no answer within"):
         await store.metrics(client, url, ["tikv_"], 0.3)
+
+
+async def test_a_pd_that_speaks_tls_is_refused_and_not_told_as_down(tmp_path: Path) -> None:
+    signed = Authority(tmp_path).sign("pd", ["pd-0"])
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(signed.cert, signed.key)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), HOST, 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+
+    with pytest.raises(Unsupported, match="Its PDs speak TLS"):
+        await attach("tikv", [f"{HOST}:{port}"])
+    server.close()

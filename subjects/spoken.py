@@ -13,7 +13,7 @@ WITHIN_S = 0.5
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 """How HTTP/2 begins, and an empty SETTINGS frame (RFC 9113, 3.4)."""
 _SETTINGS = 4
-_REQUEST = b"GET /version HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n\r\n"
+_REQUEST = b"GET /version HTTP/1.1\r\nHost: database\r\nConnection: close\r\n\r\n"
 
 
 async def spoken_at(host: str, port: int, tls: ssl.SSLContext | None) -> Spoken | None:
