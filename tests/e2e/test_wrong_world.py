@@ -56,6 +56,30 @@ async def test_a_demo_that_cannot_be_is_refused_before_a_cluster_is_started(
     assert list((tmp_path / "clusters").iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("shell", "code", "said"),
+    [
+        (r"printf 'how\0 is it \377\033[2J?' | {} --offline -p -", 0, ""),
+        ("ulimit -n 24; {} deploy up", 1, "Too many files are open"),
+        ("ulimit -n 64; {} --offline -p help", 0, ""),
+    ],
+    ids=["bytes that are no text", "24 files", "64 files"],
+)
+async def test_what_the_caller_left_is_told_or_done_without(
+    tmp_path: Path, shell: str, code: int, said: str
+) -> None:
+    words = shell.format(shlex.join([*OPERATOR, "--state-dir", str(tmp_path)]))
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await process.communicate()
+
+    assert process.returncode == code, err
+    assert said.encode() in err
+    assert b"Traceback" not in err
+    assert b"\x1b" not in out + err
+
+
 async def test_a_config_file_that_cannot_be_used_keeps_nothing_from_being_healed(tmp_path: Path) -> None:
     """A folder stands in its place."""
     ran = await operator(tmp_path, "restore", env={"OPERATOR_CONFIG": str(tmp_path)})

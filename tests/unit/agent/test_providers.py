@@ -1,7 +1,9 @@
 """Where Claude is reached, what is said when it can't be, and what is known of models."""
 
 import json
+import pwd
 from pathlib import Path
+from typing import NoReturn
 
 import httpx2
 import pytest
@@ -12,6 +14,9 @@ from agent.models.catalog import choose, facts_of
 from agent.models.claude import ClaudeModel
 from agent.models.providers import Provider, credentials_found, is_first_party
 from agent.models.retry import Patience
+from agent.setup import config_values
+from subjects.errors import NotReady
+from subjects.state import state_root
 
 HELLO = Request("s", (), (Message("user", ({"type": "text", "text": "Hi"},)),))
 
@@ -77,6 +82,22 @@ def test_credentials_are_found_without_loading_the_sdk(
 
     monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "t")
     assert credentials_found()
+
+
+def test_nobody_s_home_is_no_credential_no_config_and_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No HOME, and a user without an entry, as in many containers."""
+
+    def nobody(_user: int) -> NoReturn:
+        raise KeyError
+
+    for name in ("HOME", "OPERATOR_STATE_DIR", "OPERATOR_CONFIG", "XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+
+    assert not credentials_found()
+    assert config_values() == {}
+    with pytest.raises(NotReady, match="--state-dir"):
+        state_root()
 
 
 def test_a_profile_in_the_home_folder_counts_as_credentials(

@@ -13,7 +13,9 @@ from subjects.tikv import targets as of_tikv
 from tests.standins.scripted_cluster import scripted_cluster
 from tools.errors import Refused
 from tools.faults import catalogue
+from tools.faults.catalogue import CATALOGUE
 from tools.faults.service import FaultService
+from tools.registry import load_tools
 
 KILL = catalogue.find("kill")
 STORES = ("n1", "n2", "n3")
@@ -49,3 +51,7 @@ def test_a_role_of_one_database_is_offered_for_that_one_alone() -> None:
     assert "region-leader" not in target_roles("etcd")
     assert "region-leader (tikv)" in roles_help()
     assert all(RANDOM in target_roles(name) for name in databases())
+
+
+def test_a_model_is_offered_every_fault_by_its_name_and_no_other() -> None:
+    assert load_tools()["fault_inject"].schema["properties"]["kind"]["enum"] == list(CATALOGUE)
