@@ -224,7 +224,7 @@ class DockerRuntime:
         raw = await self.engine.ask(
             self._api.logs, container["Id"], tail=max(limit, logtime.AT_LEAST), since=since
         )
-        return logtime.lines(node, raw.decode("utf-8", "replace"), since, limit)
+        return logtime.lines(node, raw.decode("utf-8", "replace").splitlines(), since, limit)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         """Yield the engine's events; nothing is lost when the stream breaks."""

@@ -1,6 +1,8 @@
 """The times that databases write into their log lines, and lines chosen by them."""
 
 import re
+from collections import deque
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from subjects.base import LogLine
@@ -32,16 +34,16 @@ def time_of(line: str) -> float | None:
     return moment.timestamp() + float(found[7] or 0)
 
 
-def lines(node: str, text: str, since: float | None, limit: int) -> list[LogLine]:
+def lines(node: str, log: Iterable[str], since: float | None, limit: int) -> list[LogLine]:
     """Return the last `limit` lines not older than `since`; one without a time goes with the one before.
 
     Lines that our own health checks caused are left out.
     """
-    chosen: list[LogLine] = []
+    chosen: deque[LogLine] = deque(maxlen=limit)
     last: float | None = None
-    for line in text.splitlines():
+    for line in log:
         at = time_of(line)
         last = at if at is not None else last
         if OUR_CHECKS not in line and (since is None or (last is not None and last >= since)):
             chosen.append(LogLine(node, line, at))
-    return chosen[-limit:]
+    return list(chosen)

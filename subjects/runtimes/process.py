@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -209,8 +209,8 @@ class ProcessRuntime:
 
     async def logs(self, node: str, since: float | None = None, limit: int = 500) -> list[LogLine]:
         """Return the last lines of the node's log file."""
-        text = await asyncio.to_thread(_tail, self._processes.home(node) / "log")
-        return logtime.lines(node, text, since, limit)
+        log = _tail(self._processes.home(node) / "log")
+        return await asyncio.to_thread(logtime.lines, node, log, since, limit)
 
     async def events(self) -> AsyncIterator[RuntimeEvent]:
         """Yield the kernel's notifications."""
@@ -245,19 +245,20 @@ def _delete(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as handle:
-            size = handle.seek(0, 2)
-            handle.seek(max(0, size - _TAIL_BYTES))
-            return handle.read().decode(errors="replace")
-    except FileNotFoundError:
-        return ""
+def _tail(path: Path) -> Iterator[str]:
+    """Yield the last lines, one by one: a log may be of any size."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as handle:
+        size = handle.seek(0, 2)
+        handle.seek(max(0, size - _TAIL_BYTES))
+        for line in handle:
+            yield line.decode(errors="replace").rstrip("\r\n")
 
 
 def _last_line(path: Path) -> str:
-    written = _tail(path).strip().splitlines()
-    return written[-1][:300] if written else "its log is empty"
+    last = "its log is empty"
+    for line in _tail(path):
+        last = line.strip()[:300] or last
+    return last
 
 
 def _proof(

@@ -77,10 +77,10 @@ class KubernetesNodes:
         pod = self.pods.get(node)
         if pod is None:
             raise Unreachable(f"There is no pod {node}: its log went with it.")
-        text = await self._log(pod, limit)
-        found = logtime.lines(node, text, since, limit)
+        said = await self._log(pod, limit)
+        found = logtime.lines(node, said, since, limit)
         # That there is a run before it may not be told yet: its log is asked for, whatever the count says.
-        if len(found) < limit and _begins_after(since, logtime.lines(node, text, None, limit)):
+        if len(found) < limit and _begins_after(since, logtime.lines(node, said, None, limit)):
             with contextlib.suppress(SubjectError):
                 before = logtime.lines(node, await self._log(pod, limit, previous=True), since, limit)
                 found = [*before, *found][-limit:]
@@ -123,13 +123,13 @@ class KubernetesNodes:
         await self.pods.aclose()
         await self.api.aclose()
 
-    async def _log(self, pod: Json, limit: int, *, previous: bool = False) -> str:
+    async def _log(self, pod: Json, limit: int, *, previous: bool = False) -> list[str]:
         name = pod["metadata"]["name"]
         query = [("container", self.pods.container_of(pod)), ("tailLines", str(max(limit, logtime.AT_LEAST)))]
         if previous:
             query.append(("previous", "true"))
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"
-        return str(await self.api.text(path, query))
+        return (await self.api.text(path, query)).splitlines()
 
 
 def _begins_after(since: float | None, lines: Sequence[LogLine]) -> bool:

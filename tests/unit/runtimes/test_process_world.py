@@ -435,6 +435,6 @@ async def test_stopped_by_sigterm_also_when_frozen(cluster: Cluster) -> None:
 def test_a_log_is_told_without_the_lines_that_our_own_health_checks_cause() -> None:
     ours = '{"level":"warn","msg":"fail exclude alarms from health check","exclude alarms":"map[CORRUPT:{}]"}'
 
-    found = logtime.lines("etcd-1", f"{ours}\nelected\n{ours}\n{ours}", None, 2)
+    found = logtime.lines("etcd-1", [ours, "elected", ours, ours], None, 2)
 
     assert [line.text for line in found] == ["elected"]
