@@ -33,8 +33,7 @@ def parse_endpoint(text: str, scheme: str = "http") -> str:
         raise BadSetup(f"Endpoint {shown!r}: a port is a number from 1 to 65535.")
     if parts.query or parts.fragment:
         raise BadSetup(f"Endpoint {shown!r}: nothing may follow the port but a path.")
-    host = f"[{named}]" if ":" in named else named
-    return f"{parts.scheme}://{host}:{port or DEFAULT_PORT}{parts.path.rstrip('/')}"
+    return f"{parts.scheme}://{netloc(named, port or DEFAULT_PORT)}{parts.path.rstrip('/')}"
 
 
 def parse_endpoints(text: str) -> tuple[str, ...]:
@@ -51,6 +50,11 @@ def host_and_port(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or DEFAULT_PORT
 
 
+def netloc(host: str, port: int) -> str:
+    """Return `host:port`; an address of IPv6 is in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is whoever asks for it: of no use to others than the machine itself."""
     try:
@@ -60,7 +64,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _why(whole: str, said: str) -> str:
-    netloc = whole.partition("://")[2].partition("/")[0]
-    if "IPv6" in said or "[" in netloc or "]" in netloc or netloc.count(":") > 1:
+    given = whole.partition("://")[2].partition("/")[0]
+    if "IPv6" in said or "[" in given or "]" in given or given.count(":") > 1:
         return "an IPv6 address goes in brackets, as in http://[::1]:2379"
     return "a port is a number from 1 to 65535"

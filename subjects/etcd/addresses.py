@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from subjects.base import Membership, Unseen, UnseenReason
-from subjects.endpoints import host_and_port, is_loopback, parse_endpoint
+from subjects.endpoints import host_and_port, is_loopback, netloc, parse_endpoint
 from subjects.errors import BadSetup, Unreachable
 from subjects.etcd.client import EtcdClient
 from subjects.etcd.status import Member, Status
@@ -227,7 +227,7 @@ async def _addresses(url: str) -> list[str]:
     hosts = list(dict.fromkeys(str(address[4][0]) for address in found))
     if len(hosts) < 2 or is_loopback(host):
         return [url]
-    return [f"http://[{each}]:{port}" if ":" in each else f"http://{each}:{port}" for each in hosts]
+    return [f"http://{netloc(each, port)}" for each in hosts]
 
 
 def _plain(url: str, member_id: str, membership: Membership) -> Endpoint:

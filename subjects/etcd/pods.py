@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from subjects.access import Access
 from subjects.base import ClusterSnapshot, Membership, Metric, NodeView, Unseen, UnseenReason
+from subjects.endpoints import netloc
 from subjects.errors import Unreachable
 from subjects.etcd import refusals
 from subjects.etcd.client import EtcdClient
@@ -89,7 +90,7 @@ class PodsOfEtcd(EtcdSubject):
         return Endpoint(url, self._url(host) if host else url, self._url(of_metrics))
 
     def _url(self, at: tuple[str, int]) -> str:
-        return f"{self._scheme}://{at[0]}:{at[1]}"
+        return f"{self._scheme}://{netloc(*at)}"
 
     def _is_member(self, name: str) -> bool:
         return is_name_of((pod for _, pod in self._pods.pods.all()), name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
+from subjects.endpoints import netloc
 from subjects.tikv.pd import Group, PdMember, Store
 
 
@@ -28,7 +29,7 @@ class Member:
     @property
     def address(self) -> str:
         """What a person is shown."""
-        return f"{self.data[0]}:{self.data[1]}" if self.data else self.url
+        return netloc(*self.data) if self.data else self.url
 
     def is_store(self, store: Store) -> bool:
         """Whether PD means this node: by address, else by the name that the address begins with."""

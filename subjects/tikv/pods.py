@@ -10,6 +10,7 @@ from typing import Literal
 
 from subjects.access import Access
 from subjects.base import ClusterSnapshot
+from subjects.endpoints import netloc
 from subjects.errors import BadSetup
 from subjects.runtimes.kubernetes.api import Json
 from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
@@ -85,7 +86,7 @@ class PodsOfTikv(TikvSubject):
             why = self._pods.pods.view(name).raw or f"the pod {name} has no address yet"
             return Member(name, place.kind, "", absent=why)
         data = way.address(name, place.data) if place.data else None
-        return Member(name, place.kind, f"http://{at[0]}:{at[1]}", data, on_host=way.mode == "forward")
+        return Member(name, place.kind, f"http://{netloc(*at)}", data, on_host=way.mode == "forward")
 
 
 def _place(pod: Json) -> _Place | None:

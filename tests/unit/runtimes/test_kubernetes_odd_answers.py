@@ -13,7 +13,7 @@ from subjects.clusters import attach_pods
 from subjects.errors import SubjectError, Unsupported
 from subjects.etcd import kubernetes as etcd_plan
 from subjects.runtimes.kubernetes.api import Json, connect
-from subjects.runtimes.kubernetes.attached import addresses_of, attach_nodes
+from subjects.runtimes.kubernetes.attached import KubernetesNodes, addresses_of, attach_nodes
 from subjects.runtimes.kubernetes.opening import open_kubernetes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pods import Pods
@@ -162,3 +162,20 @@ async def test_pds_in_pods_that_speak_tls_are_refused_and_not_told_as_down(
         with pytest.raises(Unsupported, match="Its PDs speak TLS"):
             await attach_pods("tikv", KubernetesOptions(tidbcluster="basic"))
     pd.close()
+
+
+@pytest.mark.parametrize("subject", ["etcd", "tikv"])
+async def test_a_pods_ipv6_address_is_an_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subject: str
+) -> None:
+    found = {**LIST, "items": [pod("pd", "::1", client=2379), pod("tikv", "::1", server=20160)]}
+    async with answering(tmp_path, lambda _: json.dumps(found)) as config:
+        monkeypatch.setenv("KUBECONFIG", str(config))
+        cluster = await attach_pods(subject, KubernetesOptions(selector="app=db"))
+        assert isinstance(cluster.nodes, KubernetesNodes)
+        cluster.nodes.way.mode = "straight"
+        await cluster.subject.observe()
+        at = cluster.subject.watch_address("basic-pd-0")
+        await cluster.aclose()
+
+    assert at == ("::1", 2379)
