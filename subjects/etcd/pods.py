@@ -1,6 +1,5 @@
 """etcd in pods, ours or somebody else's: where each member answers, and what its pod's API says of it."""
 
-import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,10 +15,9 @@ from subjects.etcd.subject import LOOK_TIMEOUT_S, Endpoint, EtcdSubject
 from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pod_status import is_name_of, ports_of
+from subjects.runtimes.kubernetes.way import past_network
 
 CLIENT_PORT, METRICS_PORT = 2379, 2381
-HOST_AFTER_S = 0.15
-"""A status takes 1 to 5 ms; one that takes longer is also asked for on the member's own host."""
 
 
 class PodsOfEtcd(EtcdSubject):
@@ -61,16 +59,9 @@ class PodsOfEtcd(EtcdSubject):
 
         Whom the network cuts off still says of itself that it follows nobody.
         """
-        as_client = asyncio.ensure_future(super()._status(replace(endpoint, direct=endpoint.client)))
-        await asyncio.wait({as_client}, timeout=HOST_AFTER_S)
-        if as_client.done() and as_client.result()[0] is not None:
-            return as_client.result()
-        status, _ = await super()._status(endpoint)
-        if status is not None:
-            as_client.cancel()
-            await asyncio.gather(as_client, return_exceptions=True)
-            return status, None
-        return await as_client
+        ask = super()._status
+        as_client = ask(replace(endpoint, direct=endpoint.client))
+        return await past_network(as_client, lambda: ask(endpoint), lambda said: said[0] is not None)
 
     def _ports(self, name: str) -> tuple[int, int]:
         """Return its ports for clients and for metrics: by their names in its pod, else etcd's own."""

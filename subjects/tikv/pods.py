@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from subjects.access import Access
-from subjects.base import ClusterSnapshot
+from subjects.base import ClusterSnapshot, Connection, Probe
 from subjects.endpoints import netloc
 from subjects.errors import BadSetup
 from subjects.runtimes.kubernetes.api import Json
 from subjects.runtimes.kubernetes.attached import KubernetesNodes, attach_nodes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pod_status import database_container, ports_of
+from subjects.runtimes.kubernetes.way import past_network
 from subjects.tikv.attach import refuse_tls, require_plain
 from subjects.tikv.members import Member
 from subjects.tikv.pd import Group, PdClient, Store
-from subjects.tikv.subject import TikvSubject
+from subjects.tikv.subject import LOOK_TIMEOUT_S, TikvSubject
 
 PD_PORT, DATA_PORT, STATUS_PORT = 2379, 20160, 20180
 COMPONENT = "app.kubernetes.io/component"
@@ -60,6 +61,7 @@ class PodsOfTikv(TikvSubject):
         names = [name for name in known if name in self._places]
         wanted = [(name, port) for name in names for port in _ports(self._places[name])]
         await self._pods.way.lead_to(wanted)
+        await self._pods.host_way.lead_to(wanted)
         members = [self._member_at(name, self._places[name]) for name in names]
         self._members = tuple(sorted(members, key=lambda each: each.kind))
         self._pd.urls = [each.url for each in members if each.kind == "pd" and not each.absent]
@@ -79,6 +81,19 @@ class PodsOfTikv(TikvSubject):
         self._held = frozenset(name for name, held in mine.items() if held or name in pds) - buried
         return [member for member in self._members if member.name not in buried]
 
+    async def _health(self, member: Member, timeout_s: float = LOOK_TIMEOUT_S) -> Probe:
+        """Ask a store on its own host, too, where the network does not let it answer."""
+        ask, place = super()._health, self._places[member.name]
+        at = self._pods.host_way.address(member.name, place.http)
+        if member.absent or place.kind == "pd" or at is None:
+            return await ask(member, timeout_s)
+        on_host = replace(member, url=f"http://{netloc(*at)}")
+        return await past_network(
+            ask(member, timeout_s),
+            lambda: ask(on_host, timeout_s),
+            lambda said: said.connection is Connection.ACCEPTED,
+        )
+
     def _member_at(self, name: str, place: _Place) -> Member:
         way, there = self._pods.way, self._pods.pods.get(name) is not None
         at = way.address(name, place.http) if there else None
@@ -86,7 +101,9 @@ class PodsOfTikv(TikvSubject):
             why = self._pods.pods.view(name).raw or f"the pod {name} has no address yet"
             return Member(name, place.kind, "", absent=why)
         data = way.address(name, place.data) if place.data else None
-        return Member(name, place.kind, f"http://{netloc(*at)}", data, on_host=way.mode == "forward")
+        # A PD's only port is that of its clients, too: what they see must not be its host's word.
+        past = place.kind == "store" or way.mode == "forward"
+        return Member(name, place.kind, f"http://{netloc(*at)}", data, on_host=past)
 
 
 def _place(pod: Json) -> _Place | None:

@@ -24,7 +24,7 @@ from tests.standins.standin_http import Channel
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import case_of
 from tools.diagnosis.rules import RulesDiagnostician
-from tools.diagnosis.schema import Diagnosis, Kind
+from tools.diagnosis.schema import Confidence, Diagnosis, Kind
 from tools.events import Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
@@ -159,6 +159,21 @@ async def test_a_store_that_is_killed_from_outside_is_detected_named_and_diagnos
     found = await watch.diagnosis(detection.incident)
     assert (found.kind, found.nodes) == (Kind.CRASH, (STORES[1],)), found
     assert "SIGKILL" in found.root_cause
+
+
+async def test_a_store_that_the_network_cuts_off_is_told_from_one_that_is_frozen(watch: Watch) -> None:
+    began = time.monotonic()
+    watch.standin.act("cut", namespace=NAMESPACE, pod=STORES[1], cut=True)
+    try:
+        detection = await watch.monitor.wait(began, BOUND_S)
+        assert detection is not None, watch.monitor.signals
+        found = await watch.diagnosis(detection.incident)
+    finally:
+        watch.standin.act("cut", namespace=NAMESPACE, pod=STORES[1], cut=False)
+
+    assert (found.kind, found.nodes) == (Kind.PARTITION, (STORES[1],)), found
+    assert found.confidence is not Confidence.LOW
+    await watch.healthy()
 
 
 async def test_an_upgrade_that_replaces_a_store_and_every_pd_is_a_planned_act(watch: Watch) -> None:
