@@ -4,6 +4,7 @@ import ipaddress
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ sys.addaudithook(_refuse_the_network)
 
 MEMORY, ROOM = Path("/dev/shm"), 8 << 30
 """A file system in memory, and the room that it must have to be used."""
+LARGE = 1 << 20
+"""Larger files are members' data."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,6 +82,16 @@ def pytest_configure(config: pytest.Config) -> None:
         found = os.statvfs(MEMORY)
         if found.f_bavail * found.f_frsize > ROOM and not found.f_flag & os.ST_NOEXEC:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Keep of a run that failed what tells of it, and no members' data in memory."""
+    folder = session.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    if not hasattr(session.config, "workerinput") and MEMORY in folder.parents:
+        for file in folder.rglob("*"):
+            with suppress(OSError):
+                if file.is_file() and file.stat().st_size > LARGE:
+                    file.unlink()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,7 +13,6 @@ VERSION = 1
 FILE = "cluster.json"
 _NAME = re.compile(r"\w[\w.-]*")
 """A node's name is that of a folder, and shown."""
-_ANY = re.compile(r".*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,25 +81,31 @@ def _layout(raw: Mapping[str, Any]) -> Layout:
         subject=raw["subject"],
         nodes=tuple(
             NodeSpec(
-                _fitting(_NAME, n["name"]),
-                tuple(_fitting(_ANY, word) for word in n["argv"]),
+                _name(n["name"]),
+                tuple(_text(word) for word in n["argv"]),
                 {name: _port(port) for name, port in n["ports"].items()},
                 tuple(n["after"]),
-                {name: _fitting(_ANY, value) for name, value in n["env"].items()},
+                {name: _text(value) for name, value in n["env"].items()},
             )
             for n in raw["nodes"]
         ),
         links=tuple(
             Link(k["node"], Scope(k["scope"]), _port(k["port"]), _port(k["target"])) for k in raw["links"]
         ),
-        options={name: _fitting(_ANY, value) for name, value in raw["options"].items()},
+        options={name: _text(value) for name, value in raw["options"].items()},
     )
 
 
-def _fitting(pattern: re.Pattern[str], text: str) -> str:
-    if not pattern.fullmatch(text):
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
         raise ValueError(text)
     return text
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
 
 
 def _port(number: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,15 @@ async def run(*command: str) -> dict[str, Any]:
     printed, _ = await ran.communicate()
     lines = printed.decode().splitlines()
     return dict(json.loads(lines[-1])) if lines else {}
+
+
+def victim(state: Path, node: str) -> psutil.Process:
+    """Return the etcd of that name whose data is in the state folder."""
+    for process in psutil.process_iter(["name", "cmdline"]):
+        words = process.info["cmdline"] or []
+        if process.info["name"] == "etcd" and f"--name={node}" in words and str(state) in " ".join(words):
+            return process
+    raise RuntimeError(f"{node} does not run")
 
 
 def free_port() -> int:

@@ -25,7 +25,7 @@ from typing import Any
 import httpx2
 import psutil
 
-from tests.bench.alerting import alertmanager, free_port, operator, prometheus, require_programs, run
+from tests.bench.alerting import alertmanager, free_port, operator, prometheus, require_programs, run, victim
 from tests.bench.machine import describe
 from tests.standins import standin_http
 
@@ -109,15 +109,6 @@ class Kill:
         return once and all(count == 1 for count in self.pages.values())
 
 
-def kill(state: Path, node: str) -> None:
-    for process in psutil.process_iter(["name", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if process.info["name"] == "etcd" and f"--name={node}" in words and str(state) in " ".join(words):
-            process.send_signal(signal.SIGKILL)
-            return
-    raise RuntimeError(f"{node} does not run")
-
-
 async def one_kill(
     state: Path, node: str, pager: Pager, restart: tuple[str, Callable[[], Awaitable[None]]] | None
 ) -> Kill:
@@ -125,7 +116,7 @@ async def one_kill(
     made = Kill(node, restart[0] if restart else "")
     wanted = f"OperatorNodeDown {node}"
     began = time.monotonic()
-    kill(state, node)
+    victim(state, node).send_signal(signal.SIGKILL)
     await asyncio.sleep(5.0)
     if restart is not None:
         await restart[1]()

@@ -22,10 +22,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import yaml
 
-from tests.bench.alerting import ROOT, alertmanager, free_port, operator, prometheus, require_programs, run
+from tests.bench.alerting import (
+    ROOT,
+    alertmanager,
+    free_port,
+    operator,
+    prometheus,
+    require_programs,
+    run,
+    victim,
+)
 from tests.bench.machine import describe
 from tests.standins.embedded import put
 from tests.standins.standin_http import serve
@@ -92,26 +100,14 @@ async def follow(trial: Trial, process: asyncio.subprocess.Process) -> None:
             trial.report(f"operator: {kind}")
 
 
-def victim(trial: Trial) -> psutil.Process:
-    for process in psutil.process_iter(["name", "cmdline"]):
-        words = process.info["cmdline"] or []
-        if (
-            process.info["name"] == "etcd"
-            and "--name=etcd-2" in words
-            and any(str(trial.state) in word for word in words)
-        ):
-            return process
-    raise RuntimeError("etcd-2 does not run")
-
-
 async def break_it(trial: Trial, hold_s: float) -> None:
     """Make the failure and hold it; it is undone by `deploy down` or by its own --for."""
     if trial.fault in {"kill", "pause"}:
         trial.injected = time.monotonic()
-        victim(trial).send_signal(signal.SIGKILL if trial.fault == "kill" else signal.SIGSTOP)
+        victim(trial.state, "etcd-2").send_signal(signal.SIGKILL if trial.fault == "kill" else signal.SIGSTOP)
         await asyncio.sleep(hold_s)
         if trial.fault == "pause":
-            victim(trial).send_signal(signal.SIGCONT)
+            victim(trial.state, "etcd-2").send_signal(signal.SIGCONT)
         return
     command = operator(trial.state, "fault", "inject", trial.fault, "etcd-2", "--for", f"{hold_s:.0f}s")
     async with beside(*command) as injecting:

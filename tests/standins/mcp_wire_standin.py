@@ -60,7 +60,7 @@ class Wire:
 
 @contextlib.asynccontextmanager
 async def operator_mcp(state: Path, *options: str) -> AsyncIterator[Wire]:
-    """Start `operator mcp` on a state folder, probe_grpc_port it, and see that it is gone at the end."""
+    """Start `operator mcp` on a state folder, greet it, and see that it is gone at the end."""
     with (state.parent / "told").open("wb") as told:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -185,8 +185,9 @@ class FaultService:
         settings = settings or Settings()
         self._check(cluster, fault, settings, several=several)
         votes_lost = catalogue.takes_votes(fault, settings)
-        until = time.monotonic() + BUSY_S
+        until, luck = time.monotonic() + BUSY_S, self._random.getstate()
         while True:
+            self._random.setstate(luck)  # a seed repeats the choice, however often it is looked
             before = await _with_leader(cluster)
             nodes = self._choose(cluster, before, fault, target)
             prediction = guard.predict(
