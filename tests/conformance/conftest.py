@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Network
+from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Network, ProcessState
 from subjects.clusters import decide, open_cluster
 from subjects.errors import Unreachable
 from subjects.state import open_state
@@ -80,5 +80,14 @@ async def until(
         except Unreachable as error:
             last = str(error)
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {timeout_s} s; last: {last}", pytrace=False)
+            pytest.fail(f"not within {timeout_s} s; last: {last}{await _last_words(cluster)}", pytrace=False)
         await asyncio.sleep(0.1)
+
+
+async def _last_words(cluster: Cluster) -> str:
+    """What those wrote last whose process has ended."""
+    said = ""
+    for node in cluster.subject.nodes:
+        if (await cluster.nodes.inspect(node)).state is ProcessState.EXITED:
+            said += "".join(f"\n{node}: {line.text}" for line in await cluster.nodes.logs(node, limit=30))
+    return said

@@ -158,4 +158,4 @@ async def test_a_planned_restart_is_no_alarm_afterwards(watched: Watched) -> Non
     after = await until(cluster, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
 
     assert identity_of(after.node(STORE)) != before
-    assert await watched.monitor.wait(watched.began, 5.0) is None
+    assert await watched.monitor.wait(watched.began, 5.0) is None, watched.monitor.signals
