@@ -5,7 +5,7 @@ UV := $(shell command -v uv 2>/dev/null)
 INSTALL := $(if $(UV),uv pip install --python $(BIN)/python,$(BIN)/pip install) --quiet -c constraints.txt
 # Tests wait for clusters far more than they compute, so more of them than cores run at once; the longest
 # files come first by their names (conformance, e2e), so that none of them is left to run alone at the end.
-JOBS ?= 5
+JOBS ?= 6
 
 .PHONY: demo test check bench soak field live live-kubernetes format clean
 
