@@ -155,7 +155,12 @@ async def test_a_planned_restart_is_no_alarm_afterwards(watched: Watched) -> Non
     with watched.monitor.maintenance([STORE], "a planned restart"):
         await cluster.require(Lifecycle).stop(STORE, 10)
         await cluster.require(Lifecycle).start(STORE)
+    over = time.monotonic()
     after = await until(cluster, lambda snapshot: snapshot.state is ClusterState.HEALTHY)
 
     assert identity_of(after.node(STORE)) != before
-    assert await watched.monitor.wait(watched.began, 5.0) is None, watched.monitor.signals
+    detection = await watched.monitor.wait(watched.began, 5.0)
+    assert detection is None, "\n".join(
+        f"{seen.shown_at - over:+.3f} {seen.at - over:+.3f} {seen.kind} {seen.raw}"
+        for seen in watched.monitor.signals
+    )
