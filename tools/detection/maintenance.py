@@ -72,6 +72,8 @@ class Maintenance:
         self._windows: list[_Open] = []
         self._down: dict[str, float] = {}
         """Nodes that were planned down → monotonic time from which that is no excuse any more."""
+        self._back: dict[str, float] = {}
+        """Nodes that were planned down → when they were healthy again."""
         self._started: dict[str, float] = {}
         """Nodes → when their process was last reported to have started."""
         self._leaving: dict[str, _Open] = {}
@@ -141,8 +143,9 @@ class Maintenance:
             away.ended = time.monotonic()
             del self._leaving[node]
             self._prune()
-        if not any(node in window.nodes for window in self._windows if window.ended is None):
-            self._down.pop(node, None)
+        expected = any(node in window.nodes for window in self._windows if window.ended is None)
+        if not expected and self._down.pop(node, None) is not None:
+            self._back[node] = time.monotonic()
 
     def planned_down(self, node: str) -> bool:
         """Tell whether the node was stopped on request and has not come back yet."""
@@ -159,7 +162,7 @@ class Maintenance:
         if away is not None and away.went is None and meaning(signal.kind).invariant == "store_up":
             away.went = signal.at
             self._down[signal.node or ""] = away.until
-        if signal.node is not None and self.planned_down(signal.node):
+        if signal.node is not None and (self.planned_down(signal.node) or self._was_down(signal)):
             return True
         if meaning(signal.kind).weight is not Weight.CERTAIN:
             return self._covers_what_follows(signal)
@@ -172,6 +175,10 @@ class Maintenance:
             window.nodes & wanted and (window.ended is None or now - window.ended < within_s)
             for window in self._windows
         )
+
+    def _was_down(self, signal: Signal) -> bool:
+        """Whether it shows its node as it was before it was back: a look takes longer than an answer."""
+        return signal.shown_at < self._back.get(signal.node or "", 0.0)
 
     def _died_anew(self, signal: Signal) -> bool:
         """Whether a process ended that was started in a window which is over: nobody planned that."""

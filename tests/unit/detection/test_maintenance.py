@@ -25,11 +25,21 @@ def test_who_was_started_in_a_window_is_covered_until_its_new_process_has_answer
     planned = Maintenance()
     with planned.window(["n2"], "restart asked for", lambda _: False):
         planned.started("n2")
-    broken = signal("reset", "n2", "the held connection was reset")
 
-    assert planned.covers(broken)
+    assert planned.covers(signal("reset", "n2", "the held connection was reset"))
     planned.healthy("n2")
-    assert not planned.covers(broken)
+    assert not planned.covers(signal("reset", "n2", "the held connection was reset"))
+
+
+def test_a_look_that_began_before_a_node_was_back_is_read_as_of_then() -> None:
+    planned = Maintenance()
+    with planned.window(["n2"], "restart asked for", lambda _: True):
+        pass
+    began = time.monotonic()
+    planned.healthy("n2")
+
+    assert planned.covers(signal("reset", "n2", "its client port", as_of=began))
+    assert not planned.covers(signal("reset", "n2", "its client port", as_of=time.monotonic()))
 
 
 @pytest.mark.parametrize(
