@@ -345,6 +345,17 @@ TABLE: tuple[Row, ...] = (
         weight=5,
     ),
     Row(
+        "cut off from its peers, or frozen until a moment ago",
+        Kind.PARTITION,
+        (("peer_lost",), ("reported_running",), ("running",)),
+        "runs, and its peers lost their connections to it: the network between them is cut, or it was frozen "
+        "and its peers have not noticed yet that it is back; its status does not show which",
+        ("frozen", "killed", "overloaded"),
+        unless=("no_connection", "refused", "reset"),
+        outside=False,
+        surest=_MEDIUM,
+    ),
+    Row(
         "cut off from its peers",
         Kind.PARTITION,
         (("peer_lost",), ("running",)),

@@ -176,6 +176,27 @@ async def test_a_store_that_the_network_cuts_off_is_told_from_one_that_is_frozen
     await watch.healthy()
 
 
+async def test_a_freeze_that_is_over_is_not_taken_for_a_cut_for_sure(watch: Watch) -> None:
+    """Peers go on calling a store lost for a while, and nobody outside its pod sees that it was stopped."""
+    began = time.monotonic()
+    watch.standin.act("signal", namespace=NAMESPACE, pod=STORES[1], number=signal.SIGSTOP)
+    try:
+        detection = await watch.monitor.wait(began, BOUND_S)
+        assert detection is not None, watch.monitor.signals
+        async with asyncio.timeout(BOUND_S):
+            while not any(
+                (each.kind, each.node) == ("peer_lost", STORES[1]) for each in watch.monitor.signals
+            ):
+                await asyncio.sleep(0.05)
+    finally:
+        watch.standin.act("signal", namespace=NAMESPACE, pod=STORES[1], number=signal.SIGCONT)
+    await watch.healthy()
+
+    found = await watch.diagnosis(detection.incident)
+    assert found.nodes == (STORES[1],), found
+    assert found.kind is Kind.PAUSE or found.confidence is not Confidence.HIGH, found
+
+
 async def test_an_upgrade_that_replaces_a_store_and_every_pd_is_a_planned_act(watch: Watch) -> None:
     leader = (await watch.healthy()).leader
     assert leader in PDS
