@@ -121,13 +121,13 @@ def _names() -> Iterator[tuple[str, str]]:
     yield "quit", "Leave."
 
 
-async def _shown(at: CommandContext, tool: str, but: Sequence[str] = ()) -> None:
-    """Run a reading tool and show what it found, without the fields `but`, which other fields tell."""
+async def _shown(at: CommandContext, tool: str, exclude: Sequence[str] = ()) -> None:
+    """Run a reading tool and show what it found, without the fields `exclude`, which other fields tell."""
     outcome = await at.session.run_tool(tool, {})
     if not outcome.ok:
         at.view.show(Failed(one_line(outcome.data.get("error") or outcome.text)))
         return
-    shown = list(tables(outcome.data, but))
+    shown = list(tables(outcome.data, exclude))
     for event in shown or [Notice("Nothing yet.")]:
         at.view.show(event)
 
@@ -215,7 +215,7 @@ async def timeline(at: CommandContext) -> None:
 @command()
 async def incidents(at: CommandContext) -> None:
     """List the incidents so far."""
-    await _shown(at, "incident_list", but=("reopened", "nodes"))
+    await _shown(at, "incident_list", exclude=("reopened", "nodes"))
 
 
 @command()

@@ -1,4 +1,4 @@
-"""The red herring: a healthy node that is pestered, so that it is busy and its connections come and go."""
+"""The red herring: requests that keep a healthy node busy while its connections come and go."""
 
 import asyncio
 import contextlib

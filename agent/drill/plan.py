@@ -10,7 +10,7 @@ from tools.faults.catalogue import CATALOGUE
 HEALED = "healed"
 """A fault that is over before anybody looks."""
 NOISY = "noisy"
-"""A noisy but healthy store: it is pestered with requests, and nothing is wrong with it."""
+"""A noisy but healthy store: requests keep it busy, and nothing is wrong with it."""
 
 DEFAULT_FAULTS = (
     "kill",

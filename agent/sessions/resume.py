@@ -37,12 +37,12 @@ def show(folder: Path, session: str) -> str:
     return f"{text}\n{damaged_lines(found.damaged)} left out.\n" if found.damaged else text
 
 
-def find(folder: Path, session: str, but: Path | None = None) -> Path:
+def find(folder: Path, session: str, exclude: Path | None = None) -> Path:
     """Return the transcript whose id is `session` or begins so; the latest if `session` is empty.
 
-    Never returns `but`, the session that is under way. Raises BadTranscript, with what to do.
+    Never returns `exclude`, the session that is under way. Raises BadTranscript, with what to do.
     """
-    paths = [path for path in _newest_first(folder) if path != but]
+    paths = [path for path in _newest_first(folder) if path != exclude]
     if not session:
         talked = next((path for path in paths if _was_talked_in(path)), None)
         if talked is None:
@@ -74,7 +74,7 @@ async def resume(
         raise AgentError(
             "This session has evidence of its own by now. Leave it, and start with `operator --resume`."
         )
-    path = find(workbench.state.sessions, session, but=transcript.path)
+    path = find(workbench.state.sessions, session, exclude=transcript.path)
     found = earlier(path)
     transcript.take_over(path)
     ledger.rebase(found.evidence)

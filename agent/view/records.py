@@ -18,8 +18,8 @@ _EMPTY: tuple[Any, ...] = (None, "", [], {})
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
-def tables(data: Mapping[str, Any], but: Sequence[str] = ()) -> Iterator[Event]:
-    """Yield what is single as one notice, then each list of records, without fields `but`, as a table."""
+def tables(data: Mapping[str, Any], exclude: Sequence[str] = ()) -> Iterator[Event]:
+    """Yield what is single as one notice, then each list of records, without fields `exclude`, as a table."""
     single = [
         f"{_title(name)} {_cell(value, 1_000)}"
         for name, value in data.items()
@@ -29,7 +29,9 @@ def tables(data: Mapping[str, Any], but: Sequence[str] = ()) -> Iterator[Event]:
         yield Notice(" · ".join(single))
     for name, value in data.items():
         if records := _records(value):
-            yield _table(_title(name), [{k: v for k, v in each.items() if k not in but} for each in records])
+            yield _table(
+                _title(name), [{k: v for k, v in each.items() if k not in exclude} for each in records]
+            )
 
 
 def in_words(text: str) -> str:

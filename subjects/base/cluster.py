@@ -15,7 +15,7 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True, slots=True)
 class ObservedCluster:
-    """A cluster that is only looked at."""
+    """An external cluster, read-only."""
 
     id: str
     subject: Subject

@@ -236,7 +236,7 @@ class Replication:
 
     @property
     def complete(self) -> bool | None:
-        """Whether any majority of stores may be relied on; None where nobody can say."""
+        """Whether any majority of stores may be relied on; None where that is unknown."""
         counts = (self.missing, self.pending, self.down)
         if any(counts):
             return False

@@ -30,8 +30,8 @@ from subjects.tikv.pd import ITSELF, Group, NotBootstrapped, PdClient, Store
 from subjects.tikv.peers import FAILED, HEARD, PeerViews
 from subjects.tikv.replication import Placement, read_placement
 from subjects.tikv.spread import spread
+from subjects.tikv.stale_heartbeat import StaleHeartbeatFilter
 from subjects.tikv.targets import TARGETS, USUAL_TARGET
-from subjects.tikv.trap import StaleHeartbeatFilter
 from subjects.tikv.views import pd_view, store_view
 
 LOOK_TIMEOUT_S = 1.0

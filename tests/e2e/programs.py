@@ -74,20 +74,20 @@ async def operator(
     return Ran(code, "".join(lines), (await errors).decode())
 
 
-def left_running(state: Path, but: Path | None = None) -> list[str]:
-    """Return the command lines of processes that name this state folder, but not those that name `but`."""
+def left_running(state: Path, exclude: Path | None = None) -> list[str]:
+    """Return the command lines of processes that name this state folder, and do not name `exclude`."""
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         line = " ".join(process.info["cmdline"] or [])
         if str(state) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(line)
-    return [line for line in found if but is None or str(but) not in line]
+    return [line for line in found if exclude is None or str(exclude) not in line]
 
 
-async def until_gone(state: Path, timeout_s: float = 60.0, but: Path | None = None) -> list[str]:
+async def until_gone(state: Path, timeout_s: float = 60.0, exclude: Path | None = None) -> list[str]:
     """Wait until nothing of this state folder runs; returns what still does after `timeout_s`."""
     deadline = asyncio.get_running_loop().time() + timeout_s
-    while (left := left_running(state, but)) and asyncio.get_running_loop().time() < deadline:
+    while (left := left_running(state, exclude)) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(0.2)
     return left
 

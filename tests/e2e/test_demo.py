@@ -92,7 +92,7 @@ class TestInterrupted:
         await self.interrupt(running.root, 4)
 
         assert len(await members(running)) == 3
-        assert await until_gone(running.root, but=running.clusters) == []
+        assert await until_gone(running.root, exclude=running.clusters) == []
 
     async def interrupt(self, state: Path, stage: int) -> None:
         stop = {"type": "stage", "n": stage, "ok": None}

@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.field.catalogue.doors import ROOT, enable_auth, tls
+from tests.field.catalogue.access import ROOT, enable_auth, tls
 from tests.field.members import Members
 from tests.field.papers import Authority, Signed
 from tests.field.watching import Watch

@@ -1,4 +1,4 @@
-"""A session that follows a script: a real `Talk`, driven by the words it is asked, for tests of the REPL.
+"""A stand-in for a session, driven by the words it is asked, for tests of the REPL.
 
 `python -m tests.standins.scripted_session` runs the real REPL and the real terminal view over it.
 

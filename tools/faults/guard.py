@@ -119,7 +119,7 @@ def check_quorum(prediction: Prediction, *, allowed: bool) -> None:
 def check_replicas(
     prediction: Prediction, snapshot: ClusterSnapshot, nodes: Sequence[str], *, allowed: bool
 ) -> None:
-    """Refuse to take a store's vote while data lacks replicas, or while nobody can say whether it does."""
+    """Refuse to take a store's vote while data lacks replicas, or while that is unknown."""
     replication = snapshot.replication
     if replication is None or replication.complete or not prediction.votes_lost or allowed:
         return

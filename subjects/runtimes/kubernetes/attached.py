@@ -103,7 +103,7 @@ class KubernetesNodes:
 
     async def in_sight(self) -> str:
         """Return why nothing can be told of the nodes now: nothing where they are reached straight."""
-        return "" if self.way.mode == "straight" else await self._canary.ask_anew()
+        return "" if self.way.mode == "straight" else await self._canary.probe_new_connection()
 
     async def in_sight_of(self, snapshot: ClusterSnapshot) -> ClusterSnapshot:
         """Return it; Unreachable where nobody answers in it for the way's fault."""

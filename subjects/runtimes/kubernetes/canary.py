@@ -39,7 +39,7 @@ class Canary:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="canary")
 
-    async def ask_anew(self) -> str:
+    async def probe_new_connection(self) -> str:
         """Ask now; return `stalled` as it is then."""
         began = time.monotonic()
         try:
@@ -61,7 +61,7 @@ class Canary:
 
     async def _run(self) -> None:
         while True:
-            await self.ask_anew()
+            await self.probe_new_connection()
             await asyncio.sleep(PERIOD_S)
 
 

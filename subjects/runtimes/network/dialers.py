@@ -14,7 +14,7 @@ from subjects.runtimes.network import sockdiag
 from subjects.runtimes.network.sockdiag import Address, Ends
 
 GONE = ""
-"""In the place of a node: whoever dialled has closed its end already, so that nobody can say who it was."""
+"""In the place of a node: whoever dialled has closed its end already, so who it was is unknown."""
 
 
 def who_dials(folder: Path, names: Sequence[str], connections: Sequence[Ends]) -> dict[Ends, str]:

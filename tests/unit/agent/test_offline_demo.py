@@ -91,7 +91,7 @@ RESULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-class Talk:
+class Conversation:
     """A conversation with offline mode whose tools return what is written here."""
 
     def __init__(self, results: Mapping[str, Mapping[str, Any]] | None = None) -> None:
@@ -142,11 +142,11 @@ class Talk:
 
 
 async def test_the_demo_goes_through_its_stages_in_order() -> None:
-    talk = Talk()
+    conversation = Conversation()
 
-    end = await talk.ask("run the chaos demo")
+    end = await conversation.ask("run the chaos demo")
 
-    assert talk.tools == [
+    assert conversation.tools == [
         "cluster_status",
         "load_start",
         "store_kill",
@@ -154,181 +154,185 @@ async def test_the_demo_goes_through_its_stages_in_order() -> None:
         "diagnose",
         "store_restart",
     ]
-    assert talk.calls[-1][1] == {"node": "etcd-2"}
+    assert conversation.calls[-1][1] == {"node": "etcd-2"}
     assert "Recovered 0.61 s after the heal (E6)" in end
-    everything = " ".join(talk.said)
+    everything = " ".join(conversation.said)
     for told in ("300 operations/s", "p99 6.3 ms", "43 ms", "killed by signal 9"):
         assert told in everything
 
 
 async def test_it_says_at_once_that_it_is_a_script_and_not_claude() -> None:
-    talk = Talk()
+    conversation = Conversation()
 
-    await talk.ask("status")
-    await talk.ask("status")
+    await conversation.ask("status")
+    await conversation.ask("status")
 
-    assert "Offline mode: a script answers, not Claude" in talk.said[0]
-    assert all("not Claude" not in said for said in talk.said[1:])
+    assert "Offline mode: a script answers, not Claude" in conversation.said[0]
+    assert all("not Claude" not in said for said in conversation.said[1:])
 
 
 async def test_a_cluster_that_is_not_up_is_started_first() -> None:
-    talk = Talk({"cluster_status": {"ok": False, "error": "No cluster is running."}})
+    conversation = Conversation({"cluster_status": {"ok": False, "error": "No cluster is running."}})
 
-    await talk.ask("run the chaos demo")
+    await conversation.ask("run the chaos demo")
 
-    assert talk.tools[:3] == ["cluster_status", "cluster_start", "load_start"]
+    assert conversation.tools[:3] == ["cluster_status", "cluster_start", "load_start"]
 
 
 async def test_another_fault_is_injected_and_healed_with_the_tools_for_it() -> None:
-    talk = Talk()
+    conversation = Conversation()
 
-    await talk.ask("run the chaos demo with fault pause on the leader")
+    await conversation.ask("run the chaos demo with fault pause on the leader")
 
-    assert talk.calls[2] == ("fault_inject", {"kind": "pause", "target": "leader"})
-    assert talk.calls[-1] == ("fault_heal", {"fault": 1})
+    assert conversation.calls[2] == ("fault_inject", {"kind": "pause", "target": "leader"})
+    assert conversation.calls[-1] == ("fault_heal", {"fault": 1})
 
 
 async def test_a_cluster_that_does_not_start_ends_the_demo_before_any_harm() -> None:
     failed = {"ok": False, "error": "no etcd was found", "next": "Install it"}
-    talk = Talk({"cluster_status": failed, "cluster_start": failed})
+    conversation = Conversation({"cluster_status": failed, "cluster_start": failed})
 
-    end = await talk.ask("run the chaos demo")
+    end = await conversation.ask("run the chaos demo")
 
-    assert talk.tools == ["cluster_status", "cluster_start"]
+    assert conversation.tools == ["cluster_status", "cluster_start"]
     assert "no etcd was found" in end
     assert "Install it" in end
 
 
 async def test_a_refused_kill_ends_the_demo_and_heals_nothing() -> None:
-    class Refusing(Talk):
+    class Refusing(Conversation):
         def _result(self, name: str) -> tuple[bool, str]:
             if name == "store_kill":
                 return False, remark("refused", reason="the person said no: not today")
             return super()._result(name)
 
-    talk = Refusing()
+    conversation = Refusing()
 
-    end = await talk.ask("run the chaos demo")
+    end = await conversation.ask("run the chaos demo")
 
-    assert talk.tools[-1] == "store_kill"
+    assert conversation.tools[-1] == "store_kill"
     assert "You declined store_kill; nothing ran." in end
     assert "another way" not in end  # those words are for a model
 
 
 async def test_a_person_who_stops_between_two_stages_is_told_what_follows_and_nothing_more_is_tried() -> None:
-    class Stopping(Talk):
+    class Stopping(Conversation):
         def _result(self, name: str) -> tuple[bool, str]:
             if name == "diagnose":
                 return False, remark("refused", reason=STOPPED)
             return super()._result(name)
 
-    talk = Stopping()
+    conversation = Stopping()
 
-    end = await talk.ask("run the chaos demo")
+    end = await conversation.ask("run the chaos demo")
 
-    assert talk.tools[-1] == "diagnose"
+    assert conversation.tools[-1] == "diagnose"
     assert end == "You stopped the demo. What is still open is healed before the demo ends."
 
 
 async def test_without_load_the_demo_goes_on_and_says_what_will_be_missing() -> None:
-    talk = Talk({"load_start": {"ok": False, "error": "no driver"}, "load_status": {"running": False}})
+    conversation = Conversation(
+        {"load_start": {"ok": False, "error": "no driver"}, "load_status": {"running": False}}
+    )
 
-    await talk.ask("run the chaos demo")
+    await conversation.ask("run the chaos demo")
 
-    assert talk.tools[-1] == "store_restart"
-    assert any("no figures" in said for said in talk.said)
+    assert conversation.tools[-1] == "store_restart"
+    assert any("no figures" in said for said in conversation.said)
 
 
 async def test_a_load_that_runs_already_is_used() -> None:
-    talk = Talk({"load_start": {"ok": False, "error": "A load already runs"}})
+    conversation = Conversation({"load_start": {"ok": False, "error": "A load already runs"}})
 
-    await talk.ask("run the chaos demo")
+    await conversation.ask("run the chaos demo")
 
-    assert talk.tools[1:4] == ["load_start", "load_status", "store_kill"]
-    assert not any("no figures" in said for said in talk.said)
+    assert conversation.tools[1:4] == ["load_start", "load_status", "store_kill"]
+    assert not any("no figures" in said for said in conversation.said)
 
 
 async def test_a_load_that_is_not_carried_is_halved_and_without_a_steady_one_nothing_is_broken() -> None:
-    talk = Talk({"load_start": {**RESULTS["load_start"], "steady": False, "rate_per_s": 300.0}})
+    conversation = Conversation(
+        {"load_start": {**RESULTS["load_start"], "steady": False, "rate_per_s": 300.0}}
+    )
 
-    end = await talk.ask("run the chaos demo")
+    end = await conversation.ask("run the chaos demo")
 
-    assert talk.tools == ["cluster_status", "load_start", *["load_stop", "load_start"] * 2]
-    assert talk.calls[3][1] == {"rate": 150.0}
+    assert conversation.tools == ["cluster_status", "load_start", *["load_stop", "load_start"] * 2]
+    assert conversation.calls[3][1] == {"rate": 150.0}
     assert "It is not steady" in end
     assert "I break nothing" in end
 
 
 async def test_a_fault_whose_effect_was_not_seen_is_healed_all_the_same() -> None:
-    talk = Talk(
+    conversation = Conversation(
         {"store_kill": {"ok": False, "fault": 1, "nodes": ["etcd-2"], "node": "etcd-2", "verified": False}}
     )
 
-    await talk.ask("run the chaos demo")
+    await conversation.ask("run the chaos demo")
 
-    assert talk.tools[-1] == "store_restart"
-    assert any("its effect was not seen" in said for said in talk.said)
+    assert conversation.tools[-1] == "store_restart"
+    assert any("its effect was not seen" in said for said in conversation.said)
 
 
 @pytest.mark.parametrize("broken", ["wait_for_detection", "diagnose"])
 async def test_whatever_fails_after_the_kill_the_store_is_started_again(broken: str) -> None:
-    talk = Talk({broken: {"ok": False, "error": "a bug"}})
+    conversation = Conversation({broken: {"ok": False, "error": "a bug"}})
 
-    await talk.ask("run the chaos demo")
+    await conversation.ask("run the chaos demo")
 
-    assert talk.tools[-1] == "store_restart"
+    assert conversation.tools[-1] == "store_restart"
 
 
 async def test_a_detection_that_runs_out_of_time_is_told_and_the_demo_goes_on() -> None:
-    talk = Talk({"wait_for_detection": {"detected": False}})
+    conversation = Conversation({"wait_for_detection": {"detected": False}})
 
-    await talk.ask("run the chaos demo")
+    await conversation.ask("run the chaos demo")
 
-    assert any("Nothing was detected" in said for said in talk.said)
-    assert talk.tools[-1] == "store_restart"
+    assert any("Nothing was detected" in said for said in conversation.said)
+    assert conversation.tools[-1] == "store_restart"
 
 
 async def test_results_that_say_little_are_told_with_little() -> None:
     empty: dict[str, Mapping[str, Any]] = {name: {} for name in RESULTS}
-    talk = Talk({**empty, "cluster_status": {"state": "healthy"}})
+    conversation = Conversation({**empty, "cluster_status": {"state": "healthy"}})
 
-    await talk.ask("run the chaos demo")
+    await conversation.ask("run the chaos demo")
 
-    assert talk.tools[-1] in {"store_restart", "fault_heal"}
-    assert "None" not in " ".join(talk.said)
+    assert conversation.tools[-1] in {"store_restart", "fault_heal"}
+    assert "None" not in " ".join(conversation.said)
 
 
 async def test_without_a_record_nothing_is_imagined() -> None:
-    talk = Talk({"incident_list": {"incidents": []}})
+    conversation = Conversation({"incident_list": {"incidents": []}})
 
-    answer = await talk.ask("why did it fail?")
+    answer = await conversation.ask("why did it fail?")
 
-    assert talk.tools == ["incident_list"]
+    assert conversation.tools == ["incident_list"]
     assert "There is no incident in the record" in answer
 
 
 async def test_what_it_talks_of_is_the_incident_of_its_own_session() -> None:
-    talk = Talk()
-    await talk.ask("run the chaos demo")
+    conversation = Conversation()
+    await conversation.ask("run the chaos demo")
 
-    await talk.ask("was anything lost?")
+    await conversation.ask("was anything lost?")
 
-    assert talk.calls[-1] == ("incident_list", {"incident": "I1"})
+    assert conversation.calls[-1] == ("incident_list", {"incident": "I1"})
 
 
 async def test_each_call_has_an_id_of_its_own() -> None:
-    talk = Talk()
-    await talk.ask("run the chaos demo")
-    await talk.ask("status")
+    conversation = Conversation()
+    await conversation.ask("run the chaos demo")
+    await conversation.ask("status")
 
-    ids = [block["id"] for message in talk.messages for block in message.content if "id" in block]
+    ids = [block["id"] for message in conversation.messages for block in message.content if "id" in block]
     assert len(ids) == len(set(ids)) == 7
 
 
 async def test_kill_and_restart_work_by_themselves() -> None:
-    talk = Talk()
+    conversation = Conversation()
 
-    await talk.ask("kill the leader")
-    await talk.ask("restart it")
+    await conversation.ask("kill the leader")
+    await conversation.ask("restart it")
 
-    assert talk.calls == [("store_kill", {"target": "leader"}), ("store_restart", {"node": "etcd-2"})]
+    assert conversation.calls == [("store_kill", {"target": "leader"}), ("store_restart", {"node": "etcd-2"})]

@@ -100,7 +100,7 @@ def test_a_session_is_found_by_the_beginning_of_its_id_if_that_is_clear(tmp_path
 
     assert find(tmp_path, "20260101") == first
     assert find(tmp_path, "") == second
-    assert find(tmp_path, "", but=second) == first
+    assert find(tmp_path, "", exclude=second) == first
     with pytest.raises(BadTranscript, match="give more of the id"):
         find(tmp_path, "2026")
     with pytest.raises(BadTranscript, match="operator sessions list"):

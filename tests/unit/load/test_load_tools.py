@@ -28,7 +28,7 @@ from tools.workbench import Workbench
 SMALL = {"records": 100, "rate": 50, "deadline_s": 5}
 
 
-class Desk:
+class LoadTools:
     """A workbench with one etcd on it, and what was told."""
 
     def __init__(self, folder: Path, target: LoadTarget, *, owned: bool = True) -> None:
@@ -60,8 +60,8 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, target: LoadTarget) -> AsyncIterator[Desk]:
-    made = Desk(tmp_path, target)
+async def tools(tmp_path: Path, target: LoadTarget) -> AsyncIterator[LoadTools]:
+    made = LoadTools(tmp_path, target)
     yield made
     if made.workbench.load is not None:
         await made.workbench.load.aclose()
@@ -75,12 +75,12 @@ def test_the_effects_are_what_permissions_rely_on() -> None:
 
 
 async def test_two_loads_are_never_on_one_cluster_for_each_would_miss_its_writes(
-    desk: Desk, tmp_path: Path, target: LoadTarget
+    tools: LoadTools, tmp_path: Path, target: LoadTarget
 ) -> None:
-    other = Desk(tmp_path, target)  # another operator on the same state folder
-    await desk.begin()
+    other = LoadTools(tmp_path, target)  # another operator on the same state folder
+    await tools.begin()
     refused = await other.call("load_start", **SMALL)
-    await desk.call("load_stop", verify=False)
+    await tools.call("load_stop", verify=False)
     await other.begin()
     await other.call("load_stop", verify=False)
 
@@ -88,10 +88,10 @@ async def test_two_loads_are_never_on_one_cluster_for_each_would_miss_its_writes
     assert "Another operator has a load" in refused.text
 
 
-async def test_a_load_is_started_read_and_stopped_with_proof(desk: Desk) -> None:
-    started = await desk.call("load_start", **SMALL)
-    status = await desk.call("load_status")
-    stopped = await desk.call("load_stop")
+async def test_a_load_is_started_read_and_stopped_with_proof(tools: LoadTools) -> None:
+    started = await tools.call("load_start", **SMALL)
+    status = await tools.call("load_status")
+    stopped = await tools.call("load_stop")
 
     assert started.ok, started.text
     assert started.data["steady"] is (started.data["baseline"]["ops_per_s"] >= 45)
@@ -104,32 +104,32 @@ async def test_a_load_is_started_read_and_stopped_with_proof(desk: Desk) -> None
     assert stopped.data["writes"]["kept"]
     assert stopped.data["writes"]["keys"] == 100
     assert stopped.data["totals"]["operations"] >= 100
-    assert desk.workbench.load is None
+    assert tools.workbench.load is None
 
 
-async def test_windows_reach_the_monitor(desk: Desk) -> None:
-    await desk.begin()
+async def test_windows_reach_the_monitor(tools: LoadTools) -> None:
+    await tools.begin()
 
-    assert [window.n for window in desk.windows][:1] == [0]
+    assert [window.n for window in tools.windows][:1] == [0]
 
 
-async def test_a_second_load_is_refused_and_the_first_goes_on(desk: Desk) -> None:
-    await desk.begin()
-    again = await desk.call("load_start", workload="B")
+async def test_a_second_load_is_refused_and_the_first_goes_on(tools: LoadTools) -> None:
+    await tools.begin()
+    again = await tools.call("load_start", workload="B")
 
     assert not again.ok
     assert "workload A, 100 records, 50 operations/s" in again.data["error"]
     assert "load_stop" in again.data["next"]
-    assert desk.workbench.load is not None
-    assert desk.workbench.load.running
+    assert tools.workbench.load is not None
+    assert tools.workbench.load.running
 
 
-async def test_an_unknown_workload_is_told_those_there_are(desk: Desk) -> None:
-    outcome = await desk.call("load_start", workload="ycsb-x")
+async def test_an_unknown_workload_is_told_those_there_are(tools: LoadTools) -> None:
+    outcome = await tools.call("load_start", workload="ycsb-x")
 
     assert not outcome.ok
     assert outcome.data["next"] == "The workloads are: A, B, C, D, E, F."
-    assert desk.workbench.load is None
+    assert tools.workbench.load is None
 
 
 @pytest.mark.parametrize(
@@ -141,34 +141,34 @@ async def test_an_unknown_workload_is_told_those_there_are(desk: Desk) -> None:
         ({"seed": "x"}, "seed"),
     ],
 )
-async def test_a_wrong_argument_is_named(desk: Desk, wrong: dict[str, object], named: str) -> None:
-    outcome = await desk.call("load_start", **wrong)
+async def test_a_wrong_argument_is_named(tools: LoadTools, wrong: dict[str, object], named: str) -> None:
+    outcome = await tools.call("load_start", **wrong)
 
     assert not outcome.ok
     assert named in outcome.data["error"]
 
 
-async def test_lost_and_changed_writes_are_told_plainly(desk: Desk, member: Members) -> None:
-    await desk.begin("C")
+async def test_lost_and_changed_writes_are_told_plainly(tools: LoadTools, member: Members) -> None:
+    await tools.begin("C")
     member.delete(key_name(1))
     member.put(key_name(2), b"surprise")
-    stopped = await desk.call("load_stop")
+    stopped = await tools.call("load_stop")
 
     assert (stopped.data["writes"]["lost"], stopped.data["writes"]["changed"]) == (1, 1)
     assert not stopped.data["writes"]["kept"]
     assert "1 keys lost, 1 changed" in stopped.data["next"]
 
 
-async def test_without_the_check_nothing_is_claimed_of_writes(desk: Desk) -> None:
-    await desk.begin()
-    stopped = await desk.call("load_stop", verify=False)
+async def test_without_the_check_nothing_is_claimed_of_writes(tools: LoadTools) -> None:
+    await tools.begin()
+    stopped = await tools.call("load_stop", verify=False)
 
     assert "writes" not in stopped.data
     assert "not read back" in stopped.data["next"]
 
 
-async def test_status_and_stop_without_a_load_say_so(desk: Desk) -> None:
-    status, stopped = await desk.call("load_status"), await desk.call("load_stop")
+async def test_status_and_stop_without_a_load_say_so(tools: LoadTools) -> None:
+    status, stopped = await tools.call("load_status"), await tools.call("load_stop")
 
     assert status.ok
     assert status.data["running"] is False
@@ -176,33 +176,33 @@ async def test_status_and_stop_without_a_load_say_so(desk: Desk) -> None:
     assert "load_start" in stopped.data["next"]
 
 
-async def test_a_load_that_died_is_told_and_can_be_started_again(desk: Desk) -> None:
-    await desk.begin()
-    assert desk.workbench.load is not None
-    await desk.workbench.load._source.aclose()
-    desk.workbench.load.problem = "killed"
-    status = await desk.call("load_status")
-    again = await desk.call("load_start", **SMALL)
+async def test_a_load_that_died_is_told_and_can_be_started_again(tools: LoadTools) -> None:
+    await tools.begin()
+    assert tools.workbench.load is not None
+    await tools.workbench.load._source.aclose()
+    tools.workbench.load.problem = "killed"
+    status = await tools.call("load_status")
+    again = await tools.call("load_start", **SMALL)
 
     assert (status.data["running"], status.data["why"]) == (False, "killed")
     assert again.ok, again.text
 
 
-async def test_the_end_of_the_generator_is_a_notice(desk: Desk) -> None:
-    await desk.begin()
-    run = desk.workbench.load
+async def test_the_end_of_the_generator_is_a_notice(tools: LoadTools) -> None:
+    await tools.begin()
+    run = tools.workbench.load
     assert run is not None
     process = cast("Any", run._source)._process
     process.kill()
     assert not await run.wait_windows(10**6, timeout_s=60)
 
-    notices = [event for event in desk.events if isinstance(event, Notice)]
+    notices = [event for event in tools.events if isinstance(event, Notice)]
     assert [notice.level for notice in notices] == ["warning"]
     assert "ended by itself" in notices[0].text
 
 
 async def test_a_cluster_of_somebody_elses_takes_no_load(tmp_path: Path, target: LoadTarget) -> None:
-    outcome = await Desk(tmp_path, target, owned=False).call("load_start")
+    outcome = await LoadTools(tmp_path, target, owned=False).call("load_start")
 
     assert not outcome.ok
     assert "external" in outcome.data["error"]
