@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.models.base import ToolCall, Usage
 from agent.models.catalog import ModelFacts
-from agent.remarks import remark
+from prompts import remark
 from tools.tool import Effect, Outcome
 
 _EVIDENCE_ID = re.compile(r"^\[[A-Z]+\d+\] ")

@@ -14,8 +14,8 @@ from agent.budget import Budget, headline
 from agent.events import CallStarted, ended
 from agent.models.base import ToolCall
 from agent.permissions import Gate
-from agent.remarks import remark
 from agent.transcript import entries
+from prompts import remark
 from tools.events import Emit
 from tools.tool import Effect, Outcome
 

@@ -13,9 +13,8 @@ from agent.budget import Budget
 from agent.drawing import Listener
 from agent.errors import ContextOverflow, ModelError, ModelRefused
 from agent.models.base import Block, Message, Request
-from agent.remarks import remark
 from agent.repair import text_block
-from prompts import read
+from prompts import read, remark
 from tools.events import Notice
 
 DUE_TOKENS = 150_000

@@ -9,6 +9,7 @@ from typing import cast
 from agent.budget import Budget
 from agent.errors import ModelError
 from agent.events import Spent, Text, TextVoid
+from agent.models.assembly import Pieces
 from agent.models.base import (
     Block,
     HandedOver,
@@ -22,7 +23,6 @@ from agent.models.base import (
     TextDelta,
     Waiting,
 )
-from agent.models.pieces import Pieces
 from agent.repair import text_block
 from tools.events import Emit, Event, Notice
 

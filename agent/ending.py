@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.models.base import Reply
-from agent.remarks import remark
 from agent.repair import WHOLE
 from agent.view.words import one_line
+from prompts import remark
 from tools.events import Emit, Notice
 
 Reason = Literal["answered", "refused", "truncated", "budget", "interrupted", "failed"]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agent.models.base import Block, Message
-from agent.remarks import remark
 from agent.repair import answered, keepable, text_block, tool_results
+from prompts import remark
 
 
 class History:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from agent.models.base import Block
-from agent.remarks import remark
+from prompts import remark
 
 WHOLE = frozenset({"tool_use", "end_turn", "stop_sequence", "pause_turn", "compaction"})
 """The stop reasons after which a reply is kept byte for byte; after all others only its text is."""

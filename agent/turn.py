@@ -22,9 +22,9 @@ from agent.history import History
 from agent.models.base import Model, Reply, Request, ToolSpec
 from agent.models.catalog import ModelFacts
 from agent.permissions import Gate
-from agent.remarks import remark
 from agent.repair import result_block
 from agent.transcript import entries
+from prompts import remark
 from subjects.untrusted import well_formed
 from tools.events import Emit
 from tools.tool import Outcome

@@ -1,8 +1,8 @@
 """What a tool is.
 
-A tool is a name, a Pydantic model of its parameters, a Markdown description beside its module, an
-effect (reads, acts or destroys) and an async function of (params, workbench). What it may use follows
-from the annotation of its second parameter: `Observed` for one that only reads, `Workbench` for one that acts.
+A tool is a name, a Pydantic model of its parameters, a Markdown description beside its module, an effect
+(reads, acts or destroys) and an async function of (params, workbench). What it may use follows from the
+annotation of its second parameter: `Observed` for one that only reads, `Workbench` for one that acts.
 """
 
 import inspect

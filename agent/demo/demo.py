@@ -18,8 +18,8 @@ from agent.demo.tables import tables
 from agent.ending import TurnEnd
 from agent.mode import Mode
 from agent.orders import read_demo
-from agent.remarks import remark
 from agent.sessions.session import Session
+from prompts import remark
 from subjects.errors import SubjectError
 from tools.errors import ToolError
 from tools.events import Notice

@@ -45,7 +45,7 @@ class DrillSettings:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One trial as it was planned: the truth that is sealed."""
+    """One trial as it was planned: the truth that a diagnosis is judged by."""
 
     n: int
     name: str

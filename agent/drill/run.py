@@ -47,7 +47,7 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
             started = time.monotonic()
             workbench.emit(Progress(f"Trial {trial.n} of {len(trials)}", 0.0))
             tokens, cost = _bill(workbench)
-            scored = await Run(trial, settings, workbench, folder).go()
+            scored = await Run(trial, settings, workbench).go()
             done.append(_billed(scored, tokens, cost, workbench))
             workbench.emit(Progress(_line(done[-1], len(trials)), time.monotonic() - started, done=True))
         checked = await _read_back(workbench, load)
@@ -107,7 +107,7 @@ def _written(checked: WriteCheck | None) -> dict[str, Any] | None:
 
 
 def _keep(result: dict[str, Any], folder: Path) -> None:
-    """Write the result and its page beside the sealed truths."""
+    """Write the result and its page."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for path, text in zip(result["files"], (json.dumps(plain(result)), drill_page(result)), strict=True):
         Path(path).write_text(text + "\n", encoding="utf-8")

@@ -19,7 +19,6 @@ class Scored:
     nodes: tuple[str, ...]
     """Where it was really injected."""
     control: bool
-    sealed_sha256: str
     detected: bool
     detect_s: float | None
     """After the injection."""

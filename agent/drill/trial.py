@@ -1,16 +1,14 @@
-"""One trial: wait until all is healthy, seal the truth, inject, wait, diagnose, heal, confirm."""
+"""One trial: wait until all is healthy, inject, wait, diagnose, heal, confirm."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from agent.drill.noise import generate_noise
 from agent.drill.plan import HEALED, NOISY, DrillSettings, Trial
 from agent.drill.score import Scored, judge
-from agent.drill.truth import Seal, seal, unseal
 from subjects import clock
-from subjects.base import ClusterState
+from subjects.base import ClusterState, Subject
 from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import Case
@@ -29,6 +27,9 @@ BRIEF_S = 1.0
 """How long a fault lasts that is over before anybody looks."""
 GATHER_S = 1.5
 """Between detection and diagnosis: what follows from a fault is seen a moment later."""
+NOISE_PER_S = 40
+"""Connections per second to a noisy node."""
+_NOISE = b"GET /nothing-here HTTP/1.1\r\nHost: noise\r\nConnection: close\r\n\r\n"
 
 
 class NotCalm(Exception):
@@ -42,7 +43,6 @@ class Run:
     trial: Trial
     settings: DrillSettings
     workbench: Workbench
-    folder: Path
     began: float = 0.0
     began_wall: float = 0.0
     injection: Injection | None = None
@@ -64,7 +64,6 @@ class Run:
     async def go(self) -> Scored:
         """Run it to its end; whatever fails in it is in the score, and the fault is healed."""
         await self._calm()
-        sealed = seal(self.trial, self.folder)
         try:
             await asyncio.sleep(self.trial.jitter_s)
             await self._inject()
@@ -74,7 +73,7 @@ class Run:
             self.problem = str(error)
         finally:
             await self._heal()
-        return self._score(sealed)
+        return self._score()
 
     async def _calm(self) -> None:
         """Wait until the cluster is healthy and no incident is open, for a while."""
@@ -151,21 +150,19 @@ class Run:
         if self.injection is not None and self.recovery.healthy_at is not None:
             self.heal_s = self.recovery.healthy_at - began
 
-    def _score(self, sealed: Seal) -> Scored:
-        truth = unseal(sealed)
+    def _score(self) -> Scored:
         record = self.injection.record if self.injection else None
         nodes = record.nodes if record else ()
-        node_right, kind_right = judge(truth, nodes, self.found)
+        node_right, kind_right = judge(self.trial, nodes, self.found)
         detect_s = None
         if self.detection and record and record.injected_at is not None:
             detect_s = round(self.detection.at - record.injected_at, 4)
         return Scored(
-            n=truth.n,
-            fault=truth.name,
-            kind=truth.kind,
+            n=self.trial.n,
+            fault=self.trial.name,
+            kind=self.trial.kind,
             nodes=nodes,
-            control=truth.control,
-            sealed_sha256=sealed.sha256,
+            control=self.trial.control,
             detected=self.detection is not None,
             detect_s=detect_s,
             diagnose_s=_rounded(self.diagnose_s),
@@ -182,6 +179,20 @@ class Run:
             problem=self.problem,
             seconds=round(time.monotonic() - self.began, 1),
         )
+
+
+async def generate_noise(subject: Subject, node: str, seconds: float) -> None:
+    """Keep a healthy node busy: connect to its watched port, ask for what is not there, and hang up."""
+    host, port = subject.watch_address(node)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                _, writer = await asyncio.open_connection(host, port)
+                writer.write(_NOISE)
+                await writer.drain()
+                writer.transport.abort()
+        await asyncio.sleep(1 / NOISE_PER_S)
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -18,9 +18,9 @@ from agent.calls import not_run
 from agent.mcp.frames import frames
 from agent.mcp.input_lines import InputLines, divert_input
 from agent.models.base import ToolCall
-from agent.remarks import remark
 from agent.transcript import entries
 from prompts import read as read_prompt
+from prompts import remark
 from subjects.errors import NotReady
 from tools.events import Notice
 from tools.registry import Dispatcher

@@ -15,7 +15,7 @@ from agent.models.assembly import Assembly
 from agent.models.base import Block, ModelEvent, Reduced, Reply, Request, Restarted, Waiting
 from agent.models.catalog import facts_of
 from agent.models.features import Feature, lesser_room, loss_of, refused_features
-from agent.models.retry import Patience, TransientFailure, Tries
+from agent.models.retry import MALFORMED_TRIES, Patience, TransientFailure, Tries
 from agent.models.stream import read_events
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ STALLED_S = 300.0
 """How long pings alone may come before the reply is asked for again; long thinking shows as pings."""
 CUT_SHORT = TransientFailure("The reply ended before it was whole")
 UNREADABLE_CALL = TransientFailure("The reply holds a call whose arguments are no JSON object")
-MALFORMED_TRIES = 3
-"""What comes broken three times is not broken by chance."""
 
 
 @dataclass(slots=True)

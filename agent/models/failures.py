@@ -17,13 +17,11 @@ import httpx2
 from agent.errors import BadCredentials, BudgetSpent, ContextOverflow, ModelError, ModelRefused
 from agent.models.assembly import Malformed
 from agent.models.providers import Provider, address, setup_help
-from agent.models.retry import TransientFailure, retry_after
+from agent.models.retry import MALFORMED_TRIES, TransientFailure, retry_after
 from agent.models.stream import NotMessages, StreamedError
 from agent.view.words import one_line
 from subjects.untrusted import NotJson, read_json, read_text
 
-MALFORMED_TRIES = 3
-"""The service sends whole replies; one that is broken three times is not broken by chance."""
 _BY_STATUS = {
     400: "invalid_request_error", 401: "authentication_error", 402: "billing_error",
     403: "permission_error", 404: "not_found_error", 408: "timeout_error", 409: "conflict_error",

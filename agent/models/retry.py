@@ -16,6 +16,8 @@ from agent.errors import ModelRefused, ModelUnavailable
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 """Of our own choice; a server's Retry-After may be longer."""
+MALFORMED_TRIES = 3
+"""The service sends whole replies; one that is broken three times is not broken by chance."""
 NONSENSE_S = 31 * 86_400.0
 """A wish to wait longer than a month is none."""
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError, BadTranscript
-from agent.remarks import remark
 from agent.sessions.earlier import Earlier, earlier
 from agent.sessions.export import as_markdown
 from agent.transcript.file import Transcript
@@ -15,6 +14,7 @@ from agent.transcript.reading import read, read_header
 from agent.transcript.replay import damaged_lines
 from agent.turn import Conversation
 from agent.view.words import one_line
+from prompts import remark
 from tools.events import Table
 from tools.workbench import Workbench
 

@@ -15,13 +15,13 @@ from agent.mode import Mode
 from agent.models.base import Message
 from agent.models.catalog import ALIASES, facts_of
 from agent.permissions import ActiveGate
-from agent.remarks import remark
 from agent.setup import Setup
 from agent.transcript.event_entries import to_entry
 from agent.transcript.file import Transcript
 from agent.turn import Conversation
 from agent.view.base import View
 from agent.workbench import close_workbench
+from prompts import remark
 from subjects import clock
 from subjects.errors import SubjectError
 from tools.cluster import lifecycle

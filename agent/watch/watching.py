@@ -1,6 +1,7 @@
 """Watching a cluster with the detector alone, in the foreground, for minutes or for days."""
 
 import asyncio
+import sqlite3
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,7 +13,6 @@ from agent.view.base import View
 from agent.view.words import seconds as duration
 from agent.watch.examiner import Examiner
 from agent.watch.receivers import Addresses, Receivers
-from agent.watch.retention import KEEP_S, prune_now_and_then
 from agent.watch.rows import Rows, node_state, on_our_side, unseen_sentence
 from agent.watch.state import WatchState
 from agent.watch.traffic import TrafficReader
@@ -32,6 +32,15 @@ EVIDENCE = 5000
 
 MAX_INCIDENTS = 100
 """Incidents that the summary names; more are only counted."""
+
+KEEP_S = 90 * 86_400.0
+"""How long incidents that are over are kept by default."""
+
+MAX_BYTES = 512 * 1024 * 1024
+"""What the incidents may take in the state folder; an incident takes 20 to 200 kB."""
+
+PRUNE_S = 3600.0
+"""Between two looks at what is too old."""
 
 
 async def watch(
@@ -229,3 +238,11 @@ def _state_of(monitor: Monitor, cluster: Cluster) -> WatchState:
         snapshot_age_s=None if monitor.seen_at is None else now - monitor.seen_at,
         looked_s=None if monitor.looked_at is None else now - monitor.looked_at,
     )
+
+
+async def prune_now_and_then(incidents: IncidentStore, keep_s: float) -> None:
+    """Delete what is too old or too much, now and each hour, until cancelled."""
+    while True:
+        with suppress(sqlite3.Error):  # the recorder reports a disk that cannot be written
+            await asyncio.to_thread(incidents.prune, before=time.time() - keep_s, max_bytes=MAX_BYTES)
+        await asyncio.sleep(PRUNE_S)

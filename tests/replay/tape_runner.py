@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from agent.models.base import ToolCall
 from agent.permissions import ALLOWED, Verdict
-from agent.remarks import remark
 from agent.transcript.reading import read
+from prompts import remark
 from tests.replay.tape import Tape, TapedCall
 from tools.tool import Effect, Outcome, Tool
 

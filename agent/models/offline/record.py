@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.demo.request import DemoRequest
 from agent.models.base import Block, Message
-from agent.remarks import remark
+from prompts import remark
 from subjects.untrusted import read_leading_object
 
 _EVIDENCE = re.compile(r"^\[([A-Z]+\d+)\] ")

@@ -10,7 +10,7 @@ from agent.demo.request import STOPPED
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
 from agent.orders import read_demo
-from agent.remarks import remark
+from prompts import remark
 from tools.observe.ledger import Ledger
 
 DIAGNOSIS = {

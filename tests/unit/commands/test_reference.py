@@ -66,7 +66,6 @@ def test_drills_and_comparisons_have_the_fields_that_are_documented(tmp_path: Pa
         "kind": "kill",
         "nodes": ("n",),
         "control": False,
-        "sealed_sha256": "0",
     }
     trial = Scored(**planned, **measured, **found, **right)  # type: ignore[arg-type]
     drill = {

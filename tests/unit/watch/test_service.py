@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.commands.root import cli
-from agent.watch.retention import prune_now_and_then
+from agent.watch.watching import prune_now_and_then
 from tools.incidents.store import IncidentStore
 from tools.observe.kinds import signal
 
