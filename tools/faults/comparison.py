@@ -73,6 +73,9 @@ def _leader(prediction: Prediction, observed: Observed) -> Compared:
     seen = " → ".join(changes) if len(changes) > 1 else f"{before} led throughout"
     if not prediction.quorum_held:
         return Compared("leader", "none until it is healed", seen if under else "none", under is None or None)
+    if prediction.leader_lost and under is None and after == before:
+        seen = f"{before} led again after the heal, and nobody before it"
+        return Compared("leader", f"{before} is replaced", seen, None)
     if prediction.leader_lost:
         return Compared("leader", f"{before} is replaced", seen, moved)
     if prediction.leader_may_move:

@@ -57,6 +57,17 @@ def test_a_leader_that_moved_while_it_was_healed_led_not_throughout() -> None:
     assert compare(LEADER, replace(late, leader_under="etcd-2"))[0].observed == "etcd-1 → etcd-2 → etcd-3"
 
 
+def test_a_leader_that_was_healed_before_an_election_proves_no_fail_over() -> None:
+    """PD's lease is 5 s: a leader that is started again sooner leads on, and nobody else did."""
+    healed_early = compare(LEADER, replace(CALM, leader_under=None))
+
+    assert (healed_early[0].observed, healed_early[0].held) == (
+        "etcd-1 led again after the heal, and nobody before it",
+        None,
+    )
+    assert held(healed_early) is True
+
+
 def test_a_stall_that_the_healing_ended_proves_no_fail_over() -> None:
     healed_early = replace(MOVED, stall_s=3.0, error_s=3.0, failed=90, cut_short=True)
 
