@@ -102,7 +102,7 @@ class PermissionGate:
 
 
 def _verb(effect: Effect) -> str:
-    return "destroys" if effect is Effect.DESTROY else "acts"
+    return "disrupts" if effect is Effect.DESTROY else "acts"
 
 
 @dataclass(slots=True)

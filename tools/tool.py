@@ -1,7 +1,7 @@
 """What a tool is.
 
 A tool is a name, a Pydantic model of its parameters, a Markdown description beside its module, an effect
-(reads, acts or destroys) and an async function of (params, workbench). What it may use follows from the
+(reads, acts or disrupts) and an async function of (params, workbench). What it may use follows from the
 annotation of its second parameter: `Observed` for one that only reads, `Workbench` for one that acts.
 """
 
@@ -21,6 +21,7 @@ class Effect(StrEnum):
     READ = "read"
     ACT = "act"
     DESTROY = "destroy"
+    """Breaks something for a while, or deletes data; people read `disrupts`."""
 
 
 class Params(BaseModel):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Aside = Callable[[], AbstractContextManager[None]]
 """How the terminal is had for a question: `View.aside`."""
 
-EFFECT_WORDS = {"read": "reads", "act": "acts", "destroy": "destroys"}
+EFFECT_WORDS = {"read": "reads", "act": "acts", "destroy": "disrupts"}
 
 CHOICES = "[y]es once / [a]lways this session / [n]o, and why"
 

@@ -327,7 +327,7 @@ class TestTypingAhead:
 class TestPermission:
     """What acts asks: once, for the session, or no and why."""
 
-    QUESTION = "store_kill etcd-2 (destroys) – run it?"
+    QUESTION = "store_kill etcd-2 (disrupts) – run it?"
 
     def test_yes_runs_it_once_and_asks_again(self, start: Start) -> None:
         person = start(columns=120)
