@@ -194,7 +194,18 @@ def _runs(node: NodeView) -> bool:
 
 
 async def _lost(targets: Sequence[ProbeTarget]) -> dict[str, str]:
-    """Connect again to nodes that answer; return where connections were lost."""
+    """Connect again to nodes that answer; return where connections were lost.
+
+    A busy machine loses some to several nodes at once, but not twice in a row.
+    """
+    found = await _lossy(targets)
+    if len(found) > 1:
+        again = await _lossy([target for target in targets if target.node in found])
+        found = {node: text for node, text in found.items() if node in again}
+    return found
+
+
+async def _lossy(targets: Sequence[ProbeTarget]) -> dict[str, str]:
     found = {}
     for target, lost in zip(targets, await _knock(targets, KNOCKS), strict=True):
         if len(lost) >= LOST:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
@@ -16,11 +17,12 @@ from tools.diagnosis.check import check
 from tools.diagnosis.gather import gather
 from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Confidence, Findings, Kind
-from tools.diagnosis.steady import LOOKS, SLOW_LOOKS, Looked, signals_of, steady_look
+from tools.diagnosis.steady import KNOCKS, LOOKS, SLOW_LOOKS, Looked, signals_of, steady_look
 from tools.observe.kinds import abnormal, signal
 from tools.observe.ledger import Ledger
 from tools.observe.limits import limits_of
 from tools.observe.signal import HEALTH_PORT, Detection, Signal, Source
+from tools.observe.targets import NO_CONNECTION, ProbeTarget
 
 
 class Logged(ScriptedRuntime):
@@ -62,6 +64,16 @@ class Timed(ScriptedSubject):
 
 
 @pytest.fixture
+def hosts_as_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hosts take is what a test says, however busy this machine is."""
+
+    async def host_ms(subject: Timed, node: str) -> float:
+        return subject.host_s[node] * 1000
+
+    monkeypatch.setattr("tools.diagnosis.steady._host_ms", host_ms)
+
+
+@pytest.fixture
 async def subject(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Timed]:
     monkeypatch.setattr("tools.diagnosis.steady.PAUSE_S", 0.0)
     made = Timed()
@@ -99,6 +111,7 @@ async def test_a_node_that_is_late_while_its_host_is_quick(subject: Timed) -> No
     assert subject.looks == SLOW_LOOKS
 
 
+@pytest.mark.usefixtures("hosts_as_said")
 async def test_the_same_is_nothing_on_a_machine_where_all_hosts_are_late(subject: Timed) -> None:
     subject.answer("n2", 300.0)
     subject.host_s = dict.fromkeys(subject.nodes, 0.12)
@@ -106,6 +119,7 @@ async def test_the_same_is_nothing_on_a_machine_where_all_hosts_are_late(subject
     assert await wrong(subject) == set()
 
 
+@pytest.mark.usefixtures("hosts_as_said")
 @pytest.mark.parametrize(("past_the_network", "kind"), [(True, "host_late"), (False, "late_alone")])
 async def test_one_host_that_is_late_does_not_excuse_its_node(
     subject: Timed, kind: str, *, past_the_network: bool
@@ -129,6 +143,23 @@ async def test_a_slow_network_is_sure_only_of_a_node_that_was_asked_past_it(
     found = conclude(gathered, subject.nodes, ledger)
 
     assert (found.kind, found.nodes, found.confidence) == (Kind.NETWORK_DELAY, ("n2",), surest)
+
+
+@pytest.mark.parametrize(("rounds_lost", "lossy"), [(1, {"n2"}), (2, {"n1", "n2", "n3"})])
+async def test_connections_lost_to_several_nodes_count_only_twice_in_a_row(
+    subject: Timed, monkeypatch: pytest.MonkeyPatch, rounds_lost: int, lossy: set[str]
+) -> None:
+    """The first time may be this machine's; n2 loses them for good."""
+    tried = Counter[str]()
+
+    async def knock(target: ProbeTarget) -> str | None:
+        tried[target.node] += 1
+        lost = target.node == "n2" or tried[target.node] <= rounds_lost * KNOCKS
+        return NO_CONNECTION if lost else None
+
+    monkeypatch.setattr("tools.diagnosis.steady.probe_new_connection", knock)
+
+    assert {*(await steady_look(subject)).lost} == lossy
 
 
 async def test_answers_that_are_late_and_then_not_are_nothing(subject: Timed) -> None:

@@ -193,8 +193,7 @@ async def test_a_freeze_that_is_over_is_not_taken_for_a_cut_for_sure(watch: Watc
     await watch.healthy()
 
     found = await watch.diagnosis(detection.incident)
-    assert found.nodes == (STORES[1],), found
-    assert found.kind is Kind.PAUSE or found.confidence is not Confidence.HIGH, found
+    assert found.kind is not Kind.PARTITION or found.confidence is not Confidence.HIGH, found
 
 
 async def test_an_upgrade_that_replaces_a_store_and_every_pd_is_a_planned_act(watch: Watch) -> None:
