@@ -17,7 +17,7 @@ import httpx2
 from agent.errors import BadCredentials, BudgetSpent, ContextOverflow, ModelError, ModelRefused
 from agent.models.assembly import Malformed
 from agent.models.providers import Provider, address, setup_help
-from agent.models.retry import MALFORMED_TRIES, TransientFailure, retry_after
+from agent.models.retry import MALFORMED_TRIES, STALLED_TRIES, TransientFailure, retry_after
 from agent.models.stream import NotMessages, StreamedError
 from agent.view.words import one_line
 from subjects.untrusted import NotJson, read_json, read_text
@@ -84,8 +84,11 @@ def explain(error: Exception, model: str, provider: Provider) -> ModelError | Tr
             return error
         case anthropic.APIStatusError() | StreamedError():
             return _refused(_heard(error), model, provider)
-        case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
+        case anthropic.APITimeoutError() | httpx2.TimeoutException():
             return TransientFailure("The service went silent")
+        case TimeoutError():
+            reason = "The service holds the connection and sends no reply"
+            return TransientFailure(reason, tries=STALLED_TRIES)
         case anthropic.APIConnectionError():
             return _unconnected(error.__cause__ or error)
         case Malformed():

@@ -18,6 +18,8 @@ LONGEST_WAIT_S = 60.0
 """Of our own choice; a server's Retry-After may be longer."""
 MALFORMED_TRIES = 3
 """The service sends whole replies; one that is broken three times is not broken by chance."""
+STALLED_TRIES = 2
+"""Pings or comments alone, for minutes: each try takes as long again."""
 NONSENSE_S = 31 * 86_400.0
 """A wish to wait longer than a month is none."""
 

@@ -180,7 +180,6 @@ async def test_an_error_inside_the_stream_that_stays_is_told_at_once(monkeypatch
     [
         (says(text("Half of it"), fault=Spoiled("silence", after_events=4)), {"silence_s": 0.1}),
         (Hangs(), {"silence_s": 0.1}),
-        (says(text("x"), fault=Spoiled("pings", after_events=3, pause_s=0.01)), {"stalled_s": 0.2}),
     ],
 )
 async def test_silence_is_noticed_and_the_request_made_anew(
@@ -193,6 +192,19 @@ async def test_silence_is_noticed_and_the_request_made_anew(
 
     assert clock.slept == [1.0]
     assert [event.reason for event in heard if isinstance(event, Waiting)] == ["The service went silent"]
+
+
+@pytest.mark.parametrize("after_events", [0, 3])
+async def test_a_reply_of_nothing_but_pings_is_asked_for_once_more(
+    after_events: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stalled = says(text("x"), fault=Spoiled("pings", after_events=after_events, pause_s=0.01))
+    async with claude(monkeypatch, stalled, stalled) as (model, _, clock):
+        model.stalled_s = 0.2
+        with pytest.raises(ModelUnavailable, match=r"sends no reply \(tried 2 times\)"):
+            await hear(model)
+
+    assert clock.slept == [1.0]
 
 
 async def test_a_service_out_of_reach_is_waited_for_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
