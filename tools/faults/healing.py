@@ -111,6 +111,9 @@ class _Healing:
     async def _undo_steps(self, record: Record, cluster: Cluster) -> tuple[State, str]:
         """Undo one step after the other, whatever becomes of each, and note what was started for that."""
         ours = self._journal.started_by_us(record.id)
+        if record.state is State.HEALING:
+            # A healing that was cut short may have started what runs now, and could not note it any more.
+            ours += [here for node in record.nodes if (here := (await cluster.nodes.inspect(node)).identity)]
         reports = []
         for step in reversed(record.steps):
             report = await _undo_step(step, cluster, ours)

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from subjects.base import Cluster
+from subjects.base import Cluster, Identity
 from subjects.state import StateFolder
 from tests.standins.embedded import healthy, letter, pid_of
 from tools.errors import Refused
@@ -51,6 +51,19 @@ async def test_a_store_that_an_earlier_heal_has_started_is_ours(
 
     assert [each.state for each in again] == [State.HEALED]
     assert "earlier" in again[0].text
+
+
+async def test_so_is_one_that_was_started_by_a_healer_killed_before_it_could_note_that(
+    cluster: Cluster, service: FaultService
+) -> None:
+    done = await service.inject(cluster, "kill", "etcd-1")
+    service.journal.claim(done.record.id, Identity("process", "1", "0"))
+    await done.record.steps[0].undo(cluster)
+    await healthy(cluster)
+
+    again = await service.heal(cluster)
+
+    assert [each.state for each in again] == [State.HEALED]
 
 
 async def test_a_strength_is_refused_where_there_is_none(cluster: Cluster, service: FaultService) -> None:
