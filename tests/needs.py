@@ -9,6 +9,7 @@ import fcntl
 import functools
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -77,6 +78,18 @@ def _program(*names: str) -> Callable[[], str]:
     return lambda: "" if any(map(shutil.which, names)) else f"no {' or '.join(names)} on PATH"
 
 
+@functools.cache
+def _network_namespace() -> str:
+    if shutil.which("unshare") is None:
+        return "no unshare on PATH"
+    ran = subprocess.run([*NO_NETWORK, "true"], capture_output=True, text=True, check=False)
+    return ran.stderr.strip() if ran.returncode else ""
+
+
+NO_NETWORK = ("unshare", "--map-root-user", "--net")
+"""Runs what follows in a network namespace of its own, whose loopback is down."""
+
+
 def _pod_addresses() -> str:
     return "" if sys.platform == "linux" else "only Linux has all of 127.0.0.0/8 on its loopback"
 
@@ -95,6 +108,11 @@ NEEDS = {
         "a browser",
         _program("chromium", "chromium-browser", "google-chrome"),
         "install chromium",
+    ),
+    "network_namespace": Need(
+        "a network namespace of its own",
+        _network_namespace,
+        "run as root, or allow unprivileged user namespaces",
     ),
     "promtool": Need("promtool", _program("promtool"), "install prometheus"),
     "alertmanager": Need(

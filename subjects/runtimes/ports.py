@@ -23,10 +23,12 @@ _ATTEMPTS = 2000
 
 
 def free_ports(count: int, within: tuple[int, int] | None = None) -> list[int]:
-    """Return `count` ports that nothing listens on and nobody else has chosen. NotReady if there are too few.
+    """Return `count` ports that nothing listens on and nobody else has chosen.
 
+    NotReady if there are too few, or where nothing reaches loopback.
     `within` are the lowest and the highest to choose from; left out, those that the kernel leaves alone.
     """
+    _require_loopback()
     low, high = within or for_processes()
     held: list[socket.socket] = []
     ports: list[int] = []
@@ -50,6 +52,17 @@ def free_ports(count: int, within: tuple[int, int] | None = None) -> list[int]:
     raise NotReady(
         f"No {count} free ports were found on {HOST} between {low} and {high}: stop what listens there."
     )
+
+
+def _require_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        try:
+            datagrams.connect((HOST, 9))  # sends nothing
+        except OSError as error:
+            raise NotReady(
+                f"{HOST} cannot be reached on this machine: {error.strerror}. "
+                "Its loopback interface is down: `ip link set lo up`."
+            ) from error
 
 
 _chosen: set[int] = set()
