@@ -364,6 +364,15 @@ class TestPermission:
         person.sees(f"Not run: {told}")
         assert "✓ store_kill" not in person.text
 
+    def test_what_was_typed_before_the_question_is_no_answer_to_it(self, start: Start) -> None:
+        person = start(columns=120)
+        person.type("kill etcd-2\ry\r")
+        person.sees(self.QUESTION)
+        person.enter("no, the load is on")
+
+        person.sees("Not run: the person said no: the load is on")
+        assert "✓ store_kill" not in person.text
+
     def test_node_prediction_and_undo_come_before_the_question(self, start: Start) -> None:
         person = start(columns=120)
         person.enter("kill etcd-2")
