@@ -86,7 +86,7 @@ async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path |
     from agent.drill.page import compared, comparison_page, difference_rows
     from tools.events import Notice, Table
 
-    first, second = _last_line(a), _last_line(b)
+    first, second = read_result(a), read_result(b)
     result = compare_results(first, second)
     rows = tuple(row[:5] for row in difference_rows(result))
     view.show(Table("Two drills compared", ("", "A", "B", "p", "verdict"), rows))
@@ -98,8 +98,10 @@ async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path |
     return {**result, "file": str(to)}
 
 
-def _last_line(path: Path) -> dict[str, Any]:
-    """The result of a drill's output: the last line of `--output json` or `stream-json`."""
+def read_result(path: Path) -> dict[str, Any]:
+    """Return the result of a drill: the last line of `--output json` or `stream-json`; else BadSetup."""
+    from agent.drill.compare import compare
+    from agent.drill.tables import fault_rows
     from subjects.errors import BadSetup
     from subjects.untrusted import NotJson, read_object, read_text
 
@@ -108,6 +110,9 @@ def _last_line(path: Path) -> dict[str, Any]:
         found = read_object(lines[-1]) if lines else {}
     except NotJson:
         found = {}
-    if "trials" not in found:
-        raise BadSetup(f"{path} is no result of a drill: run it with --output json.")
+    try:
+        compare(found, found)  # reads all that is compared, and is cheap
+        fault_rows(found)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise BadSetup(f"{path} is no result of a drill: run it with --output json.") from error
     return found

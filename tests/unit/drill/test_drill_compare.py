@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.commands.drill import _last_line
+from agent.commands.drill import read_result
 from agent.drill.compare import compare, fisher, mcnemar, permutation
 from agent.drill.page import compared, difference_rows
 from subjects.errors import BadSetup
@@ -117,11 +117,15 @@ def test_differences_are_told_with_their_units_and_equal_ones_as_equal() -> None
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe", b'{"trials": NaN', b"[" * 5000, b"[1]", b'{"trials":1}\n{"other":1}']
-)
+    "content",
+    [
+        b"", b"\xff\xfe", b'{"trials": NaN', b"[" * 5000, b"[1]", b'{"trials":1}\n{"other":1}',
+        b'{"trials": 5}', b'{"trials": [1]}', b'{"trials": [{}], "by_fault": {}}', b'{"trials": [], "by_fault": {}}',
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_result_of_a_drill_is_told_in_a_line(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "a.json"
     file.write_bytes(content)
 
     with pytest.raises(BadSetup, match="no result of a drill"):
-        _last_line(file)
+        read_result(file)
