@@ -120,7 +120,8 @@ def test_differences_are_told_with_their_units_and_equal_ones_as_equal() -> None
     "content",
     [
         b"", b"\xff\xfe", b'{"trials": NaN', b"[" * 5000, b"[1]", b'{"trials":1}\n{"other":1}',
-        b'{"trials": 5}', b'{"trials": [1]}', b'{"trials": [{}], "by_fault": {}}', b'{"trials": [], "by_fault": {}}',
+        b'{"trials": 5}', b'{"trials": [1]}', b'{"trials": [{}], "by_fault": {}}',
+        b'{"trials": [], "by_fault": {}}',
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_result_of_a_drill_is_told_in_a_line(tmp_path: Path, content: bytes) -> None:
