@@ -196,13 +196,14 @@ def _runs(node: NodeView) -> bool:
 async def _lost(targets: Sequence[ProbeTarget]) -> dict[str, str]:
     """Connect again to nodes that answer; return where connections were lost.
 
-    A busy machine loses some to several nodes at once, but not twice in a row.
+    A busy machine loses some to several nodes at once: those are tried again. What most nodes lose is lost on
+    our own way to them.
     """
     found = await _lossy(targets)
     if len(found) > 1:
         again = await _lossy([target for target in targets if target.node in found])
         found = {node: text for node, text in found.items() if node in again}
-    return found
+    return found if len(found) <= max(1, len(targets) // 2) else {}
 
 
 async def _lossy(targets: Sequence[ProbeTarget]) -> dict[str, str]:

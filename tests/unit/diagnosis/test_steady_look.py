@@ -145,11 +145,11 @@ async def test_a_slow_network_is_sure_only_of_a_node_that_was_asked_past_it(
     assert (found.kind, found.nodes, found.confidence) == (Kind.NETWORK_DELAY, ("n2",), surest)
 
 
-@pytest.mark.parametrize(("rounds_lost", "lossy"), [(1, {"n2"}), (2, {"n1", "n2", "n3"})])
-async def test_connections_lost_to_several_nodes_count_only_twice_in_a_row(
+@pytest.mark.parametrize(("rounds_lost", "lossy"), [(0, {"n2"}), (1, {"n2"}), (2, set())])
+async def test_connections_lost_to_most_nodes_are_lost_here(
     subject: Timed, monkeypatch: pytest.MonkeyPatch, rounds_lost: int, lossy: set[str]
 ) -> None:
-    """The first time may be this machine's; n2 loses them for good."""
+    """n2 loses them for good, and the others for so many rounds: that is this machine, or its way to all."""
     tried = Counter[str]()
 
     async def knock(target: ProbeTarget) -> str | None:
