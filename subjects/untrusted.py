@@ -64,6 +64,7 @@ def read_json(data: str | bytes) -> Any:
     Numbers that no float holds, and NaN, which Python's reader takes, become None: they are not known.
     """
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    text = text.removeprefix("\ufeff")  # the mark that editors and shells of Windows begin with
     try:
         value = json.loads(text, parse_int=_whole, parse_float=_real, parse_constant=lambda _name: None)
         return _tidy(value, MAX_DEPTH)

@@ -10,12 +10,12 @@ import importlib.util
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
 from agent.calls import not_run
-from agent.mcp.frames import frames
+from agent.mcp.frames import Owed, frames
 from agent.mcp.input_lines import InputLines, divert_input
 from agent.models.base import ToolCall
 from agent.transcript import entries
@@ -172,6 +172,29 @@ def make_server(offered: Offered, version: str) -> "Server[Any]":
     )
 
 
+class Settling:
+    """The outgoing stream, which notes what it answers."""
+
+    def __init__(self, outgoing: Any, owed: Owed) -> None:
+        self._outgoing, self._owed = outgoing, owed
+
+    async def send(self, item: Any) -> None:
+        """Send it; an answer settles its request."""
+        await self._outgoing.send(item)
+        if getattr(item.message, "method", None) is None:
+            self._owed.settle(item.message.id)
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._outgoing.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
 async def serve(server: "Server[Any]") -> None:
     """Serve on standard input and output until the client closes."""
     import mcp_types as types
@@ -195,12 +218,13 @@ async def serve(server: "Server[Any]") -> None:
             return False
         return True
 
-    lines: Any = frames(InputLines(divert_input()), is_valid, refuse)
+    owed = Owed()
+    lines: Any = owed.noting(frames(InputLines(divert_input()), is_valid, refuse))
     # While it runs, the transport itself keeps file descriptor 1: a stray print goes to standard error.
     try:
         async with stdio_server(stdin=lines) as (incoming, outgoing):
             sending.append(outgoing)
-            await server.run(incoming, outgoing, server.create_initialization_options())
+            await server.run(incoming, Settling(outgoing, owed), server.create_initialization_options())
     except* anyio.BrokenResourceError:
         pass  # a line came while the server was ending: nobody is there to take it
     task = asyncio.current_task()

@@ -152,6 +152,16 @@ async def test_over_real_stdio_every_line_is_the_protocol_s_and_the_end_is_clean
         assert wire.process.returncode == 0
 
 
+async def test_what_was_piped_in_is_answered_though_the_client_closed_its_end(tmp_path: Path) -> None:
+    async with operator_mcp(tmp_path / "state") as wire:
+        await wire.tell("tools/list", id=98)
+        await wire.tell("tools/call", {"name": "cluster_status", "arguments": {}}, id=99)
+
+        answers = [json.loads(line) for line in (await wire.hang_up()).splitlines()]
+
+    assert sorted(answer["id"] for answer in answers) == [98, 99]
+
+
 async def test_a_server_that_is_ended_while_a_line_arrives_ends_as_it_was_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -225,7 +235,7 @@ async def test_a_frame_that_is_none_is_answered_with_an_error(
 
     async def lines() -> AsyncIterator[str]:
         yield frame.decode("utf-8", "replace")
-        yield '{"jsonrpc":"2.0","id":9,"method":"a\\ud800"}'
+        yield '\ufeff{"jsonrpc":"2.0","id":9,"method":"a\\ud800"}'
 
     async def refuse(known: object, number: int, _text: str) -> None:
         refused.append((known, number))
