@@ -102,6 +102,10 @@ async def _guarded(
         return failed(f"operator.db cannot be used: {error}. Try again in a moment.", ExitCode.FAILED)
     except OSError as error:  # what the machine lacks: room, permission, files that may be open
         return failed(_lacking(error), ExitCode.FAILED)
+    except MemoryError:
+        return failed(
+            "There is not enough memory: see `ulimit -v`, and what else runs here.", ExitCode.FAILED
+        )
     finally:
         watching_reader.cancel()
     code = int(result.pop("exit_code", ExitCode.DONE if result.get("ok") else ExitCode.FAILED))

@@ -47,8 +47,10 @@ def config_values() -> dict[str, Any]:
     """
     try:
         path = config_file()
+        if path.is_fifo():  # it is read more than once, and opening it could wait for ever
+            raise BadSetup(f"{path} is a pipe: copy it to a file.")
         with path.open("rb") as file:
-            text = file.read(LONGEST_CONFIG).decode()
+            text = file.read(LONGEST_CONFIG).decode("utf-8-sig")
     except (FileNotFoundError, RuntimeError):  # RuntimeError: there is no home folder to look in
         return {}
     except OSError as error:

@@ -52,8 +52,9 @@ def open_state(given: Path | None = None, *, to_read: bool = False) -> StateFold
         for part in (folder.sessions, folder.clusters):
             part.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
+        reason = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
         raise NotReady(
-            f"The state folder {root} cannot be used: {error.strerror}. "
+            f"The state folder {root} cannot be used: {reason}. "
             "Give another one with --state-dir or OPERATOR_STATE_DIR."
         ) from error
     if not os.access(folder.root, os.W_OK):

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from agent.errors import BadTranscript
 from subjects.untrusted import NotJson, read_object
@@ -18,6 +18,9 @@ VERSION = 1
 
 LONGEST_S = 3e9
 """A century. A time beyond it is damage, and no calendar holds it."""
+
+LONGEST_HEADER = 1 << 20
+"""Bytes. What is no transcript may be one line of gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ def read_header(path: Path) -> Header:
     Raises BadTranscript where it is none, or of a newer version.
     """
     try:
-        with path.open("rb") as file:
-            return _header(path, file.readline())
+        with _opened(path) as file:
+            return _header(path, file.readline(LONGEST_HEADER))
     except OSError as error:
         raise BadTranscript(f"{path}: cannot be read: {error.strerror}.") from error
 
@@ -65,8 +68,8 @@ def read(path: Path, damaged: Callable[[int], None] = lambda _line: None) -> Ite
     no transcript or is of a newer version.
     """
     try:
-        with path.open("rb") as file:
-            _header(path, file.readline())
+        with _opened(path) as file:
+            _header(path, file.readline(LONGEST_HEADER))
             for number, line in enumerate(file, start=2):
                 entry = read_entry(number, line)
                 if entry is not None:
@@ -75,6 +78,12 @@ def read(path: Path, damaged: Callable[[int], None] = lambda _line: None) -> Ite
                     damaged(number)
     except OSError as error:
         raise BadTranscript(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    if path.is_fifo():  # it is read more than once, and opening it could wait for ever
+        raise BadTranscript(f"{path} is a pipe: copy it to a file.")
+    return path.open("rb")
 
 
 def read_entry(number: int, line: bytes) -> Entry | None:

@@ -2,13 +2,18 @@
 
 import asyncio
 import contextlib
+import os
 import shlex
 import sqlite3
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.running import run
+from agent.setup import Setup
+from agent.view.base import View
 from tests.e2e.programs import OPERATOR, operator
 
 
@@ -88,6 +93,31 @@ async def test_a_config_file_that_cannot_be_used_keeps_nothing_from_being_healed
     assert "cannot be read: Is a directory" in ran.err
 
 
+async def test_a_config_file_that_is_a_pipe_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    ran = await operator(tmp_path / "state", "restore", env={"OPERATOR_CONFIG": str(tmp_path / "pipe")})
+
+    assert ran.code == 0, ran.err
+    assert "is a pipe: copy it to a file. Nothing in it applies." in ran.err
+
+
+async def test_a_recording_that_is_a_pipe_is_told_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    ran = await operator(tmp_path / "state", "replay", str(tmp_path / "pipe"))
+
+    assert ran.code == 1
+    assert "is a pipe: copy it to a file." in ran.err
+
+
+async def test_a_recording_that_is_one_line_without_an_end_is_refused_before_it_fills_the_memory(
+    tmp_path: Path,
+) -> None:
+    ran = await operator(tmp_path, "replay", "/dev/zero")
+
+    assert ran.code == 1
+    assert "/dev/zero is no transcript of operator" in ran.err
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 async def test_standard_streams_that_the_caller_closed_are_done_without(tmp_path: Path, closed: str) -> None:
     command = [*OPERATOR, "-p", "status", "--offline", "--subject", "etcd", "--state-dir", str(tmp_path)]
@@ -136,6 +166,23 @@ async def test_a_state_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert ran.code == 1
     assert "cannot be used" in ran.err
     assert "--state-dir" in ran.err
+
+
+def test_memory_that_ran_out_is_told_in_a_line(capfd: pytest.CaptureFixture[str]) -> None:
+    async def body(_view: View) -> dict[str, Any]:
+        raise MemoryError
+
+    assert run(Setup("doctor"), body) == 1
+    assert capfd.readouterr().err.startswith("There is not enough memory")
+
+
+async def test_a_file_in_the_state_folder_s_place_is_said_to_be_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    ran = await operator(tmp_path / "file", "deploy", "status")
+
+    assert ran.code == 1
+    assert "cannot be used: it is no folder." in ran.err
 
 
 async def test_a_folder_with_spaces_other_scripts_and_a_locale_without_any(tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ class TestConfig:
         assert settings(tmp_path)["model"][1] == "OPERATOR_MODEL"
         assert settings(tmp_path, "--model", "opus")["model"][1] == "option"
 
+    def test_reads_a_file_that_an_editor_of_windows_wrote(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "config.toml").write_bytes(b'\xef\xbb\xbfmodel = "sonnet"\r\n')
+        monkeypatch.setenv("OPERATOR_CONFIG", str(tmp_path / "config.toml"))
+        monkeypatch.delenv("OPERATOR_MODEL", raising=False)
+
+        assert settings(tmp_path)["model"][1] == "config file"
+
     def test_warns_of_a_key_that_is_no_setting(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "config.toml").write_text('colour = "blue"\n')
         monkeypatch.setenv("OPERATOR_CONFIG", str(tmp_path / "config.toml"))

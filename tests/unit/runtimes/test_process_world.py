@@ -311,10 +311,18 @@ def test_no_free_port_is_told_with_the_range_that_was_tried() -> None:
 
 def test_ports_are_free_each_another_and_outside_the_kernels_own_range() -> None:
     found = ports.free_ports(30)
-    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    first = int(ports.EPHEMERAL.read_text().split()[0])
 
     assert len(set(found)) == 30
     assert max(found) < first or min(found) >= 61_000
+
+
+def test_where_the_kernels_range_cannot_be_read_ports_are_outside_its_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ports, "EPHEMERAL", tmp_path / "hidden")
+
+    assert ports.for_containers()[1] < 32_768
 
 
 async def test_a_cluster_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
