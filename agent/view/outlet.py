@@ -67,9 +67,7 @@ class Outlet:
     def check(self) -> None:
         """Raise NotWritten where what was handed over is lost, but not to a reader that went away."""
         if self._no_room:
-            raise NotWritten(
-                f"Standard output cannot be written: {self._no_room}. What is there is not whole."
-            )
+            raise NotWritten(f"Standard output cannot be written: {self._no_room}. The output is incomplete.")
 
     def _written(self, pipe: int, text: str) -> bool:
         """Write `text` if that cannot block: a pipe that is ready takes PIPE_BUF bytes."""

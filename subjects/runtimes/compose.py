@@ -21,7 +21,7 @@ QUICK_TIMEOUT_S = 120.0
 
 _INSTALL = (
     "Install the plug-in (`docker compose version` must answer; Debian and Ubuntu: docker-compose-v2 or "
-    "docker-compose), or do without Docker: `--subject etcd --runtime process`."
+    "docker-compose), or run etcd as local processes: `--subject etcd --runtime process`."
 )
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")

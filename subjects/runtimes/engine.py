@@ -23,7 +23,7 @@ TIMEOUT_S = 15
 _POOL = 16
 """Connections held at once: a look asks about all containers together."""
 
-_INSTEAD = "or do without Docker: `--subject etcd --runtime process`."
+_INSTEAD = "or run etcd as local processes: `--subject etcd --runtime process`."
 
 
 class NoSuch(Unreachable):
@@ -121,7 +121,7 @@ def explained(error: Exception, where: str) -> SubjectError:
             f"(`sudo usermod -aG docker $USER`, then log in again), {_INSTEAD}"
         )
     if isinstance(error, NotFound):
-        return NoSuch(f"The Docker engine knows no such thing: {text}")
+        return NoSuch(f"Not found by the Docker engine: {text}")
     if isinstance(error, APIError):
         return SubjectError(f"The Docker engine refused: {text}")
     missing = any(isinstance(each, FileNotFoundError | ConnectionRefusedError) for each in chain)
