@@ -252,7 +252,7 @@ async def _recovery(
         view.show(Notice(f"Recovered: healthy after {checked['healthy_after_s']} s."))
     for check in found.checks:
         if check.ok is False:
-            view.show(Notice(f"Not recovered: {check.name}: {check.text}", level="warning"))
+            view.show(Notice(f"Not recovered ({check.name}): {check.text}", level="warning"))
     return {**result, **checked, "ok": healed and found.ok}
 
 

@@ -25,7 +25,7 @@ def drill_page(result: dict[str, Any]) -> str:
 
 def comparison_page(result: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
     """Return the page of two drills compared (agent.drill.compare), and of each by fault."""
-    columns = ("Measure", "A", "B", "p", "Verdict", "Test")
+    columns = ("measure", "A", "B", "p", "verdict", "test")
     return page(
         "Two drills compared",
         "The same trials in both" if result["paired"] else "Different trials",
@@ -45,9 +45,9 @@ def compared(result: dict[str, Any], name: str) -> str:
 
 
 _MEASURES = {
-    "detect_s": "detected after",
-    "diagnose_s": "diagnosed after",
-    "heal_s": "recovered after",
+    "detect_s": "detected after (mean)",
+    "diagnose_s": "diagnosed after (mean)",
+    "heal_s": "recovered after (mean)",
 }
 
 

@@ -8,8 +8,8 @@ FAULT_COLUMNS = (
     "detected",
     "node right",
     "kind right",
-    "detected after",
-    "recovered after",
+    "detected after (p50)",
+    "recovered after (p50)",
 )
 TRIAL_COLUMNS = ("n", "fault", "on", "detected after", "diagnosis", "verdict", "recovered after", "took")
 

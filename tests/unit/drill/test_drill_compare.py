@@ -112,7 +112,7 @@ def test_differences_are_told_with_their_units_and_equal_ones_as_equal() -> None
     assert difference_rows({"differences": differences}) == [
         ("node right", "100 %", "100 %", "1.000", "the same", "Fisher"),
         ("kind right", "–", "50 %", "–", "too little", "–"),
-        ("detected after", "1.1 s", "0.328 s", "0.200", "may be chance", "ranks"),
+        ("detected after (mean)", "1.1 s", "0.328 s", "0.200", "may be chance", "ranks"),
     ]
 
 
