@@ -30,6 +30,9 @@ from agent.commands.prompt import one_request
 from agent.commands.usage import in_one_line
 from agent.exit_codes import ExitCode
 
+LONGEST_PROMPT = 4_000_000
+"""Characters: about a million tokens, which is what the largest model reads at once."""
+
 
 class Operator(click.Group):
     """The group of all commands: in the order of a first day, and helpful about those there are not."""
@@ -96,7 +99,11 @@ def cli(context: click.Context, /, **given: Any) -> None:
         return
     if given["prompt"] is not None:
         if given["prompt"] == "-":
-            given["prompt"] = sys.stdin.read()
+            given["prompt"] = sys.stdin.read(LONGEST_PROMPT + 1)
+        if len(given["prompt"]) > LONGEST_PROMPT:
+            raise click.UsageError(
+                f"The prompt has more than {LONGEST_PROMPT:,} characters: give a part of it."
+            )
         if not given["prompt"].strip():
             raise click.UsageError("The prompt is empty.")
         run_work(context, given, one_request)

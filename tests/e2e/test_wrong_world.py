@@ -65,10 +65,11 @@ async def test_a_demo_that_cannot_be_is_refused_before_a_cluster_is_started(
     ("shell", "code", "said"),
     [
         (r"printf 'how\0 is it \377\033[2J?' | {} --offline -p -", 0, ""),
+        ("{} --offline -p - < /dev/zero", 2, "The prompt has more than 4,000,000 characters"),
         ("ulimit -n 24; {} deploy up", 1, "Too many files are open"),
         ("ulimit -n 64; {} --offline -p help", 0, ""),
     ],
-    ids=["bytes that are no text", "24 files", "64 files"],
+    ids=["bytes that are no text", "text without an end", "24 files", "64 files"],
 )
 async def test_what_the_caller_left_is_told_or_done_without(
     tmp_path: Path, shell: str, code: int, said: str
@@ -183,6 +184,15 @@ async def test_a_file_in_the_state_folder_s_place_is_said_to_be_no_folder(tmp_pa
 
     assert ran.code == 1
     assert "cannot be used: it is no folder." in ran.err
+
+
+async def test_a_link_to_nowhere_inside_the_state_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sessions").symlink_to("nowhere")
+
+    ran = await operator(tmp_path, "deploy", "status")
+
+    assert ran.code == 1
+    assert f"cannot be used: {tmp_path / 'sessions'} is no folder." in ran.err
 
 
 async def test_a_folder_with_spaces_other_scripts_and_a_locale_without_any(tmp_path: Path) -> None:
