@@ -189,7 +189,7 @@ class Session:
         if not reports:
             return "There is no open fault."
         measured_heal.file_injected(self.workbench, reports)
-        return "\n".join(f"fault {r.fault} ({r.kind}): {r.state}: {r.text}" for r in reports)
+        return "\n".join(report.sentence for report in reports)
 
     def warm(self) -> None:
         """Let Claude's SDK load while the person still types: it costs a second of the first answer."""

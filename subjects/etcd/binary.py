@@ -33,7 +33,7 @@ class Binary:
             return ""
         return (
             f"etcd {self.version} is fit for demos, not for production (inconsistent data after crashes, "
-            "mended in 3.5.3); a newer one on PATH is used instead"
+            "fixed in 3.5.3); a newer one on PATH is used instead"
         )
 
 
