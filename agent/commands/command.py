@@ -70,7 +70,11 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "images": (
         "--image",
-        {"metavar": "NAME=IMAGE", "multiple": True, "help": "Kubernetes: an image; NAME is etcd or helper."},
+        {
+            "metavar": "NAME=IMAGE",
+            "multiple": True,
+            "help": "Kubernetes: an image; NAME is etcd, pd, tikv or helper.",
+        },
     ),
     "statefulset": (
         "--statefulset",

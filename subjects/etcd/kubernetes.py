@@ -1,37 +1,30 @@
 """etcd as a cluster of operator's own on Kubernetes: what its pods are made of."""
 
-import os
 from collections.abc import Mapping
 
-from subjects.errors import BadSetup
 from subjects.etcd.pods import CLIENT_PORT, METRICS_PORT, make_subject
 from subjects.runtimes.kubernetes.manifest import DATA, Database
-from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.options import HELPER, KubernetesOptions, chosen_images
 
-__all__ = ["database", "images", "make_subject"]
+__all__ = ["databases", "images", "make_subject"]
 
 MEMBERS = 3
 IMAGES: Mapping[str, tuple[str, str]] = {
     "etcd": ("ETCD_IMAGE", "quay.io/coreos/etcd:v3.5.21"),
-    "helper": ("OPERATOR_HELPER_IMAGE", "docker.io/library/busybox:1.37.0-musl"),
+    **HELPER,
 }
-"""What each image is for: the variable that names another, and the default. The busybox must be static."""
+"""What each image is for: the variable that names another, and the default. """
 
 
 def images(options: KubernetesOptions) -> dict[str, str]:
-    """Return the images: as given, else by their variables, else the defaults. BadSetup for another."""
-    if unknown := sorted(options.images.keys() - IMAGES.keys()):
-        raise BadSetup(f"There is no image for {unknown[0]!r}: those there are: {', '.join(IMAGES)}.")
-    return {
-        name: options.images.get(name) or os.environ.get(variable) or default
-        for name, (variable, default) in IMAGES.items()
-    }
+    """Return the images that are used. BadSetup for one that etcd has no use for."""
+    return chosen_images(options, IMAGES)
 
 
-def database(chosen: Mapping[str, str]) -> Database:
+def databases(chosen: Mapping[str, str]) -> tuple[Database, ...]:
     """Return a member's container."""
     initial = ",".join(f"etcd-{number}={_url(f'etcd-{number}', 2380)}" for number in range(MEMBERS))
-    return Database(
+    member = Database(
         name="etcd",
         image=chosen["etcd"],
         helper=chosen["helper"],
@@ -62,6 +55,7 @@ def database(chosen: Mapping[str, str]) -> Database:
         },
         memory="512Mi",
     )
+    return (member,)
 
 
 def _url(pod: str, port: int) -> str:

@@ -1,11 +1,12 @@
-"""PD and TiKV in pods that somebody else runs, TiDB Operator above all: which is which, and where it answers.
+"""PD and TiKV in pods, ours or TiDB Operator's above all: which is which, and where it answers.
 
 TiDB Operator gives its pods the labels of `SELECTOR` (v1 pkg/label/label.go; v2 pkg/utils/k8s, beside its own
 `pingcap.com/…`). Their containers are `pd` and `tikv`; ports that are not declared are the usual ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 from subjects.access import Access
@@ -32,7 +33,7 @@ SELECTOR = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """What a pod is, and on which of its ports it answers."""
 
     kind: Literal["pd", "store"]
@@ -45,10 +46,13 @@ class _Place:
 class PodsOfTikv(TikvSubject):
     """PDs and stores that are pods: between two snapshots they may move, come and go."""
 
-    def __init__(self, nodes: KubernetesNodes, pd: PdClient) -> None:
+    def __init__(
+        self, nodes: KubernetesNodes, pd: PdClient, places: Mapping[str, Place] = MappingProxyType({})
+    ) -> None:
+        """`places` has the pods that are nodes before they are there."""
         super().__init__((), nodes, pd)
         self._pods = nodes
-        self._places: dict[str, _Place] = {}
+        self._places = dict(places)
         self._held: frozenset[str] = frozenset()
         """The pods that PD holds for its members and stores, whether they are there or not."""
 
@@ -94,7 +98,7 @@ class PodsOfTikv(TikvSubject):
             lambda said: said.connection is Connection.ACCEPTED,
         )
 
-    def _member_at(self, name: str, place: _Place) -> Member:
+    def _member_at(self, name: str, place: Place) -> Member:
         way, there = self._pods.way, self._pods.pods.get(name) is not None
         at = way.address(name, place.http) if there else None
         if at is None:
@@ -106,18 +110,18 @@ class PodsOfTikv(TikvSubject):
         return Member(name, place.kind, f"http://{netloc(*at)}", data, on_host=past)
 
 
-def _place(pod: Json) -> _Place | None:
+def _place(pod: Json) -> Place | None:
     """Return what a pod is; None for one that is neither PD nor TiKV."""
     labels, ports = pod["metadata"].get("labels") or {}, ports_of(pod)
     match labels.get(COMPONENT, database_container(pod)):
         case "pd":
-            return _Place("pd", ports.get("client", PD_PORT))
+            return Place("pd", ports.get("client", PD_PORT))
         case "tikv":
-            return _Place("store", ports.get("status", STATUS_PORT), ports.get("client", DATA_PORT))
+            return Place("store", ports.get("status", STATUS_PORT), ports.get("client", DATA_PORT))
     return None
 
 
-def _ports(place: _Place) -> list[int]:
+def _ports(place: Place) -> list[int]:
     return [port for port in (place.http, place.data) if port]
 
 

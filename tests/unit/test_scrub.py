@@ -6,6 +6,7 @@ import re
 from base64 import b64encode
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import pytest
@@ -16,12 +17,13 @@ from agent.view.plain import PlainView
 from agent.watch.webhook import receiver_host
 from subjects.endpoints import parse_endpoint
 from subjects.errors import BadSetup
-from subjects.etcd import kubernetes
+from subjects.etcd import kubernetes as etcd_pods
 from subjects.runtimes.compose import variables
 from subjects.runtimes.kubernetes.manifest import objects
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.supervisor import spawn
 from subjects.scrub import SCRUBBED, known_secrets, public_environment, scrub
+from subjects.tikv import kubernetes as tikv_pods
 from tools.errors import ToolError
 from tools.events import Failed, Notice
 from tools.incidents.store import IncidentStore
@@ -191,14 +193,17 @@ async def test_a_database_gets_neither_keys_nor_settings_that_are_not_for_it(
     assert "GOMAXPROCS=3" in text
 
 
-def test_no_manifest_has_anything_of_the_persons_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    database = kubernetes.database(kubernetes.images(KubernetesOptions()))
-    before = objects(database, storage=True, cut=True)
+@pytest.mark.parametrize("plan", [etcd_pods, tikv_pods])
+def test_no_manifest_has_anything_of_the_persons_environment(
+    plan: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = plan.databases(plan.images(KubernetesOptions()))
+    before = objects(made, storage=True, cut=True)
     for name in ("ETCD_PASSWORD", "ANTHROPIC_API_KEY", "POD_NAME", "NAMESPACE"):
         monkeypatch.setenv(name, WORD)
 
-    assert objects(database, storage=True, cut=True) == before
-    assert WORD not in json.dumps(kubernetes.images(KubernetesOptions()))
+    assert objects(made, storage=True, cut=True) == before
+    assert WORD not in json.dumps(plan.images(KubernetesOptions()))
 
 
 @pytest.mark.parametrize("file", sorted(Path("subjects").glob("*/docker-compose.yaml")), ids=str)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from subjects.errors import NotReady, StaleTarget, SubjectError
 from subjects.runtimes.kubernetes import manifest
@@ -24,11 +24,11 @@ _LOOK_S = 0.1
 class Made:
     """What was made, or will be, in one namespace."""
 
-    def __init__(self, api: Api, namespace: str, database: Database, pods: Pods) -> None:
+    def __init__(self, api: Api, namespace: str, databases: Sequence[Database], pods: Pods) -> None:
         self._api = api
         self._name = namespace
         self._path = f"/api/v1/namespaces/{namespace}"
-        self._database = database
+        self._databases = databases
         self._pods = pods
 
     async def make_namespace(self, known: str) -> str:
@@ -53,14 +53,14 @@ class Made:
         """Make what is not there yet; return why the members' network can't be cut, empty where it can."""
         why = await self._refused()
         storage = await self._has_storage()
-        for path, body in manifest.objects(self._database, storage=storage, cut=not why):
+        for path, body in manifest.objects(self._databases, storage=storage, cut=not why):
             await self._make(path.format(f"namespaces/{self._name}"), body)
         return why
 
     async def wait_running(self, running: Callable[[], Collection[str]]) -> None:
         """Wait until all pods run; NotReady, with what keeps them from it, when they do not in time."""
         deadline = time.monotonic() + UP_S
-        nodes = self._database.nodes
+        nodes = [node for database in self._databases for node in database.nodes]
         while len(running()) < len(nodes) or not await self._probe_runs():
             there = [pod for node in nodes if (pod := self._pods.get(node)) is not None]
             if problem := manifest.start_problems(there):
@@ -108,13 +108,13 @@ class Made:
         """Say why pods that may cut their own network are not let in; NotReady where none are at all."""
         path = f"{self._path}/pods?dryRun=All"
         try:
-            await self._make(path, manifest.trial_pod(self._database, cut=True))
+            await self._make(path, manifest.trial_pod(self._databases[0], cut=True))
         except (Denied, StaleTarget) as error:
             why = str(error).rstrip(".")
         else:
             return ""
         try:
-            await self._make(path, manifest.trial_pod(self._database, cut=False))
+            await self._make(path, manifest.trial_pod(self._databases[0], cut=False))
         except (Denied, StaleTarget) as error:
             raise NotReady(f"The cluster lets no such pods in: {error}") from error
         return why

@@ -2,13 +2,13 @@
 
 Namespace     everything is in it, and goes with it
 ConfigMap     the scripts that run in the pods
-Service       headless: the members' names
-StatefulSet   the members; beside each the agent, in the same process namespace
+Services      headless: the members' names
+StatefulSets  the members, a set for each program; beside each the agent, in the same process namespace
 Pod `probe`   a place in the cluster's network that is no member: what clients see
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 from subjects.runtimes.kubernetes.api import Json
@@ -28,7 +28,7 @@ CPU_LIMIT = "1"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The container that a database runs in."""
+    """The container that a program of a database runs in: etcd, or one of PD and TiKV."""
 
     name: str
     image: str
@@ -40,6 +40,8 @@ class Database:
     ports: Mapping[str, int]
     readiness: Json
     memory: str
+    config: Mapping[str, str] = field(default_factory=dict)
+    """Files by name, in the folder SCRIPTS."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -53,13 +55,25 @@ def namespace(name: str) -> Json:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def objects(database: Database, *, storage: bool, cut: bool) -> list[tuple[str, Json]]:
+def objects(databases: Sequence[Database], *, storage: bool, cut: bool) -> list[tuple[str, Json]]:
     """Return what is made in the namespace, each with the path below it, in order.
 
     `storage`: volumes are claimed from the default storage class; else they end with their pods.
     """
+    data = {name: _script(name) for name in _SCRIPTS}
+    for database in databases:
+        data |= database.config
+    helper = databases[0].helper
+    return [
+        ("/api/v1/{}/configmaps", _object("v1", "ConfigMap", "operator", MANAGED, data=data)),
+        *(made for database in databases for made in _set_of(database, storage=storage, cut=cut)),
+        ("/api/v1/{}/pods", _object("v1", "Pod", PROBE, MANAGED, spec=_probe_spec(helper))),
+    ]
+
+
+def _set_of(database: Database, *, storage: bool, cut: bool) -> list[tuple[str, Json]]:
+    """Return a StatefulSet, and the service before it that gives its pods their names."""
     labels = {"app": database.name, **MANAGED}
-    scripts = {name: _script(name) for name in _SCRIPTS}
     ports = [{"name": name, "port": port} for name, port in database.ports.items()]
     stateful: Json = {
         "serviceName": database.name,
@@ -78,13 +92,11 @@ def objects(database: Database, *, storage: bool, cut: bool) -> list[tuple[str, 
         "ports": ports,
     }
     return [
-        ("/api/v1/{}/configmaps", _object("v1", "ConfigMap", "operator", MANAGED, data=scripts)),
         ("/api/v1/{}/services", _object("v1", "Service", database.name, labels, spec=headless)),
         (
             "/apis/apps/v1/{}/statefulsets",
             _object("apps/v1", "StatefulSet", database.name, labels, spec=stateful),
         ),
-        ("/api/v1/{}/pods", _object("v1", "Pod", PROBE, MANAGED, spec=_probe_spec(database.helper))),
     ]
 
 

@@ -1,5 +1,6 @@
 """Opening a cluster of operator's own: found again in the state folder, or laid out new. Nothing is made."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -41,10 +42,10 @@ async def open_kubernetes(
                 api.server,
                 layout.new_namespace(subject),
                 images=images,
-                nodes=plan.database(images).nodes,
+                nodes=tuple(node for each in plan.databases(images) for node in each.nodes),
             )
         _require_same(known, api, options, folder)
-        runtime = await _runtime(folder, known, plan.database(known.images), api)
+        runtime = await _runtime(folder, known, plan.databases(known.images), api)
         try:
             await runtime.pods.start()
             await runtime.find_out()
@@ -71,16 +72,17 @@ def _require_same(known: KubernetesLayout, api: Api, options: KubernetesOptions,
         )
 
 
-async def _runtime(folder: Path, known: KubernetesLayout, database: Database, api: Api) -> KubernetesRuntime:
+async def _runtime(
+    folder: Path, known: KubernetesLayout, databases: Sequence[Database], api: Api
+) -> KubernetesRuntime:
     said = await api.get("/version")
     with api.reading("GET /version", said):
         version = (int(said["major"]), int("".join(sign for sign in said["minor"] if sign.isdigit())))
     pods = Pods(
         api,
         known.namespace,
-        f"app={database.name}",
-        container=database.name,
-        expected=database.nodes,
+        f"app in ({','.join(database.name for database in databases)})",
+        expected=[node for database in databases for node in database.nodes],
     )
     way = Way(api, known.namespace, pods, "probe", None)
-    return KubernetesRuntime(folder, known, database, api, pods, way, canary.of_api(api), version)
+    return KubernetesRuntime(folder, known, databases, api, pods, way, canary.of_api(api), version)

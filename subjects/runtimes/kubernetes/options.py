@@ -1,7 +1,13 @@
 """What a person says of a cluster on Kubernetes. Imports nothing of the client."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from subjects.errors import BadSetup
+
+HELPER = {"helper": ("OPERATOR_HELPER_IMAGE", "docker.io/library/busybox:1.37.0-musl")}
+"""The image of the agents and of the probe, as `chosen_images` takes it. Its busybox must be static."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +32,16 @@ class KubernetesOptions:
     def attached(self) -> bool:
         """Whether pods that are there already are meant."""
         return any(each is not None for each in (self.statefulset, self.tidbcluster, self.selector))
+
+
+def chosen_images(options: KubernetesOptions, images: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    """Return the images: as given, else by their variables, else the defaults. BadSetup for another.
+
+    `images` has the variable that names another, and the default, by what each is for.
+    """
+    if unknown := sorted(options.images.keys() - images.keys()):
+        raise BadSetup(f"There is no image for {unknown[0]!r}: those there are: {', '.join(images)}.")
+    return {
+        name: options.images.get(name) or os.environ.get(variable) or default
+        for name, (variable, default) in images.items()
+    }

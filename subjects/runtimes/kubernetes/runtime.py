@@ -1,4 +1,4 @@
-"""A cluster of operator's own on Kubernetes: a StatefulSet in a namespace of its own, an agent in each pod.
+"""A cluster of operator's own on Kubernetes: StatefulSets in a namespace of its own, an agent in each pod.
 
 Everything that is done to a member is done in its pod, by its agent, and is undone there when its time is
 over: neither a killed operator nor a lost API server strands it. Only a CPU limit is the API server's.
@@ -76,7 +76,7 @@ class KubernetesRuntime(KubernetesNodes):
         self,
         folder: Path,
         known: KubernetesLayout,
-        database: Database,
+        databases: Sequence[Database],
         api: Api,
         pods: Pods,
         way: Way,
@@ -86,9 +86,9 @@ class KubernetesRuntime(KubernetesNodes):
         super().__init__(api, known.namespace, pods, way, sight)
         self.folder = folder
         self.layout = known
-        self.database = database
+        self.databases = {node: database for database in databases for node in database.nodes}
         self._version = version
-        self._made = Made(api, known.namespace, database, pods)
+        self._made = Made(api, known.namespace, databases, pods)
         self._sessions: dict[str, Session] = {}
         self._before: dict[str, Seen] = {}
         self._ttl_s = DEFAULT_TTL_S
@@ -252,7 +252,7 @@ class KubernetesRuntime(KubernetesNodes):
     async def limits(self, node: str) -> Mapping[str, float | None]:
         """Return the share of the cores."""
         pod = await self.api.get(self._pod_path(node))
-        return {"cpu_share": _cpu_limit(pod, self.database.name)}
+        return {"cpu_share": _cpu_limit(pod, self.databases[node].name)}
 
     async def set_limit(self, node: str, identity: Identity, name: str, value: float | None) -> None:
         """Set the share of the cores, live."""
@@ -262,7 +262,7 @@ class KubernetesRuntime(KubernetesNodes):
             raise Unsupported("Kubernetes does not take a limit away once it is there.")
         await self._require(node, identity)
         limit = max(value, 0.01)  # the least that the kernel's scheduler grants: 1 ms in 100
-        container = {"name": self.database.name, "resources": {"limits": {"cpu": written(limit)}}}
+        container = {"name": self.databases[node].name, "resources": {"limits": {"cpu": written(limit)}}}
         body = {"metadata": {"uid": identity.id}, "spec": {"containers": [container]}}
         await self.api.call(
             "PATCH",
@@ -400,20 +400,21 @@ class KubernetesRuntime(KubernetesNodes):
     def _running(self) -> Collection[str]:
         return {
             node
-            for node in self.database.nodes
+            for node in self.databases
             if self.pods.view(node).state is ProcessState.RUNNING and self._agent_runs(node)
         }
 
     async def _straight(self) -> bool:
-        port = next(iter(self.database.ports.values()))
-        return await reachable([(ip, port) for ip in self._addresses("")])
+        ports = {node: next(iter(database.ports.values())) for node, database in self.databases.items()}
+        there = [(name, (pod.get("status") or {}).get("podIP")) for name, pod in self.pods.all()]
+        return await reachable([(ip, ports[name]) for name, ip in there if ip and name in ports])
 
     async def _try_cut(self) -> None:
         """Find out whether agents can cut the network on these nodes' kernels."""
         if self._no_cut:
             return
         try:
-            await (await self._require_session(self.database.nodes[0])).ask("trial")
+            await (await self._require_session(next(iter(self.databases)))).ask("trial")
         except SubjectError as error:
             self._no_cut = str(error).rstrip(".")
 

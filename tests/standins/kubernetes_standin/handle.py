@@ -1,11 +1,14 @@
 """What tests hold of a stand-in cluster."""
 
 import json
+import os
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -18,9 +21,13 @@ ROOT = Path(__file__).parents[3]
 class StandinCluster:
     """One cluster in a folder; `with` starts it and leaves nothing behind."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """`environment` is that of all its pods, too."""
         self._folder = folder
         self._options = options
+        self._environment = environment
         self._process: subprocess.Popen[str] | None = None
         self.context = CONTEXT
         self.server = self._control = self.token = ""
@@ -48,6 +55,7 @@ class StandinCluster:
                 stderr=log,
                 text=True,
                 cwd=ROOT,
+                env={**os.environ, **self._environment},
             )
         assert self._process.stdout is not None
         told = self._process.stdout.readline()

@@ -106,7 +106,9 @@ class Place:
         """Make a command fit: programs by name, in a shell that can't reach this machine's process 1."""
         program = Path(words[0]).name
         rest = [
-            self.fit(word, own if "listen" in word or word.startswith("--addr") else "") for word in words[1:]
+            self._of_image(word)
+            or self.fit(word, own if "listen" in word or word.startswith("--addr") else "")
+            for word in words[1:]
         ]
         if program in _SHELLS:
             if "-c" in rest:
@@ -115,6 +117,11 @@ class Place:
             return ["/bin/sh", *rest]
         here = self.programs / program
         return [str(here) if here.exists() else (shutil.which(program) or words[0]), *rest]
+
+    def _of_image(self, word: str) -> str:
+        """Return where a program is that its image has at the root, as `/pd-server`; empty for others."""
+        here = self.programs / word[1:]
+        return str(here) if re.fullmatch(r"/[\w-]+", word) and here.is_file() else ""
 
     def _program(self, found: re.Match[str]) -> str:
         here = self.programs / found[1]

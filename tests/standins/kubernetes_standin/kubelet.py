@@ -182,11 +182,25 @@ class Kubelet:
         return Instance(spec, place, on_end)
 
     def _environment(self, running: RunningPod, spec: Object) -> dict[str, str]:
-        return environment_of(running.pod, spec, running.door, self.store) | {
-            "PATH": f"{self.programs}:/usr/sbin:/usr/bin:/sbin:/bin",
-            "STANDIN_POD": running.uid,
-            "STANDIN_SOCKET": str(self.folder / "tools.sock"),
-        }
+        names = {"STANDIN_NAMES": self._names(running.pod["metadata"]["namespace"])}
+        return (
+            names
+            | environment_of(running.pod, spec, running.door, self.store)
+            | {
+                "PATH": f"{self.programs}:/usr/sbin:/usr/bin:/sbin:/bin",
+                "STANDIN_POD": running.uid,
+                "STANDIN_SOCKET": str(self.folder / "tools.sock"),
+            }
+        )
+
+    def _names(self, namespace: str) -> str:
+        """Return the names of a namespace's StatefulSets' pods, as a TiKV stand-in takes them."""
+        names = [
+            f"{each['metadata']['name']}-{number}.{each['spec']['serviceName']}.{namespace}.svc"
+            for each in self.store.list("statefulsets", namespace)
+            for number in range(each["spec"]["replicas"])
+        ]
+        return " ".join(f"{name.replace('.', '/')}={name}" for name in names)
 
     async def _start(self, running: RunningPod, slot: Slot) -> None:
         if running.ended or slot.busy:

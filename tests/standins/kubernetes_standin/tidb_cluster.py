@@ -16,7 +16,6 @@ def make_tidb_cluster(standin: StandinCluster, namespace: str, name: str, replic
     standin.call("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
     domain = {kind: f"{name}-{kind}-peer.{namespace}.svc" for kind in ("pd", "tikv")}
     pds = {f"{name}-pd-{each}": f"http://{name}-pd-{each}.{domain['pd']}" for each in range(replicas)}
-    stores = [f"{name}-tikv-{each}.{domain['tikv']}" for each in range(replicas)]
     pd = [
         "pd-server",
         "--name=$(POD_NAME)",
@@ -34,9 +33,8 @@ def make_tidb_cluster(standin: StandinCluster, namespace: str, name: str, replic
         "--status-addr=0.0.0.0:20180",
         "--data-dir=/var/lib/tikv",
     ]
-    names = " ".join(f"{each.replace('.', '/')}={each}" for each in stores)
     _make(standin, namespace, name, "pd", pd, {"server": 2380, "client": 2379}, replicas)
-    _make(standin, namespace, name, "tikv", tikv, {"server": 20160}, replicas, STANDIN_NAMES=names)
+    _make(standin, namespace, name, "tikv", tikv, {"server": 20160}, replicas)
 
 
 def _make(
@@ -47,7 +45,6 @@ def _make(
     command: list[str],
     ports: dict[str, int],
     replicas: int,
-    **environment: str,
 ) -> None:
     http = ports.get("client", 20180)
     labels = {
@@ -62,7 +59,6 @@ def _make(
         "command": command,
         "env": [
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-            *({"name": key, "value": value} for key, value in environment.items()),
             {"name": "STANDIN_SPEED", "value": SPEED},
         ],
         "ports": [{"name": key, "containerPort": value} for key, value in ports.items()],
