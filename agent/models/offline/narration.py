@@ -1,5 +1,6 @@
 """One or two plain sentences about a result: only what is in it."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,6 +9,20 @@ from agent.models.offline import words
 from agent.models.offline.record import Seen
 
 Data = Mapping[str, Any]
+TYPED = {
+    "cluster_start": "`start the cluster`",
+    "cluster_stop": "`stop the cluster`",
+    "cluster_status": "`status`",
+    "load_start": "`start load`",
+    "load_stop": "`stop the load`",
+    "fault_heal": "`undo everything`",
+    "store_restart": "`restart NODE`",
+    "read_logs": "`logs NODE`",
+    "incident_list": "`incidents`",
+    "diagnose": "`what broke?`",
+}
+"""What a person types here for what a tool's advice calls by its name."""
+_NAMED = re.compile(rf"`?\b({'|'.join(TYPED)})\b`?")
 _DID = {
     "kill": "was killed",
     "pause": "is paused",
@@ -36,7 +51,8 @@ def tell(seen: Seen) -> str:
         return words.cited(text or f"{seen.tool} is done.", seen.evidence)
     if "error" in seen.data or not text:
         text = words.sentence(f"{seen.tool} did not work: {seen.error}")
-    return words.joined(words.cited(text, seen.evidence), words.sentence(seen.data.get("next", "")))
+    advice = _NAMED.sub(lambda found: TYPED[found[1]], str(seen.data.get("next") or ""))
+    return words.joined(words.cited(text, seen.evidence), words.sentence(advice))
 
 
 def status(data: Data) -> str:

@@ -10,7 +10,7 @@ import pytest
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
 from agent.models.offline.answers import oom, what
-from agent.models.offline.narration import detection
+from agent.models.offline.narration import TYPED, detection, tell
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen
 from agent.orders import read_demo, read_order
@@ -442,3 +442,15 @@ def test_what_broke_names_the_fault_also_where_nobody_diagnosed_it() -> None:
 
     assert what(by_hand) == ("etcd-2 is frozen. operator itself injected it: pause of etcd-2; seen: silent.")
     assert "diagnose" in what({"text": "etcd-2 is frozen"})
+
+
+@pytest.mark.parametrize("tool", TYPED)
+def test_advice_names_what_a_person_can_type_here(tool: str) -> None:
+    failed = Seen(
+        "store_kill", {}, ok=False, data={"error": "No.", "next": f"Try `{tool}`."}, evidence="E1", text=""
+    )
+    typed = TYPED[tool].strip("`").replace("NODE", "etcd-1")
+
+    assert tell(failed) == f"store_kill did not work: No (E1). Try {TYPED[tool]}."
+    assert Conversation().ask(typed)
+    assert read_order(typed) or understand(typed) or tool in {"cluster_status", "read_logs", "incident_list"}
