@@ -37,18 +37,6 @@ async def members(state: StateFolder) -> list[str]:
 class TestHeadless:
     """`--output stream-json`: what a script relies on."""
 
-    async def test_two_at_once_on_one_cluster_heal_what_they_did_and_call_no_write_lost(
-        self, running: StateFolder
-    ) -> None:
-        """The later one is told that another operator has the load, or that a fault is still open."""
-        words = (*DEMO, "--output", "stream-json")
-        both = await asyncio.gather(*(operator(running.root, *words) for _ in range(2)))
-
-        for ran in both:
-            assert ran.result["restored"] or ran.result["fault"] is None, ran.result
-            assert not (ran.result["load"] or {}).get("acknowledged_writes_lost"), ran.result
-        assert await members(running) == ["etcd-1 healthy", "etcd-2 healthy", "etcd-3 healthy"]
-
     async def test_ends_in_the_result_of_the_contract_and_leaves_nothing_but_its_record(
         self, tmp_path: Path
     ) -> None:
@@ -91,6 +79,18 @@ class TestHeadless:
         assert demo["restored"] is True
         assert demo["diagnosis"]["kind"] in demo["fault"]["diagnoses_that_are_right"]
         assert await members(running) == before
+
+    async def test_two_at_once_on_one_cluster_heal_what_they_did_and_call_no_write_lost(
+        self, running: StateFolder
+    ) -> None:
+        """The later one is told that another operator has the load, or that a fault is still open."""
+        words = (*DEMO, "--output", "stream-json")
+        both = await asyncio.gather(*(operator(running.root, *words) for _ in range(2)))
+
+        for ran in both:
+            assert ran.result["restored"] or ran.result["fault"] is None, ran.result
+            assert not (ran.result["load"] or {}).get("acknowledged_writes_lost"), ran.result
+        assert await members(running) == ["etcd-1 healthy", "etcd-2 healthy", "etcd-3 healthy"]
 
 
 class TestInterrupted:
