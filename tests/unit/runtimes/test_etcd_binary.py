@@ -34,5 +34,25 @@ async def test_a_newer_one_on_path_is_preferred(tmp_path: Path, monkeypatch: pyt
     assert (found.path, found.origin, found.caveat) == (newer, "PATH", "")
 
 
+@pytest.mark.parametrize(("says", "why"), [("3.3.27", "is 3.3.27"), (None, "does not say its version")])
+async def test_one_on_path_that_cannot_be_used_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str | None, why: str
+) -> None:
+    unfit = tmp_path / "etcd"
+    unfit.write_text("\n")
+    unfit.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    async def version(path: Path) -> str | None:
+        return says if path == unfit else "3.5.1"
+
+    monkeypatch.setattr("subjects.etcd.binary._version", version)
+    found = await find_binary()
+
+    assert found.path != unfit
+    assert f"{unfit} {why}, and was passed over" in found.caveat
+    assert "is used instead" not in found.caveat
+
+
 async def _says(_path: Path) -> str:
     return "3.6.4"
