@@ -36,10 +36,17 @@ def demo_result(session: Session, stages: Stages, facts: Facts, *, stopped: bool
         "diagnosis": facts.diagnosis,
         "restored": facts.restored,
         "interrupted": interrupted,
-        "cluster": str(facts.snapshot.state) if facts.snapshot else str(ClusterState.DOWN),
+        "cluster": _state(facts, there=cluster is not None),
         "incident": facts.incident,
         "session": session.id,
     }
+
+
+def _state(facts: Facts, *, there: bool) -> str:
+    """Return how the last look found the cluster; one that could not be made says nothing of it."""
+    if facts.snapshot is not None:
+        return str(facts.snapshot.state)
+    return str(ClusterState.UNKNOWN if there else ClusterState.DOWN)
 
 
 def _why_not(ran: Sequence[Mapping[str, Any]], facts: Facts) -> str:

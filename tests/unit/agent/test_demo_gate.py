@@ -119,6 +119,18 @@ async def test_a_demo_that_the_person_stopped_between_two_stages_is_no_success(h
     assert (result["ok"], result["interrupted"], result["error"]) == (False, True, "Demo interrupted")
 
 
+@pytest.mark.parametrize(("there", "said"), [(True, "unknown"), (False, "down")])
+async def test_a_cluster_that_could_not_be_looked_at_is_not_called_down(
+    here: Room, *, there: bool, said: str
+) -> None:
+    demo, session = demo_of(here), Answered()
+    etcd = SimpleNamespace(subject=SimpleNamespace(name="etcd"), nodes=SimpleNamespace(name="process"))
+    session.workbench = SimpleNamespace(cluster=etcd if there else None)
+    result = demo_result(cast(Session, session), demo.gate.stages, demo.facts, stopped=False)
+
+    assert result["cluster"] == said
+
+
 class TestOnlyWhatWasAskedForIsBroken:
     @pytest.mark.parametrize(
         ("request_", "tool", "arguments", "mended"),
