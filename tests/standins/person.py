@@ -1,6 +1,7 @@
 """A person at a real pseudo-terminal: types keys, looks at the screen, and waits for what they expect."""
 
 import os
+import signal
 import sys
 import termios
 import time
@@ -120,8 +121,11 @@ class Person:
         return bool(flags & termios.ECHO) and bool(flags & termios.ICANON)
 
     def close(self) -> None:
-        """Close the window."""
-        self._child.close(force=True)
+        """Close the window; what still runs in it is ended."""
+        if self._child.isalive():
+            self._child.kill(signal.SIGKILL)
+            self._child.wait()  # pexpect's own close gives a busy kernel 0.1 s
+        self._child.close()
 
     def _read(self) -> bool:
         """Take in what was written; True when the program has ended."""
