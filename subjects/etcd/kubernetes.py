@@ -13,7 +13,7 @@ IMAGES: Mapping[str, tuple[str, str]] = {
     "etcd": ("ETCD_IMAGE", "quay.io/coreos/etcd:v3.5.21"),
     **HELPER,
 }
-"""What each image is for: the variable that names another, and the default. """
+"""What each image is for: the variable that names another, and the default."""
 
 
 def images(options: KubernetesOptions) -> dict[str, str]:
@@ -47,12 +47,7 @@ def databases(chosen: Mapping[str, str]) -> tuple[Database, ...]:
             "--auto-compaction-retention=10000",
         ),
         ports={"client": CLIENT_PORT, "peer": 2380, "metrics": METRICS_PORT},
-        readiness={
-            "httpGet": {"path": "/health?serializable=true", "port": METRICS_PORT},
-            "periodSeconds": 1,
-            "timeoutSeconds": 1,
-            "failureThreshold": 3,
-        },
+        ready=("/health?serializable=true", METRICS_PORT),
         memory="512Mi",
     )
     return (member,)

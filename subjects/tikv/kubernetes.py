@@ -71,7 +71,7 @@ def databases(chosen: Mapping[str, str]) -> tuple[Database, ...]:
             f"--initial-cluster={initial}",
         ),
         ports={"client": PD_PORT, "peer": PEER_PORT},
-        readiness=_readiness("/pd/api/v1/ping", PD_PORT),
+        ready=("/pd/api/v1/ping", PD_PORT),
         memory="512Mi",
     )
     address = _host("$(POD_NAME)", "tikv")
@@ -93,7 +93,7 @@ def databases(chosen: Mapping[str, str]) -> tuple[Database, ...]:
             f"--pd-endpoints={endpoints}",
         ),
         ports={"client": DATA_PORT, "status": STATUS_PORT},
-        readiness=_readiness("/status", STATUS_PORT),
+        ready=("/status", STATUS_PORT),
         memory="2Gi",
         config={CONFIG: files("subjects.tikv").joinpath(CONFIG).read_text(encoding="utf-8")},
     )
@@ -115,12 +115,3 @@ def _host(pod: str, service: str, namespace: str = "$(NAMESPACE)") -> str:
 
 def _url(pod: str, port: int) -> str:
     return f"http://{_host(pod, 'pd')}:{port}"
-
-
-def _readiness(path: str, port: int) -> dict[str, object]:
-    return {
-        "httpGet": {"path": path, "port": port},
-        "periodSeconds": 1,
-        "timeoutSeconds": 1,
-        "failureThreshold": 3,
-    }

@@ -113,7 +113,7 @@ class _Healing:
         ours = self._journal.started_by_us(record.id)
         if record.state is State.HEALING:
             # A healing that was cut short may have started what runs now, and could not note it any more.
-            ours += [here for node in record.nodes if (here := (await cluster.nodes.inspect(node)).identity)]
+            ours += [here for node in record.nodes if (here := await _present(cluster, node))]
         reports = []
         for step in reversed(record.steps):
             report = await _undo_step(step, cluster, ours)
@@ -210,6 +210,13 @@ def _noted(write: Callable[[], None]) -> str:
     except sqlite3.Error as error:
         return f" (this could not be noted: {error}; the next start looks at it again)"
     return ""
+
+
+async def _present(cluster: Cluster, node: str) -> Identity | None:
+    try:
+        return (await cluster.nodes.inspect(node)).identity
+    except (SubjectError, OSError):  # its own step tells of it; the others are undone all the same
+        return None
 
 
 async def _undo_step(step: Step, cluster: Cluster, ours: Sequence[Identity]) -> UndoReport:

@@ -38,7 +38,8 @@ class Database:
     argv: tuple[str, ...]
     """The program and its arguments; `$(POD_NAME)`, `$(POD_IP)` and `$(NAMESPACE)` are the pod's own."""
     ports: Mapping[str, int]
-    readiness: Json
+    ready: tuple[str, int]
+    """The path and the port that answer 200 while it is ready."""
     memory: str
     config: Mapping[str, str] = field(default_factory=dict)
     """Files by name, in the folder SCRIPTS."""
@@ -127,7 +128,12 @@ def member_spec(database: Database, *, cut: bool, storage: bool) -> Json:
         "env": env,
         "ports": [{"name": name, "containerPort": port} for name, port in database.ports.items()],
         "volumeMounts": [*shared, {"name": "data", "mountPath": DATA}],
-        "readinessProbe": database.readiness,
+        "readinessProbe": {
+            "httpGet": dict(zip(("path", "port"), database.ready, strict=True)),
+            "periodSeconds": 1,
+            "timeoutSeconds": 1,
+            "failureThreshold": 3,
+        },
         "resources": {
             "requests": {"cpu": "5m", "memory": "64Mi"},
             "limits": {"cpu": CPU_LIMIT, "memory": database.memory},
