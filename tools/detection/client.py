@@ -1,7 +1,7 @@
 """The client's view: what windows of load show of errors, stalls and latency."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 
 from tools.observe.figures import Window
@@ -19,6 +19,14 @@ WHOLE_S = 0.5
 USUAL_WINDOWS = 15
 """What clients usually get done is the median of so many windows; it takes a third of them to be known."""
 
+FEW = 3
+"""Failed attempts in a window, by which it can't be said where they fail."""
+
+MOST = 0.9
+"""Of the failed attempts, so many at one node are at that node."""
+
+TROUBLE = frozenset({"stall", "errors", "slow", "trickle"})
+
 
 class ClientView:
     """Reads windows one after another."""
@@ -30,10 +38,16 @@ class ClientView:
         """Operations per second of the windows in which clients got done what they asked for."""
         self._n = -1
 
-    def read(self, window: Window) -> Iterator[Signal]:
-        """Yield what one window shows."""
+    def read(self, window: Window, reached_at: Mapping[str, str]) -> Iterator[Signal]:
+        """Yield what one window shows; `reached_at` has the node's name for each `host:port` of clients."""
         if window.seconds < WHOLE_S:
             return
+        found = list(self._read(window))
+        yield from found
+        if any(each.kind in TROUBLE for each in found):
+            yield from _where(window, reached_at)
+
+    def _read(self, window: Window) -> Iterator[Signal]:
         if window.n <= self._n:
             self._usual.clear()  # another load: it may ask for less
         self._n = window.n
@@ -67,3 +81,13 @@ class ClientView:
 
 def _seen(kind: str, window: Window, raw: str) -> Signal:
     return signal(kind, None, f"{raw} in {window.seconds:.1f} s", at=window.at)
+
+
+def _where(window: Window, reached_at: Mapping[str, str]) -> Iterator[Signal]:
+    """Yield at which one node attempts fail, where nearly all that fail do so there."""
+    failed = {url.rpartition("//")[2]: count for url, count in (window.by_node or {}).items()}
+    total = sum(failed.values())
+    address = max(failed, key=lambda each: failed[each], default="")
+    if total > FEW and failed[address] >= MOST * total and address in reached_at:
+        raw = f"{failed[address]} of {total} failed attempts were made at {address}"
+        yield signal("failed_here", reached_at[address], f"{raw} in {window.seconds:.1f} s", at=window.at)

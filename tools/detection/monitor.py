@@ -215,7 +215,9 @@ class Monitor:
 
     def client_window(self, window: Window) -> None:
         """Take one second of the load's figures."""
-        for seen in self._client.read(window):
+        nodes = self.snapshot.nodes if self.snapshot else ()
+        reached_at = {node.address.rpartition("//")[2]: node.name for node in nodes}
+        for seen in self._client.read(window, reached_at):
             self._take(seen)
 
     async def wait(self, after: float, timeout_s: float) -> Detection | None:

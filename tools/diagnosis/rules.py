@@ -172,19 +172,21 @@ def _alternatives(found: Verdict, all_views: Sequence[Views]) -> tuple[Alternati
     """Return what looks most like it, with what rules each out."""
     views = next((view for view in all_views if view.node in found.nodes), None)
     if found.row is None or views is None:
-        return _OF_CLUSTER
+        return (_FAILED, _PLANNED) if found.kind is Kind.OVERLOAD and found.nodes else (_NO_NODE, _PLANNED)
     return tuple(_alternative(BY_NAME[name], views) for name in found.row.rivals)
 
 
-_OF_CLUSTER = (
-    Alternative(
-        cause="one node that failed",
-        ruled_out_by="That would require a node that stands out; no side showed one by itself.",
-    ),
-    Alternative(
-        cause="a planned act",
-        ruled_out_by="That would require a shutdown request or another version in a log; none was seen.",
-    ),
+_NO_NODE = Alternative(
+    cause="one node that failed",
+    ruled_out_by="That would require a node that stands out; no side showed one by itself.",
+)
+_FAILED = Alternative(
+    cause="crash or pause of the node",
+    ruled_out_by="That would require an end, a stop or silence; by all other views it is healthy.",
+)
+_PLANNED = Alternative(
+    cause="a planned act",
+    ruled_out_by="That would require a shutdown request or another version in a log; none was seen.",
 )
 
 

@@ -170,16 +170,25 @@ def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence
     if moved or words & {"no_leader", "unstable"}:
         return _leadership(moved, shared)
     if words & _CLIENTS:
-        reason = (
-            "clients wait or fail while every node is healthy by all views: more load than it takes, or a "
-            "slow way to it; no node was seen short of CPU, and nothing tells the two apart"
-        )
-        return Verdict(Kind.OVERLOAD, (), reason, shared, surest=Confidence.LOW)
+        return _clients_only(views, shared)
     odd = [each for view in views for each in view.abnormal]
     if odd or shared:
         return Verdict(Kind.UNKNOWN, (), "symptoms match no known failure", _once([*odd, *shared]))
     reason = "every node is healthy by all views, and nothing was recorded"
     return Verdict(Kind.NONE, (), reason, _healthy(seen))
+
+
+def _clients_only(views: Sequence[Views], shared: tuple[Seen, ...]) -> Verdict:
+    """Judge what only clients notice; if they fail at one node alone it is that one."""
+    at = {view.node: view.of(("failed_here",)) for view in views if view.has(("failed_here",))}
+    nodes = tuple(at) if len(at) == 1 else ()
+    where = "is where clients wait or fail," if nodes else "clients wait or fail"
+    reason = (
+        f"{where} while every node is healthy by all views: more load than it takes, or a "
+        "slow way to it; no node was seen short of CPU, and nothing tells the two apart"
+    )
+    found = _once([*shared, *(seen for node in nodes for seen in at[node][:1])])
+    return Verdict(Kind.OVERLOAD, nodes, reason, found, surest=Confidence.LOW)
 
 
 def _leadership(moved: Sequence[Seen], shared: tuple[Seen, ...]) -> Verdict:

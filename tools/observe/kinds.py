@@ -144,6 +144,7 @@ KINDS: Mapping[str, Meaning] = {
     "stall": Meaning(_CL, _DOUBTFUL, "client operations stalled", "client_errors", 3),
     "slow": Meaning(_CL, _DOUBTFUL, "clients wait too long", "client_latency", 10),
     "trickle": Meaning(_CL, _DOUBTFUL, "clients get little done", "client_throughput", 2),
+    "failed_here": Meaning(_CL, _NOTE, "is where clients' attempts fail"),
     "no_errors": Meaning(_CL, _CLEAR, "clients see few errors", clears=("errors",)),
     "flowing": Meaning(_CL, _CLEAR, "client operations succeed", clears=("stall",)),
     "full_flow": Meaning(_CL, _CLEAR, "clients get as much done as usual", clears=("trickle",)),

@@ -1,6 +1,7 @@
 """A store whose service port answers several times slower is told; a busy machine blames nobody."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -72,7 +73,7 @@ def window(n: int, operations: int) -> Window:
 
 
 def kinds(view: ClientView, *windows: Window) -> list[str]:
-    found = [each.kind for each in windows for each in view.read(each)]
+    found = [each.kind for each in windows for each in view.read(each, {})]
     return [kind for kind in found if kind in ("trickle", "full_flow")]
 
 
@@ -91,3 +92,30 @@ def test_another_load_may_ask_for_less() -> None:
     kinds(view, *(window(n, 300) for n in range(USUAL_WINDOWS)))
 
     assert kinds(view, *(window(n, 12) for n in range(USUAL_WINDOWS // 3))) == []
+
+
+def failing(n: int, by_node: Mapping[str, int], errors: int = 30) -> Window:
+    return replace(window(n, 100), errors=errors, by_node=by_node)
+
+
+@pytest.mark.parametrize(
+    ("by_node", "errors", "blamed"),
+    [
+        ({"http://h:1": 29, "http://h:2": 1}, 30, ["a"]),
+        ({"h:1": 30}, 30, ["a"]),
+        ({"h:1": 20, "h:2": 10}, 30, []),  # at several
+        ({"h:9": 30}, 30, []),  # of no node that we know
+        ({"h:1": 3}, 30, []),  # too few to tell by
+        ({"h:1": 30}, 0, []),  # leaders moved: nothing that clients noticed
+        ({}, 30, []),
+    ],
+)
+def test_where_attempts_fail_is_told_of_one_node(
+    by_node: Mapping[str, int], errors: int, blamed: list[str]
+) -> None:
+    view = ClientView(limits_of(INVARIANTS))
+    list(view.read(window(0, 100), {}))
+
+    seen = list(view.read(failing(1, by_node, errors), {"h:1": "a", "h:2": "b"}))
+
+    assert [each.node for each in seen if each.kind == "failed_here"] == blamed

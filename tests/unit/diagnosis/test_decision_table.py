@@ -253,6 +253,22 @@ class TestFromOutside:
 
         assert (found.kind, found.nodes) == (Kind.NETWORK_DELAY, ("b",))
 
+    def test_clients_that_fail_at_one_healthy_node_alone_name_it(self, scene: Scene) -> None:
+        for node in ("a", "c"):
+            scene.on(node, *RUNS)
+        scene.on("b", *RUNS).earlier("b", "failed_here").earlier(None, "slow")
+        found = concluded(scene)
+
+        assert (found.kind, found.nodes, found.confidence) == (Kind.OVERLOAD, ("b",), Confidence.LOW)
+        assert "one node that failed" not in {each.cause for each in found.alternatives}
+
+    def test_clients_that_fail_at_several_healthy_nodes_name_none(self, scene: Scene) -> None:
+        for node in ("a", "b", "c"):
+            scene.on(node, *RUNS)
+        scene.earlier("a", "failed_here").earlier("b", "failed_here").earlier(None, "slow")
+
+        assert concluded(scene).nodes == ()
+
     def test_regions_without_a_leader_have_a_remedy_of_their_own(self, scene: Scene) -> None:
         found = concluded(scene.well("a", "b", "c").on(None, "regions_leaderless"), database="tikv")
 
