@@ -120,9 +120,13 @@ def cpu_time(pid: int) -> tuple[float, float] | None:
     """
     ran = waited = 0
     measured = False
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # the process has ended meanwhile
+        return None
+    for thread in threads:
         try:
-            ran_ns, waited_ns, _ = path.read_text().split()
+            ran_ns, waited_ns, _ = (thread / "schedstat").read_text().split()
         except (OSError, ValueError):
             continue  # the thread has ended meanwhile
         ran, waited, measured = ran + int(ran_ns), waited + int(waited_ns), True

@@ -446,3 +446,12 @@ def test_a_log_is_told_without_the_lines_that_our_own_health_checks_cause() -> N
     found = logtime.lines("etcd-1", [ours, "elected", ours, ours], None, 2)
 
     assert [line.text for line in found] == ["elected"]
+
+
+def test_a_process_that_has_ended_has_no_time_on_a_processor() -> None:
+    """It may end between any two looks: what is asked of it then is unknown, and no error."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+
+    assert identity.cpu_time(ended.pid) is None
+    assert identity.cpu_time(os.getpid()) is not None
