@@ -59,6 +59,9 @@ class Primitive(StrEnum):
     NETWORK_ONE_WAY = "network_one_way"
     NETWORK_SCOPE = "network_scope"
     NETWORK_SHAPE = "network_shape"
+    """Delays and limits."""
+    NETWORK_LOSS = "network_loss"
+    """Connections that get no answer, or are reset."""
     DISK_LIMIT = "disk_limit"
     CPU_LIMIT = "cpu_limit"
     RESTART = "restart"
@@ -206,6 +209,7 @@ IMPLEMENTED_BY: Mapping[Primitive, type] = {
     Primitive.NETWORK_ONE_WAY: Network,
     Primitive.NETWORK_SCOPE: Network,
     Primitive.NETWORK_SHAPE: Network,
+    Primitive.NETWORK_LOSS: Network,
     Primitive.DISK_LIMIT: Limits,
     Primitive.CPU_LIMIT: Limits,
     Primitive.RESTART: Lifecycle,

@@ -97,6 +97,7 @@ class DockerRuntime:
             if docker_network.tells_scopes(Path(self.layout.file))
             else cannot(docker_network.NO_SCOPE_REASON),
             Primitive.NETWORK_SHAPE: cannot(docker_network.SHAPE_REASON),
+            Primitive.NETWORK_LOSS: cannot(docker_network.SHAPE_REASON),
             Primitive.DISK_LIMIT: cannot("volumes of the local driver have no size limit"),
             Primitive.CPU_LIMIT: can("the engine's update, live; the value before is put back"),
             Primitive.RESTART: can("the engine stops and starts the container"),

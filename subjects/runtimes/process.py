@@ -77,6 +77,7 @@ class ProcessRuntime:
             Primitive.NETWORK_ONE_WAY: proxied,
             Primitive.NETWORK_SCOPE: proxied,
             Primitive.NETWORK_SHAPE: proxied,
+            Primitive.NETWORK_LOSS: proxied,
             Primitive.DISK_LIMIT: disk_capability(),
             Primitive.CPU_LIMIT: cpu_capability(),
             Primitive.RESTART: Capability(available=True, reason="SIGTERM, then start"),

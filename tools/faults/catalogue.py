@@ -73,6 +73,7 @@ _UNDO: Mapping[Primitive, str] = {
     Primitive.NETWORK_ONE_WAY: "remove the network rule",
     Primitive.NETWORK_SCOPE: "remove the network rule",
     Primitive.NETWORK_SHAPE: "remove the network rule",
+    Primitive.NETWORK_LOSS: "remove the network rule",
     Primitive.DISK_LIMIT: "restore the former limit",
     Primitive.CPU_LIMIT: "restore the former limit",
     Primitive.RESTART: "nothing to undo: it is started again",
@@ -111,7 +112,8 @@ def _nothing(_target: Target, _settings: Settings, _value: float) -> Sequence[St
 
 
 _SHAPE = (Primitive.NETWORK_SHAPE,)
-_NETWORK = frozenset({Primitive.NETWORK_CUT, Primitive.NETWORK_SHAPE})
+_LOSS = (Primitive.NETWORK_LOSS,)
+_NETWORK = frozenset({Primitive.NETWORK_CUT, *_SHAPE, *_LOSS})
 """What faults of the network are made of: they alone have a scope and a direction."""
 
 CATALOGUE: Mapping[str, Fault] = {
@@ -158,7 +160,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "connection_loss",
             "a share of new connections gets no answer",
             _network("loss"),
-            _SHAPE,
+            _LOSS,
             effects.lossy,
             diagnoses=("partition", "network_delay"),
             unit="share, 0 to 1",
@@ -178,7 +180,7 @@ CATALOGUE: Mapping[str, Fault] = {
             "connection_reset",
             "connections to the node are reset, present and new ones",
             _network("reset"),
-            _SHAPE,
+            _LOSS,
             effects.lossy,
             takes_votes=True,
             diagnoses=("partition",),

@@ -35,6 +35,7 @@ WATCH = (
 OWN_CLUSTER = (
     Rule("", "namespaces", ("get", "create", "delete"), "a namespace of its own, and its end"),
     Rule("storage.k8s.io", "storageclasses", ("list",), "whether volumes can be had"),
+    Rule("apps", "deployments", ("list",), "whether Chaos Mesh runs, and which version", optional=True),
 )
 OWN = (
     Rule("", "configmaps", ("create",), "the scripts that run in its pods"),
@@ -44,6 +45,13 @@ OWN = (
     Rule("", "pods/log", ("get",), "what a member wrote before it ended"),
     Rule("", "pods/exec", ("get", "create"), "the agents in its pods: faults, and word of each process"),
     Rule("", "pods/resize", ("patch",), "cpu_starvation"),
+    Rule(
+        "chaos-mesh.org",
+        "networkchaos",
+        ("get", "list", "create", "delete", "patch"),
+        "network_delay, network_rate and one-way partitions, where Chaos Mesh is installed",
+        optional=True,
+    ),
 )
 """For a cluster of operator's own. Its namespace's name is not known beforehand: so a ClusterRole."""
 

@@ -1,7 +1,8 @@
 """A cluster of operator's own on Kubernetes: StatefulSets in a namespace of its own, an agent in each pod.
 
 Everything that is done to a member is done in its pod, by its agent, and is undone there when its time is
-over: neither a killed operator nor a lost API server strands it. Only a CPU limit is the API server's.
+over: neither a killed operator nor a lost API server strands it. Only a CPU limit is the API server's, and
+what no agent can do is done by Chaos Mesh where that is installed.
 """
 
 import asyncio
@@ -38,6 +39,7 @@ from subjects.runtimes.json_file import LOCK, laying_out
 from subjects.runtimes.kubernetes import canary, layout
 from subjects.runtimes.kubernetes.api import Api, Json
 from subjects.runtimes.kubernetes.attached import KubernetesNodes
+from subjects.runtimes.kubernetes.chaos_mesh import ChaosMesh
 from subjects.runtimes.kubernetes.layout import KubernetesLayout
 from subjects.runtimes.kubernetes.made import UP_S, Made
 from subjects.runtimes.kubernetes.manifest import PROBE, Database
@@ -64,8 +66,9 @@ _LOOK_S = 0.1
 class KubernetesRuntime(KubernetesNodes):
     """The pods of one cluster of ours."""
 
-    act_timeout_s = 30.0
-    """A graceful stop takes up to 10 s, and a stream that broke a few to be open again."""
+    act_timeout_s = 45.0
+    """A graceful stop takes up to 10 s, a stream that broke a few to be open again; what Chaos Mesh does
+    not do takes 30 s to be given up."""
     verify_s = 60.0
     """Followers followed again up to 19 s after a cut of 35 s was lifted: TCP waits longer each time."""
     healthy_timeout_s = UP_S
@@ -89,6 +92,7 @@ class KubernetesRuntime(KubernetesNodes):
         self.databases = {node: database for database in databases for node in database.nodes}
         self._version = version
         self._made = Made(api, known.namespace, databases, pods)
+        self._chaos_mesh = ChaosMesh(api, known.namespace)
         self._sessions: dict[str, Session] = {}
         self._before: dict[str, Seen] = {}
         self._ttl_s = DEFAULT_TTL_S
@@ -109,11 +113,11 @@ class KubernetesRuntime(KubernetesNodes):
         def cannot(reason: str) -> Capability:
             return Capability(available=False, reason=reason)
 
-        cut = (
-            cannot(f"the pod's agent may not change its routes: {self._no_cut}")
-            if self._no_cut
-            else can("the pod's agent drops what leaves it (ip rule); by itself again when its time is over")
-        )
+        by_chaos_mesh = self._chaos_mesh.capability
+        cut = can("the pod's agent drops what leaves it (ip rule); by itself again when its time is over")
+        if self._no_cut:
+            refused = cannot(f"the pod's agent may not change its routes: {self._no_cut}")
+            cut = by_chaos_mesh if by_chaos_mesh.available else refused
         resize = self._version >= RESIZE_FROM
         return {
             Primitive.KILL: can(
@@ -121,9 +125,10 @@ class KubernetesRuntime(KubernetesNodes):
             ),
             Primitive.PAUSE: can("the pod's agent sends SIGSTOP; SIGCONT when its time is over"),
             Primitive.NETWORK_CUT: cut,
-            Primitive.NETWORK_ONE_WAY: cannot("without a route back nothing passes either way"),
+            Primitive.NETWORK_ONE_WAY: by_chaos_mesh,
             Primitive.NETWORK_SCOPE: cut,
-            Primitive.NETWORK_SHAPE: cannot("it takes sch_netem, which many nodes' kernels do not have"),
+            Primitive.NETWORK_SHAPE: by_chaos_mesh,
+            Primitive.NETWORK_LOSS: cannot("neither the pod's agent nor Chaos Mesh picks single connections"),
             Primitive.DISK_LIMIT: cannot("volumes have no limit of their own that could be put back"),
             Primitive.CPU_LIMIT: can(
                 "the API server resizes the pod, live; undone by operator or the healer, never by itself"
@@ -222,21 +227,30 @@ class KubernetesRuntime(KubernetesNodes):
         await self._act(node, identity, "resume")
 
     async def network(self) -> tuple[LinkRule, ...]:
-        """Return the cuts in force, as the pods themselves have them."""
+        """Return what is in force, as the pods themselves and Chaos Mesh have it."""
+        return (*await self._cuts(), *await self._chaos_mesh.rules())
+
+    async def set_network(self, rules: Sequence[LinkRule]) -> None:
+        """Cut members off, slow them down and let them back, until just these rules are in force."""
+        ours = [rule for rule in rules if self._is_for_agents(rule)]
+        theirs = [rule for rule in rules if rule not in ours]
+        self._chaos_mesh.check(theirs)
+        await self._set_cuts(ours)
+        await self._chaos_mesh.set_rules(theirs, tuple(self.databases), self._ttl_s)
+
+    def _is_for_agents(self, rule: LinkRule) -> bool:
+        """Whether the pods' agents carry it out: what they drop is dropped both ways."""
+        return rule.effect == "cut" and rule.direction is Direction.BOTH and not self._no_cut
+
+    async def _cuts(self) -> tuple[LinkRule, ...]:
         nodes = [node for node in self.pods.names if self.pods.get(node) is not None]
         scopes = await asyncio.gather(*(self._cut_of(node) for node in nodes))
         return tuple(
             LinkRule(node, "cut", scope=scope) for node, scope in zip(nodes, scopes, strict=True) if scope
         )
 
-    async def set_network(self, rules: Sequence[LinkRule]) -> None:
-        """Cut members off and let them back, until just these rules are in force."""
-        for rule in rules:
-            if rule.effect != "cut":
-                raise Unsupported(f"{rule.effect} cannot be done on {self.name}: it takes sch_netem.")
-            if rule.direction is not Direction.BOTH:
-                raise Unsupported(f"A cut of one direction cannot be done on {self.name}.")
-        present = {rule.node: rule.scope for rule in await self.network()}
+    async def _set_cuts(self, rules: Sequence[LinkRule]) -> None:
+        present = {rule.node: rule.scope for rule in await self._cuts()}
         wanted = {
             node: _union({r.scope for r in rules if r.node == node}) for node in {r.node for r in rules}
         }
@@ -420,6 +434,7 @@ class KubernetesRuntime(KubernetesNodes):
 
     async def find_out(self) -> None:
         """Of a cluster that runs already: how it is reached, and what can be done to it."""
+        await self._chaos_mesh.find()
         if self._running():
             self.way.probe = (PROBE, PROBE)
             if await self._straight():

@@ -17,6 +17,7 @@ from subjects.runtimes.ports import free_ports
 from tests.standins.kubernetes_standin import controllers, tool_service
 from tests.standins.kubernetes_standin.access import MASTERS, Access, User
 from tests.standins.kubernetes_standin.api import Api
+from tests.standins.kubernetes_standin.chaos_mesh import ChaosMesh
 from tests.standins.kubernetes_standin.control import Control, Front
 from tests.standins.kubernetes_standin.images import make_programs
 from tests.standins.kubernetes_standin.kubelet import Kubelet
@@ -34,14 +35,18 @@ async def serve(options: argparse.Namespace) -> None:
     kubelet = Kubelet(store, folder, reachable=options.reachable, speed=options.speed)
     make_programs(kubelet.programs)
     access, removal = Access(store), Removal(store)
-    api = Api(store, access, removal, Streams(kubelet), options.bookmark)
+    chaos_mesh = ChaosMesh(store, kubelet, options.chaos_mesh, netem=not options.no_netem)
+    api = Api(store, access, removal, Streams(kubelet), options.bookmark, bool(chaos_mesh.version))
     port, inner, outer = free_ports(3)
     front = Front(port, inner)
-    control = Control(api, kubelet, front)
+    control = Control(api, kubelet, front, chaos_mesh)
     removal.start()
-    tasks = [asyncio.create_task(each.run()) for each in (kubelet, controllers.Controllers(store, removal))]
+    working = (kubelet, controllers.Controllers(store, removal), chaos_mesh)
+    tasks = [asyncio.create_task(each.run()) for each in working]
     await asyncio.sleep(0)
     controllers.furnish(store, options.nodes, kubelet.network.node_address)
+    if chaos_mesh.version:
+        chaos_mesh.install()
     runners = [await _listen(api.application(), inner), await _listen(control.application(), outer)]
     tools = await tool_service.serve(kubelet, folder / "tools.sock")
     await front.start()
@@ -95,6 +100,8 @@ def main() -> None:
     )
     parser.add_argument("--bookmark", type=float, default=60.0)
     parser.add_argument("--reachable", action="store_true", help="pods' addresses can be reached from here")
+    parser.add_argument("--chaos-mesh", default="", metavar="VERSION", help="Chaos Mesh is installed")
+    parser.add_argument("--no-netem", action="store_true", help="the nodes' kernels have no sch_netem")
     if sys.version_info < (3, 12):  # later ones do so by themselves
         asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     asyncio.run(serve(parser.parse_args()))

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.standins.kubernetes_standin import admission, patches
 from tests.standins.kubernetes_standin.access import Access, Request, User
-from tests.standins.kubernetes_standin.kinds import BY_PATH, KINDS, Kind, Object
+from tests.standins.kubernetes_standin.kinds import BY_PATH, CHAOS, KINDS, Kind, Object
 from tests.standins.kubernetes_standin.removal import Removal
 from tests.standins.kubernetes_standin.store import ApiError, Store, not_found, now
 from tests.standins.kubernetes_standin.watching import listed, watch
@@ -66,6 +66,8 @@ class Api:
     removal: Removal
     streams: Streams
     bookmark_s: float = 60.0
+    chaos_mesh: bool = False
+    """Whether its kinds are installed."""
     troubles: list[Trouble] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and path with query of what was asked, for tests to look at."""
@@ -105,6 +107,8 @@ class Api:
         if "system:unauthenticated" in user.groups:
             text = f'forbidden: User "{user.name}" cannot {request.method.lower()} path "{request.path}"'
             raise ApiError(403, "Forbidden", text)
+        if not self.chaos_mesh and CHAOS[0].group in request.path:
+            return web.Response(text="404 page not found\n", status=404)
         if (discovery := _discovery(request.path.strip("/"))) is not None:
             return web.json_response(discovery)
         if (review := await self._review(user, request)) is not None:

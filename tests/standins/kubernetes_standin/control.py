@@ -11,6 +11,7 @@ from aiohttp import web
 
 from tests.standins.kubernetes_standin import controllers
 from tests.standins.kubernetes_standin.api import Api, Trouble
+from tests.standins.kubernetes_standin.chaos_mesh import ChaosMesh
 from tests.standins.kubernetes_standin.kinds import Object
 from tests.standins.kubernetes_standin.kubelet import Kubelet
 from tests.standins.kubernetes_standin.pod import RunningPod, Slot, descendants
@@ -65,6 +66,7 @@ class Control:
     api: Api
     kubelet: Kubelet
     front: Front
+    chaos_mesh: ChaosMesh
 
     def application(self) -> web.Application:
         app = web.Application()
@@ -107,6 +109,8 @@ class Control:
             case "cut":
                 rules = [Rule(0, ANYWHERE, passes=False)] if asked["cut"] else []
                 self.kubelet.network.set_rules(self._running(asked).door, rules)
+            case "chaos-mesh":
+                self.chaos_mesh.set_alive(alive=asked["alive"])
             case "pid":
                 return self._pid(asked)
             case "alive":

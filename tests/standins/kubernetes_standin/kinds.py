@@ -64,6 +64,7 @@ KINDS = (
     Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True, ("status",)),
     Kind("apps", "v1", "statefulsets", "StatefulSet", True, ("scale", "status")),
     Kind("apps", "v1", "controllerrevisions", "ControllerRevision"),
+    Kind("apps", "v1", "deployments", "Deployment", True, ("scale", "status")),
     Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
     Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
     Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", True, ("status",)),

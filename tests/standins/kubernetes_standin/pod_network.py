@@ -45,6 +45,19 @@ class Rule:
     """Whether they take the usual way, or are lost."""
 
 
+@dataclass(frozen=True)
+class Chaos:
+    """What is done to one pod's traffic from outside it."""
+
+    out: Shaping = PLAIN
+    into: Shaping = PLAIN
+    peers: frozenset[str] | None = None
+    """The pods, by uid, whose traffic with it is meant; None for all there is."""
+
+    def meets(self, other: "Door | None") -> bool:
+        return self.peers is None or (other is not None and other.uid in self.peers)
+
+
 @dataclass
 class Door:
     """One pod's place in the network."""
@@ -59,6 +72,7 @@ class Door:
     alias: str = ""
     """The address of its name, which another pod of that name has after it."""
     rules: list[Rule] = field(default_factory=list)
+    chaos: list[Chaos] = field(default_factory=list)
     silent: list[socket.socket] = field(default_factory=list)
     servers: dict[tuple[str, int], tuple[socket.socket, asyncio.Server]] = field(default_factory=dict)
 
@@ -178,6 +192,15 @@ class PodNetwork:
     def set_rules(self, door: Door, rules: list[Rule]) -> None:
         """Put exactly these in force."""
         door.rules = rules
+        self._reshape()
+
+    def set_chaos(self, chaos: Mapping[str, list[Chaos]]) -> None:
+        """Put exactly this in force, by the pods' uids."""
+        for door in self.doors.values():
+            door.chaos = chaos.get(door.uid, [])
+        self._reshape()
+
+    def _reshape(self) -> None:
         for wire in list(self._wires):
             self._shape(wire)
         for each in self.doors.values():
@@ -231,16 +254,18 @@ class PodNetwork:
     def _shape(self, wire: _Wire) -> None:
         """Lose what goes over a connection, both ways: TCP says nothing that is never acknowledged."""
         lost, joined = self._lost(wire), wire.near.other is not None
-        if not joined and lost:
+        asks, answers = _between(wire.source, wire.door), _between(wire.door, wire.source)
+        cut = lost or asks.cut or answers.cut
+        if not joined and cut:
             wire.held = True
-        elif wire.held and not lost:
+        elif wire.held and not cut:
             wire.near.abort(reset=True)
         elif joined:
-            wire.near.shape(_CUT if lost else PLAIN)
-            wire.far.shape(_CUT if lost else PLAIN)
+            wire.near.shape(_CUT if lost else asks)
+            wire.far.shape(_CUT if lost else answers)
 
     def _lost(self, wire: _Wire) -> bool:
-        if not any(door.rules for door in self.doors.values()):
+        if not any(door.rules or door.chaos for door in self.doors.values()):
             return False
         if not wire.asked:
             wire.asked, wire.source = True, self._owner(wire)
@@ -264,6 +289,17 @@ class PodNetwork:
                 self._owners_at = time.monotonic()
             return self.doors.get(self._owners.get(inode, ""))
         return None
+
+
+def _between(source: Door | None, target: Door | None) -> Shaping:
+    """Return what becomes of what one pod sends another; None is whatever is no pod."""
+    meets = [each.out for each in (source.chaos if source else ()) if each.meets(target)]
+    meets += [each.into for each in (target.chaos if target else ()) if each.meets(source)]
+    return Shaping(
+        cut=any(each.cut for each in meets),
+        delay_s=sum(each.delay_s for each in meets),
+        bytes_per_s=min((each.bytes_per_s for each in meets if each.bytes_per_s), default=0.0),
+    )
 
 
 def _claim() -> tuple[socket.socket, int]:
