@@ -96,7 +96,7 @@ class _Healing:
                     return State.AMBIGUOUS, text
                 return await self._undo_steps(record, cluster)
         except (SubjectError, OSError) as error:
-            return State.FAILED, f"it could not be undone now: {error}"
+            return State.FAILED, f"it could not be undone now: {_words(error)}"
 
     def _claim(self, fault: int) -> bool:
         """Take a fault upon us. A journal that can't be written (a full disk) must not keep it open."""
@@ -127,7 +127,7 @@ class _Healing:
             async with self._journal.acting(_act_timeout_s(cluster)):
                 return await self._undo_steps(record, cluster)
         except (SubjectError, OSError) as error:
-            return State.FAILED, f"it could not be undone now: {error}"
+            return State.FAILED, f"it could not be undone now: {_words(error)}"
 
     async def _close(self, record: Record, done: tuple[State, str] | None) -> HealReport:
         if done is None:
@@ -171,7 +171,7 @@ class _Healing:
                 snapshot = await cluster.subject.observe()
             except (SubjectError, OSError) as error:
                 if time.monotonic() > self._undone_at + verify_s:
-                    return State.FAILED, f"{text}; but after {verify_s:g} s: {error}"
+                    return State.FAILED, f"{text}; but after {verify_s:g} s: {_words(error)}"
                 await asyncio.sleep(_LOOK_S)
                 continue
             others = [
@@ -223,7 +223,7 @@ async def _undo_step(step: Step, cluster: Cluster, ours: Sequence[Identity]) -> 
     try:
         return await step.undo(cluster, ours)
     except (SubjectError, OSError) as error:
-        return UndoReport(Undone.FAILED, f"{step.node}: {error}")
+        return UndoReport(Undone.FAILED, f"{step.node}: {_words(error)}")
 
 
 def _sum(reports: Sequence[UndoReport]) -> tuple[State, str]:
@@ -273,3 +273,8 @@ def _judged(
 
 def _report(record: Record, state: State, text: str) -> HealReport:
     return HealReport(record.id, record.kind, record.nodes, state, text)
+
+
+def _words(error: BaseException) -> str:
+    """Return what it says, as a part of a sentence."""
+    return str(error).rstrip(".")

@@ -370,9 +370,9 @@ class FaultService:
                 # In a thread: the monitor listens on this loop, and the disk must not keep it waiting now.
                 await uncancelled(asyncio.to_thread(self.journal.injected, number, wall=wall, at=at))
         except (SubjectError, OSError) as error:
-            raise Refused(
-                f"The fault could not be injected: {error}. {await self._undone(cluster, number)}"
-            ) from error
+            undone = await self._undone(cluster, number)
+            why = str(error).rstrip(".")
+            raise Refused(f"The fault could not be injected: {why}. {undone}") from error
 
     async def _undone(self, cluster: Cluster, number: int) -> str:
         """Undo what was begun, and say what came of that."""
