@@ -1,6 +1,5 @@
 """etcd in pods, ours or somebody else's: where each member answers, and what its pod's API says of it."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -28,6 +27,8 @@ class PodsOfEtcd(EtcdSubject):
         self._scheme = "https" if known.files else "http"
         super().__init__({}, nodes, EtcdClient(replace(known, accepts=self._is_member)))
         self._pods = nodes
+        self._past_host: set[str] = set()
+        """Members that were not let in to on their own host: what was asked of them went over the network."""
 
     async def refresh_endpoints(self) -> None:
         """Take each pod's address as it is now."""
@@ -50,9 +51,19 @@ class PodsOfEtcd(EtcdSubject):
         _, port = self._ports(node)
         at = self._pods.host_way.address(node, port)
         if at is not None:
-            with contextlib.suppress(Unreachable):
-                return await self._client.metrics(self._url(at), names, LOOK_TIMEOUT_S)
+            try:
+                found = await self._client.metrics(self._url(at), names, LOOK_TIMEOUT_S)
+            except Unreachable as error:
+                silent = error.unseen is not None and error.unseen.reason is UnseenReason.SILENT
+                (self._past_host.discard if silent else self._past_host.add)(node)
+            else:
+                self._past_host.discard(node)
+                return found
         return await super().metrics(node, names)
+
+    def on_host(self, node: str) -> bool:
+        """Whether the member is asked on its own host: not one that listens on its pod's address alone."""
+        return node not in self._past_host and super().on_host(node)
 
     async def _status(self, endpoint: Endpoint) -> tuple[Status | None, Unseen | None]:
         """Ask as clients do, and on the member's own host where that takes long or is refused.

@@ -382,6 +382,17 @@ TABLE: tuple[Row, ...] = (
         outside=False,
     ),
     Row(
+        "cut off, and quick on its own host",
+        Kind.PARTITION,
+        (("no_connection",), ("host_quick",), ("running",)),
+        "runs and answers local requests on its own host at once, while no connection to it can be made from "
+        "outside: the network to it is cut",
+        ("frozen", "overloaded"),
+        unless=("slow_port", "slow_health"),
+        outside=False,
+        surest=_MEDIUM,
+    ),
+    Row(
         "partition from outside",
         Kind.PARTITION,
         (("leaderless", "peer_lost"), ("answers", "unhealthy", "leaderless")),

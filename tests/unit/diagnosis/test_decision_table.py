@@ -253,6 +253,13 @@ class TestFromOutside:
 
         assert (found.kind, found.nodes) == (Kind.NETWORK_DELAY, ("b",))
 
+    def test_one_that_answers_on_its_own_host_alone_is_cut_off(self, scene: Scene) -> None:
+        """As in a pod in the first second: it still follows its leader, and no peer has missed it yet."""
+        scene.well("a", "c").on("b", "running", "host_quick", "silent", "no_connection", "lagging")
+        found = concluded(scene)
+
+        assert (found.kind, found.nodes, found.confidence) == (Kind.PARTITION, ("b",), Confidence.MEDIUM)
+
     def test_clients_that_fail_at_one_healthy_node_alone_name_it(self, scene: Scene) -> None:
         for node in ("a", "c"):
             scene.on(node, *RUNS)

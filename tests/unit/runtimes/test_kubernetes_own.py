@@ -24,6 +24,7 @@ from subjects.base import (
 )
 from subjects.clusters import decide, open_cluster
 from subjects.errors import SubjectError
+from subjects.etcd.subject import EtcdSubject
 from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
 from subjects.state import StateFolder, open_state
 from tests.standins.kubernetes_standin.handle import StandinCluster
@@ -225,3 +226,19 @@ async def test_a_member_is_let_go_only_in_the_pod_that_was_meant(own: Own) -> No
     await own.cluster.require(Lifecycle).start(node)
 
     assert (await own.cluster.nodes.inspect(node)).identity == after
+
+
+async def test_who_is_not_let_in_on_a_members_host_does_not_say_that_it_was_asked_there(own: Own) -> None:
+    """A member that listens on its pod's address alone refuses what comes by port-forward."""
+    subject = own.cluster.subject
+    assert isinstance(subject, EtcdSubject)
+    node = subject.stores[0]
+    await asyncio.to_thread(own.standin.act, "trouble", status=500, path="portforward")
+    try:
+        assert await subject.metrics(node, ["process_start_time_seconds"])
+        assert not subject.on_host(node)
+    finally:
+        await asyncio.to_thread(own.standin.act, "calm")
+
+    assert await subject.metrics(node, ["process_start_time_seconds"])
+    assert subject.on_host(node)
