@@ -9,11 +9,11 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from subjects.base import Capability, Direction, LinkRule, Scope
-from subjects.errors import NotReady, StaleTarget, Unsupported
+from subjects.errors import NotReady, Unsupported
 from subjects.runtimes.kubernetes.api import Api, Denied, Json, NoSuch
 from subjects.runtimes.kubernetes.manifest import MANAGED, PROBE
 from subjects.runtimes.network.rules import rule_from_json
@@ -29,7 +29,7 @@ UNDO_S = 10.0
 """For a fault to be undone; 0.3 s were measured."""
 QUEUED_BYTES, BURST_BYTES = 100_000, 3_200
 """tbf: what may wait for its turn, and what goes at once: two packets."""
-TRIAL = "operator-trial"
+TRIAL_S = 60
 _CONTROLLER = "app.kubernetes.io/name=chaos-mesh,app.kubernetes.io/component=controller-manager"
 _LOOK_S = 0.1
 
@@ -56,25 +56,38 @@ class ChaosMesh:
         """Return what is in force, or not undone yet, whichever process asked for it."""
         return tuple(rule for rule, over in (await self._found()).values() if not over)
 
-    def check(self, rules: Sequence[LinkRule]) -> None:
-        """Unsupported for a rule that it does not carry out."""
-        for rule in rules:
+    async def new(self, rules: Sequence[LinkRule]) -> list[LinkRule]:
+        """Return the rules that are not in force yet; Unsupported for one that can't be put there."""
+        kept = await self.rules()
+        asked = [rule for rule in rules if rule not in kept]
+        for rule in asked:
             _check(rule)
             if not self.capability.available:
                 raise Unsupported(f"{rule.effect} cannot be done here: {self.capability.reason}.")
+        return asked
 
-    async def set_rules(self, rules: Sequence[LinkRule], members: Collection[str], ttl_s: int) -> None:
-        """Put exactly these in force. NotReady for what is not, or is not undone."""
+    async def end_all_but(self, rules: Sequence[LinkRule]) -> None:
+        """Undo what is in force beside these. NotReady, after all was tried, for what is not undone."""
         present = await self._found()
-        kept = [rule for rule, over in present.values() if not over and rule in rules]
         ending = [name for name, (rule, over) in present.items() if over or rule not in rules]
         ended = await asyncio.gather(*map(self._delete, ending), return_exceptions=True)
         for failed in ended:
             if failed is not None:
                 raise failed
-        for rule in rules:
-            if rule not in kept:
-                await self._put(rule, [each for each in members if each != rule.node], ttl_s)
+
+    async def put(self, rule: LinkRule, others: Sequence[str], ttl_s: int) -> None:
+        """Put one in force; `others` are the other members. NotReady, and it is undone, where it is not."""
+        if rule.effect == "delay" and not self._delays:
+            await self._try_delay()
+        name = f"operator-{rule.node}-{rule.effect}-"
+        spec = _spec(rule, self._namespace, others, ttl_s)
+        made = await self._create(
+            {"generateName": name, "annotations": {RULE: json.dumps(asdict(rule))}}, spec
+        )
+        if why := await self._not_injected(made):
+            with contextlib.suppress(NotReady):
+                await self._delete(made)
+            raise NotReady(f"Chaos Mesh did not put the {rule.effect} on {rule.node} in force: {why}.")
 
     async def _missing(self) -> str:
         try:
@@ -110,35 +123,23 @@ class ChaosMesh:
                 if (note := (each["metadata"].get("annotations") or {}).get(RULE)) is not None
             }
 
-    async def _put(self, rule: LinkRule, others: Sequence[str], ttl_s: int) -> None:
-        if rule.effect == "delay" and not self._delays:
-            await self._try_delay()
-        name = f"operator-{rule.node}-{rule.effect}"
-        await self._create(
-            name, {RULE: json.dumps(asdict(rule))}, _spec(rule, self._namespace, others, ttl_s)
-        )
-        if why := await self._not_injected(name):
-            with contextlib.suppress(NotReady):
-                await self._delete(name)
-            raise NotReady(f"Chaos Mesh did not put the {rule.effect} on {rule.node} in force: {why}.")
-
     async def _try_delay(self) -> None:
         """Delay the probe pod's packets by 1 ms: where no kernel can, no member is left with what failed.
 
         Without sch_netem such an object never takes effect and never ends, and spoils later ones on its pod.
         """
-        rule = LinkRule(PROBE, "delay", 1.0)
-        await self._create(TRIAL, {}, _spec(rule, self._namespace, (), 60))
-        why = await self._not_injected(TRIAL)
+        spec = _spec(LinkRule(PROBE, "delay", 1.0), self._namespace, (), TRIAL_S)
+        trial = await self._create({"generateName": "operator-trial-"}, spec)
+        why = await self._not_injected(trial)
         try:
-            await self._delete(TRIAL)
+            await self._delete(trial)
         except NotReady:
             if not why:
                 raise
             # Nothing was done, and nobody will ever say that it is undone: the mark that waits for that goes.
             body: Json = {"metadata": {"finalizers": []}}
             await self._api.call(
-                "PATCH", f"{self._path}/{TRIAL}", body=body, content="application/merge-patch+json"
+                "PATCH", f"{self._path}/{trial}", body=body, content="application/merge-patch+json"
             )
         if why:
             raise Unsupported(
@@ -147,19 +148,17 @@ class ChaosMesh:
             )
         self._delays = True
 
-    async def _create(self, name: str, notes: Mapping[str, str], spec: Json) -> None:
-        metadata = {"name": name, "labels": dict(MANAGED), "annotations": dict(notes)}
+    async def _create(self, metadata: Json, spec: Json) -> str:
+        """Make a NetworkChaos; returns its name."""
         body = {
             "apiVersion": "chaos-mesh.org/v1alpha1",
             "kind": "NetworkChaos",
-            "metadata": metadata,
+            "metadata": {"labels": dict(MANAGED), **metadata},
             "spec": spec,
         }
-        try:
-            await self._api.call("POST", self._path, body=body)
-        except StaleTarget:  # what a killed operator left, or what was refused
-            await self._delete(name)
-            await self._api.call("POST", self._path, body=body)
+        made = await self._api.call("POST", self._path, body=body)
+        with self._api.reading(f"POST {self._path}", made):
+            return str(made["metadata"]["name"])
 
     async def _not_injected(self, name: str) -> str:
         """Wait until it is in force; return why it is not, empty where it is."""

@@ -234,9 +234,12 @@ class KubernetesRuntime(KubernetesNodes):
         """Cut members off, slow them down and let them back, until just these rules are in force."""
         ours = [rule for rule in rules if self._is_for_agents(rule)]
         theirs = [rule for rule in rules if rule not in ours]
-        self._chaos_mesh.check(theirs)
+        new = await self._chaos_mesh.new(theirs)
         await self._set_cuts(ours)
-        await self._chaos_mesh.set_rules(theirs, tuple(self.databases), self._ttl_s)
+        await self._chaos_mesh.end_all_but(theirs)
+        for rule in new:
+            others = [node for node in self.databases if node != rule.node]
+            await self._chaos_mesh.put(rule, others, self._ttl_s)
 
     def _is_for_agents(self, rule: LinkRule) -> bool:
         """Whether the pods' agents carry it out: what they drop is dropped both ways."""

@@ -3,121 +3,32 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
-from subjects.base import (
-    Cluster,
-    ClusterState,
-    Deployment,
-    Kill,
-    Lifecycle,
-    LinkRule,
-    Network,
-    Pause,
-    ProcessState,
-)
-from subjects.clusters import decide, open_cluster
+from subjects.base import ClusterState, Kill, Lifecycle, LinkRule, Network, Pause, ProcessState
 from subjects.errors import SubjectError
 from subjects.etcd.subject import EtcdSubject
-from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
-from subjects.state import StateFolder, open_state
 from tests.standins.kubernetes_standin.handle import StandinCluster
-from tools.errors import Refused
-from tools.faults.journal import OPEN, Journal, Record, State
-from tools.faults.service import FaultService, Injection
+from tests.standins.kubernetes_standin.own import BOUND_S, Own, current, own_cluster
+from tools.faults.journal import State
+from tools.faults.service import FaultService
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.pod_addresses]
-BOUND_S = 120.0
-"""Ends what hangs."""
-
-
-@dataclass
-class Own:
-    """The cluster, its state folder, and the Kubernetes that it is on."""
-
-    standin: StandinCluster
-    state: StateFolder
-    cluster: Cluster
-
-    @property
-    def runtime(self) -> KubernetesRuntime:
-        assert isinstance(self.cluster.control, KubernetesRuntime)
-        return self.cluster.control
-
-    async def until(self, holds: Callable[[], Any], what: str) -> None:
-        async with asyncio.timeout(BOUND_S):
-            while not await asyncio.to_thread(holds):
-                await asyncio.sleep(0.1)
-        assert holds(), what
-
-    async def healthy(self) -> None:
-        async with asyncio.timeout(BOUND_S):
-            while True:
-                try:
-                    if (await self.cluster.subject.observe()).state is ClusterState.HEALTHY:
-                        return
-                except SubjectError:
-                    pass
-                await asyncio.sleep(0.1)
-
-    async def break_a_follower(self, faults: FaultService, fault: str) -> Injection:
-        """Inject it; a member that a busy machine kept from answering for a moment is waited for."""
-        async with asyncio.timeout(BOUND_S):
-            while True:
-                with suppress(Refused):
-                    return await faults.inject(self.cluster, fault, "follower")
-                await self.healthy()
-
-    def pod(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.standin.pods(self.runtime.namespace)[name]
-        return found
-
-    def uid(self, name: str) -> str:
-        return str(self.standin.pods(self.runtime.namespace).get(name, {}).get("metadata", {}).get("uid", ""))
-
-    def delete(self, name: str) -> None:
-        path = f"/api/v1/namespaces/{self.runtime.namespace}/pods/{name}"
-        self.standin.call("DELETE", path, {"gracePeriodSeconds": 0})
-
-    def last_fault(self) -> Record | None:
-        journal = Journal(self.state.database)
-        try:
-            return journal.latest()
-        finally:
-            journal.close()
-
-    def is_over(self) -> bool:
-        last = self.last_fault()
-        return last is not None and last.state not in OPEN
 
 
 @pytest.fixture(scope="module")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandinCluster]:
-    folder = tmp_path_factory.mktemp("kubernetes")
-    with (
-        StandinCluster(folder, "--reachable", "--speed", "10") as made,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("KUBECONFIG", str(made.kubeconfig))
+    with current(tmp_path_factory.mktemp("kubernetes")) as made:
         yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(standin: StandinCluster, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Own]:
-    state = open_state(tmp_path_factory.mktemp("state"))
-    cluster = await open_cluster(state, await decide("etcd", "kubernetes"))
-    try:
-        await cluster.require(Deployment).up()
-        yield Own(standin, state, cluster)
-    finally:
-        await cluster.require(Deployment).down()
-        await cluster.aclose()
+    async with own_cluster(standin, tmp_path_factory.mktemp("state")) as made:
+        yield made
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -156,8 +67,7 @@ async def test_a_fault_whose_pod_was_deleted_is_over_and_its_successor_is_left_a
 @pytest.mark.parametrize("fault", ["kill", "pause", "partition"])
 async def test_what_nobody_undoes_ends_in_its_pod(own: Own, fault: str) -> None:
     """As when operator, its healer and the machine that they ran on are gone."""
-    snapshot = await own.cluster.subject.observe()
-    node = next(name for name in own.cluster.subject.stores if name != snapshot.leader)
+    node = await own.follower()
     before = (await own.cluster.nodes.inspect(node)).identity
     assert before is not None
     own.runtime._ttl_s = 2
