@@ -13,7 +13,7 @@ from tools.faults.healing import HealReport
 from tools.faults.outcome import FaultOutcome
 from tools.faults.recovery import Recovery
 from tools.faults.service import Injection
-from tools.load.spans import NOT_MEASURED, between, summed
+from tools.load.spans import NOT_MEASURED, between, failed, summed
 from tools.observe.figures import WINDOW_S, Window, WriteCheck
 from tools.workbench import Workbench
 
@@ -43,7 +43,10 @@ async def heal(
     injection = _injection(workbench, reports)
     injected_at = injection.record.injected_at if injection else None
     since, until = (injected_at or began) - WINDOW_S, (found.healthy_at or now) + WINDOW_S
-    during = between(workbench.load.windows, since, until) if workbench.load is not None else []
+    windows = workbench.load.windows if workbench.load is not None else ()
+    during = between(windows, since, until)
+    deadline_s = workbench.load.settings.deadline_s if workbench.load is not None else 0.0
+    error_s, failures = failed(windows, since, until, deadline_s)
     writes, why = await _read_back(workbench, found) if read_back else (None, "it was not asked for")
     after = load.figures(found.healthy_at, now) if load and found.healthy_at else NOT_MEASURED
     outcome = FaultOutcome(
@@ -58,8 +61,8 @@ async def heal(
         observed=Observed(
             leader_under,
             found.leader,
-            _error_s(during),
-            sum(window.errors + window.timeouts for window in during) if during else None,
+            error_s,
+            failures,
             _longest_stall(during),
             writes,
             why,
@@ -128,12 +131,6 @@ def _cut_short(windows: Sequence[Window], began: float) -> bool:
     """Whether clients were not served in the last whole second before the healing began."""
     before = [window for window in windows if window.at <= began]
     return bool(before) and (not before[-1].operations or bool(before[-1].errors + before[-1].timeouts))
-
-
-def _error_s(windows: Sequence[Window]) -> float | None:
-    if not windows:
-        return None
-    return round(sum(each.seconds for each in windows if each.errors or each.timeouts), 1)
 
 
 def _longest_stall(windows: Sequence[Window]) -> float | None:

@@ -102,13 +102,16 @@ def _impact(
     until = None if incident.recovered is None else incident.recovered - incident.opened
     since = min(0.0, marks(incident)["injected"] or 0.0)
     inside = [w for w in windows if w["seconds"] >= since and (until is None or w["seconds"] <= until + 1.0)]
+    felt = load.get("seconds_with_errors"), load.get("failed_operations")
+    if windows and felt[1] is None:  # nobody healed it and measured that
+        felt = sum(w["errors"] > 0 for w in inside), sum(w["errors"] for w in inside)
     writes = incident.figures.get("writes") or {}
     p99s = [w["p99_ms"] for w in inside if w["p99_ms"] is not None]
     return {
         "seconds_open": None if until is None else round(until, 3),
         "seconds_measured": len(inside) if windows else None,
-        "seconds_with_errors": sum(w["errors"] > 0 for w in inside) if windows else None,
-        "failed_operations": sum(w["errors"] for w in inside) if windows else None,
+        "seconds_with_errors": felt[0],
+        "failed_operations": felt[1],
         "fewest_ops_in_a_second": min((w["operations"] for w in inside if w["whole"]), default=None),
         "worst_p99_ms": max(p99s, default=None),
         "longest_stall_s": load.get("longest_stall_s"),

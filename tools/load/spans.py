@@ -20,6 +20,20 @@ def between(windows: Iterable[Window], since: float, until: float) -> list[Windo
     ]
 
 
+def failed(
+    windows: Iterable[Window], since: float, until: float, deadline_s: float
+) -> tuple[float | None, int | None]:
+    """Return in how many seconds operations of the span failed, and how many did; None is `not measured`.
+
+    One that runs out of time is counted when it does, up to `deadline_s` after it was due.
+    """
+    found = between(windows, since, until + deadline_s)
+    if not found:
+        return None, None
+    bad = [window for window in found if window.errors or window.timeouts]
+    return round(sum(each.seconds for each in bad), 1), sum(each.errors + each.timeouts for each in bad)
+
+
 def summed(windows: list[Window]) -> LoadFigures:
     """Return the figures of all windows together; percentiles are of all their operations, not averages."""
     seconds = sum(window.seconds for window in windows)

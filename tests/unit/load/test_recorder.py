@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.load.recorder import Recorder
-from tools.load.spans import between, summed
+from tools.load.spans import between, failed, summed
 from tools.load.wire import parse, read_window, window_line
 from tools.observe.figures import LoadFigures, Window
 
@@ -112,3 +112,13 @@ def test_a_window_comes_whole_through_the_pipe() -> None:
 def test_what_is_no_line_of_the_generator_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(raw)
+
+
+def test_what_ran_out_of_time_counts_for_the_span_in_which_it_was_due() -> None:
+    """A leader was killed and back within a second: its writes are given up when all is well again."""
+    quiet = [replace(window([1.0]), n=n, at=float(n)) for n in range(1, 9)]
+    late = [replace(each, timeouts=75) if each.at == 4.0 else each for each in quiet]
+
+    assert failed(late, 1.0, 2.5, deadline_s=2.0) == (1.0, 75)
+    assert failed(late, 1.0, 1.5, deadline_s=2.0) == (0.0, 0)
+    assert failed([], 1.0, 2.0, deadline_s=2.0) == (None, None)
