@@ -14,7 +14,7 @@ from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
 from subjects.state import open_state
 from tools.events import Failed, Notice
-from tools.uncancelled import uncancelled
+from tools.tasks import uncancelled
 
 if TYPE_CHECKING:
     from agent.sessions.session import Session

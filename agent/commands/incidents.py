@@ -62,8 +62,8 @@ async def show_incident(setup: "Setup", view: "View", *, incident: str) -> "Resu
         found = _find(store, incident)
     opened = _clock(found.opened)
     view.show(Text(f"{found.text} · {found.cluster} · {found.state.words} · opened {opened}", done=True))
-    known = tuple((k.who, knew(k.seconds, measured=k.measured), k.how) for k in found.knew)
-    view.show(Table("Who knew when", ("who", "after", "how"), known))
+    known = knew([each.as_json() for each in found.knew])
+    view.show(Table("Who knew when", ("who", "after", "how"), tuple(known)))
     entries = tuple(
         (seconds(s.wall - found.opened), WHO.get(s.source, s.source), s.node or "", s.raw)
         for s in found.signals

@@ -24,7 +24,7 @@ from subjects.errors import SubjectError
 from tools.errors import ToolError
 from tools.events import Notice
 from tools.faults import measured_heal
-from tools.uncancelled import uncancelled
+from tools.tasks import uncancelled
 
 
 @dataclass(slots=True)

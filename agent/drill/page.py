@@ -1,11 +1,10 @@
 """A drill, or two compared, as one HTML page: no script, nothing loaded."""
 
-from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
 from agent.drill.tables import FAULT_COLUMNS, TRIAL_COLUMNS, fault_rows, seconds, totals, trial_rows
-from tools.incidents.report_html import page, table
+from tools.incidents.report_html import escaped, page, table
 
 
 def drill_page(result: dict[str, Any]) -> str:
@@ -14,9 +13,9 @@ def drill_page(result: dict[str, Any]) -> str:
         f"Drill of {result['cluster']}, seed {result['seed']}",
         f"{len(result['trials'])} trials, diagnosed by {result['diagnostician']}",
         [
-            ("totals", "Totals", table("The whole drill", (), _escaped(totals(result)))),
-            ("faults", "By fault", table("Each fault", FAULT_COLUMNS, _escaped(fault_rows(result)))),
-            ("trials", "Trials", table("Each trial", TRIAL_COLUMNS, _escaped(trial_rows(result)))),
+            ("totals", "Totals", table("The whole drill", (), escaped(totals(result)))),
+            ("faults", "By fault", table("Each fault", FAULT_COLUMNS, escaped(fault_rows(result)))),
+            ("trials", "Trials", table("Each trial", TRIAL_COLUMNS, escaped(trial_rows(result)))),
             ("wrong", "What was wrong", _wrong(result)),
         ],
         "Times count from the injection, those of trials from their own beginning.",
@@ -30,9 +29,9 @@ def comparison_page(result: dict[str, Any], a: dict[str, Any], b: dict[str, Any]
         "Two drills compared",
         "The same trials in both" if result["paired"] else "Different trials",
         [
-            ("differences", "Differences", table("Measures", columns, _escaped(difference_rows(result)))),
-            ("a", compared(result, "a"), table("A by fault", FAULT_COLUMNS, _escaped(fault_rows(a)))),
-            ("b", compared(result, "b"), table("B by fault", FAULT_COLUMNS, _escaped(fault_rows(b)))),
+            ("differences", "Differences", table("Measures", columns, escaped(difference_rows(result)))),
+            ("a", compared(result, "a"), table("A by fault", FAULT_COLUMNS, escaped(fault_rows(a)))),
+            ("b", compared(result, "b"), table("B by fault", FAULT_COLUMNS, escaped(fault_rows(b)))),
         ],
         f"A difference is called more than chance where p is below {result['alpha']}.",
     )
@@ -82,7 +81,3 @@ def _wrong(result: dict[str, Any]) -> str:
             cause = (trial["diagnosis"] or {}).get("root_cause", "no diagnosis")
             parts.append(f"<p>Trial {trial['n']}, {escape(trial['fault'])}: {escape(str(cause))}</p>")
     return "".join(parts)
-
-
-def _escaped(rows: Iterable[Sequence[str]]) -> list[list[str]]:
-    return [[escape(cell) for cell in row] for row in rows]

@@ -37,8 +37,6 @@ class DrillSettings:
     seed: int = 0
     detect_s: float = 15.0
     """How long a detection is waited for."""
-    quiet_s: float = 4.0
-    """How long a control is watched, in which nothing should be detected."""
     rate: float = 100.0
     """Operations per second of the load that runs throughout; 0 for none."""
 

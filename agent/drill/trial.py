@@ -27,6 +27,8 @@ BRIEF_S = 1.0
 """How long a fault lasts that is over before anybody looks."""
 GATHER_S = 1.5
 """Between detection and diagnosis: what follows from a fault is seen a moment later."""
+QUIET_S = 4.0
+"""How long a control is watched, in which nothing should be detected."""
 NOISE_PER_S = 40
 """Connections per second to a noisy node."""
 _NOISE = b"GET /nothing-here HTTP/1.1\r\nHost: noise\r\nConnection: close\r\n\r\n"
@@ -111,7 +113,7 @@ class Run:
 
     async def _wait(self) -> None:
         """Wait for a detection of this trial; on a control, watch for a while that there is none."""
-        bound_s = self.settings.quiet_s if self.trial.control else self.settings.detect_s
+        bound_s = QUIET_S if self.trial.control else self.settings.detect_s
         if self.trial.name == NOISY:
             await generate_noise(self.workbench.require_cluster().subject, self.trial.target, bound_s)
             bound_s = 0.1

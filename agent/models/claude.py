@@ -83,7 +83,7 @@ class ClaudeModel:
                         yield event
                 reply = assembly.reply()
             except failures() as error:
-                if is_thinking_mismatch(error) and self._may_unthink(request):
+                if is_thinking_mismatch(error) and wire.has_thinking(request.messages, self._unthink_before):
                     self._unthink_before = len(request.messages)
                     continue
                 if (refused := refusal_of(error)) and (reduced := self._reduce(refused, request)):
@@ -105,7 +105,7 @@ class ClaudeModel:
             if assembly.began:
                 yield Restarted(failure.reason)
             yield Waiting(failure.reason, wait)
-            await tries.wait(wait)
+            await self.patience.sleep(wait)  # cancelled when the person stops waiting
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -147,9 +147,6 @@ class ClaudeModel:
             first_party=self._first_party,
             cached_for=self.cached_for,
         )
-
-    def _may_unthink(self, request: Request) -> bool:
-        return wire.has_thinking(request.messages, self._unthink_before)
 
     def _reduce(self, refusal: str, request: Request) -> list[Reduced]:
         """Go without what a refusal names from now on; returns what that is, none if it names nothing."""

@@ -75,10 +75,6 @@ class Tries:
             raise ModelUnavailable(f"{failure.reason} ({tried}{asked}). Try again later.")
         return wait
 
-    async def wait(self, seconds: float) -> None:
-        """Wait; cancelling it is how a person stops waiting."""
-        await self._patience.sleep(seconds)
-
 
 def retry_after(headers: dict[str, str], now: Callable[[], float] = time.time) -> float | None:
     """Return the seconds that `retry-after-ms` or `retry-after` (seconds or a date) asks for, if any."""

@@ -27,7 +27,7 @@ from subjects.state import open_state
 from tools.cluster import lifecycle
 from tools.events import Event, Notice
 from tools.registry import Dispatcher, load_tools
-from tools.uncancelled import uncancelled
+from tools.tasks import uncancelled
 from tools.workbench import Workbench
 
 

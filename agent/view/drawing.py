@@ -55,7 +55,7 @@ def running(event: CallStarted, elapsed_s: float, width: int) -> Text:
         line.append(f" {words}", "node")
     if elapsed_s >= 1:
         line.append(f" · {elapsed_s:.0f} s", "quiet")
-    return _cut(line, width)
+    return cut(line, width)
 
 
 def called(started: CallStarted | None, event: CallEnded, width: int) -> RenderableType:
@@ -70,8 +70,8 @@ def called(started: CallStarted | None, event: CallEnded, width: int) -> Rendera
     summary = one_line(event.summary)
     room = width - head.cell_len - tail.cell_len - 3
     if event.ok and summary and room >= 12:
-        head.append(" · ", "quiet").append_text(_cut(Text(summary, "quiet"), room))
-    line = _cut(head, width - tail.cell_len).append_text(tail)
+        head.append(" · ", "quiet").append_text(cut(Text(summary, "quiet"), room))
+    line = cut(head, width - tail.cell_len).append_text(tail)
     if event.ok or not summary:
         return line
     return Group(line, _indented(Text(summary)))
@@ -81,15 +81,15 @@ def progress(event: Progress, width: int) -> Text:
     """Draw what is under way, with the countdown where there is one."""
     line = Text(one_line(event.text, 200), "quiet")
     if event.elapsed_s is None:
-        return _cut(line, width)
+        return cut(line, width)
     if event.of_s is None:
-        return _cut(line.append(f" {event.elapsed_s:.0f}s"), width)
+        return cut(line.append(f" {event.elapsed_s:.0f}s"), width)
     tail = Text(f" {event.elapsed_s:.0f}s / {event.of_s:.0f}s", "key")
     if width >= line.cell_len + tail.cell_len + BAR + 2:
         share = min(1.0, event.elapsed_s / event.of_s) if event.of_s > 0 else 1.0
         tail.append("  ").append("━" * round(BAR * share), "warn")
         tail.append("━" * (BAR - round(BAR * share)), "quiet")
-    return _cut(line, width - tail.cell_len).append_text(tail)
+    return cut(line, width - tail.cell_len).append_text(tail)
 
 
 def progressed(event: Progress) -> Text:
@@ -113,7 +113,7 @@ def signal(event: Signal, width: int) -> Text:
     )
     line.append(f"  {raw}", "quiet")
     tail = Text(f"  {one_line(event.evidence, 12)}" if event.evidence else "", "evidence")
-    return _cut(line, width - tail.cell_len).append_text(tail)
+    return cut(line, width - tail.cell_len).append_text(tail)
 
 
 def _own_words(event: Signal) -> str:
@@ -279,7 +279,8 @@ def _indented(text: Text) -> RenderableType:
     return Padding(text, (0, 0, 0, 2))
 
 
-def _cut(text: Text, width: int) -> Text:
+def cut(text: Text, width: int) -> Text:
+    """Have the text take one line of `width` cells; an ellipsis stands for the rest."""
     text.truncate(max(1, width), overflow="ellipsis")
     text.no_wrap = True
     return text

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.events import Focused, NodeRow, NodesSeen, Verbatim
+from agent.view.drawing import cut
 from agent.view.words import lines, one_line, seconds
 from tools.events import Table as Rows
 
@@ -44,7 +45,7 @@ def draw(
     parts: list[RenderableType] = [_head(event, width)]
     for each in event.open:
         words = f"● open {_age(each.age_s)}: {one_line(each.text, 300)} · {each.id}"
-        parts.append(_cut(Text(words, "bad"), width))
+        parts.append(cut(Text(words, "bad"), width))
     parts.append(_table(rows, event.latency_of, width, focus.node, set() if known is None else known))
     if len(shown) > len(rows):
         hidden = shown[len(rows) :]
@@ -92,7 +93,7 @@ def _head(event: NodesSeen, width: int) -> Text:
     figures += [f"{sum(errors):,.0f} errors/s"] if errors else []
     if shown := _fitting(figures, width - head.cell_len - len("    00:00:00")):
         head.append(f"  {shown}", "bad" if sum(errors) >= 1 else "none")
-    return _cut(head.append(f"  {datetime.now().astimezone():%H:%M:%S}", "quiet"), width)
+    return cut(head.append(f"  {datetime.now().astimezone():%H:%M:%S}", "quiet"), width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _age(age_s: float) -> str:
 
 def _hint(focus: Focused, shown: int, of: int, width: int) -> Text:
     if focus.typing:
-        return _cut(Text(f"/{focus.filter}▏ {shown} of {of} nodes · Enter keeps, Esc clears", "quiet"), width)
+        return cut(Text(f"/{focus.filter}▏ {shown} of {of} nodes · Enter keeps, Esc clears", "quiet"), width)
     words = [f"filter {focus.filter!r}: {shown} of {of}"] if focus.filter else []
     words += ["/ filter", "↑↓ choose", "Enter close" if focus.detail else "Enter look into", "Ctrl-C ends"]
     return Text(_fitting(words, width), "quiet")
@@ -183,11 +184,5 @@ def _detail(focus: Focused, width: int) -> list[RenderableType]:
             parts.append(Text(" · ".join(one_line(fact, 200) for fact in facts), "none"))
         elif isinstance(event, Verbatim):
             log = lines(event.text, 20_000).splitlines()[-(DETAIL_LINES - 4) :]
-            parts += [_cut(Text(line, "quiet"), width) for line in log]
+            parts += [cut(Text(line, "quiet"), width) for line in log]
     return parts
-
-
-def _cut(text: Text, width: int) -> Text:
-    text.truncate(max(1, width), overflow="ellipsis")
-    text.no_wrap = True
-    return text

@@ -215,8 +215,6 @@ class Serving:
     """A put."""
     reads: bool | None = None
     """A linearizable read."""
-    local_reads: bool | None = None
-    """A serializable read: one member's own data, which may be old."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,12 +143,7 @@ def serving_of(quorum: Quorum, leader: str | None, alarms: tuple[Alarm, ...], kn
     answered = any(asked.status is not None for asked in known.asked.values())
     reads = True if quorum.proven else False if quorum.lost or (answered and leader is None) else None
     refused = any(alarm.kind in {"NOSPACE", "CORRUPT"} for alarm in alarms)
-    nobody = all(known.gone(name) or known.refuses(name) for name in known.asked)
-    return Serving(
-        writes=False if refused or reads is False else reads,
-        reads=reads,
-        local_reads=True if answered else False if nobody else None,
-    )
+    return Serving(writes=False if refused or reads is False else reads, reads=reads)
 
 
 def role_of(name: str, leader: str | None, known: Known) -> Role:

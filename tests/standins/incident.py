@@ -29,7 +29,7 @@ def full_incident(path: Path, *, verified: bool = True) -> Incident:
         store.add(name, Signal(Source.CLIENT, "errors", None, HOSTILE, wall=OPENED + 1))
         store.knew(name, FirstSeen("kernel", 0.0, OPENED, "exit: process 41 has ended"))
         store.knew(name, FirstSeen("etcdMembersDown", 1200.0, None, "etcd-mixin: for 20m", measured=False))
-        store.set_diagnosis(name, _diagnosis(verified=verified), wall=OPENED + 3)
+        store.keep_diagnosis(name, _diagnosis(verified=verified), {}, wall=OPENED + 3)
         store.set_figures(name, _figures())
         store.heal(name, "etcd-2 was started again", wall=OPENED + 5)
         store.recover(name, wall=OPENED + 6.5)

@@ -35,7 +35,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 """What each part may reach, by whatever way: beside itself and what everyone may."""
 
 EVERYONE = (
-    *("tools.errors", "tools.events", "tools.tool", "tools"),
+    *("tools.errors", "tools.events", "tools.tasks", "tools.tool", "tools"),
     *(
         "subjects.clock",
         "subjects.dial",

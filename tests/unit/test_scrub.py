@@ -141,8 +141,8 @@ def test_no_incident_has_one(tmp_path: Path) -> None:
     with closing(IncidentStore(tmp_path / "operator.db")) as store:
         incident = store.open(cluster="c", text=f"password={WORD}", nodes=["n1"])
         store.add(incident, Signal(Source.LOG, "log", "n1", f"ETCD_PASSWORD={WORD}"))
-        store.set_figures(incident, {"evidence": {"E1": {"password": WORD, "text": f"password={WORD}"}}})
-        store.set_diagnosis(incident, {"root_cause": f"http://root:{WORD}@n1/"})
+        cited = {"E1": {"password": WORD, "text": f"password={WORD}"}}
+        store.keep_diagnosis(incident, {"kind": "crash", "root_cause": f"http://root:{WORD}@n1/"}, cited)
         store.heal(incident, f"--password {WORD}")
         found = store.get(incident)
 

@@ -9,6 +9,7 @@ Before a node is blamed for silence, another one is asked in the same way at the
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from tools.detection.timer_wheel import Wheel
 from tools.observe.kinds import signal
@@ -21,6 +22,7 @@ from tools.observe.targets import (
     ProbeTarget,
     probe_new_connection,
 )
+from tools.tasks import TaskPerNode
 
 VIA = "new connections"
 """The line of what is seen here: what holds on the held connection to the same port does not clear it."""
@@ -54,7 +56,7 @@ class FreshConnections:
         self._turn = self._compared_with = 0
         self._lossy: dict[str, int] = {}
         """Nodes that lose connections → clean bursts since."""
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking = TaskPerNode()
 
     async def run(self) -> None:
         """Go round until cancelled."""
@@ -62,22 +64,13 @@ class FreshConnections:
             lines = self._wheel.innermost
             if lines:
                 self._turn = (self._turn + 1) % len(lines)
-                self._ask(lines[self._turn])
+                line = lines[self._turn]
+                self._asking.start(line.node, partial(self._look, line))
             await asyncio.sleep(_pause_s(lines))
 
     async def aclose(self) -> None:
         """Ask no more."""
-        asking = list(self._asking.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
-
-    def _ask(self, line: ProbeTarget) -> None:
-        if line.node in self._asking:
-            return
-        task = asyncio.get_running_loop().create_task(self._look(line), name=f"fresh {line.node}")
-        self._asking[line.node] = task
-        task.add_done_callback(lambda _: self._asking.pop(line.node, None))
+        await self._asking.aclose()
 
     async def _look(self, line: ProbeTarget) -> None:
         at = asyncio.get_running_loop().time()

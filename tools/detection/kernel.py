@@ -11,6 +11,7 @@ from tools.events import Emit, Failed
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
 from tools.observe.snapshot_diff import end_of
+from tools.tasks import TaskPerNode
 
 INSPECT_BOUND_S = 0.5
 """How long the kernel or engine may take to be a second witness (docker: 26 ms)."""
@@ -35,7 +36,7 @@ class KernelView:
         self._take = take
         self._emit = emit
         self._leaving = leaving
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking = TaskPerNode()
 
     async def listen(self) -> None:
         """Take events until cancelled."""
@@ -49,18 +50,11 @@ class KernelView:
 
     def ask(self, node: str) -> None:
         """Look for a second witness of a silence: whether the process is stopped or gone."""
-        if node in self._asking:
-            return
-        task = asyncio.get_running_loop().create_task(self._inspect(node))
-        self._asking[node] = task
-        task.add_done_callback(lambda _: self._asking.pop(node, None))
+        self._asking.start(node, lambda: self._inspect(node))
 
     async def aclose(self) -> None:
         """Ask no more."""
-        asking = list(self._asking.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await self._asking.aclose()
 
     def _happened(self, event: RuntimeEvent) -> None:
         match event.kind:

@@ -14,6 +14,7 @@ from subjects.errors import SubjectError
 from tools.events import Emit, Notice
 from tools.observe.kinds import signal
 from tools.observe.signal import CLIENT_PORT, Signal
+from tools.tasks import TaskPerNode
 
 EACH_S = 0.25
 """How often a node is asked whether it goes on; as often as it is asked for its health."""
@@ -44,15 +45,11 @@ class Upkeep:
         self._take = take
         self._emit = emit
         self._under: set[str] = set()
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking = TaskPerNode()
 
     def ask(self, node: str) -> None:
         """Ask a node, which does not answer for its health, whether it says why."""
-        if node in self._asking:
-            return
-        task = asyncio.get_running_loop().create_task(self._follow(node))
-        self._asking[node] = task
-        task.add_done_callback(lambda _: self._asking.pop(node, None))
+        self._asking.start(node, lambda: self._follow(node))
 
     def excuses(self, seen: Signal) -> bool:
         """Whether `seen` is what the node's upkeep leads to. That its port answers nothing at all is not."""
@@ -60,10 +57,7 @@ class Upkeep:
 
     async def aclose(self) -> None:
         """Ask no more."""
-        asking = list(self._asking.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await self._asking.aclose()
 
     async def _follow(self, node: str) -> None:
         began = time.monotonic()

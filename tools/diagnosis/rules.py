@@ -42,7 +42,7 @@ class RulesDiagnostician:
     async def examine(
         self, case: Case, cluster: ObservedCluster, recorded: Iterable[Signal], ledger: Ledger
     ) -> Diagnosis:
-        """Gather, decide, cite and check; for those who have no workbench, as `operator watch`."""
+        """Gather, decide, cite and check."""
         gathered = await gather(case, cluster, recorded, ledger)
         # A node that is no member any more is still what the incident is about.
         nodes = tuple(dict.fromkeys((*cluster.subject.nodes, *case.nodes)))

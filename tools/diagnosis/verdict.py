@@ -143,7 +143,7 @@ def _of_nodes(
             if short
             else f"the {left} of {voters} voters left {'is' if left == 1 else 'are'} no majority"
         )
-        reason = f"{_one(row.reason)}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
+        reason = f"{row.reason.rstrip('.')}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
         kind = Kind.QUORUM_LOSS
         return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, row.surest)
     # What spreads from one node shows on several: which one it is cannot be told.
@@ -215,10 +215,6 @@ def _healthy(seen: Sequence[Seen]) -> tuple[Seen, ...]:
     words = ("running", "healthy", "connected", "led")
     found = {each.signal.source: each for each in seen if each.word in words}
     return tuple(found.values())
-
-
-def _one(reason: str) -> str:
-    return reason.rstrip(".")
 
 
 def _once(seen: Iterable[Seen]) -> tuple[Seen, ...]:

@@ -13,7 +13,7 @@ STALL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Impact:
     """What was seen from the injection until all was well again. None is `not measured`."""
 
     leader_under: str | None
@@ -44,7 +44,7 @@ class Compared:
     """None: it was not measured."""
 
 
-def compare(prediction: Prediction, observed: Observed) -> tuple[Compared, ...]:
+def compare(prediction: Prediction, observed: Impact) -> tuple[Compared, ...]:
     """Return each prediction beside what was observed."""
     return (
         _leader(prediction, observed),
@@ -62,7 +62,7 @@ def held(compared: Sequence[Compared]) -> bool | None:
     return True if {"errors", "stall"} <= measured else None
 
 
-def _leader(prediction: Prediction, observed: Observed) -> Compared:
+def _leader(prediction: Prediction, observed: Impact) -> Compared:
     before, under, after = prediction.leader, observed.leader_under, observed.leader_after
     if before is None:
         return Compared("leader", "not predicted", f"{after or 'no node'} leads", None)
@@ -83,7 +83,7 @@ def _leader(prediction: Prediction, observed: Observed) -> Compared:
     return Compared("leader", f"{before} leads on", seen, not moved and after == before)
 
 
-def _errors(prediction: Prediction, observed: Observed) -> Compared:
+def _errors(prediction: Prediction, observed: Impact) -> Compared:
     if observed.error_s is None or observed.failed is None:
         return Compared("errors", _bound_text(prediction, ERRORS_S), "not measured", None)
     seen = f"{observed.failed:,} failed in {observed.error_s:g} s" if observed.failed else "none"
@@ -94,7 +94,7 @@ def _errors(prediction: Prediction, observed: Observed) -> Compared:
     return _judged("errors", _bound_text(prediction, ERRORS_S), seen, as_predicted, prediction, observed)
 
 
-def _stall(prediction: Prediction, observed: Observed) -> Compared:
+def _stall(prediction: Prediction, observed: Impact) -> Compared:
     if observed.stall_s is None:
         return Compared("stall", _bound_text(prediction, STALL_S), "not measured", None)
     seen = f"{observed.stall_s:g} s without a successful operation" if observed.stall_s else "none"
@@ -104,7 +104,7 @@ def _stall(prediction: Prediction, observed: Observed) -> Compared:
 
 
 def _judged(
-    what: str, predicted: str, seen: str, as_predicted: bool, prediction: Prediction, observed: Observed
+    what: str, predicted: str, seen: str, as_predicted: bool, prediction: Prediction, observed: Impact
 ) -> Compared:
     """What the healing ended says nothing of the fail-over that was predicted."""
     if as_predicted and observed.cut_short and prediction.writes == "stall":
@@ -124,7 +124,7 @@ def _bound_text(prediction: Prediction, at_least_s: float) -> str:
     return "until it is healed" if bound is None else f"at most {bound:g} s"
 
 
-def _writes(observed: Observed) -> Compared:
+def _writes(observed: Impact) -> Compared:
     check, predicted = observed.writes, "no acknowledged write lost"
     if check is None:
         why = f": {observed.writes_not_measured}" if observed.writes_not_measured else ""

@@ -10,11 +10,10 @@ import signal
 import sqlite3
 import sys
 import time
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 
-from subjects.base import Cluster, Identity
+from subjects.base import Identity
 from subjects.clusters import opened
 from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import identity
@@ -122,7 +121,7 @@ class Healer:
             return
         for fault in due:
             self._tried[fault.id] = time.monotonic()
-        await heal_all(self._journal, due, self._open, self._me)
+        await heal_all(self._journal, due, partial(opened, self._state), self._me)
 
     def _be_ready(self, faults: list[Record]) -> None:
         """Look at each cluster once beforehand: a first look loads modules, which takes half a second."""
@@ -131,12 +130,9 @@ class Healer:
 
     async def _look(self, cluster_id: str) -> None:
         with contextlib.suppress(SubjectError, OSError):
-            async with self._open(cluster_id) as cluster:
+            async with opened(self._state, cluster_id) as cluster:
                 if cluster is not None:
                     await cluster.subject.observe()
-
-    def _open(self, cluster_id: str) -> AbstractAsyncContextManager[Cluster | None]:
-        return opened(self._state, cluster_id)
 
     async def _sleep(self) -> None:
         self._wake.clear()

@@ -22,7 +22,7 @@ from subjects.errors import NotReady
 from subjects.runtimes import identity
 from subjects.runtimes.filelock import locked
 from tools.faults.steps import Step, from_json
-from tools.incidents.database import connect, readable
+from tools.incidents.database import Database, readable
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS faults (
@@ -131,7 +131,7 @@ class Journal:
         self._lock = threading.Lock()
         self._path = path
         self._damaged = False
-        self._db = connect(path, _TABLES)
+        self._db = Database(path, _TABLES)
         known = {row["name"] for row in self._db.execute("PRAGMA table_info(faults)")}
         for name, kind in (("planned_at", "REAL"), ("boot", "TEXT")):
             if name not in known:  # an older version made the file

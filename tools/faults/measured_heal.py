@@ -8,7 +8,7 @@ from subjects import clock
 from tools.errors import ToolError
 from tools.events import Progress
 from tools.faults import recovery
-from tools.faults.comparison import Observed
+from tools.faults.comparison import Impact
 from tools.faults.healing import HealReport
 from tools.faults.outcome import FaultOutcome
 from tools.faults.recovery import Recovery
@@ -58,7 +58,7 @@ async def heal(
         before=workbench.baseline or NOT_MEASURED,
         during=summed(during),
         after=after,
-        observed=Observed(
+        observed=Impact(
             leader_under,
             found.leader,
             error_s,

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tools.faults import comparison
-from tools.faults.comparison import Compared, Observed
+from tools.faults.comparison import Compared, Impact
 from tools.faults.healing import HealReport
 from tools.faults.recovery import Recovery
 from tools.faults.service import Injection
@@ -28,7 +28,7 @@ class FaultOutcome:
     during: LoadFigures
     """From the second of the injection until all was well again."""
     after: LoadFigures
-    observed: Observed
+    observed: Impact
     unproven: bool
     """Whether acknowledged writes should have been read back and could not be."""
 

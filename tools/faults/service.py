@@ -7,8 +7,9 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Protocol
 
 from subjects import clock
@@ -25,7 +26,7 @@ from tools.faults.effects import wait_for_effect
 from tools.faults.healing import HealReport, heal_all
 from tools.faults.journal import Journal, Record, State
 from tools.faults.steps import Step
-from tools.uncancelled import uncancelled
+from tools.tasks import uncancelled
 
 HEALER_TIMEOUT_S = 5.0
 BUSY_S = 6.0
@@ -92,6 +93,7 @@ class FaultService:
         """Kind, target and nodes that a person was shown: what they agree to is what is done."""
         self._random = random.Random(seed)  # noqa: S311 - a seed that repeats is what is wanted
         self._owner = identity.own()
+        self._open = partial(opened, state)
 
     def close(self) -> None:
         """Close the journal."""
@@ -118,34 +120,27 @@ class FaultService:
         plan = await self._prepare(
             cluster, kind, target, settings, allow_quorum_loss=allow_quorum_loss, several=several
         )
-        fault, before, nodes, prediction, steps = (
-            plan.fault,
-            plan.before,
-            plan.nodes,
-            plan.prediction,
-            plan.steps,
-        )
         self._shown = None
-        announce(prediction.text)
+        announce(plan.prediction.text)
         await self._start_healer()  # beforehand: there is no moment in which a plan is nobody's
         async with self.journal.acting(cluster.require(Control).act_timeout_s):
             self._check_alone(several=several)  # another operator may have been quicker
-            number = self._plan(cluster, fault, plan.settings, steps, before, prediction)
+            number = self._write_down(cluster, plan)
         await self._ensure_healer(number)
         planned: AbstractContextManager[None] = nullcontext()
-        if fault.planned and monitor is not None:
-            planned = monitor.maintenance(nodes, "a planned restart")
+        if plan.fault.planned and monitor is not None:
+            planned = monitor.maintenance(plan.nodes, "a planned restart")
         with planned:
-            await self._do(cluster, number, steps)
-            effect = await wait_for_effect(cluster, before, fault.effect, steps)
+            await self._do(cluster, number, plan.steps)
+            effect = await wait_for_effect(cluster, plan.before, plan.fault.effect, plan.steps)
         if effect is not None:
             seen = time.monotonic()
             await uncancelled(asyncio.to_thread(self.journal.effect, number, effect, seen))
         record = self.journal.get(number)
         if record is None:
             raise NotReady("The fault journal was deleted while a fault was injected.")
-        roles = tuple(str(before.node(node).role) for node in nodes)
-        injection = Injection(record, prediction, roles, effect, before)
+        roles = tuple(str(plan.before.node(node).role) for node in plan.nodes)
+        injection = Injection(record, plan.prediction, roles, effect, plan.before)
         self.injections.append(injection)
         return injection
 
@@ -158,7 +153,7 @@ class FaultService:
         *,
         allow_quorum_loss: bool = False,
         several: bool = False,
-    ) -> "Plan":
+    ) -> Plan:
         """Return what `inject` would do now, for a person to agree to: the next with these words does that.
 
         Refused as `inject` would be.
@@ -179,7 +174,7 @@ class FaultService:
         *,
         allow_quorum_loss: bool,
         several: bool,
-    ) -> "Plan":
+    ) -> Plan:
         """Choose the nodes, predict, and make the steps; nothing is touched."""
         fault = catalogue.find(kind)
         settings = settings or Settings()
@@ -263,9 +258,6 @@ class FaultService:
         open_faults = sorted(self.journal.open_faults(), key=lambda each: -each.id)
         return next((each for each in open_faults if node in each.nodes), None)
 
-    def _open(self, cluster_id: str) -> AbstractAsyncContextManager[Cluster | None]:
-        return opened(self._state, cluster_id)
-
     def _check(self, cluster: Cluster, fault: Fault, settings: Settings, *, several: bool) -> None:
         able = catalogue.capability(fault, cluster, settings)
         if not able.available:
@@ -334,24 +326,16 @@ class FaultService:
             for node in each.nodes
         }
 
-    def _plan(
-        self,
-        cluster: Cluster,
-        fault: Fault,
-        settings: Settings,
-        steps: Sequence[Step],
-        before: ClusterSnapshot,
-        prediction: guard.Prediction,
-    ) -> int:
+    def _write_down(self, cluster: Cluster, plan: Plan) -> int:
         return self.journal.plan(
             cluster=cluster.id,
-            kind=fault.kind,
-            nodes=list(dict.fromkeys(step.node for step in steps)),
-            steps=steps,
-            members={node.name: node.member_id for node in before.nodes},
-            prediction=asdict(prediction),
+            kind=plan.fault.kind,
+            nodes=list(dict.fromkeys(step.node for step in plan.steps)),
+            steps=plan.steps,
+            members={node.name: node.member_id for node in plan.before.nodes},
+            prediction=asdict(plan.prediction),
             owner=self._owner,
-            ttl_s=settings.ttl_s,
+            ttl_s=plan.settings.ttl_s,
         )
 
     async def _do(self, cluster: Cluster, number: int, steps: Sequence[Step]) -> None:

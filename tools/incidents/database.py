@@ -38,6 +38,10 @@ class Database:
     """One connection, in autocommit, durable (WAL, synchronous=FULL), for one thread at a time."""
 
     def __init__(self, path: Path, tables: str) -> None:
+        """Open the file. `tables` makes the caller's tables where they are missing. Rows are `sqlite3.Row`.
+
+        Raises NewerState for a file of a newer version, NotReady for one that is no database.
+        """
         self.trouble = ""
         """Why what is written is not in the file, a sentence for the person; empty where it is."""
         self._unreadable = ""
@@ -194,14 +198,6 @@ class _Bounded:
         self._left -= 1
         if not self._left:
             raise sqlite3.OperationalError("database is locked")
-
-
-def connect(path: Path, tables: str) -> Database:
-    """Open the database. `tables` makes the caller's tables where they are missing. Rows are `sqlite3.Row`.
-
-    Raises NewerState for a file of a newer version, NotReady for one that is no database.
-    """
-    return Database(path, tables)
 
 
 def _open(name: str, path: Path, tables: str) -> sqlite3.Connection:

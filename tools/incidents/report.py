@@ -54,15 +54,7 @@ def report(incident: Incident) -> dict[str, Any]:
         "timeline": [
             {**signal.as_json(incident.opened), "utc": utc(signal.wall)} for signal in incident.signals
         ],
-        "who_knew_when": [
-            {
-                "who": knower.who,
-                "seconds": None if knower.seconds is None else round(knower.seconds, 3),
-                "measured": knower.measured,
-                "how": knower.how,
-            }
-            for knower in incident.knew
-        ],
+        "who_knew_when": [knower.as_json() for knower in incident.knew],
         "load": {name: load[name] for name in ("before", "during", "after") if name in load},
         "windows": windows,
         "diagnosis": dict(incident.diagnosis) if incident.diagnosis else None,

@@ -19,6 +19,7 @@ from tools.incidents.report_words import (
     impact,
     in_order,
     knew,
+    load,
     seconds,
     title,
 )
@@ -127,7 +128,8 @@ def _columns(rows: Sequence[Sequence[str]], heads: Sequence[Sequence[str]]) -> I
     return ([*column, *words] for column, words in zip(cells, heads, strict=True))
 
 
-def _escaped(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
+def escaped(rows: Iterable[Sequence[Any]]) -> list[list[str]]:
+    """Return rows of text as cells for `table`."""
     return [[escape(str(cell)) for cell in row] for row in rows]
 
 
@@ -146,7 +148,7 @@ def _summary(data: Data) -> str:
         ("Recovered", "" if until is None else _utc(data, until, date=True)),
         ("Trigger", trigger),
     )
-    return _p(data["summary"]) + table("At a glance", (), _escaped(row for row in rows if row[1]))
+    return _p(data["summary"]) + table("At a glance", (), escaped(row for row in rows if row[1]))
 
 
 def _utc(data: Data, after_s: float, *, date: bool = False) -> str:
@@ -156,24 +158,19 @@ def _utc(data: Data, after_s: float, *, date: bool = False) -> str:
 
 
 def _impact(data: Data) -> str:
-    return table("What clients felt", ("What", "Figure"), _escaped(impact(data)))
+    return table("What clients felt", ("What", "Figure"), escaped(impact(data)))
 
 
 def _over_time(data: Data) -> str:
     times = [(words, seconds(at), _utc(data, at)) for words, at in in_order(data["marks"])]
-    load = [
-        (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS))
-        for name, values in data["load"].items()
-        if any(values.get(key) is not None for key, _ in LOAD_COLUMNS)
-    ]
     return "\n".join(
         (
-            table("When it happened", ("Mark", "After first signal", "UTC"), _escaped(times)),
+            table("When it happened", ("Mark", "After first signal", "UTC"), escaped(times)),
             _figures(data),
             table(
                 "The load before, during and after",
                 ("Span", *(words for _, words in LOAD_COLUMNS)),
-                _escaped(load),
+                escaped(load(data)),
             ),
             _seconds(data["windows"]),
         )
@@ -216,17 +213,15 @@ def _seconds(windows: Sequence[Data]) -> str:
     names = ("seconds", "operations", "errors", "p50_ms", "p99_ms")
     rows = [[figure(window[name]) for name in names] for window in windows]
     rows_of = table(
-        "The load second by second", ("Second", "Operations", "Failed", "p50 ms", "p99 ms"), _escaped(rows)
+        "The load second by second", ("Second", "Operations", "Failed", "p50 ms", "p99 ms"), escaped(rows)
     )
     return f"<details><summary>The {len(windows)} seconds one by one</summary>{rows_of}</details>"
 
 
 def _knew(data: Data) -> str:
-    rows = [
-        (row["who"], knew(row["seconds"], measured=row["measured"]), row["how"])
-        for row in data["who_knew_when"]
-    ]
-    return table("Detection by source", ("Who", "After first signal", "How"), _escaped(rows))
+    return table(
+        "Detection by source", ("Who", "After first signal", "How"), escaped(knew(data["who_knew_when"]))
+    )
 
 
 def _diagnosis(data: Data) -> str:
@@ -244,7 +239,7 @@ def _diagnosis(data: Data) -> str:
         table(
             "Conclusion",
             (),
-            _escaped(
+            escaped(
                 (
                     ("Root cause", found["root_cause"]),
                     ("Observation", found["observation"]),
@@ -255,7 +250,7 @@ def _diagnosis(data: Data) -> str:
         ),
         "<h3>What it rests on</h3>",
         _claims(found["evidence"]),
-        table("Ruled out", ("Another cause", "Ruled out by"), _escaped(alternatives(found))),
+        table("Ruled out", ("Another cause", "Ruled out by"), escaped(alternatives(found))),
     ]
     problems = found.get("problems") or ()
     if problems:

@@ -13,6 +13,7 @@ from tools.incidents.report_words import (
     impact,
     in_order,
     knew,
+    load,
     seconds,
     title,
 )
@@ -39,8 +40,10 @@ def _lines(data: Mapping[str, Any]) -> Iterator[str]:
     yield from _section("Summary", [plain(data["summary"])])
     yield from _section("Impact", _table(("What", "Figure"), impact(data)))
     yield from _section("When", _table(("Mark", "After first signal"), marks))
-    yield from _section("Load", _table(("", *(words for _, words in LOAD_COLUMNS)), _load(data)))
-    yield from _section("Who knew when", _table(("Who", "After first signal", "How"), _knew(data)))
+    yield from _section("Load", _table(("", *(words for _, words in LOAD_COLUMNS)), load(data)))
+    yield from _section(
+        "Who knew when", _table(("Who", "After first signal", "How"), knew(data["who_knew_when"]))
+    )
     yield from _section("Diagnosis", _diagnosis(data))
     yield from _section("Prediction and outcome", _outcome(data))
     yield from _section("Proof of the undo", _undo(data))
@@ -78,19 +81,6 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[st
     yield f"| {' | '.join(columns)} |"
     yield f"|{'---|' * len(columns)}"
     yield from (f"| {' | '.join(row)} |" for row in cells)
-
-
-def _load(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    return [
-        (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS)) for name, values in data["load"].items()
-    ]
-
-
-def _knew(data: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    return [
-        (row["who"], knew(row["seconds"], measured=row["measured"]), row["how"])
-        for row in data["who_knew_when"]
-    ]
 
 
 def _diagnosis(data: Mapping[str, Any]) -> Iterator[str]:

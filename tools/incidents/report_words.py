@@ -67,9 +67,19 @@ def in_order(marks: Mapping[str, float | None]) -> list[tuple[str, float]]:
     return sorted(known, key=lambda mark: mark[1])
 
 
-def knew(after_s: float | None, *, measured: bool) -> str:
-    """Return when somebody knew, or when the usual alert would fire by its definition."""
-    return ("" if measured else "would fire: ") + seconds(after_s)
+def knew(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return who knew, when (of the usual alert: when it would fire), and how, of `who_knew_when`."""
+    return [
+        (row["who"], ("" if row["measured"] else "would fire: ") + seconds(row["seconds"]), row["how"])
+        for row in rows
+    ]
+
+
+def load(data: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the load's figures before, during and after, as LOAD_COLUMNS."""
+    return [
+        (name, *(figure(values.get(key)) for key, _ in LOAD_COLUMNS)) for name, values in data["load"].items()
+    ]
 
 
 def figure(value: Any, unit: str = "") -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from subjects import clock
 from subjects.scrub import scrub, scrub_text
 from tools.errors import ToolError
-from tools.incidents.database import connect, readable
+from tools.incidents.database import Database, readable
 from tools.incidents.record import Incident
 from tools.observe.incident import FirstSeen, State
 from tools.observe.signal import Signal, Source
@@ -60,7 +60,7 @@ class IncidentStore:
     def __init__(self, path: Path) -> None:
         self._lock = threading.RLock()
         self._depth = 0
-        self._db = connect(path, _TABLES)
+        self._db = Database(path, _TABLES)
 
     def require_readable(self) -> None:
         """Raise NotReady where the file cannot be read: which incidents there were is not known."""
@@ -161,26 +161,23 @@ class IncidentStore:
                 (incident, knower.who, knower.seconds, knower.wall, knower.how, int(knower.measured)),
             )
 
-    def set_diagnosis(self, incident: str, diagnosis: Mapping[str, Any], wall: float | None = None) -> None:
-        """Keep a diagnosis made at `wall` (default: now), as a `result` has it, in place of an earlier."""
-        at = clock.wall() if wall is None else wall
-        with self.transaction():
-            self._require(incident)
-            self._write("UPDATE incidents SET diagnosis = ? WHERE id = ?", (_json(dict(diagnosis)), incident))
-            cause = str(diagnosis.get("root_cause") or diagnosis.get("kind") or "diagnosed")
-            kind = str(diagnosis.get("kind") or "")
-            self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause, wall=at))
-
     def diagnosis(self, incident: str) -> Mapping[str, Any] | None:
         """Return the diagnosis that is kept with an incident."""
         return self.get(incident).diagnosis
 
     def keep_diagnosis(
-        self, incident: str, diagnosis: Mapping[str, Any], evidence: Mapping[str, Mapping[str, Any]]
+        self,
+        incident: str,
+        diagnosis: Mapping[str, Any],
+        evidence: Mapping[str, Mapping[str, Any]],
+        wall: float | None = None,
     ) -> None:
-        """Store a diagnosis, and beside it the evidence that it cites, by id."""
+        """Store a diagnosis, as a `result` has it, in place of an earlier; the evidence it cites by id."""
         with self.transaction():
-            self.set_diagnosis(incident, diagnosis)
+            self._require(incident)
+            self._write("UPDATE incidents SET diagnosis = ? WHERE id = ?", (_json(dict(diagnosis)), incident))
+            kind, cause = str(diagnosis["kind"]), str(diagnosis["root_cause"])
+            self.add(incident, Signal(Source.DIAGNOSIS, kind, diagnosis.get("node"), cause, wall=wall or 0.0))
             self.set_figures(incident, {"evidence": evidence})
 
     def heal(self, incident: str, text: str, wall: float | None = None) -> None:

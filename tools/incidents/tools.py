@@ -92,15 +92,7 @@ def detailed(incident: SeenIncident) -> dict[str, Any]:
         "invariants": list(incident.invariants),
         "timeline": [{**signal.as_json(incident.opened), "text": signal.raw[:200]} for signal in shown],
         "timeline_cut": len(incident.signals) - len(shown),
-        "who_knew_when": [
-            {
-                "who": knower.who,
-                "seconds": None if knower.seconds is None else round(knower.seconds, 3),
-                "measured": knower.measured,
-                "how": knower.how[:200],
-            }
-            for knower in incident.knew
-        ],
+        "who_knew_when": [{**knower.as_json(), "how": knower.how[:200]} for knower in incident.knew],
         **(_of_the_record(known) if known else {}),
     }
 

@@ -18,7 +18,7 @@ from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.workloads import Kind
 from tools.observe.figures import LoadTotals, OperationFigures, Window, WriteCheck
-from tools.uncancelled import uncancelled
+from tools.tasks import uncancelled
 
 THREADS = 8
 """Operations under way at once: go-ycsb has no other bound."""

@@ -13,7 +13,7 @@ from tools.load.settings import LoadSettings
 from tools.load.source import LoadFailed
 from tools.load.wire import line, parse, read_totals, read_window
 from tools.observe.figures import LoadTotals, Window, WriteCheck
-from tools.uncancelled import uncancelled
+from tools.tasks import uncancelled
 
 LOAD_S = 30.0
 """The least that the load phase may take; large numbers of records get 5 ms each."""

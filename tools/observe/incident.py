@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from tools.observe.signal import Signal
 
@@ -34,6 +35,11 @@ class FirstSeen:
     how: str
     """The observation, or the source of an alert rule's time."""
     measured: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as results and reports have it."""
+        seconds = None if self.seconds is None else round(self.seconds, 3)
+        return {"who": self.who, "seconds": seconds, "measured": self.measured, "how": self.how}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

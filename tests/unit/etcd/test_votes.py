@@ -130,14 +130,14 @@ def test_an_alarm_stops_writes_and_nothing_else(kind: str) -> None:
     serving = serving_of(quorum, "m0", (Alarm(kind, "m1"),), now)
 
     assert (quorum.up, quorum.held) == (3, True)
-    assert (serving.writes, serving.reads, serving.local_reads) == (False, True, True)
+    assert (serving.writes, serving.reads) == (False, True)
 
 
-def test_without_a_majority_only_old_data_is_served() -> None:
+def test_without_a_majority_clients_neither_write_nor_read() -> None:
     alone = Asked(status("1", None), None, Probe(Connection.ACCEPTED), Probe(Connection.ACCEPTED))
     now = known(alone, unseen(UnseenReason.REFUSED), unseen(UnseenReason.REFUSED))
     quorum = quorum_of(cast(now), now)
     serving = serving_of(quorum, None, (), now)
 
     assert quorum.lost
-    assert (serving.writes, serving.reads, serving.local_reads) == (False, False, True)
+    assert (serving.writes, serving.reads) == (False, False)

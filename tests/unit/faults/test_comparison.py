@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tools.faults.comparison import Observed, compare, held
+from tools.faults.comparison import Impact, compare, held
 from tools.faults.guard import Prediction
 from tools.observe.figures import WriteCheck
 
@@ -14,7 +14,7 @@ SLOW_LEADER = replace(FOLLOWER, votes_left=3, votes_lost=False, leader_may_move=
 SLOW_STORE = replace(FOLLOWER, votes_left=3, votes_lost=False, felt_until_healed=True)
 MAJORITY = replace(FOLLOWER, votes_left=1, quorum_held=False, writes="stop")
 KEPT = WriteCheck(acknowledged=3000, keys=900, lost=0, changed=0, indeterminate=2)
-CALM = Observed("etcd-1", "etcd-1", 0.0, 0, 0.0, KEPT)
+CALM = Impact("etcd-1", "etcd-1", 0.0, 0, 0.0, KEPT)
 MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
 
 
@@ -38,7 +38,7 @@ MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
         (MAJORITY, CALM, ["errors", "stall"]),
     ],
 )
-def test_each_is_compared_by_itself(prediction: Prediction, observed: Observed, wrong: list[str]) -> None:
+def test_each_is_compared_by_itself(prediction: Prediction, observed: Impact, wrong: list[str]) -> None:
     compared = compare(prediction, observed)
 
     assert [each.what for each in compared if each.held is False] == wrong
@@ -80,7 +80,7 @@ def test_a_stall_that_the_healing_ended_proves_no_fail_over() -> None:
 
 
 def test_what_was_not_measured_neither_held_nor_failed() -> None:
-    compared = compare(FOLLOWER, Observed("etcd-1", "etcd-1", None, None, None, None, "no load was running"))
+    compared = compare(FOLLOWER, Impact("etcd-1", "etcd-1", None, None, None, None, "no load was running"))
 
     assert held(compared) is None
     assert compared[-1].observed == "not measured: no load was running"

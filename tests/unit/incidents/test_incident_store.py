@@ -10,7 +10,7 @@ import pytest
 
 from subjects.errors import NewerState, NotReady
 from tools.incidents import database
-from tools.incidents.database import VERSION, connect
+from tools.incidents.database import VERSION, Database
 from tools.incidents.store import MAX_ENTRIES, IncidentStore, UnknownIncident
 from tools.observe.incident import FirstSeen, State
 from tools.observe.signal import Signal, Source
@@ -47,7 +47,7 @@ class TestOneIncident:
         store.knew(incident, FirstSeen("kernel", 0.0, 1000.0, "exit"))
         store.knew(incident, FirstSeen("UsualAlert", 1200.0, None, "a rule", measured=False))
         store.widen(incident, ["n3", "n2"], ["quorum"])
-        store.set_diagnosis(incident, {"root_cause": "n2 was killed", "kind": "crash"})
+        store.keep_diagnosis(incident, {"root_cause": "n2 was killed", "kind": "crash"}, {})
         store.set_figures(incident, {"before": {"ops_per_s": 300}})
         store.set_figures(incident, {"after": {"ops_per_s": 299}})
         store.heal(incident, "n2 was started", wall=1005.0)
@@ -62,7 +62,7 @@ class TestOneIncident:
         assert found.state is State.RECOVERED
         assert (found.opened, found.healed, found.recovered) == (1000.0, 1005.0, 1006.0)
         assert found.diagnosis == {"root_cause": "n2 was killed", "kind": "crash"}
-        assert set(found.figures) == {"before", "after"}
+        assert set(found.figures) == {"before", "after", "evidence"}
         assert {entry.source for entry in found.signals} == {"process", "diagnosis", "heal", "monitor"}
         assert [(knower.who, knower.measured) for knower in found.knew] == [
             ("kernel", True),
@@ -146,7 +146,7 @@ class TestTheFile:
     """Durable, versioned, and never guessed at."""
 
     def test_it_is_durable_and_knows_its_version(self, path: Path) -> None:
-        with closing(connect(path, "")) as connection:
+        with closing(Database(path, "")) as connection:
             names = ("synchronous", "journal_mode", "user_version")
             found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names]
 

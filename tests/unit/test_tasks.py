@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tools.uncancelled import uncancelled
+from tools.tasks import uncancelled
 
 
 async def test_is_done_to_its_end_however_often_it_is_cancelled_and_only_then_is_it_told() -> None:
