@@ -57,6 +57,17 @@ def command(
     return (*argv, phase, "tikv", *arguments, "--threads", str(threads), "--interval", "1", *rate_limit)
 
 
+def go_ycsb_key(record: int) -> str:
+    """Return the raw key of a record: the table, and FNV-1a of its number, the highest of eight bytes first.
+
+    The last byte reaches the last 48 bits only: the keys of a small load begin alike (pkg/util/hash.go).
+    """
+    digest = 0xCBF29CE484222325
+    for byte in record.to_bytes(8, "big"):
+        digest = (digest ^ byte) * 0x100000001B3 % (1 << 64)
+    return f"usertable:user{min(digest, (1 << 64) - digest)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line: one kind of operation since its first sample. Latencies are of all that time: not read."""

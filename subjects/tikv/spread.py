@@ -9,11 +9,19 @@ import time
 from collections.abc import Callable, Sequence
 
 from subjects.errors import Unreachable
+from subjects.tikv.go_ycsb import go_ycsb_key
 from subjects.tikv.pd import PdClient
 from subjects.tikv.regions import Region, read_regions
 
-SPLIT_AT = tuple(f"user{part}" for part in (24, 38, 52, 66, 80))
-"""Sixths of the keys that the load writes: `user` and a hash in decimal digits."""
+RECORDS = 1000
+"""As many as a load writes by default: by them go-ycsb's keys are parted."""
+
+_GO_YCSB = sorted(map(go_ycsb_key, range(RECORDS)))
+SPLIT_AT = (
+    *(f"user{part}" for part in (24, 38, 52, 66, 80)),
+    *(_GO_YCSB[RECORDS * sixth // 6] for sixth in range(6)),
+)
+"""Sixths of the keys that a load writes. Those of operator are `user` and a hash, evenly spread."""
 
 ASK_S = 3.0
 WAIT_S = 15.0

@@ -116,6 +116,14 @@ class Client:
             return False
 
 
+def key_of(record: int) -> bytes:
+    """The raw key of a record (pkg/util/hash.go)."""
+    digest = 14695981039346656037
+    for byte in record.to_bytes(8, "big"):
+        digest = ((digest ^ byte) * 1099511628211) & (2**64 - 1)
+    return f"usertable:user{digest if digest < 2**63 else 2**64 - digest}".encode()
+
+
 def _holds(region: dict[str, Any], key: str) -> bool:
     start, end = region.get("start_key", ""), region.get("end_key", "")
     return start <= key and (not end or key < end)
@@ -156,7 +164,7 @@ class Run:
             value = None if kind == "READ" else b"x" * 100
             began = time.monotonic()
             try:
-                await client.call(f"user{key}".encode(), value)
+                await client.call(key_of(key), value)
                 self.measure(kind, began)
             except TimeoutError as error:
                 print(f"operation err: {error}", flush=True)

@@ -1,8 +1,15 @@
 """go-ycsb's lines, in both formats: cumulative figures become what was added."""
 
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable
+
 import pytest
 
-from subjects.tikv.go_ycsb import LOCAL, Differences, command, load_target, read_row
+from subjects.tikv.go_ycsb import LOCAL, Differences, command, go_ycsb_key, load_target, read_row
+from subjects.tikv.spread import RECORDS, SPLIT_AT
+from tests.standins.go_ycsb_standin import key_of
+from tools.load.choosers import key_name
 
 NEW = (
     "READ   - Takes(s): 10.0, Count: 19332, OPS: 1933.3, Avg(us): 247, Min(us): 138, Max(us): 1110, "
@@ -62,3 +69,19 @@ def test_a_run_gets_no_end_and_tells_its_errors() -> None:
     assert "silence=false" in argv
     assert "operationcount=1000000000" in argv
     assert argv[-2:] == ("--target", "300")
+
+
+def test_its_keys_are_those_that_the_real_one_wrote() -> None:
+    assert go_ycsb_key(0) == "usertable:user6284781860667377211"
+    assert go_ycsb_key(999) == "usertable:user6283716433899829977"
+    assert all(key_of(record).decode() == go_ycsb_key(record) for record in range(RECORDS))
+
+
+@pytest.mark.parametrize("key", [go_ycsb_key, key_name])
+def test_a_new_cluster_is_split_so_that_every_region_has_its_part_of_a_load(
+    key: Callable[[int], str],
+) -> None:
+    held = Counter(bisect_right(SPLIT_AT, key(record)) for record in range(RECORDS))
+
+    assert len(held) == 6
+    assert min(held.values()) > RECORDS / 10
