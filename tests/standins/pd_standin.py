@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.standins.pd_rpc_standin import CLUSTER, PdRpc
 from tests.standins.pd_state_standin import PdState
 from tests.standins.regions_standin import RegionRecord
 from tests.standins.regions_standin import body as region_body
@@ -271,7 +272,7 @@ class PdStandin:
             case ["regions", "count"]:
                 return 200, pretty({"count": len(self.state.regions.regions), "regions": None})
             case ["cluster"]:
-                return 200, pretty({"id": 7589123456789012345, "max_peer_count": 3})
+                return 200, pretty({"id": CLUSTER, "max_peer_count": 3})
         return 404, "404 page not found"
 
     def _member(self, name: str) -> dict[str, Any]:
@@ -287,11 +288,17 @@ class PdStandin:
         members = [{**self._member(name), "binary_version": VERSION} for name in self.peers]
         leader = self._member(self.name)
         return {
-            "header": {"cluster_id": 7589123456789012345},
+            "header": {"cluster_id": CLUSTER},
             "members": members,
             "leader": leader,
             "etcd_leader": leader,
         }
+
+    def known_members(self) -> list[dict[str, Any]]:
+        """Return the leader and then all members; nothing while nobody leads."""
+        if self.leader is None:
+            return []
+        return [self._member(self.leader), *(self._member(name) for name in self.peers)]
 
     def _metrics(self) -> str:
         rows = [f'service_member_role{{service="PD"}} {int(self.leads)}']
@@ -333,8 +340,9 @@ async def run(options: argparse.Namespace) -> None:
     pd = PdStandin(options, float(os.environ.get("STANDIN_SPEED", "1")))
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    rpc = PdRpc(pd.state, lambda: pd.leads, pd.known_members)
     servers = [
-        await serve(pd.answer, *host_port(options.client_urls)),
+        await serve(pd.answer, *host_port(options.client_urls), await rpc.listen()),
         await serve(pd.answer_peer, *host_port(options.peer_urls)),
     ]
     log("INFO", "main.go:240", "Welcome to Placement Driver (PD)", "stand-in=true")
@@ -343,6 +351,7 @@ async def run(options: argparse.Namespace) -> None:
     if electing.done():
         electing.result()
     electing.cancel()
+    await rpc.aclose()
     for server in servers:
         server.close()
 

@@ -11,6 +11,7 @@ import grpc.aio
 from subjects.tikv.wire import tikv_pb2 as wire
 from tests.standins.regions_standin import peer_id
 from tests.standins.replicas_standin import APPEND, DUMP, HELLO, MAX_BYTES, Replicas, Row
+from tests.standins.wire_standin import message
 
 
 class RawKv:
@@ -32,6 +33,11 @@ class RawKv:
             "RawGet": _handler(self._get, wire.RawGetRequest, wire.RawGetResponse),
             "RawPut": _handler(self._put, wire.RawPutRequest, wire.RawPutResponse),
             "RawScan": _handler(self._scan, wire.RawScanRequest, wire.RawScanResponse),
+            "BatchCommands": grpc.stream_stream_rpc_method_handler(
+                self._batch,
+                request_deserializer=message("BatchCommandsRequest").FromString,
+                response_serializer=message("BatchCommandsResponse").SerializeToString,
+            ),
         }
         peers = {
             path.rpartition("/")[2]: grpc.unary_unary_rpc_method_handler(_json(answer))
@@ -45,6 +51,7 @@ class RawKv:
             (
                 grpc.method_handlers_generic_handler("tikvpb.Tikv", client),
                 grpc.method_handlers_generic_handler("standin.Peers", peers),
+                grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": _serving()}),
             )
         )
         if not server.add_insecure_port(address):
@@ -92,6 +99,31 @@ class RawKv:
         )
         pairs = [wire.KvPair(key=key, value=self.replicas.keys[key][2]) for key in keys[: request.limit]]
         return wire.RawScanResponse(kvs=pairs)
+
+    async def _batch(self, requests: Any, context: Any) -> None:
+        """Answer what client-go sends in one stream, each command when its answer is there."""
+        reading, writing = set[asyncio.Task[None]](), asyncio.Lock()
+        asked = {
+            "raw_get": (wire.RawGetRequest, self._get),
+            "raw_put": (wire.RawPutRequest, self._put),
+            "raw_scan": (wire.RawScanRequest, self._scan),
+        }
+
+        async def carry_out(number: int, command: Any) -> None:
+            name = command.WhichOneof("kind")
+            request, behave = asked[name]
+            told = await behave(request.FromString(getattr(command, name)))
+            answer = message("Command")(**{name: told.SerializeToString()})
+            async with writing:
+                await context.write(
+                    message("BatchCommandsResponse")(responses=[answer], request_ids=[number])
+                )
+
+        async for batch in requests:
+            for number, command in zip(batch.request_ids, batch.requests, strict=True):
+                task = asyncio.create_task(carry_out(number, command))
+                reading.add(task)
+                task.add_done_callback(reading.discard)
 
     async def _region(self, context: wire.Context, key: bytes) -> tuple[Row | None, wire.Error | None]:
         """Return the region that is asked for, or what TiKV says where it can't be."""
@@ -142,6 +174,15 @@ def _handler(answer: Callable[[Any], Awaitable[Any]], request: Any, reply: Any) 
     return grpc.unary_unary_rpc_method_handler(
         behave, request_deserializer=request.FromString, response_serializer=reply.SerializeToString
     )
+
+
+def _serving() -> Any:
+    """client-go takes a store that once failed for unreachable until its health check says SERVING (1)."""
+
+    async def behave(_request: bytes, _context: object) -> bytes:
+        return b"\x08\x01"
+
+    return grpc.unary_unary_rpc_method_handler(behave)
 
 
 def _json(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:

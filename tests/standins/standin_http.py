@@ -40,12 +40,15 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     return Request(method, path, body, headers.get("connection", "").lower() == "close")
 
 
-async def serve(handler: Handler, host: str, port: int) -> asyncio.Server:
-    """Serve until the returned server is closed."""
+async def serve(handler: Handler, host: str, port: int, grpc_port: int = 0) -> asyncio.Server:
+    """Serve until the returned server is closed; HTTP/2 is passed on to `grpc_port` of this host."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
             while (request := await read_request(reader)) is not None:
+                if request.method == "PRI" and grpc_port:
+                    await _pass_on(reader, writer, grpc_port)
+                    break
                 status, text = await handler(request.method, request.path, request.body)
                 body = text.encode()
                 kind = "application/json" if body[:1] in (b"{", b"[", b'"') else "text/plain"
@@ -60,6 +63,21 @@ async def serve(handler: Handler, host: str, port: int) -> asyncio.Server:
         writer.close()
 
     return await asyncio.start_server(connected, host, port)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
+    """Carry what both say, until both have ended. The preface's first half is read already."""
+    there, back = await asyncio.open_connection("127.0.0.1", port)
+    back.write(b"PRI * HTTP/2.0\r\n\r\n")
+
+    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(1 << 16):
+                sink.write(data)
+                await sink.drain()
+        sink.close()
+
+    await asyncio.gather(carry(reader, back), carry(there, writer))
 
 
 class Channel:

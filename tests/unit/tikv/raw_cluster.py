@@ -10,6 +10,7 @@ from typing import Any
 
 from subjects.runtimes.ports import HOST, free_ports
 from subjects.tikv.load import TikvDriver
+from tests.standins.pd_rpc_standin import PdRpc
 from tests.standins.pd_standin import PdStandin
 from tests.standins.regions_standin import RegionTable
 from tests.standins.standin_http import serve
@@ -38,6 +39,7 @@ class RawCluster:
             ),
             SPEED,
         )
+        self.rpc = PdRpc(self.pd.state, lambda: self.pd.leads, self.pd.known_members)
         self.peer_port = ports[1]
         self.stores = [self._store(number, ports[2 + 2 * number]) for number in range(3)]
         self._tasks: list[asyncio.Task[None]] = []
@@ -61,8 +63,9 @@ class RawCluster:
 
     async def start(self) -> None:
         self._before = asyncio.all_tasks()
+        grpc_port = await self.rpc.listen()
         self._servers = [
-            await serve(self.pd.answer, HOST, int(self.url.rpartition(":")[2])),
+            await serve(self.pd.answer, HOST, int(self.url.rpartition(":")[2]), grpc_port),
             await serve(self.pd.answer_peer, HOST, self.peer_port),
         ]
         self._tasks.append(asyncio.create_task(self.pd.elect()))
@@ -107,6 +110,7 @@ class RawCluster:
         for store in self.stores:
             await store.data.close()
             await store.aclose()
+        await self.rpc.aclose()
         for server in self._servers:
             server.close()
         async with asyncio.timeout(READY_S):  # handlers end once the other side has hung up
