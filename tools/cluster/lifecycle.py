@@ -91,8 +91,10 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
         with workbench.monitor.maintenance(cluster.subject.nodes, "cluster start"):
             await deployment.up()
     snapshot = await _wait_healthy(workbench, cluster, began, deployment.healthy_timeout_s)
-    if workbench.started_here and (undone := await cluster.subject.prepare()):
-        workbench.emit(Notice(f"{cluster.label}: {undone}.", level="warning"))
+    if workbench.started_here:
+        if undone := await cluster.subject.prepare():
+            workbench.emit(Notice(f"{cluster.label}: {undone}.", level="warning"))
+        snapshot = await cluster.subject.observe()  # as it is now: it was changed
     _tell_of_standins(workbench, cluster, snapshot)
     await watch(workbench)
     return snapshot, time.monotonic() - began
