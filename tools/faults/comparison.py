@@ -71,7 +71,7 @@ def _leader(prediction: Prediction, observed: Impact) -> Compared:
     path = [before, now or "no node", after or "no node"]
     changes = [each for n, each in enumerate(path) if not n or each != path[n - 1]]
     seen = " → ".join(changes) if len(changes) > 1 else f"{before} led throughout"
-    if not prediction.quorum_held:
+    if not prediction.quorum_held and prediction.leader_votes:
         return Compared("leader", "none until it is healed", seen if under else "none", under is None or None)
     if prediction.leader_lost and under is None and after == before:
         seen = f"{before} led again after the heal, and nobody before it"
@@ -90,6 +90,10 @@ def _errors(prediction: Prediction, observed: Impact) -> Compared:
     if prediction.felt_until_healed:
         return Compared("errors", "possible until it is healed", seen, True)
     bound = _bound(prediction, ERRORS_S)
+    if bound is None and not observed.failed and observed.stall_s:
+        return Compared(
+            "errors", _bound_text(prediction, ERRORS_S), "none yet: operations were waiting", None
+        )
     as_predicted = observed.failed > 0 if bound is None else observed.error_s <= bound
     return _judged("errors", _bound_text(prediction, ERRORS_S), seen, as_predicted, prediction, observed)
 

@@ -33,6 +33,8 @@ class Prediction:
     """Whether it slows the leader without taking its vote: then another one may be elected, or not."""
     felt_until_healed: bool = False
     """Whether clients have nowhere else to go: what a slow store of TiKV leads is served by it alone."""
+    leader_votes: bool = True
+    """Whether the leader is one of these voters: PD's is not where stores are lost."""
 
 
 def predict(
@@ -75,6 +77,7 @@ def predict(
         snapshot.leader,
         may_move,
         felt_until_healed=stores and bool(nodes) and not votes_lost,
+        leader_votes=not stores,
     )
 
 

@@ -13,6 +13,7 @@ LEADER = replace(FOLLOWER, leader_lost=True, writes="stall")
 SLOW_LEADER = replace(FOLLOWER, votes_left=3, votes_lost=False, leader_may_move=True, writes="stall")
 SLOW_STORE = replace(FOLLOWER, votes_left=3, votes_lost=False, felt_until_healed=True)
 MAJORITY = replace(FOLLOWER, votes_left=1, quorum_held=False, writes="stop")
+STORES = replace(MAJORITY, leader_votes=False)
 KEPT = WriteCheck(acknowledged=3000, keys=900, lost=0, changed=0, indeterminate=2)
 CALM = Impact("etcd-1", "etcd-1", 0.0, 0, 0.0, KEPT)
 MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
@@ -36,6 +37,8 @@ MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
         (SLOW_STORE, replace(CALM, stall_s=4.0), ["stall"]),
         (MAJORITY, replace(CALM, leader_under=None, error_s=9.0, failed=900, stall_s=9.0), []),
         (MAJORITY, CALM, ["errors", "stall"]),
+        (STORES, replace(CALM, error_s=9.0, failed=900, stall_s=9.0), []),
+        (STORES, replace(MOVED, error_s=9.0, failed=900, stall_s=9.0), ["leader"]),
     ],
 )
 def test_each_is_compared_by_itself(prediction: Prediction, observed: Impact, wrong: list[str]) -> None:
@@ -43,6 +46,12 @@ def test_each_is_compared_by_itself(prediction: Prediction, observed: Impact, wr
 
     assert [each.what for each in compared if each.held is False] == wrong
     assert held(compared) is (not wrong)
+
+
+def test_a_client_that_waits_longer_than_the_fault_lasted_proves_no_error() -> None:
+    errors = compare(MAJORITY, replace(CALM, leader_under=None, stall_s=4.0))[1]
+
+    assert (errors.observed, errors.held) == ("none yet: operations were waiting", None)
 
 
 def test_a_leader_that_moved_is_named_with_the_one_before() -> None:
