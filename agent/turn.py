@@ -68,7 +68,7 @@ class Conversation:
         self._outcomes.clear()
         self._calls.begin()
         self.budget.begin()
-        end = TurnEnd("failed", detail="it was cancelled")
+        end = TurnEnd("failed", detail="it ended unexpectedly")
         try:
             if self.compactor is not None and self.compactor.due(self.budget):
                 await self.compact()
@@ -126,7 +126,7 @@ class Conversation:
         """Start over, with nothing said."""
         self.transcript.record(entries.compaction(len(self.history), ()))
         self.history.replace(())
-        self.history.remark("")
+        self.history.remark("")  # nor the one that waits
         self.budget.context_tokens = 0
 
     def switch(self, model: Model, facts: ModelFacts) -> None:
@@ -139,17 +139,18 @@ class Conversation:
         await self._calls.aclose()
 
     async def _turn(self) -> TurnEnd:
-        continues, last = 0, ""
+        continues, spent = 0, ""
+        # Once the budget is spent one more reply is asked for, whose calls are not run: its last words.
         while True:
             if why := self.budget.exhausted():
                 return self._by_host(why)
-            if not last and (last := self.budget.spent()):
-                self.history.note(remark("last", why=last))
+            if not spent and (spent := self.budget.spent()):
+                self.history.note(remark("last", why=spent))
             reply = await self._next()
             if reply.stop_reason == "tool_use" and reply.calls:
-                if last:
-                    self._answer(reply, self._calls.refuse(reply.calls, last))
-                    return self._by_host(last)
+                if spent:
+                    self._answer(reply, self._calls.refuse(reply.calls, spent))
+                    return self._by_host(spent)
                 await self._run(reply)
                 continues = 0
                 continue
@@ -159,8 +160,8 @@ class Conversation:
                 return ending.ended_strangely(reply, self.emit)
             paused = reply.stop_reason == "pause_turn"  # then it is sent back as it is
             wanting = "" if paused else ending.continuation_prompt(reply, self.unfinished)
-            if not paused and (not wanting or (last and reply.text.strip())):
-                return TurnEnd("budget" if last else "answered", reply.text, last)
+            if not paused and (not wanting or (spent and reply.text.strip())):
+                return TurnEnd("budget" if spent else "answered", reply.text, spent)
             if continues == ending.MAX_CONTINUES:
                 return TurnEnd("truncated", reply.text, "the reply stayed incomplete")
             continues += 1
@@ -176,17 +177,22 @@ class Conversation:
         if placed := self.history.settle():
             self.transcript.record(entries.system(placed))
         try:
-            reply = await self._listener.hear(self._request())
+            reply = await self._hear()
         except ContextOverflow:
             if not await self.compact():
                 raise
-            reply = await self._listener.hear(self._request())
+            reply = await self._hear()
+        self._keep(reply)
+        return reply
+
+    async def _hear(self) -> Reply:
+        """Ask; of a reply that is interrupted, keep the blocks that are whole."""
+        try:
+            return await self._listener.hear(self._request())
         except asyncio.CancelledError:
             if self._listener.complete:
                 self._keep(Reply(tuple(self._listener.complete), "interrupted"))
             raise
-        self._keep(reply)
-        return reply
 
     async def _run(self, reply: Reply) -> None:
         outcomes: dict[str, Outcome] = {}

@@ -1,10 +1,13 @@
 """A long session stays usable: the history is summed up, and what is open survives."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+
 import pytest
 
 from agent.compaction import Compactor
-from agent.errors import ContextOverflow, ModelRefused, ModelUnavailable
-from agent.models.base import Request, Usage
+from agent.errors import ContextOverflow, ModelError, ModelRefused, ModelUnavailable
+from agent.models.base import ModelEvent, Reply, Request, TextDelta, Usage
 from agent.models.catalog import ModelFacts
 from agent.models.claude import ClaudeModel
 from agent.models.offline import OfflineModel
@@ -81,6 +84,37 @@ async def test_a_conversation_too_long_even_to_sum_up_goes_on_from_its_newest_wo
     sent = everything(model.requests[3])
     assert "What of etcd-2?" in sent
     assert OPEN in sent
+
+
+class Held(Speaker):
+    """Says one whole block in place of its last reply, and no more until it is cut."""
+
+    def __init__(self, *replies: Reply | ModelError) -> None:
+        super().__init__(*replies)
+        self.begun = asyncio.Event()
+
+    async def respond(self, request: Request) -> AsyncGenerator[ModelEvent, None]:
+        if self.replies:
+            async for event in super().respond(request):
+                yield event
+            return
+        yield TextDelta("The leader moved.", done=True)
+        self.begun.set()
+        await asyncio.Event().wait()
+
+
+async def test_what_was_said_after_a_compaction_is_kept_when_it_is_interrupted() -> None:
+    model = Held(replies(call("look")), ContextOverflow("too long"), replies(text("A summary.")))
+    here = room(model, compactor=compactor())
+    turn = asyncio.create_task(here.talk.ask("What of etcd-2?"))
+    async with asyncio.timeout(30):
+        await model.begun.wait()
+    here.talk.interrupt()
+    end = await turn
+
+    assert (end.reason, end.nothing_shown) == ("interrupted", False)
+    assert [message.role for message in here.talk.history.messages][-1] == "assistant"
+    assert "The leader moved." in str(here.talk.history.messages[-1].content)
 
 
 async def test_a_failed_compaction_leaves_everything_as_it_was() -> None:
