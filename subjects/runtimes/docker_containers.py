@@ -119,7 +119,8 @@ def view(container: Mapping[str, Any]) -> ProcessView:
     if state["Status"] in ("running", "paused"):
         kind = ProcessState.PAUSED if state["Status"] == "paused" else ProcessState.RUNNING
         raw = f"container {short} is {state['Status']}, in networks: {networks or 'none'}"
-        return ProcessView(kind, Identity("container", container["Id"], state["StartedAt"]), raw=raw)
+        identity = Identity("container", container["Id"], state["StartedAt"])
+        return ProcessView(kind, identity, raw=raw, networked=bool(networks))
     if state["Status"] == "created":
         return ProcessView(ProcessState.EXITED, raw=f"container {short} was never started")
     raw = f"container {short} has ended: {describe_exit(state['ExitCode'])}, OOMKilled={str(oom).lower()}"

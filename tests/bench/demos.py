@@ -44,13 +44,9 @@ async def run(kind: Kind, fault: str, client: str) -> dict[str, Any]:
         ran = await operator(
             Path(folder), *words, "--fault", fault, "--output", "stream-json", env=kind.environment
         )
-    if not ran.out:
-        return {
-            "fault": fault,
-            "exit_code": ran.code,
-            "error": ran.err.strip().splitlines()[-1:],
-            "ok": False,
-        }
+    if not ran.out or "fault" not in ran.result:  # refused: this runtime can't, or it went no further
+        said = ran.err.strip().splitlines()[-1:]
+        return {"fault": fault, "exit_code": ran.code, "error": said, "ok": False}
     result = ran.result
     injected, detection = result["fault"] or {}, result["detection"] or {}
     diagnosis, load = result["diagnosis"] or {}, result["load"] or {}

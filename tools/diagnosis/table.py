@@ -356,6 +356,14 @@ TABLE: tuple[Row, ...] = (
         surest=_MEDIUM,
     ),
     Row(
+        "in no network",
+        Kind.PARTITION,
+        (("no_network",), ("running",)),
+        "runs, and the engine that runs it says that it is attached to no network: it is cut off",
+        ("killed", "frozen", "overloaded"),
+        outside=False,
+    ),
+    Row(
         "cut off from its peers",
         Kind.PARTITION,
         (("peer_lost",), ("running",)),

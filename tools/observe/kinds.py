@@ -54,11 +54,13 @@ KINDS: Mapping[str, Meaning] = {
     "evicted": Meaning(_P, _CERTAIN, "is down: it was evicted", "store_up"),
     "blocked": Meaning(_P, _CERTAIN, "is down: it cannot be started", "store_up"),
     "stopped": Meaning(_P, _CERTAIN, "is frozen: its process is stopped", "store_up"),
+    "no_network": Meaning(_P, _WITNESS, "is attached to no network"),
     "probe_failed": Meaning(_P, _NOTE, "failed its liveness probe, and is restarted for that"),
     "not_oom": Meaning(_P, _NOTE, "was not OOM-killed"),
     "starved": Meaning(_P, _NOTE, "is starved of CPU; its peers are not"),
     "cpu_enough": Meaning(_P, _NOTE, "gets the CPU that it asks for"),
     "running": Meaning(_P, _CLEAR, "runs", clears=_ENDS),
+    "in_network": Meaning(_P, _CLEAR, "is attached to a network", clears=("no_network",)),
     "reported_running": Meaning(_P, _CLEAR, "is reported as running, with a delay", clears=_ENDS),
     # connection
     "refused": Meaning(_N, _CERTAIN, "refuses connections", "store_up"),

@@ -124,6 +124,8 @@ class SnapshotDiff:
                 # the process of before, that report does not tell yet.
                 if not view.delayed or _reports(node):
                     yield signal("running", node.name, raw, as_of=at)
+                if view.networked is not None:
+                    yield signal("in_network" if view.networked else "no_network", node.name, raw, as_of=at)
             case ProcessState.PAUSED:
                 yield signal("stopped", node.name, view.raw or "process is stopped", as_of=at)
             case ProcessState.EXITED:

@@ -54,3 +54,11 @@ def test_what_the_engine_says_has_ended_or_is_paused_is_so(tmp_path: Path) -> No
 
     for status in ("exited", "paused"):
         assert not seen(sight, inspected(status=status)).delayed
+
+
+def test_a_container_that_runs_is_told_to_be_in_a_network_or_in_none() -> None:
+    cut, attached = inspected(), inspected()
+    attached["NetworkSettings"]["Networks"] = {"peers": {"EndpointID": "e1"}, "gone": {"EndpointID": ""}}
+
+    assert (view(cut).networked, view(attached).networked) == (False, True)
+    assert view(inspected(status="exited")).networked is None
