@@ -76,6 +76,8 @@ async def open_cluster(
 
         plan = _offered(decision.subject, "kubernetes", "run on kubernetes")
         return await open_kubernetes(decision.subject, plan, state, kubernetes)
+    if decision.runtime != "process":
+        raise Unsupported(f"{decision.runtime}: no way to open such a cluster is known here.")
     if compose_file is not None:
         raise BadSetup("--compose-file goes with --runtime docker.")
     return await _open_process(decision.subject, state.clusters / decision.id)

@@ -1,4 +1,4 @@
-"""Whether the kernel still has the process of a container that the engine calls running.
+"""What the kernel knows of a container that the engine calls running: whether it lives, what it waits for.
 
 An engine learns of an end a moment later, on a busy machine seconds later, and says `running` until then.
 """
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from subjects.base import ProcessState, ProcessView
+from subjects.runtimes.identity import cpu_time, descendants
 
 
 class KernelSight:
@@ -23,13 +24,23 @@ class KernelSight:
         """Return what the engine said, as word that is late where the kernel has no such process any more."""
         if said.state is not ProcessState.RUNNING:
             return said
-        if self._has(str(container["Id"]), container["State"].get("Pid")):
+        pid = container["State"].get("Pid")
+        if self._has(str(container["Id"]), pid):
             self._sees = True
-            return said
+            return self._with_cpu_time(said, int(pid))
         if not self._sees:
             return said  # the engine's processes are elsewhere: nothing is known but what it says
         raw = f"{said.raw}, says the engine; its process is not there any more"
         return replace(said, delayed=True, raw=raw)
+
+    def _with_cpu_time(self, said: ProcessView, pid: int) -> ProcessView:
+        """Add what all of its processes together ran and waited: the first may be no more than a shell."""
+        everybody = (pid, *descendants(pid, self._proc))
+        times = [each for process in everybody if (each := cpu_time(process, self._proc))]
+        if not times:
+            return said
+        ran, waited = (sum(each) for each in zip(*times, strict=True))
+        return replace(said, ran_s=ran, waited_s=waited)
 
     def _has(self, container: str, pid: object) -> bool:
         try:

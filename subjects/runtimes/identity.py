@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from subjects.base import Identity, ProcessState
@@ -112,7 +112,23 @@ def send_signal(identity: Identity, number: signal.Signals) -> None:
         os.close(handle)
 
 
-def cpu_time(pid: int) -> tuple[float, float] | None:
+def descendants(pid: int, proc: Path = Path("/proc")) -> Iterator[int]:
+    """Yield what a process started, and what that started; nothing where the kernel does not tell."""
+    for thread in _threads(pid, proc):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            for child in map(int, (thread / "children").read_text().split()):
+                yield child
+                yield from descendants(child, proc)
+
+
+def _threads(pid: int, proc: Path) -> list[Path]:
+    try:
+        return list((proc / str(pid) / "task").iterdir())
+    except OSError:  # the process has ended meanwhile
+        return []
+
+
+def cpu_time(pid: int, proc: Path = Path("/proc")) -> tuple[float, float] | None:
     """Return in seconds how long a process's threads ran, and how long they could have and had no processor.
 
     Waited is for a free one, and while a limit on the process's share was used up. Of threads that live; None
@@ -120,11 +136,7 @@ def cpu_time(pid: int) -> tuple[float, float] | None:
     """
     ran = waited = 0
     measured = False
-    try:
-        threads = list(Path(f"/proc/{pid}/task").iterdir())
-    except OSError:  # the process has ended meanwhile
-        return None
-    for thread in threads:
+    for thread in _threads(pid, proc):
         try:
             ran_ns, waited_ns, _ = (thread / "schedstat").read_text().split()
         except (OSError, ValueError):

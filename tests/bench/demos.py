@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import machine
-from tests.conformance.clusters import KINDS, Kind
+from tests.conformance.clusters import CLUSTERS, Kind
 from tests.e2e.programs import operator
 from tools.faults.catalogue import CATALOGUE
 
@@ -45,7 +45,7 @@ async def run(kind: Kind, fault: str, client: str) -> dict[str, Any]:
             Path(folder), *words, "--fault", fault, "--output", "stream-json", env=kind.environment
         )
     if not ran.out or "fault" not in ran.result:  # refused: this runtime can't, or it went no further
-        said = ran.err.strip().splitlines()[-1:]
+        said = ran.result.get("error") if ran.out else ran.err.strip().splitlines()[-1:]
         return {"fault": fault, "exit_code": ran.code, "error": said, "ok": False}
     result = ran.result
     injected, detection = result["fault"] or {}, result["detection"] or {}
@@ -82,7 +82,7 @@ async def main() -> int:
     parser.add_argument("--faults", default=",".join(ALL))
     parser.add_argument("--load", default="auto")
     given = parser.parse_args()
-    kind = next(each for each in KINDS if (each.subject, each.runtime) == (given.subject, given.runtime))
+    kind = next(each for each in CLUSTERS if (each.subject, each.runtime) == (given.subject, given.runtime))
     if theirs := os.environ.get("OPERATOR_GO_YCSB"):
         kind = replace(kind, environment={**kind.environment, "OPERATOR_GO_YCSB": theirs})
     rows = []

@@ -22,7 +22,7 @@ from subjects.base import ClusterState, Deployment, LoadTarget
 from subjects.clusters import Decision, open_cluster
 from subjects.state import open_state
 from tests.bench.machine import describe
-from tests.conformance.clusters import KINDS
+from tests.conformance.clusters import CLUSTERS
 from tests.standins.etcd_members import Members
 from tools.load.process import GeneratorProcess
 from tools.load.run import LoadRun, LoadSettings
@@ -88,7 +88,7 @@ async def main() -> None:
     given = parser.parse_args()
     machine = describe()
     if given.subject == "tikv":
-        standins = next(kind for kind in KINDS if str(kind) == "tikv-process-standin").environment
+        standins = next(kind for kind in CLUSTERS if str(kind) == "tikv-process-standin").environment
         os.environ.update({name: value for name, value in standins.items() if name not in os.environ})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

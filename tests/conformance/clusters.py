@@ -56,7 +56,7 @@ def _live() -> Iterator[Kind]:
         )
 
 
-KINDS = (
+CLUSTERS = (
     Kind("etcd", "process", {}, stands_in=False),
     Kind("etcd", "docker", {"ETCD_IMAGE": "operator-test/etcd:latest"}, stands_in=False),
     Kind(

@@ -13,7 +13,7 @@ from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Ne
 from subjects.clusters import decide, open_cluster
 from subjects.errors import Unreachable
 from subjects.state import open_state
-from tests.conformance.clusters import KINDS, Kind, kubernetes
+from tests.conformance.clusters import CLUSTERS, Kind, kubernetes
 
 NEEDED = {"docker": pytest.mark.docker, "kubernetes": pytest.mark.pod_addresses}
 """What it takes of the machine, by runtime."""
@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames and not hasattr(metafunc.module, "kind"):
         marked = [
             pytest.param(kind, id=str(kind), marks=[NEEDED[kind.runtime]] if kind.runtime in NEEDED else [])
-            for kind in KINDS
+            for kind in CLUSTERS
         ]
         metafunc.parametrize("kind", marked, scope="module")
 

@@ -6,7 +6,7 @@ import pytest
 
 from subjects.base import Cluster, ProcessState
 from subjects.runtimes.docker import DockerRuntime
-from tests.conformance.clusters import KINDS, Kind
+from tests.conformance.clusters import CLUSTERS, Kind
 from tests.conformance.test_cluster_conformance import heard, identity_of, next_event
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.docker]
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.docker]
 @pytest.fixture(scope="module")
 def kind() -> Kind:
     """etcd on Docker: the runtime is the same for every subject."""
-    return next(kind for kind in KINDS if str(kind) == "etcd-docker")
+    return next(kind for kind in CLUSTERS if str(kind) == "etcd-docker")
 
 
 async def test_what_happens_while_the_stream_is_broken_is_told_when_it_is_back(cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.conformance.clusters import KINDS, Kind
+from tests.conformance.clusters import CLUSTERS, Kind
 from tests.conformance.test_cluster_conformance import identity_of
 from tests.conformance.test_tikv_rows import STORE, Watched, suffer, watched
 from tools.diagnosis.schema import Kind as Called
@@ -20,7 +20,7 @@ LITTLE, MUCH = 64 << 20, 2 << 30
 @pytest.fixture(scope="module")
 def kind() -> Kind:
     """Stand-ins in containers: only an engine can tell of an OOM."""
-    return next(kind for kind in KINDS if str(kind) == "tikv-docker-standin")
+    return next(kind for kind in CLUSTERS if str(kind) == "tikv-docker-standin")
 
 
 @pytest.fixture

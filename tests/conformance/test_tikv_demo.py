@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.clusters import KINDS, Kind
+from tests.conformance.clusters import CLUSTERS, Kind
 from tests.conformance.conftest import NEEDED
 from tests.e2e.programs import operator, until_gone
 
@@ -34,7 +34,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     "kind",
     [
         pytest.param(kind, id=str(kind), marks=[NEEDED[kind.runtime]] if kind.runtime in NEEDED else [])
-        for kind in KINDS
+        for kind in CLUSTERS
         if kind.subject == "tikv"
     ],
     indirect=True,

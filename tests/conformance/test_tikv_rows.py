@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from subjects.base import Cluster, ClusterState, Connection, Kill, Lifecycle, ProcessState
-from tests.conformance.clusters import KINDS, Kind
+from tests.conformance.clusters import CLUSTERS, Kind
 from tests.conformance.conftest import until
 from tests.conformance.test_cluster_conformance import identity_of
 from tests.standins.standin_http import Channel
@@ -31,7 +31,7 @@ DETECTED_S = KNOWN_S = 60.0
 @pytest.fixture(scope="module")
 def kind() -> Kind:
     """Stand-ins as local processes: what is shown is the same wherever they run."""
-    return next(kind for kind in KINDS if str(kind) == "tikv-process-standin")
+    return next(kind for kind in CLUSTERS if str(kind) == "tikv-process-standin")
 
 
 class Watched:

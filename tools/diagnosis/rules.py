@@ -16,7 +16,7 @@ from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Fi
 from tools.diagnosis.table import BY_NAME, Row
 from tools.diagnosis.verdict import Verdict, verdict
 from tools.diagnosis.views import Seen, Views, views_of
-from tools.observe.kinds import KINDS, meaning
+from tools.observe.kinds import IN_LISTS, KINDS, meaning
 from tools.observe.ledger import Ledger
 from tools.observe.signal import Again, Signal
 
@@ -92,29 +92,8 @@ def _distinct(seen: Iterable[Seen]) -> list[Seen]:
     return [each for (node, word), each in first.items() if word != "exit" or node not in known][:MAX_CITED]
 
 
-_WORDS = {
-    "exit": "process exited",
-    "killed": "process killed (SIGKILL)",
-    "oom": "process OOM-killed",
-    "evicted": "evicted",
-    "blocked": "cannot be started",
-    "failed": "process exited with an error",
-    "ended": "process ended on request",
-    "stopped": "process stopped (SIGSTOP)",
-    "running": "process runs",
-    "reported_running": "reported as running (that report comes late)",
-    "refused": "connection refused",
-    "reset": "connection reset",
-    "silent": "no answer to clients",
-    "health_silent": "no answer to health checks",
-    "peer_lost": "peers lost connection",
-    "edge_lost": "one peer lost connection",
-}
-"""How a sentence that lists signals names some of them."""
-
-
 def _named(word: str) -> str:
-    return _WORDS.get(word, meaning(word).phrase if word in KINDS else word)
+    return IN_LISTS.get(word, meaning(word).phrase if word in KINDS else word)
 
 
 def _claim(seen: Seen) -> str:

@@ -369,6 +369,7 @@ TABLE: tuple[Row, ...] = (
         (("peer_lost",), ("running",)),
         "runs, and its peers lost their connections to it: the network between them is cut",
         ("killed", "frozen", "overloaded"),
+        unless=("late_port", "slow_port", "slow_health", "host_late", "host_silent"),  # it may be too busy
         outside=False,
     ),
     Row(

@@ -168,6 +168,26 @@ KINDS: Mapping[str, Meaning] = {
     "recovered": Meaning(_S, _NOTE, "recovered"),
 }  # fmt: skip
 
+IN_LISTS: Mapping[str, str] = {
+    "exit": "process exited",
+    "killed": "process killed (SIGKILL)",
+    "oom": "process OOM-killed",
+    "evicted": "evicted",
+    "blocked": "cannot be started",
+    "failed": "process exited with an error",
+    "ended": "process ended on request",
+    "stopped": "process stopped (SIGSTOP)",
+    "running": "process runs",
+    "reported_running": "reported as running (that report comes late)",
+    "refused": "connection refused",
+    "reset": "connection reset",
+    "silent": "no answer to clients",
+    "health_silent": "no answer to health checks",
+    "peer_lost": "peers lost connection",
+    "edge_lost": "one peer lost connection",
+}
+"""How a sentence that lists signals names some of them, by `Signal.word`, which tells exits apart."""
+
 UNKNOWN = Meaning(Source.SELF, Weight.NOTE, "was seen in a way that has no meaning here")
 
 

@@ -54,6 +54,7 @@ def with_quorum(scene: Scene, voters: int, up: int) -> Findings:
         (("exit:1", "log_no_reason"), Kind.DISK_FULL),
         (("running", "log_no_space"), Kind.DISK_FULL),
         (("running", "no_network", "refused", "late_alone"), Kind.PARTITION),
+        (("running", "peer_lost", "late_port", "slow_health", "late_alone"), Kind.OVERLOAD),
         (("running", "low_space"), Kind.DISK_FULL),
         (("exit", "refused"), Kind.CRASH),
         (("evicted", "refused", "log_shutdown"), Kind.CRASH),

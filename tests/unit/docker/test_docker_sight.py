@@ -62,3 +62,16 @@ def test_a_container_that_runs_is_told_to_be_in_a_network_or_in_none() -> None:
 
     assert (view(cut).networked, view(attached).networked) == (False, True)
     assert view(inspected(status="exited")).networked is None
+
+
+def test_what_a_container_waited_for_a_processor_is_that_of_all_its_processes(tmp_path: Path) -> None:
+    has_process(tmp_path)
+    for pid, figures, children in ((7, "1000000000 0 3", "8 "), (8, "500000000 4000000000 9", "")):
+        task = tmp_path / str(pid) / "task" / str(pid)
+        task.mkdir(parents=True)
+        (task / "schedstat").write_text(figures)
+        (task / "children").write_text(children)
+
+    found = seen(KernelSight(tmp_path), inspected())
+
+    assert (found.ran_s, found.waited_s) == (1.5, 4.0)
