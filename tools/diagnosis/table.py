@@ -20,6 +20,9 @@ ALIVE = ("running", "answers", *QUICK)
 """What only a process that runs shows."""
 
 
+LATE = ("late_port", "slow_port", "slow_health", "host_late", "host_silent")
+"""Answers that come late: whoever gives them may be too busy to keep its connections, and not cut off."""
+
 LASTS_S = 5.0
 """By then the peers of a member that was restarted are connected to it again: under a second is usual."""
 
@@ -369,7 +372,7 @@ TABLE: tuple[Row, ...] = (
         (("peer_lost",), ("running",)),
         "runs, and its peers lost their connections to it: the network between them is cut",
         ("killed", "frozen", "overloaded"),
-        unless=("late_port", "slow_port", "slow_health", "host_late", "host_silent"),  # it may be too busy
+        unless=LATE,
         outside=False,
     ),
     Row(
@@ -378,7 +381,7 @@ TABLE: tuple[Row, ...] = (
         (NO_WAY, ("healthy",)),
         "runs and reports healthy, and clients do not get through to it: the network in between is cut",
         ("killed", "frozen", "network latency"),
-        unless=("slow_port",),
+        unless=LATE,
         outside=False,
     ),
     Row(
@@ -417,6 +420,7 @@ TABLE: tuple[Row, ...] = (
         (("edge_lost",), ("running",), ("unhealthy", "health_silent")),
         "runs and is not healthy, and a peer lost its connection to it: part of the network is cut",
         ("frozen", "overloaded"),
+        unless=LATE,
     ),
     Row(
         "slow disk",
