@@ -53,6 +53,8 @@ class Line:
     """Requests that were sent and have not ended."""
     heard: float = 0.0
     """When the store answered last, or began to owe."""
+    attempt: asyncio.Task[bool] | None = None
+    """The latest attempt to make the connection, which all operations share."""
     _calls: dict[str, Call] = field(default_factory=dict)
 
     def call(self, path: str, parse: Callable[[bytes], Any]) -> Call:
@@ -75,6 +77,13 @@ class Line:
         self.owed -= 1
         if answered:
             self.heard = time.monotonic()
+
+    async def close(self, grace_s: float | None) -> None:
+        """Give up connecting; close the connection when its requests have ended, or after `grace_s`."""
+        if self.attempt is not None:
+            self.attempt.cancel()
+            await asyncio.wait([self.attempt])
+        await self.channel.close(grace_s)
 
     @property
     def silent(self) -> bool:
@@ -111,11 +120,17 @@ class StoreLink:
         line = self._line
         if line.channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY:
             return line
-        if await _connected(line.channel, min(deadline, now + CONNECT_S)):
-            self._failed = False
-            return line
+        if line.attempt is None or line.attempt.done():
+            line.attempt = asyncio.create_task(self._connect(line))
+        # Who has no time left waits no more, and says nothing of the store: others wait for the attempt.
+        done, _ = await asyncio.wait([line.attempt], timeout=max(0.0, deadline - now))
+        return line if any(not attempt.cancelled() and attempt.result() for attempt in done) else None
+
+    async def _connect(self, line: Line) -> bool:
+        if await _connected(line.channel, time.monotonic() + CONNECT_S):
+            return True
         self.broke(line)
-        return None
+        return False
 
     def broke(self, line: Line) -> None:
         """Note that a connection could not be made, or broke; one of earlier says nothing any more."""
@@ -133,7 +148,7 @@ class StoreLink:
         """Leave the present connection to the requests that wait on it, and close it when they have ended."""
         line, self._line, self._failed = self._line, None, False
         if line is not None:
-            task = asyncio.create_task(line.channel.close(None if at_once else DRAIN_S))
+            task = asyncio.create_task(line.close(None if at_once else DRAIN_S))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
