@@ -286,6 +286,16 @@ TABLE: tuple[Row, ...] = (
         surest=_MEDIUM,
     ),
     Row(
+        "refused connections, status not told yet",
+        Kind.CRASH,
+        (("refused",), ("reported_running",), ("answers", "healthy")),
+        "refused connections and answers again: nothing listened there meanwhile, so its process has most "
+        "likely ended. Why is not known: its status does not show it yet, and comes a second or more late",
+        ("OOM-killed", "restarted on request"),
+        outside=True,
+        surest=_LOW,
+    ),
+    Row(
         "connections reset, status not told yet",
         Kind.CRASH,
         (("reset",), ("reported_running",)),

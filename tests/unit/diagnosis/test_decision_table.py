@@ -218,6 +218,14 @@ class TestFromOutside:
         assert (found.kind, found.nodes) == (kind, ("b",))
         assert words in found.root_cause
 
+    def test_who_is_back_before_it_tells_is_not_told_to_be_down(self, scene: Scene) -> None:
+        scene.well("a", "c").on("b", "refused", "answers", "healthy", "reported_running")
+        found = concluded(scene)
+
+        assert (found.kind, found.confidence) == (Kind.CRASH, Confidence.LOW)
+        assert "answers again" in found.root_cause
+        assert "its status does not show it yet" in found.root_cause
+
     @pytest.mark.parametrize("ends", ["oom", "exit:137", "evicted"])
     def test_once_it_tells_that_is_the_cause(self, scene: Scene, ends: str) -> None:
         scene.well("a", "c").on("b", "refused", "reported_running").earlier("b", ends)
