@@ -29,6 +29,8 @@ UNDO_S = 10.0
 """For a fault to be undone; 0.3 s were measured."""
 QUEUED_BYTES, BURST_BYTES = 100_000, 3_200
 """tbf: what may wait for its turn, and what goes at once: two packets."""
+POD_CONNECTIONS = 16
+"""A rate is meant for each connection, and Chaos Mesh's is of all that leaves the pod: as if of so many."""
 TRIAL_S = 60
 _CONTROLLER = "app.kubernetes.io/name=chaos-mesh,app.kubernetes.io/component=controller-manager"
 _LOOK_S = 0.1
@@ -211,7 +213,8 @@ def _spec(rule: LinkRule, namespace: str, others: Sequence[str], ttl_s: int) -> 
         ways = 2 if rule.direction is Direction.BOTH else 1
         delay = {"latency": f"{ways * rule.value:g}ms", "jitter": "0ms", "correlation": "0"}
         return spec | {"action": "delay", "delay": delay}
-    rate = {"rate": f"{max(1, round(rule.value))}bps", "limit": QUEUED_BYTES, "buffer": BURST_BYTES}
+    pod_rate = max(1, round(rule.value * POD_CONNECTIONS))  # bytes a second: tc's bps
+    rate = {"rate": f"{pod_rate}bps", "limit": QUEUED_BYTES, "buffer": BURST_BYTES}
     return spec | {"action": "bandwidth", "bandwidth": rate}
 
 

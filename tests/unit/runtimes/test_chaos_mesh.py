@@ -86,6 +86,7 @@ async def test_what_nobody_undoes_is_undone_when_its_time_is_over(own: Own) -> N
     await own.cluster.require(Network).set_network([LinkRule(node, "rate", 100.0)])
     assert await own.cluster.require(Network).network() == (LinkRule(node, "rate", 100.0),)
     [made] = objects(own)
+    assert made["spec"]["bandwidth"]["rate"] == f"{100 * chaos_mesh.POD_CONNECTIONS}bps"
     path = f"{chaos_mesh.GROUP}/namespaces/{own.runtime.namespace}/networkchaos/{made['metadata']['name']}"
     sooner = {"spec": {"duration": "1s"}}
     await asyncio.to_thread(own.standin.call, "PATCH", path, sooner, "application/merge-patch+json")
