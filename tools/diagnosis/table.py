@@ -404,11 +404,11 @@ TABLE: tuple[Row, ...] = (
         outside=False,
     ),
     Row(
-        "cut off, and quick on its own host",
+        "cut off, and reached on its own host",
         Kind.PARTITION,
-        (("no_connection",), ("host_quick",), ("running",)),
-        "runs and answers local requests on its own host at once, while no connection to it can be made from "
-        "outside: the network to it is cut",
+        (("no_connection",), ("host_quick", "host_late"), ("running",)),
+        "runs and answers local requests on its own host, and no connection to it can be made from outside: "
+        "the network to it is cut",
         ("frozen", "overloaded"),
         unless=("slow_port", "slow_health"),
         outside=False,

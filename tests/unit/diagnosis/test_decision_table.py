@@ -263,9 +263,13 @@ class TestFromOutside:
 
         assert (found.kind, found.nodes) == (Kind.NETWORK_DELAY, ("b",))
 
-    def test_one_that_answers_on_its_own_host_alone_is_cut_off(self, scene: Scene) -> None:
-        """As in a pod in the first second: it still follows its leader, and no peer has missed it yet."""
-        scene.well("a", "c").on("b", "running", "host_quick", "silent", "no_connection", "lagging")
+    @pytest.mark.parametrize("answer", ["host_quick", "host_late"])
+    def test_one_that_answers_on_its_own_host_alone_is_cut_off(self, scene: Scene, answer: str) -> None:
+        """As in a pod in the first second: it still follows its leader, and no peer has missed it yet.
+
+        Late is an answer, too: one that is too busy to take connections would take none on its own host.
+        """
+        scene.well("a", "c").on("b", "running", answer, "silent", "no_connection", "lagging")
         found = concluded(scene)
 
         assert (found.kind, found.nodes, found.confidence) == (Kind.PARTITION, ("b",), Confidence.MEDIUM)
