@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol, runtime_checkable
 
-from subjects.base import ClusterSnapshot, Subject
+from subjects.base import ClusterSnapshot, Role, Subject
 from subjects.errors import SubjectError
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
@@ -22,7 +22,9 @@ healthy member on two cores with ten processes at work on each, 1.8 and up of on
 STARVED_TO_RAN = 10.0
 """Times as long waited as ran: 3 to 7 and 60 to 110, in the same measurement."""
 APART = 4.0
-"""Times as much as the other nodes."""
+"""Times as much as the other nodes of its kind usually do: PDs have next to nothing to wait for."""
+ALONE = 2.0
+"""Times as much as any of them: where another waits nearly as long, the machine is short of processors."""
 
 SLOW_SYNC_S = 0.1
 """etcd's own advice for a write to its log is 10 ms at p99; one of 100 ms takes a heartbeat's time."""
@@ -49,6 +51,8 @@ class Waited:
     syncs: int | None = None
     synced_s: float | None = None
     """What these writes to disk took together."""
+    is_store: bool = False
+    """Whether it keeps data for a control plane of others: a store of TiKV."""
 
     @property
     def sync_s(self) -> float | None:
@@ -90,6 +94,7 @@ def between(first: ClusterSnapshot, last: ClusterSnapshot, before: Syncs, after:
             waited_s=cpu[1] if cpu else None,
             syncs=int(syncs[0]) if syncs else None,
             synced_s=syncs[1] if syncs else None,
+            is_store=node.role is Role.STORE,
         )
     return waited
 
@@ -97,7 +102,7 @@ def between(first: ClusterSnapshot, last: ClusterSnapshot, before: Syncs, after:
 def signals_of_waits(waits: Mapping[str, Waited]) -> Iterator[Signal]:
     """Yield which nodes are starved of CPU or wait for their disk, with the others beside them."""
     for name, waited in waits.items():
-        others = [each for node, each in waits.items() if node != name]
+        others = [each for node, each in waits.items() if node != name and each.is_store is waited.is_store]
         if starved(waited, others):
             yield signal(
                 "starved",
@@ -125,11 +130,11 @@ def starved(waited: Waited, others: Sequence[Waited]) -> bool:
     """Whether a node is kept from the processor, more than its neighbours are."""
     if waited.waited_s is None or waited.ran_s is None:
         return False
-    usual = median([each.waited_s for each in others if each.waited_s is not None] or [0.0])
+    theirs = [each.waited_s for each in others if each.waited_s is not None] or [0.0]
     return (
         kept_waiting(waited)
         and waited.waited_s >= STARVED_TO_RAN * waited.ran_s
-        and waited.waited_s >= APART * usual
+        and waited.waited_s >= max(APART * median(theirs), ALONE * max(theirs))
     )
 
 

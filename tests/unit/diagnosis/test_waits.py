@@ -38,6 +38,22 @@ class TestWhoStandsOut:
     def test_nobody_on_a_machine_where_everybody_waits(self) -> None:
         assert told(a=STARVED, b=STARVED, c=STARVED) == []
 
+    def test_no_store_on_a_machine_where_all_stores_wait_and_pds_have_nothing_to_wait_for(self) -> None:
+        """As measured of pods on a busy machine, one store held to a low bandwidth, then one cut off."""
+        pd = Waited(3.8, ran_s=0.05, waited_s=0.6)
+        slow = Waited(3.8, ran_s=0.39, waited_s=6.37, is_store=True)
+        busy = [replace(slow, waited_s=waited_s) for waited_s in (5.23, 5.0)]
+        assert told(a=pd, b=pd, c=pd, d=slow, e=busy[0], f=busy[1]) == []
+
+        left, cut = replace(slow, ran_s=0.32, waited_s=3.34), replace(slow, waited_s=0.07)
+        assert told(a=pd, b=pd, c=pd, d=cut, e=left, f=replace(slow, waited_s=2.71)) == []
+
+    def test_one_store_that_alone_is_kept_from_the_processor(self) -> None:
+        pd, well, starved = (replace(each, is_store=each is not WELL) for each in (WELL, SLOW_DISK, STARVED))
+        well = replace(well, syncs=0, synced_s=0.0)
+
+        assert told(a=pd, b=well, c=starved, d=well) == [("starved", "c")]
+
     def test_that_a_node_had_its_processor_is_told_only_where_it_was_measured(self) -> None:
         seen = signals_of_waits({"a": WELL, "b": STARVED, "c": Waited(2.0)})
 
