@@ -19,11 +19,14 @@ class KernelSight:
         self._proc = proc
         self._sees = False
         """Whether a container's process was ever found here."""
+        self._attached: set[str] = set()
+        """Containers that the engine once had in a network."""
 
     def check(self, container: Mapping[str, Any], said: ProcessView) -> ProcessView:
         """Return what the engine said, as word that is late where the kernel has no such process any more."""
         if said.state is not ProcessState.RUNNING:
             return said
+        said = self._with_network(said, str(container["Id"]))
         pid = container["State"].get("Pid")
         if self._has(str(container["Id"]), pid):
             self._sees = True
@@ -32,6 +35,12 @@ class KernelSight:
             return said  # the engine's processes are elsewhere: nothing is known but what it says
         raw = f"{said.raw}, says the engine; its process is not there any more"
         return replace(said, delayed=True, raw=raw)
+
+    def _with_network(self, said: ProcessView, container: str) -> ProcessView:
+        """Take no network for a word only of who was in one: some engines (rootless ones) never name any."""
+        if said.networked:
+            self._attached.add(container)
+        return said if container in self._attached else replace(said, networked=None)
 
     def _with_cpu_time(self, said: ProcessView, pid: int) -> ProcessView:
         """Add what all of its processes together ran and waited: the first may be no more than a shell."""

@@ -374,6 +374,7 @@ TABLE: tuple[Row, ...] = (
         (("no_network",), ("running",)),
         "runs, and the engine that runs it says that it is attached to no network: it is cut off",
         ("killed", "frozen", "overloaded"),
+        unless=("answers", "healthy"),
         outside=False,
     ),
     Row(

@@ -75,3 +75,13 @@ def test_what_a_container_waited_for_a_processor_is_that_of_all_its_processes(tm
     found = seen(KernelSight(tmp_path), inspected())
 
     assert (found.ran_s, found.waited_s) == (1.5, 4.0)
+
+
+def test_an_engine_that_never_named_a_network_says_nothing_by_naming_none(tmp_path: Path) -> None:
+    """A rootless engine lists no networks of containers that have one."""
+    sight, attached = KernelSight(tmp_path), inspected()
+    attached["NetworkSettings"]["Networks"] = {"peers": {"EndpointID": "e1"}}
+
+    assert seen(sight, inspected()).networked is None
+    assert seen(sight, attached).networked is True
+    assert seen(sight, inspected()).networked is False
