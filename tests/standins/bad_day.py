@@ -113,7 +113,8 @@ def live(day: Day, state: Path, *, small: bool) -> dict[str, Any]:
     reached: dict[int, float] = {}
     data, more, result, code = b"", b"", None, None
     until = time.monotonic() + BOUND_S
-    while code is None or (more and not child.closed):
+    unread = True
+    while code is None or (unread and not child.closed):
         if time.monotonic() > until:
             wrong.append("the demo did not end")
             child.kill(9)
@@ -136,9 +137,11 @@ def live(day: Day, state: Path, *, small: bool) -> dict[str, Any]:
                 if said["type"] == "stage":
                     reached.setdefault(int(said["n"]), time.monotonic())
                 result = said if said["type"] == "result" else result
+        unread = bool(more)
         if code is None:
             ended, status = os.waitpid(child.pid, os.WNOHANG)
             code = os.waitstatus_to_exitcode(status) if ended else None
+            unread = True  # it may have written its result since
     if not child.closed:
         _hang_up(child)
     wrong += _untrue(result, code, hung_up="hang-up" in happened)
