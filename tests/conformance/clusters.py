@@ -82,7 +82,6 @@ CLUSTERS = (
         stands_in=True,
     ),
     Kind("etcd", "kubernetes", {}, stands_in=True),
-    Kind("tikv", "kubernetes", {"STANDIN_SPEED": SPEED}, stands_in=True),
     *_live(),
 )
 
