@@ -20,8 +20,8 @@ ALIVE = ("running", "answers", *QUICK)
 """What only a process that runs shows."""
 
 
-LATE = ("late_port", "slow_port", "slow_health", "host_late", "host_silent")
-"""Answers that come late: whoever gives them may be too busy to keep its connections, and not cut off."""
+LATE = ("late_port", "slow_port", "slow_health")
+"""Answers over the network that come late: whoever gives them may be too busy, and is not cut off."""
 
 LASTS_S = 5.0
 """By then the peers of a member that was restarted are connected to it again: under a second is usual."""
