@@ -16,13 +16,6 @@ from subjects.tikv.regions import Region, read_regions
 RECORDS = 1000
 """As many as a load writes by default: by them go-ycsb's keys are parted."""
 
-_GO_YCSB = sorted(map(go_ycsb_key, range(RECORDS)))
-SPLIT_AT = (
-    *(f"user{part}" for part in (24, 38, 52, 66, 80)),
-    *(_GO_YCSB[RECORDS * sixth // 6] for sixth in range(6)),
-)
-"""Sixths of the keys that a load writes. Those of operator are `user` and a hash, evenly spread."""
-
 ASK_S = 3.0
 WAIT_S = 15.0
 """How long PD may take to have the regions split, and then to have them led elsewhere."""
@@ -30,17 +23,27 @@ WAIT_S = 15.0
 _LOOK_S = 0.3
 
 
+def split_keys() -> tuple[str, ...]:
+    """Return where a new cluster is split: at sixths of the keys that either load writes, in order.
+
+    Those of operator's are `user` and a hash in decimal digits, evenly spread.
+    """
+    theirs = sorted(map(go_ycsb_key, range(RECORDS)))
+    ours = (f"user{part}" for part in (24, 38, 52, 66, 80))
+    return (*ours, *(theirs[RECORDS * sixth // 6] for sixth in range(6)))
+
+
 async def spread(pd: PdClient, stores: Sequence[int]) -> str:
     """Split and spread a cluster that is new; returns why that could not be done, or nothing."""
     try:
-        regions = await _regions(pd)
-        if len(regions) > len(SPLIT_AT):
+        regions, keys = await _regions(pd), split_keys()
+        if len(regions) > len(keys):
             return ""
         # Else PD would merge regions that are so small again.
         await pd.post("/config", {"merge-schedule-limit": 0}, ASK_S)
-        keys = [key.encode().hex() for key in SPLIT_AT]
-        await pd.post("/regions/split", {"split_keys": keys, "retry_limit": 3}, WAIT_S)
-        regions = await _until(pd, lambda found: len(found) > len(SPLIT_AT))
+        in_hex = [key.encode().hex() for key in keys]
+        await pd.post("/regions/split", {"split_keys": in_hex, "retry_limit": 3}, WAIT_S)
+        regions = await _until(pd, lambda found: len(found) > len(keys))
         wanted = {region.id: stores[index % len(stores)] for index, region in enumerate(regions)}
         for region in regions:
             if region.leader is not None and region.leader.store != wanted[region.id]:

@@ -87,7 +87,7 @@ CLUSTERS = (
 
 
 @contextlib.contextmanager
-def kubernetes(kind: Kind, folder: Path) -> Iterator[Mapping[str, str]]:
+def kubernetes(folder: Path) -> Iterator[Mapping[str, str]]:
     """Have a Kubernetes; yields the environment that leads to it."""
-    with StandinCluster(folder, "--reachable", environment=kind.environment) as standin:
+    with StandinCluster(folder, "--reachable") as standin:
         yield {"KUBECONFIG": str(standin.kubeconfig)}

@@ -23,6 +23,15 @@ BOUND_S = 120.0
 """Ends what hangs."""
 
 
+async def until_healthy(cluster: Cluster) -> None:
+    async with asyncio.timeout(BOUND_S):
+        while True:
+            with suppress(SubjectError):
+                if (await cluster.subject.observe()).state is ClusterState.HEALTHY:
+                    return
+            await asyncio.sleep(0.1)
+
+
 @dataclass
 class Own:
     """The cluster, its state folder, and the Kubernetes that it is on."""
@@ -43,14 +52,7 @@ class Own:
         assert holds(), what
 
     async def healthy(self) -> None:
-        async with asyncio.timeout(BOUND_S):
-            while True:
-                try:
-                    if (await self.cluster.subject.observe()).state is ClusterState.HEALTHY:
-                        return
-                except SubjectError:
-                    pass
-                await asyncio.sleep(0.1)
+        await until_healthy(self.cluster)
 
     async def break_a_follower(self, faults: FaultService, fault: str) -> Injection:
         """Inject it; a member that a busy machine kept from answering for a moment is waited for."""

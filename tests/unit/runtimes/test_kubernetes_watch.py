@@ -26,6 +26,7 @@ from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
 from subjects.state import open_state
 from tests.standins.kubernetes_standin.etcd_set import make_etcd
 from tests.standins.kubernetes_standin.handle import StandinCluster
+from tests.standins.kubernetes_standin.own import until_healthy
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import case_of
 from tools.diagnosis.rules import RulesDiagnostician
@@ -64,14 +65,7 @@ class Watch:
         assert self.standin.act(act, namespace=NAMESPACE, pod="etcd-1", **more) is None
 
     async def healthy(self) -> None:
-        async with asyncio.timeout(BOUND_S):
-            while True:
-                try:
-                    if (await self.cluster.subject.observe()).state is ClusterState.HEALTHY:
-                        return
-                except SubjectError:
-                    pass
-                await asyncio.sleep(0.1)
+        await until_healthy(self.cluster)
 
     async def told(self, kind: str) -> None:
         async with asyncio.timeout(BOUND_S):

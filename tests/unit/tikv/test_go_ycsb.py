@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from subjects.tikv.go_ycsb import LOCAL, Differences, command, go_ycsb_key, load_target, read_row
-from subjects.tikv.spread import RECORDS, SPLIT_AT
+from subjects.tikv.spread import RECORDS, split_keys
 from tests.standins.go_ycsb_standin import key_of
 from tools.load.choosers import key_name
 
@@ -81,7 +81,8 @@ def test_its_keys_are_those_that_the_real_one_wrote() -> None:
 def test_a_new_cluster_is_split_so_that_every_region_has_its_part_of_a_load(
     key: Callable[[int], str],
 ) -> None:
-    held = Counter(bisect_right(SPLIT_AT, key(record)) for record in range(RECORDS))
+    keys = split_keys()
+    held = Counter(bisect_right(keys, key(record)) for record in range(RECORDS))
 
     assert len(held) == 6
     assert min(held.values()) > RECORDS / 10
