@@ -66,9 +66,8 @@ def _leader(prediction: Prediction, observed: Impact) -> Compared:
     before, under, after = prediction.leader, observed.leader_under, observed.leader_after
     if before is None:
         return Compared("leader", "not predicted", f"{after or 'no node'} leads", None)
-    now = under or after
-    moved = now != before
-    path = [before, now or "no node", after or "no node"]
+    moved = any(leader not in {None, before} for leader in (under, after))
+    path = [before, under or after or "no node", after or "no node"]
     changes = [each for n, each in enumerate(path) if not n or each != path[n - 1]]
     seen = " → ".join(changes) if len(changes) > 1 else f"{before} led throughout"
     if not prediction.quorum_held and prediction.leader_votes:
@@ -77,7 +76,8 @@ def _leader(prediction: Prediction, observed: Impact) -> Compared:
         seen = f"{before} led again after the heal, and nobody before it"
         return Compared("leader", f"{before} is replaced", seen, None)
     if prediction.leader_lost:
-        return Compared("leader", f"{before} is replaced", seen, moved)
+        cut_short = not moved and observed.cut_short
+        return Compared("leader", f"{before} is replaced", seen, None if cut_short else moved)
     if prediction.leader_may_move:
         return Compared("leader", f"{before} may be replaced", seen, True)
     return Compared("leader", f"{before} leads on", seen, not moved and after == before)

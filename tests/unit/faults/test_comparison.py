@@ -66,6 +66,14 @@ def test_a_leader_that_moved_while_it_was_healed_led_not_throughout() -> None:
     assert compare(LEADER, replace(late, leader_under="etcd-2"))[0].observed == "etcd-1 → etcd-2 → etcd-3"
 
 
+def test_a_leader_that_was_replaced_while_it_was_healed_was_replaced() -> None:
+    """As after a Ctrl-C right after the detection: its followers did not miss it yet when the heal began."""
+    late = replace(CALM, leader_after="etcd-3", cut_short=True)
+
+    assert (compare(LEADER, late)[0].observed, compare(LEADER, late)[0].held) == ("etcd-1 → etcd-3", True)
+    assert compare(LEADER, replace(CALM, cut_short=True))[0].held is None
+
+
 def test_a_leader_that_was_healed_before_an_election_proves_no_fail_over() -> None:
     """PD's lease is 5 s: a leader that is started again sooner leads on, and nobody else did."""
     healed_early = compare(LEADER, replace(CALM, leader_under=None))
