@@ -28,8 +28,8 @@ _DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _CUT = Shaping(cut=True)
 ANYWHERE = "0.0.0.0/0"
-OWNERS_S = 0.2
-"""The processes of all pods are looked through no more often."""
+OWNERS_S = 0.02
+"""The processes of all pods are looked through no more often for those who dial."""
 Pids = Callable[[], Mapping[str, Collection[int]]]
 """Returns the processes of each pod, by its uid."""
 
@@ -128,9 +128,7 @@ class PodNetwork:
         self._claim, self._second = _claim()
         self._next = 0
         self._aliases: dict[str, str] = {}
-        self._owners: dict[str, str] = {}
-        """Sockets by their inodes, and whose they are."""
-        self._owners_at = 0.0
+        self._looked_at = 0.0
 
     @property
     def node_address(self) -> str:
@@ -201,6 +199,8 @@ class PodNetwork:
         self._reshape()
 
     def _reshape(self) -> None:
+        if self._restricts:
+            self._look([wire for wire in self._wires if not wire.asked])
         for wire in list(self._wires):
             self._shape(wire)
         for each in self.doors.values():
@@ -231,13 +231,21 @@ class PodNetwork:
     def accepted(self, wire: _Wire) -> None:
         self._wires.add(wire)
         wire.near.on_closed = lambda: self._wires.discard(wire)
-        self._shape(wire)
-        if not wire.held:
-            task = asyncio.get_running_loop().create_task(self._dial(wire))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        task = asyncio.get_running_loop().create_task(self._dial(wire))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _dial(self, wire: _Wire) -> None:
+        """Join it with what the pod listens on; while rules are in force, once it is known who dialled."""
+        while self._restricts and not wire.asked:
+            wait_s = self._looked_at + OWNERS_S - time.monotonic()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            else:
+                self._look([each for each in {wire, *self._wires} if not each.asked])
+        self._shape(wire)
+        if wire.held:
+            return
         wire.near.other, wire.far.other = wire.far, wire.near
         try:
             async with asyncio.timeout(60):
@@ -264,31 +272,28 @@ class PodNetwork:
             wire.near.shape(_CUT if lost else asks)
             wire.far.shape(_CUT if lost else answers)
 
+    @property
+    def _restricts(self) -> bool:
+        return any(door.rules or door.chaos for door in self.doors.values())
+
     def _lost(self, wire: _Wire) -> bool:
-        if not any(door.rules or door.chaos for door in self.doors.values()):
-            return False
-        if not wire.asked:
-            wire.asked, wire.source = True, self._owner(wire)
         if wire.source is None:
             return not wire.door.sends(self.node_address)
         return not (wire.door.sends(wire.source.inner) and wire.source.sends(wire.door.inner))
 
-    def _owner(self, wire: _Wire) -> Door | None:
-        """Whose process dialled."""
-        ends = wire.ends()
-        if ends is None:
-            return None
-        for door in self.doors.values():
-            if door.inner == ends[0][0]:  # dialled by its node for it
-                return door
-        for inode, _ in sockdiag.inodes([ends]):
-            if inode not in self._owners and time.monotonic() > self._owners_at + OWNERS_S:
-                self._owners = {
-                    each: uid for uid, pids in self._pids().items() for pid in pids for each in _sockets(pid)
-                }
-                self._owners_at = time.monotonic()
-            return self.doors.get(self._owners.get(inode, ""))
-        return None
+    def _look(self, wires: Collection[_Wire]) -> None:
+        """Learn whose processes dialled."""
+        sockets = {wire.ends(): wire for wire in wires}
+        inodes = {inode: sockets[ends] for inode, ends in sockdiag.inodes([each for each in sockets if each])}
+        owners = {each: uid for uid, pids in self._pids().items() for pid in pids for each in _sockets(pid)}
+        for inode, wire in inodes.items():
+            wire.source = self.doors.get(owners.get(inode, ""))
+        for ends, wire in sockets.items():
+            wire.asked = True
+            for door in self.doors.values() if ends else ():
+                if door.inner == ends[0][0]:  # dialled by its node for it
+                    wire.source = door
+        self._looked_at = time.monotonic()
 
 
 def _between(source: Door | None, target: Door | None) -> Shaping:
