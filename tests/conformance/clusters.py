@@ -82,12 +82,13 @@ CLUSTERS = (
         stands_in=True,
     ),
     Kind("etcd", "kubernetes", {}, stands_in=True),
+    Kind("tikv", "kubernetes", {"STANDIN_SPEED": SPEED}, stands_in=True),
     *_live(),
 )
 
 
 @contextlib.contextmanager
-def kubernetes(folder: Path) -> Iterator[Mapping[str, str]]:
+def kubernetes(kind: Kind, folder: Path) -> Iterator[Mapping[str, str]]:
     """Have a Kubernetes; yields the environment that leads to it."""
-    with StandinCluster(folder, "--reachable") as standin:
+    with StandinCluster(folder, "--reachable", environment=kind.environment) as standin:
         yield {"KUBECONFIG": str(standin.kubeconfig)}

@@ -33,7 +33,7 @@ def prepared(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[K
     """The kind, its environment set, and what its nodes run on there."""
     with contextlib.ExitStack() as stack:
         if kind.runtime == "kubernetes" and not kind.context:
-            led = stack.enter_context(kubernetes(tmp_path_factory.mktemp("kubernetes")))
+            led = stack.enter_context(kubernetes(kind, tmp_path_factory.mktemp("kubernetes")))
             kind = replace(kind, environment={**kind.environment, **led})
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         for name, value in kind.environment.items():

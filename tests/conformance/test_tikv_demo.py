@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.clusters import CLUSTERS, Kind
+from tests.conformance.conftest import NEEDED
 from tests.e2e.programs import operator, until_gone
 
 pytestmark = pytest.mark.xdist_group("demos")
@@ -23,22 +24,29 @@ DEMO = (
 )
 
 
+@pytest.fixture(scope="module")
+def kind(request: pytest.FixtureRequest) -> Kind:
+    chosen: Kind = request.param
+    return chosen
+
+
 @pytest.mark.parametrize(
-    "standins",
+    "kind",
     [
-        pytest.param(kind, id=str(kind), marks=[pytest.mark.docker] if kind.runtime == "docker" else [])
+        pytest.param(kind, id=str(kind), marks=[NEEDED[kind.runtime]] if kind.runtime in NEEDED else [])
         for kind in CLUSTERS
         if kind.subject == "tikv"
     ],
+    indirect=True,
 )
-async def test_runs_all_stages_and_restores_and_says_whom_it_ran_on(standins: Kind, tmp_path: Path) -> None:
-    ran = await operator(tmp_path, *DEMO, "--runtime", standins.runtime, env=standins.environment)
+async def test_runs_all_stages_and_restores_and_says_whom_it_ran_on(prepared: Kind, tmp_path: Path) -> None:
+    ran = await operator(tmp_path, *DEMO, "--runtime", prepared.runtime, env=prepared.environment)
 
     assert ran.code == 0, ran.err
     result = ran.result
     assert [stage["ok"] for stage in result["stages"]] == [True] * 7, result["stages"]
     assert (result["ok"], result["restored"], result["cluster"]) == (True, True, "healthy")
-    assert (result["subject"], result["runtime"]) == ("tikv", standins.runtime)
+    assert (result["subject"], result["runtime"]) == ("tikv", prepared.runtime)
     assert result["detection"]["detected"]
     assert (result["diagnosis"]["kind"], result["diagnosis"]["node"]) == ("crash", result["fault"]["node"])
     assert "2 of 3 voters stay" in result["fault"]["prediction"]
