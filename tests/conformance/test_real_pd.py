@@ -167,6 +167,6 @@ async def test_a_pd_that_was_asked_to_stop_says_so(pds: Cluster) -> None:
     view = await pds.nodes.inspect(name)
     await pds.require(Lifecycle).start(name)
 
-    assert {found.word for line in said for found in signatures_in(line.text)} == {"graceful"}
+    assert {found.kind for line in said for found in signatures_in(line.text)} == {"log_shutdown"}
     assert view.exit_code in (0, 143), view
     await until(pds, led, ELECTED_S)
