@@ -101,7 +101,7 @@ async def _guarded(
     except sqlite3.Error as error:  # another program holds it for long
         return failed(f"operator.db cannot be used: {error}. Try again in a moment.", ExitCode.FAILED)
     except OSError as error:  # what the machine lacks: room, permission, files that may be open
-        return failed(_lacking(error), ExitCode.FAILED)
+        return failed(_refused(error), ExitCode.FAILED)
     except MemoryError:
         return failed(
             "There is not enough memory: see `ulimit -v`, and what else runs here.", ExitCode.FAILED
@@ -126,7 +126,7 @@ async def _end_unread(setup: Setup, view: View, work: "asyncio.Future[Any]", rec
         work.cancel()
 
 
-def _lacking(error: OSError) -> str:
+def _refused(error: OSError) -> str:
     """Say what the operating system refused, and what to do about it."""
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return "Too many files are open. Allow more with `ulimit -n 1024`."

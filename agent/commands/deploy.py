@@ -128,7 +128,7 @@ def _pd(body: dict[str, Any]) -> dict[str, Any] | None:
     return {"leader": body["leader"], "up": up, "members": len(members)}
 
 
-_OF_STORES = ("pd_state", "leaders", "regions", "lacking_replicas", "heartbeat_age_s")
+_OF_STORES = ("pd_state", "leaders", "regions", "missing_replicas", "heartbeat_age_s")
 """What PD says of a store."""
 
 
@@ -144,8 +144,8 @@ def _table(body: dict[str, Any]) -> "Table":
     from tools.events import Table
 
     stores = any(node.get("kind") == "store" for node in body["nodes"])
-    more = ("PD says", "leaders", "regions", "lacking") if stores else ("lag",)
-    names = ("pd_state", "leaders", "regions", "lacking_replicas") if stores else ("lag",)
+    more = ("PD says", "leaders", "regions", "missing") if stores else ("lag",)
+    names = ("pd_state", "leaders", "regions", "missing_replicas") if stores else ("lag",)
     return Table(
         f"{body['cluster']}: {body['state']}",
         ("node", "role", "state", *more, "address"),

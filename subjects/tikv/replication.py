@@ -23,7 +23,7 @@ class Placement:
     """What PD says of the regions, and of each store."""
 
     replication: Replication = field(default_factory=Replication)
-    lacking: Mapping[str, int] = field(default_factory=dict)
+    missing_by_store: Mapping[str, int] = field(default_factory=dict)
     """By store id: regions of which its replica is missing, behind or gone."""
 
 
@@ -33,18 +33,18 @@ async def read_placement(
     """Ask PD for its checks; what it can't say is None. `regions` was read before `stores`."""
     found = await asyncio.gather(*(_checked(pd, what, timeout_s) for what in CHECKS))
     missing, pending, down = found
-    lacking: Counter[str] = Counter()
+    by_store: Counter[str] = Counter()
     serving = [store.id for store in stores if store.state is not ControlState.OFFLINE]
     for region in missing or ():
         there = {str(peer.get("store_id")) for peer in region.get("peers") or ()}
         if len(serving) == replicas:  # else PD may choose among several
-            lacking.update(set(serving) - there)
-    lacking.update(
+            by_store.update(set(serving) - there)
+    by_store.update(
         str(peer.get("store_id")) for region in pending or () for peer in region.get("pending_peers") or ()
     )
     for region in down or ():
         gone = (item.get("peer") or {} for item in region.get("down_peers") or ())
-        lacking.update(str(peer.get("store_id")) for peer in gone)
+        by_store.update(str(peer.get("store_id")) for peer in gone)
     led = sum(store.leaders for store in stores)
     return Placement(
         Replication(
@@ -55,7 +55,7 @@ async def read_placement(
             pending=_count(pending),
             down=_count(down),
         ),
-        dict(lacking),
+        dict(by_store),
     )
 
 

@@ -137,8 +137,8 @@ class TikvSubject:
             store = by_name[member.name]
             reports = self._peers.of(store.id) if store else {}
             peers = {ids[teller]: holds for teller, holds in reports.items() if teller in ids}
-            lacking = placement.lacking.get(store.id, 0) if store else None
-            view = store_view(member, store, process, said, client, peers, at, lacking)
+            missing = placement.missing_by_store.get(store.id, 0) if store else None
+            view = store_view(member, store, process, said, client, peers, at, missing)
             nodes.append(self._trap.judged(view, began))
         views = tuple(nodes)
         snapshot = ClusterSnapshot(

@@ -35,11 +35,11 @@ def store_view(
     client: Probe,
     peers: Mapping[str, bool],
     at: float,
-    lacking: int | None = None,
+    missing: int | None = None,
 ) -> NodeView:
     """Return the view of a store at wall time `at`; `store` is None when PD did not say or knows it not.
 
-    `lacking` is the number of regions of which its replica is missing, behind or gone.
+    `missing` is the number of regions of which its replica is missing, behind or gone.
     """
     seen_at = at if said.connection is Connection.ACCEPTED else None
     if store is None:
@@ -72,17 +72,17 @@ def store_view(
         lag=store.pending_peers,
         db_bytes=None,
         disk_free_bytes=store.available_bytes,
-        details=_details(store, lacking),
+        details=_details(store, missing),
     )
 
 
-def _details(store: Store, lacking: int | None) -> dict[str, Scalar]:
+def _details(store: Store, missing: int | None) -> dict[str, Scalar]:
     found: dict[str, Scalar] = {
         "kind": "store",
         "pd_state": store.state_name,
         "leaders": store.leaders,
         "regions": store.regions,
-        "lacking_replicas": lacking,
+        "missing_replicas": missing,
         "store_address": store.address,
     }
     if store.state is ControlState.UNKNOWN:

@@ -128,8 +128,8 @@ def check_replicas(
         return
     if not any(snapshot.node(name).role is Role.STORE for name in nodes):
         return
-    lacking = [problem for problem in snapshot.problems if "replica" in problem]
-    why = "; ".join(lacking) or "whether all regions have all their replicas cannot be found out now"
+    missing = [problem for problem in snapshot.problems if "replica" in problem]
+    why = "; ".join(missing) or "whether all regions have all their replicas cannot be found out now"
     raise Refused(
         f"Refused: {why}. The loss of one store could be the loss of a region's majority.",
         "Wait until cluster_status shows the cluster healthy. " + PERMISSION,

@@ -28,10 +28,10 @@ async def test_a_region_with_a_single_replica_is_no_healthy_cluster(world: World
 
     assert snapshot.state is ClusterState.DEGRADED
     assert snapshot.problems == ("2 of 21 regions lack a replica",)
-    lacking = {
-        node.name: node.details["lacking_replicas"] for node in snapshot.nodes if node.role is Role.STORE
+    missing = {
+        node.name: node.details["missing_replicas"] for node in snapshot.nodes if node.role is Role.STORE
     }
-    assert lacking == {"tikv1": 0, "tikv2": 1, "tikv3": 2}
+    assert missing == {"tikv1": 0, "tikv2": 1, "tikv3": 2}
 
 
 async def test_replicas_that_are_behind_or_gone_are_counted_where_they_are(world: World) -> None:
@@ -48,7 +48,7 @@ async def test_replicas_that_are_behind_or_gone_are_counted_where_they_are(world
         "1 of 21 regions have a replica that is behind",
         "1 of 21 regions have a replica that has been down for minutes",
     )
-    assert [snapshot.node(f"tikv{n}").details["lacking_replicas"] for n in (1, 2, 3)] == [0, 1, 1]
+    assert [snapshot.node(f"tikv{n}").details["missing_replicas"] for n in (1, 2, 3)] == [0, 1, 1]
 
 
 async def test_a_region_that_nobody_leads_is_told(world: World) -> None:
