@@ -72,7 +72,7 @@ def prometheus(
     folder: Path, port: int, am: int, scrapes: list[tuple[str, str, list[str]]], rules: Sequence[Path] = ()
 ) -> list[str]:
     """The words to start a real one: `scrapes` are job, cluster and targets, each 15 s, Debian's default."""
-    config = {
+    config: dict[str, Any] = {
         "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
         "rule_files": [str(each) for each in rules],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{am}"]}]}]},

@@ -16,10 +16,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence, Sized
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from selectors import BaseSelector
+from typing import Any, TextIO, TypeVar, TypeVarTuple
 
 import httpx2
 import psutil
@@ -45,8 +47,17 @@ MOST_KEPT, MOST_STATE_KB = KEPT_S / DEATH_EACH_S + 3, 10_000
 """Incidents at a time (pruned each hour), and what they take: SQLite's log of 4 MB is written over then."""
 
 
+Given = TypeVarTuple("Given")
+Returned = TypeVar("Returned")
+
+
 class LeapingLoop(asyncio.SelectorEventLoop):
     """Its time leaps to the next timer whenever no callback, no socket and no thread has anything to do."""
+
+    # What asyncio's own loop keeps to itself
+    _ready: Sized
+    _scheduled: Sequence[asyncio.TimerHandle]
+    _selector: BaseSelector
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +67,9 @@ class LeapingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now
 
-    def run_in_executor(self, executor: Executor | None, func: Any, *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*Given], Returned], *args: *Given
+    ) -> asyncio.Future[Returned]:
         self._threads += 1
         future = super().run_in_executor(executor, func, *args)
         future.add_done_callback(self._back)
@@ -67,8 +80,8 @@ class LeapingLoop(asyncio.SelectorEventLoop):
 
     def _run_once(self) -> None:
         if not self._ready and self._scheduled and not self._threads and not self._selector.select(0):
-            self.now = max(self.now, self._scheduled[0]._when)
-        super()._run_once()  # type: ignore[misc]
+            self.now = max(self.now, self._scheduled[0].when())
+        super()._run_once()  # type: ignore[misc] # asyncio's own
 
 
 @dataclass

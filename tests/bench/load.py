@@ -25,7 +25,8 @@ from tests.bench.machine import describe
 from tests.conformance.clusters import CLUSTERS
 from tests.standins.etcd_members import Members
 from tools.load.process import GeneratorProcess
-from tools.load.run import LoadRun, LoadSettings
+from tools.load.run import LoadRun
+from tools.load.settings import LoadSettings
 
 WARM_WINDOWS = 2
 

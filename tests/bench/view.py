@@ -77,7 +77,7 @@ async def first_prompt(runs: int = 5) -> dict[str, Any]:
     """Start the REPL in a pseudo-terminal; return the median seconds until its prompt is there."""
     import tempfile
 
-    import pexpect  # type: ignore[import-untyped]
+    import pexpect
 
     took: list[float] = []
     for _ in range(runs):

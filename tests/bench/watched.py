@@ -66,7 +66,7 @@ class Watched:
 async def watched(folder: Path, *, rate: float = 0.0, runtime: str = "process") -> AsyncIterator[Watched]:
     """Three members, healthy and watched, with `rate` operations a second on them."""
     state = open_state(folder / "state")
-    cluster = await open_cluster(state, Decision("etcd", runtime, "a benchmark"))  # type: ignore[arg-type]
+    cluster = await open_cluster(state, Decision("etcd", runtime, "a benchmark"))
     store = IncidentStore(state.database)
     monitor = Monitor(cluster, Ledger(keep=5000), store, lambda _event: None)
     made = Watched(cluster, monitor, store, folder)

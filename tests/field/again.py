@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import TypedDict
 
 from subjects.clusters import open_cluster
 from tests.field.members import Members
@@ -40,6 +41,16 @@ class Target:
     name: str
     pid: Callable[[], int]
     start: Callable[[], None]
+
+
+class Row(TypedDict):
+    """One death, as it is printed: when it was seen, from the kill on."""
+
+    lived_s: float
+    pidfd_ms: float
+    operator_ms: float | None
+    first_ms: float | None
+    made_ms: float | None
 
 
 def main(arguments: list[str]) -> int:
@@ -73,7 +84,7 @@ def main(arguments: list[str]) -> int:
     return 0 if len(found) == given.kills else 1
 
 
-def _kill(target: Target, watch: Watch, chance: random.Random) -> dict[str, float | None]:
+def _kill(target: Target, watch: Watch, chance: random.Random) -> Row:
     lived_s = chance.uniform(0.0, LONGEST_S)
     time.sleep(lived_s)
     pid = target.pid()
@@ -99,7 +110,7 @@ def _kill(target: Target, watch: Watch, chance: random.Random) -> dict[str, floa
     watch.until(told, WITHIN_S, at)
     seen, line = next(((w - at, line) for w, line in watch.lines if w >= at and told(line)), (None, {}))
     target.start()
-    row = {
+    row: Row = {
         "lived_s": round(lived_s, 2),
         "pidfd_ms": round((ended[0] - at) * 1000, 3),
         "operator_ms": None if seen is None else round(seen * 1000, 3),
@@ -147,14 +158,16 @@ def _attached(folder: Path) -> Iterator[tuple[Target, Watch]]:
         n = etcd.follower()
 
         def start() -> None:
-            assert etcd[n].process is not None
-            etcd[n].process.wait()
+            process = etcd[n].process
+            assert process is not None
+            process.wait()
             etcd[n].start()
             etcd.wait(lambda: etcd.healthy(n), "it is back")
 
         def pid() -> int:
-            assert etcd[n].process is not None
-            return etcd[n].process.pid
+            process = etcd[n].process
+            assert process is not None
+            return process.pid
 
         yield Target(etcd[n].name, pid, start), watch
 

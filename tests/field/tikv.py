@@ -55,24 +55,26 @@ class Tikv:
     def start(self, name: str) -> None:
         """Start one PD or store."""
         initial = ",".join(f"{pd}={url}" for pd, url in self._peer_url.items())
-        flags = {
-            True: lambda: {
+        flags: dict[str, str | Path]
+        if name in PDS:
+            module = "pd_standin"
+            flags = {
                 "name": name,
                 "client-urls": self.pd_url[name],
                 "advertise-client-urls": self.pd_url[name],
                 "peer-urls": self._peer_url[name],
                 "initial-cluster": initial,
-            },
-            False: lambda: {
+            }
+        else:
+            module = "tikv_standin"
+            flags = {
                 "addr": self.data[name],
                 "advertise-addr": self.data[name],
                 "status-addr": self.status[name],
                 "advertise-status-addr": self.status[name],
                 "pd-endpoints": ",".join(self.pd_url.values()).replace("http://", ""),
                 "config": ROOT / "subjects/tikv/tikv.toml",
-            },
-        }[name in PDS]()
-        module = "pd_standin" if name in PDS else "tikv_standin"
+            }
         given = [f"--{flag}={value}" for flag, value in flags.items()]
         log = (self._folder / f"{name}.log").open("ab")
         self._processes[name] = subprocess.Popen(

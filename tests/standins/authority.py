@@ -9,6 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 LASTS = dt.timedelta(days=2)
 
@@ -37,7 +38,7 @@ class Authority:
     def sign(self, name: str, names: Sequence[str] = ()) -> Signed:
         """Sign a certificate for servers and clients, for these DNS names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
-        usages = [x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH]
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         made = _builder(_named(""), self._name, key).add_extension(
             x509.ExtendedKeyUsage(usages), critical=False
         )

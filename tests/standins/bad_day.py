@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pexpect  # type: ignore[import-untyped]
+import pexpect
 
 from tests.e2e.programs import DEMO, left_running
 from tools.faults.journal import Journal

@@ -17,6 +17,7 @@ from tests.standins.regions_standin import RegionRecord, peer_id
 from tests.standins.wire_standin import message
 
 CLUSTER = 7589123456789012345
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class PdRpc:
@@ -56,14 +57,14 @@ class PdRpc:
         """Hang up on everybody."""
         await self._server.stop(None)
 
-    async def _tso(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+    async def _tso(self, requests: Any, context: Context) -> AsyncIterator[Any]:
         async for request in requests:
             await self._as_leader(context)
             self._logical += request.count
             stamp = message("Timestamp")(physical=int(time.time() * 1000), logical=self._logical)
             yield self._answer("TsoResponse", count=request.count, timestamp=stamp)
 
-    async def _get_members(self, _request: Any, context: Any) -> Any:
+    async def _get_members(self, _request: Any, context: Context) -> Any:
         told = self._members()
         everybody = [message("Member")(**fields) for fields in told]
         if not told:
@@ -72,15 +73,15 @@ class PdRpc:
             "GetMembersResponse", members=everybody[1:], leader=everybody[0], etcd_leader=everybody[0]
         )
 
-    async def _get_region(self, request: Any, context: Any) -> Any:
+    async def _get_region(self, request: Any, context: Context) -> Any:
         await self._as_leader(context)
         return self._region(self.state.regions.find(request.region_key.hex().upper()))
 
-    async def _get_region_by_id(self, request: Any, context: Any) -> Any:
+    async def _get_region_by_id(self, request: Any, context: Context) -> Any:
         await self._as_leader(context)
         return self._region(self.state.regions.regions.get(request.region_id))
 
-    async def _scan_regions(self, request: Any, context: Any) -> Any:
+    async def _scan_regions(self, request: Any, context: Context) -> Any:
         await self._as_leader(context)
         start, end = request.start_key.hex().upper(), request.end_key.hex().upper()
         held = [
@@ -92,14 +93,14 @@ class PdRpc:
         pairs = [message("Held")(region=r, leader=p) for r, p in zip(metas, leaders, strict=True)]
         return self._answer("ScanRegionsResponse", region_metas=metas, leaders=leaders, regions=pairs)
 
-    async def _get_store(self, request: Any, context: Any) -> Any:
+    async def _get_store(self, request: Any, context: Context) -> Any:
         await self._as_leader(context)
         found = self.state.stores.get(request.store_id)
         if found is None:
             await context.abort(grpc.StatusCode.UNKNOWN, f"invalid store ID {request.store_id}, not found")
         return self._answer("GetStoreResponse", store=_store(found))
 
-    async def _get_all_stores(self, request: Any, context: Any) -> Any:
+    async def _get_all_stores(self, request: Any, context: Context) -> Any:
         await self._as_leader(context)
         stores = [
             _store(each)
@@ -108,7 +109,7 @@ class PdRpc:
         ]
         return self._answer("GetAllStoresResponse", stores=stores)
 
-    async def _as_leader(self, context: Any) -> None:
+    async def _as_leader(self, context: Context) -> None:
         """A follower answers no question about the cluster: the client is to ask the leader."""
         if not self._leads():
             await context.abort(grpc.StatusCode.UNAVAILABLE, "not leader")

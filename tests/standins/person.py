@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import pexpect  # type: ignore[import-untyped]
+import pexpect
 import pyte
 
 ENTER, ALT_ENTER, TAB, SHIFT_TAB, CTRL_C, CTRL_D, CTRL_R, BACKSPACE = (

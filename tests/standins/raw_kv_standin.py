@@ -39,7 +39,7 @@ class RawKv:
                 response_serializer=message("BatchCommandsResponse").SerializeToString,
             ),
         }
-        peers = {
+        peers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             path.rpartition("/")[2]: grpc.unary_unary_rpc_method_handler(_json(answer))
             for path, answer in (
                 (APPEND, self.replicas.appended),
@@ -103,7 +103,7 @@ class RawKv:
     async def _batch(self, requests: Any, context: Any) -> None:
         """Answer what client-go sends in one stream, each command when its answer is there."""
         reading, writing = set[asyncio.Task[None]](), asyncio.Lock()
-        asked = {
+        asked: dict[str, tuple[Any, Callable[[Any], Awaitable[Any]]]] = {
             "raw_get": (wire.RawGetRequest, self._get),
             "raw_put": (wire.RawPutRequest, self._put),
             "raw_scan": (wire.RawScanRequest, self._scan),

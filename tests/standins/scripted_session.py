@@ -28,7 +28,7 @@ from agent.events import CallEnded, CallStarted, SessionOpened, Text
 from agent.mode import Mode
 from agent.models.base import Message, ToolCall
 from agent.permissions import Ask, PermissionGate
-from agent.sessions.session import Status
+from agent.sessions.session import Session, Status
 from agent.view.open import open_view
 from agent.view.terminal import TerminalView
 from tools.errors import NoCluster
@@ -48,8 +48,8 @@ async def no_kill(params: KillParams, workbench: object) -> Result:
     return Result({})
 
 
-class ScriptedSession:
-    """Says and does what the script's words mean."""
+class ScriptedSession(Session):
+    """Says and does what the script's words mean; of a session it has what the REPL and the commands use."""
 
     id = "20251122-scripted"
     nodes: Sequence[str] = NODES
@@ -64,21 +64,33 @@ class ScriptedSession:
         self._waits_for_words = False
         self._tasks: set[asyncio.Task[None]] = set()
         self.model: str | None = "claude-opus-5-5"
-        self.ledger = Ledger()
-        self.messages: list[Message] = []
+        self._ledger = Ledger()
+        self._messages: list[Message] = []
         (folder / "store_kill.md").write_text("# store_kill\nKills a store. It stays dead.", encoding="utf-8")
-        self.tools = {"store_kill": Tool("store_kill", KillParams, Effect.DESTROY, no_kill, folder)}
-        self.ledger.add("read_logs", "``` raft: \x1b[31mstopped\x1b[0m\nline two", node="etcd-2")
+        self._tools = {"store_kill": Tool("store_kill", KillParams, Effect.DESTROY, no_kill, folder)}
+        self._ledger.add("read_logs", "``` raft: \x1b[31mstopped\x1b[0m\nline two", node="etcd-2")
 
     @property
     def mode(self) -> Mode:
         return self._gate.mode
 
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        return self._tools
+
+    @property
+    def ledger(self) -> Ledger:
+        return self._ledger
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        return self._messages
+
     async def ask(self, text: str) -> TurnEnd:
         self._stop.clear()
         self._interrupts = 0
         word, _, rest = text.partition(" ")
-        self.messages.append(Message("user", ({"type": "text", "text": text},)))
+        self._messages.append(Message("user", ({"type": "text", "text": text},)))
         match word:
             case "slow":
                 return await self._slow()
@@ -142,7 +154,7 @@ class ScriptedSession:
         return f"Going on with {session or 'the last session'}."
 
     async def clear(self) -> None:
-        self.messages.clear()
+        self._messages.clear()
 
     async def restore(self) -> str:
         raise NoCluster

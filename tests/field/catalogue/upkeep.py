@@ -201,6 +201,7 @@ def data_damaged(field: Field) -> None:
                 wal.seek(200)
                 wal.write(b"\xff" * 400)
         etcd[n].start()
-        assert etcd[n].process is not None
+        process = etcd[n].process
+        assert process is not None
         time.sleep(3)
-        field.truth("it ends at once", holds=etcd[n].process.poll() is not None)
+        field.truth("it ends at once", holds=process.poll() is not None)

@@ -48,10 +48,10 @@ def build_missing() -> None:
 
 def _made_of(client: docker.DockerClient, tag: str) -> str | None:
     try:
-        labels = client.api.inspect_image(tag)["Config"].get("Labels") or {}
+        image = client.images.get(tag)
     except docker.errors.ImageNotFound:
         return None
-    return str(labels.get(SOURCES))
+    return str(image.labels.get(SOURCES))
 
 
 def etcd_sources() -> str:

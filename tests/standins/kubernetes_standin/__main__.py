@@ -66,8 +66,8 @@ async def serve(options: argparse.Namespace) -> None:
     tools.close()
     for runner in runners:
         await runner.cleanup()
-    for task in done:
-        task.result()
+    for each in done:
+        each.result()
 
 
 async def _listen(application: web.Application, port: int) -> web.AppRunner:

@@ -119,7 +119,7 @@ def check_change(kind: Kind, before: Object, after: Object, subresource: str) ->
 
 def _fixed(pod: Object, subresource: str) -> Object:
     """The part of a pod's spec that can't be changed that way."""
-    spec = copy.deepcopy(pod["spec"])
+    spec: Object = copy.deepcopy(pod["spec"])
     for name in ("tolerations", "activeDeadlineSeconds", "terminationGracePeriodSeconds", "nodeName"):
         spec.pop(name, None)
     if subresource == "ephemeralcontainers":

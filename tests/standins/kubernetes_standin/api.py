@@ -260,7 +260,10 @@ def _options(request: web.Request, body: Any) -> Object:
 def find_target(path: str) -> Target:
     """Read what a path names."""
     parts = path.strip("/").split("/")
-    group, version, rest = ("", parts[1], parts[2:]) if parts[0] == "api" else (*parts[1:3], parts[3:])
+    if parts[0] == "api":
+        group, version, rest = "", parts[1], parts[2:]
+    else:
+        _, group, version, *rest = parts
     namespace = ""
     if rest[:1] == ["namespaces"] and len(rest) > 2 and (group, version, rest[2]) in BY_PATH:
         namespace, rest = rest[1], rest[2:]

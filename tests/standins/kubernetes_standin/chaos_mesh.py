@@ -10,10 +10,11 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from subjects.runtimes.network.pipe import Shaping
 from tests.standins.kubernetes_standin.admission import RECORDS
 from tests.standins.kubernetes_standin.kinds import Object
 from tests.standins.kubernetes_standin.kubelet import Kubelet
-from tests.standins.kubernetes_standin.pod_network import Chaos, Shaping
+from tests.standins.kubernetes_standin.pod_network import Chaos
 from tests.standins.kubernetes_standin.store import Store, now
 
 LABELS = {"app.kubernetes.io/name": "chaos-mesh", "app.kubernetes.io/component": "controller-manager"}
@@ -134,7 +135,7 @@ def _let_go(chaos: Object) -> None:
 def _expired(chaos: Object) -> bool:
     found = re.fullmatch(r"(\d+)s", chaos["spec"].get("duration", ""))
     made = datetime.fromisoformat(chaos["metadata"]["creationTimestamp"]).timestamp()
-    return bool(found) and time.time() > made + int(found[1])
+    return found is not None and time.time() > made + int(found[1])
 
 
 def _chaos(spec: Object, peers: frozenset[str] | None) -> Chaos:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from tests.standins.kubernetes_standin.admission import event
 from tests.standins.kubernetes_standin.kinds import KINDS, Object, labels_of, matches
@@ -190,9 +191,11 @@ def furnish(store: Store, count: int, address: str) -> None:
                 "operatingSystem": "linux",
             },
         }
-        store.update(
-            "nodes", "", made["metadata"]["name"], lambda node, status=status: node.update(status=status)
-        )
+        store.update("nodes", "", made["metadata"]["name"], partial(_describe, status))
+
+
+def _describe(status: Object, node: Object) -> None:
+    node["status"] = status
 
 
 def cordon(store: Store, node: str, *, off: bool = False) -> None:

@@ -117,22 +117,23 @@ _SET = re.compile(r"\s*([\w./-]+)\s+(in|notin)\s+\(([^)]*)\)\s*$")
 
 def label_selector(text: str) -> Callable[[Object], bool]:
     """Read the `labelSelector` of a query."""
-    terms: list[Callable[[dict[str, str]], bool]] = []
-    for part in re.split(r",(?![^(]*\))", text) if text else []:
-        if found := _SET.match(part):
-            name, operator, values = found[1], found[2], [each.strip() for each in found[3].split(",")]
-            terms.append(lambda labels, n=name, o=operator, v=values: (labels.get(n) in v) == (o == "in"))
-        elif "!=" in part:
-            name, value = (each.strip() for each in part.split("!=", 1))
-            terms.append(lambda labels, n=name, v=value: labels.get(n) != v)
-        elif "=" in part:
-            name, value = (each.strip() for each in part.replace("==", "=").split("=", 1))
-            terms.append(lambda labels, n=name, v=value: labels.get(n) == v)
-        elif (name := part.strip().removeprefix("!")) != part.strip():
-            terms.append(lambda labels, n=name: n not in labels)
-        else:
-            terms.append(lambda labels, n=name: n in labels)
+    terms = [_term(part) for part in re.split(r",(?![^(]*\))", text)] if text else []
     return lambda thing: all(term(labels_of(thing)) for term in terms)
+
+
+def _term(part: str) -> Callable[[dict[str, str]], bool]:
+    if found := _SET.match(part):
+        name, wanted, values = found[1], found[2] == "in", [each.strip() for each in found[3].split(",")]
+        return lambda labels: (labels.get(name) in values) == wanted
+    if "!=" in part:
+        name, value = (each.strip() for each in part.split("!=", 1))
+        return lambda labels: labels.get(name) != value
+    if "=" in part:
+        name, value = (each.strip() for each in part.replace("==", "=").split("=", 1))
+        return lambda labels: labels.get(name) == value
+    if (name := part.strip().removeprefix("!")) != part.strip():
+        return lambda labels: name not in labels
+    return lambda labels: name in labels
 
 
 def field_selector(text: str) -> Callable[[Object], bool]:

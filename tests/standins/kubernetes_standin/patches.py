@@ -38,7 +38,8 @@ def apply(content_type: str, before: Object, patch: Any) -> Object:
         raise ApiError(400, "BadRequest", "json: cannot unmarshal array into Go value of type map")
     match content_type:
         case "application/merge-patch+json":
-            return _merge(after, patch)
+            merged: Object = _merge(after, patch)
+            return merged
         case "application/strategic-merge-patch+json" | "application/apply-patch+yaml":
             return _strategic(after, patch)
     raise ApiError(
@@ -103,7 +104,7 @@ def _step(document: Any, step: Object) -> None:
 
 
 def _change(parent: Any, name: str, step: Object) -> None:
-    at = (len(parent) if name == "-" else int(name)) if isinstance(parent, list) else name
+    at: Any = (len(parent) if name == "-" else int(name)) if isinstance(parent, list) else name
     match step["op"]:
         case "add" if isinstance(parent, list):
             parent.insert(at, step["value"])

@@ -290,8 +290,9 @@ class PodNetwork:
             wire.source = self.doors.get(owners.get(inode, ""))
         for ends, wire in sockets.items():
             wire.asked = True
-            for door in self.doors.values() if ends else ():
-                if door.inner == ends[0][0]:  # dialled by its node for it
+            dialler = ends[0][0] if ends else None
+            for door in self.doors.values():
+                if door.inner == dialler:  # dialled by its node for it
                     wire.source = door
         self._looked_at = time.monotonic()
 

@@ -43,7 +43,7 @@ def nc(words: list[str]) -> None:
     if just_looks:
         return
     wire.settimeout(None)
-    sources: list[object] = [wire, sys.stdin.buffer.raw]
+    sources: list[socket.socket | int] = [wire, 0]
     try:
         while wire in sources:
             for source in select.select(sources, [], [])[0]:

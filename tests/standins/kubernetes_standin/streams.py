@@ -5,7 +5,7 @@ import contextlib
 import json
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 
 from aiohttp import WSMsgType, web
@@ -171,7 +171,7 @@ def slot_shell(slot: Slot) -> bool:
     return image is not None and image.shell
 
 
-async def _lines(instance: Instance, query: Object) -> AsyncIterator[tuple[float, str]]:
+async def _lines(instance: Instance, query: Mapping[str, str]) -> AsyncIterator[tuple[float, str]]:
     since = 0.0
     if "sinceSeconds" in query:
         since = time.time() - float(query["sinceSeconds"])

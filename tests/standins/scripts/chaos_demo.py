@@ -51,7 +51,7 @@ def _demo(said: str, since: Sequence[Came]) -> Step:
         case "cluster_status" | "cluster_start" if last.ok:
             names = ", ".join(node["name"] for node in data.get("nodes", ()))
             asked = re.search(r"with (\d+) operations/s", said)
-            rate = {"rate": int(asked[1])} if asked else {}
+            rate: dict[str, Any] = {"rate": int(asked[1])} if asked else {}
             return says(note(f"{told}{names} are healthy. Next, load."), call("load_start", **rate))
         case "load_start" if last.ok:
             base = data.get("baseline") or {}

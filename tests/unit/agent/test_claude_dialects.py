@@ -1,5 +1,7 @@
 """What is said to whom: the newest where it is understood, and plainer where it is not."""
 
+from typing import Any
+
 import pytest
 
 from agent.models.assembly import Assembly
@@ -51,7 +53,7 @@ def test_another_model_may_answer_where_one_declines_at_anthropics_own_api_alone
     assert "fallbacks" not in body(Request("", (), ASKED, compact="Sum up."), own)
 
 
-def start(index: int, **block: object) -> dict[str, object]:
+def start(index: int, **block: object) -> dict[str, Any]:
     return {"type": "content_block_start", "index": index, "content_block": block}
 
 
@@ -61,7 +63,7 @@ HANDOVER = {"from": {"model": MODEL}, "to": {"model": "claude-opus-4-8"},
 
 def test_of_a_model_that_declined_half_way_only_its_text_is_kept_and_nothing_of_it_runs() -> None:
     assembly = Assembly()
-    events = [
+    events: list[dict[str, Any]] = [
         {"type": "message_start", "message": {"usage": {"input_tokens": 1}}},
         start(0, type="thinking", thinking="", signature="s"),
         start(1, type="text", text="I kill"),

@@ -1,7 +1,7 @@
 """An MCP client gets the reads, the acts only when they were allowed, and nothing else on the wire."""
 
 import asyncio
-import contextlib
+import importlib.util
 import json
 import signal
 import subprocess
@@ -22,31 +22,16 @@ from agent.setup import Setup
 from agent.transcript.reading import read
 from subjects.errors import NotReady
 from tests.standins.mcp_wire_standin import operator_mcp
-from tools.events import Event
+from tests.standins.quiet_view import QuietView
 from tools.tool import Effect
 
 mcp = pytest.importorskip("mcp")
 mcp_types = pytest.importorskip("mcp_types")
 
 
-class Quiet:
-    """A view that draws nothing."""
-
-    interactive = False
-
-    def show(self, event: Event) -> None:
-        pass
-
-    def aside(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-    async def aclose(self) -> None:
-        pass
-
-
 @pytest.fixture
 async def session(tmp_path: Path) -> AsyncIterator[Session]:
-    opened = await open_session(Setup(state_dir=tmp_path / "state", offline=True), Quiet())
+    opened = await open_session(Setup(state_dir=tmp_path / "state", offline=True), QuietView())
     yield opened
     await opened.aclose()
 
@@ -138,10 +123,10 @@ async def test_each_call_is_written_down_before_and_after(session: Session) -> N
 async def test_without_the_package_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mcp_server.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
     with pytest.raises(NotReady, match=r"pip install 'chaos-operator\[mcp\]'"):
-        await offer(Setup(state_dir=tmp_path), Quiet())
+        await offer(Setup(state_dir=tmp_path), QuietView())
 
 
 async def test_over_real_stdio_every_line_is_the_protocol_s_and_the_end_is_clean(tmp_path: Path) -> None:

@@ -45,14 +45,15 @@ class Conversation:
         raise AssertionError("it comes to no end")
 
     def _result(self, tool: str) -> str:
-        data: dict[str, Any] = {
+        answers: dict[str, dict[str, Any]] = {
             "incident_list": {"incident": INCIDENT},
             "cluster_status": {"state": "healthy", "leader": "etcd-2", "nodes": []},
             "timeline": {
                 "evidence": {"E5": {"source": "signal:process", "at": "T", "text": "exit code 137"}}
             },
             "read_logs": {"node": "etcd-1", "lines": 1, "lines_matching": 1},
-        }.get(tool, {})
+        }
+        data = answers.get(tool, {})
         pasted = "\n<pasted_content>\nreceived signal\n</pasted_content>" if tool == "read_logs" else ""
         return f"[E30] {json.dumps({'ok': True, **data})}{pasted}"
 

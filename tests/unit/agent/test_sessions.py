@@ -1,6 +1,5 @@
 """An earlier session can be found, shown and gone on with, and what changed meanwhile is told."""
 
-import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,7 +16,7 @@ from agent.sessions.session import Session
 from agent.setup import Setup
 from agent.transcript.file import Transcript
 from agent.transcript.reading import Header, read
-from tools.events import Event
+from tests.standins.quiet_view import QuietView
 
 PICTURE = {
     "cluster": "etcd × process",
@@ -26,24 +25,6 @@ PICTURE = {
     "term": 2,
     "nodes": [{"name": "etcd-1", "process": "running"}, {"name": "etcd-2", "process": "running"}],
 }
-
-
-class Watching:
-    """A view that keeps what it is shown."""
-
-    interactive = False
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def show(self, event: Event) -> None:
-        self.events.append(event)
-
-    def aside(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
-
-    async def aclose(self) -> None:
-        pass
 
 
 def written(folder: Path, session: str, *, ended: bool = True) -> Path:
@@ -78,7 +59,7 @@ def state(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def session(state: Path) -> AsyncIterator[Session]:
-    opened = await open_session(Setup(state_dir=state, offline=True), Watching())
+    opened = await open_session(Setup(state_dir=state, offline=True), QuietView())
     yield opened
     await opened.aclose()
 
@@ -190,7 +171,7 @@ async def test_what_goes_wrong_while_the_model_is_made_ready_is_left_to_the_firs
 ) -> None:
     for name in ("CLOUD_ML_REGION", "ANTHROPIC_VERTEX_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
-    opened = await open_session(Setup(state_dir=state, provider="vertex"), Watching())
+    opened = await open_session(Setup(state_dir=state, provider="vertex"), QuietView())
     opened.warm()
     with pytest.raises(BadCredentials, match="CLOUD_ML_REGION"):
         await opened.ask("?")

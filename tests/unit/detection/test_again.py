@@ -27,6 +27,11 @@ def is_back(watched: Watched, node: str) -> bool:
     return incident is not None and incident.of(node).answers >= ANSWERS
 
 
+def state_of(watched: Watched) -> str:
+    """What the monitor says of the cluster by now."""
+    return watched.monitor.state
+
+
 async def test_a_process_that_exits_again_is_detected_at_once_each_time(watched: Watched) -> None:
     for n in range(1, 6):
         at = watched.runtime.happens("n2", "exit", 137)
@@ -142,13 +147,13 @@ async def test_a_death_right_after_a_planned_restart_is_another(watched: Watched
 async def test_the_state_is_never_healthy_beside_an_open_incident_nor_told_of_the_past(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert watched.monitor.state == "healthy"
+    assert state_of(watched) == "healthy"
     watched.runtime.happens("n2", "exit", 137)
     await watched.detection()
-    assert watched.monitor.state == "degraded"
+    assert state_of(watched) == "degraded"
 
     monkeypatch.setattr("tools.detection.monitor.UNKNOWN_AFTER_S", -1.0)
-    assert watched.monitor.state == "unknown"
+    assert state_of(watched) == "unknown"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """What only new connections see: a node that answers those who are connected, and not all who come."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.standins.many_nodes import Manner
@@ -11,10 +9,9 @@ from tools.observe.targets import WITHIN_S
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask often and wait less, so that a test does not take the seconds that the real one has."""
     monkeypatch.setattr(fresh, "EACH_S", 0.15)
-    return
 
 
 @pytest.mark.parametrize("ignored", [1, 2])

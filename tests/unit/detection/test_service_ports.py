@@ -73,7 +73,7 @@ def window(n: int, operations: int) -> Window:
 
 
 def kinds(view: ClientView, *windows: Window) -> list[str]:
-    found = [each.kind for each in windows for each in view.read(each, {})]
+    found = [signal.kind for each in windows for signal in view.read(each, {})]
     return [kind for kind in found if kind in ("trickle", "full_flow")]
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from agent.watch.webhook import MAX_WAITING, TIMEOUT_S, Webhook
 from subjects.base import Cluster
 from subjects.errors import BadSetup
 from tests.standins.many_nodes import HealthServer, Manner
+from tests.standins.quiet_view import QuietView
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
 from tests.standins.standin_http import serve
 from tools.events import Event, Notice
@@ -31,23 +31,14 @@ from tools.observe.signal import Detection
 
 
 @dataclass
-class Told:
+class Told(QuietView):
     """A view that keeps what it is told, and when."""
 
-    interactive: bool = False
-    events: list[Event] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
 
     def show(self, event: Event) -> None:
-        self.events.append(event)
+        super().show(event)
         self.times.append(time.monotonic())
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        yield
-
-    async def aclose(self) -> None:
-        return
 
     def when(self, kind: type[Event]) -> float | None:
         return next(

@@ -161,7 +161,7 @@ async def test_an_endpoints_name_is_asked_at_each_of_its_addresses(resolves: Res
 
 async def test_of_a_members_addresses_one_that_answered_last_is_watched() -> None:
     addresses = Addresses(EtcdClient(), (f"http://{DEAD}:2379", f"http://{LIVE}:2379"))
-    member = Member("a1", "m1", addresses.urls, learner=False)
+    member = Member("a1", "m1", tuple(addresses.urls), learner=False)
     addresses.owners = dict.fromkeys(addresses.urls, member.id)
     addresses.answers = {
         addresses.urls[0]: Unreachable("refused"),

@@ -107,6 +107,7 @@ class TestLogs:
         started = await logs(dispatcher, contains="data-dir", limit=200)
 
         assert pasted(started)
+        assert isinstance(dispatcher.workbench, Workbench)
         assert str(dispatcher.workbench.state.root) not in started.text
 
     async def test_an_unknown_node_is_told_which_there_are(self, dispatcher: Dispatcher) -> None:

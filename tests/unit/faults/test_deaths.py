@@ -106,7 +106,9 @@ async def test_operator_killed_between_the_plan_and_the_note_that_it_was_done(
     done = await closed(service, last.id)
     assert done.state is State.HEALED
     await healthy(cluster)
-    assert done.steps[0] == Kill(node, done.steps[0].identity)  # type: ignore[attr-defined]
+    step = done.steps[0]
+    assert isinstance(step, Kill)
+    assert step == Kill(node, step.identity)
     assert (pid_of(cluster, node) == before[node]) is (moment == "planned")
 
 
@@ -242,7 +244,10 @@ async def test_what_another_operator_that_lives_broke_is_its_own_to_heal(
     assert [record.id for record in service.journal.open_faults()] == [fault]
     assert service.own_open() == []
     assert await service.heal_own() == []
-    assert service.journal.get(fault).state is State.INJECTED
+    assert fault is not None
+    record = service.journal.get(fault)
+    assert record is not None
+    assert record.state is State.INJECTED
     await service.heal(cluster)
 
 

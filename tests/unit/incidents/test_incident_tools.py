@@ -77,7 +77,7 @@ async def test_an_alert_finds_the_incident_that_was_under_way(tmp_path: Path) ->
     async def under_way(seconds: float) -> list[str]:
         at = datetime.fromtimestamp(opened + seconds, UTC)
         observed = SimpleNamespace(incidents=store)
-        found = await incident_list(ListParams(at=at), observed)  # type: ignore[arg-type]
+        found = await incident_list(ListParams(at=at), observed)
         return [each["id"] for each in found.data["incidents"]]
 
     # 20 minutes after: what etcd's own rule for a dead member waits before it fires

@@ -71,6 +71,11 @@ class Bench:
         now = time.monotonic()
         await self.client.perform(Operation(kind, number, 5), now, now + 1)
 
+    def revision(self, number: int) -> int:
+        found = self.driver.rows[key_name(number)].revision
+        assert found is not None
+        return found
+
 
 @pytest.fixture
 async def workbench() -> Bench:
@@ -88,10 +93,10 @@ async def test_each_kind_is_counted_under_its_own_name(workbench: Bench, kind: K
 
 
 async def test_read_modify_write_reads_and_then_writes(workbench: Bench) -> None:
-    before = workbench.driver.rows[key_name(3)].revision
+    before = workbench.revision(3)
     await workbench.do(Kind.READ_MODIFY_WRITE, 3)
 
-    assert workbench.driver.rows[key_name(3)].revision > before
+    assert workbench.revision(3) > before
     assert workbench.written.acknowledged == 11
 
 

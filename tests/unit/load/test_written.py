@@ -161,15 +161,17 @@ class TestWithoutRevisions:
     @given(st.data())
     def test_no_register_that_keeps_its_writes_is_called_a_liar(self, data: st.DataObject) -> None:
         """Each write takes effect at some moment between its begin and its end."""
-        state, now, under_way = Written(), b"", {}
+        state, now = Written(), b""
+        under_way: dict[int, tuple[bytes, bool]] = {}
         for _ in range(data.draw(st.integers(1, 25))):
             if not under_way or data.draw(st.booleans()):
                 write, value = state.begin(3)
-                under_way[write] = [value, False]
+                under_way[write] = (value, False)
                 continue
             write = data.draw(st.sampled_from(sorted(under_way)))
-            if not under_way[write][1]:
-                now, under_way[write][1] = under_way[write][0], True
+            value, landed = under_way[write]
+            if not landed:
+                now, under_way[write] = value, (value, True)
                 if data.draw(st.booleans()):
                     continue
             state.acknowledge(3, write, None)

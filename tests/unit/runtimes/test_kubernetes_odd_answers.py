@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from subjects.state import open_state
 from tests.standins import standin_http
 
 CONTEXT = "kind-odd"
-POD = {
+POD: dict[str, Any] = {
     "metadata": {"name": "db-0", "uid": "u1", "resourceVersion": "7"},
     "spec": {"containers": [{"name": "db"}]},
     "status": {

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from grpc.aio import UnaryUnaryMultiCallable
 
 from subjects.tikv.go_ycsb import go_ycsb_key
 from subjects.tikv.wire import tikv_pb2 as wire
@@ -64,9 +65,9 @@ async def test_one_stream_carries_writes_and_reads_as_client_go_sends_them(clust
             message("BatchCommandsResponse").FromString,
         )()
         await stream.write(batch(requests=[command(raw_put=put)], request_ids=[7]))
-        written = await stream.read()
+        written: Any = await stream.read()
         await stream.write(batch(requests=[command(raw_get=get)], request_ids=[8]))
-        read = await stream.read()
+        read: Any = await stream.read()
         await stream.done_writing()
 
     assert (list(written.request_ids), written.responses[0].WhichOneof("kind")) == ([7], "raw_put")
@@ -77,4 +78,5 @@ async def test_one_stream_carries_writes_and_reads_as_client_go_sends_them(clust
 async def test_a_store_says_that_it_serves(cluster: RawCluster) -> None:
     address = cluster.stores[0].options.addr
     async with grpc.aio.insecure_channel(address, options=LOCAL) as channel:
-        assert await channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=5) == b"\x08\x01"
+        check: UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert await check(b"", timeout=5) == b"\x08\x01"

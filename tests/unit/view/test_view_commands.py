@@ -1,11 +1,10 @@
 """Slash commands work without the model; what is entered and answered is read as it was meant."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from prompt_toolkit.key_binding import KeyPress
@@ -21,29 +20,15 @@ from agent.models.base import Message
 from agent.sessions.export import as_markdown, fenced
 from agent.sessions.session import Status
 from agent.view.records import in_words, tables
+from tests.standins.quiet_view import QuietView
 from tests.standins.scripted_session import ScriptedSession
 from tools.errors import NoCluster, ToolError
-from tools.events import Event, Failed, Notice, Table
+from tools.events import Failed, Notice, Table
 from tools.observe.ledger import Ledger
 
 
-class Kept:
+class Kept(QuietView):
     """A view that keeps what it is shown."""
-
-    interactive = False
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def show(self, event: Event) -> None:
-        self.events.append(event)
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        yield
-
-    async def aclose(self) -> None:
-        pass
 
     @property
     def told(self) -> str:
@@ -57,10 +42,10 @@ def kept() -> Kept:
 
 @pytest.fixture
 def talk(kept: Kept, tmp_path: Path) -> ScriptedSession:
-    async def nobody(*_: object) -> object:
+    async def nobody(*_: object) -> NoReturn:
         raise AssertionError("nobody is asked")
 
-    return ScriptedSession(kept.show, nobody, tmp_path)  # type: ignore[arg-type]
+    return ScriptedSession(kept.show, nobody, tmp_path)
 
 
 EXPECTED = {

@@ -132,7 +132,11 @@ class TestLook:
         assert "E9 does not exist" in text
 
     async def test_a_diagnosis_of_any_shape_is_drawn(self) -> None:
-        for found in ({}, {"evidence": [{}], "ruled_out": [{}], "node": None, "verified": None}):
+        shapes: list[dict[str, Any]] = [
+            {},
+            {"evidence": [{}], "ruled_out": [{}], "node": None, "verified": None},
+        ]
+        for found in shapes:
             lines = await seen(Diagnosed(found))
 
             assert lines[0].startswith("╭")

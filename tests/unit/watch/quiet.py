@@ -1,28 +1,11 @@
-"""A view that only keeps what it is shown."""
+"""A view of a watch that only keeps what it is shown."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-
-from tools.events import Event, Notice
+from tests.standins.quiet_view import QuietView
+from tools.events import Notice
 
 
-@dataclass
-class Quiet:
-    """Keeps events."""
-
-    interactive: bool = False
-    events: list[Event] = field(default_factory=list)
-
-    def show(self, event: Event) -> None:
-        self.events.append(event)
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        yield
-
-    async def aclose(self) -> None:
-        return
+class Quiet(QuietView):
+    """Keeps events, and knows what a watch says first."""
 
     def started(self) -> bool:
         """Whether the watch has said that it watches."""

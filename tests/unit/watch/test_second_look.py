@@ -10,26 +10,19 @@ import pytest
 
 from agent.watch import examiner
 from agent.watch.examiner import Examiner
+from tests.standins.quiet_view import QuietView
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
 from tools.detection import correlate, incident_tracker
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import case_of
-from tools.events import Diagnosed, Event
+from tools.events import Diagnosed
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
 from tools.observe.signal import Detection
 
 
-class Shown:
+class Shown(QuietView):
     """A view that keeps what it is shown."""
-
-    interactive = False
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def show(self, event: Event) -> None:
-        self.events.append(event)
 
     @property
     def diagnoses(self) -> list[Any]:
@@ -59,7 +52,7 @@ async def looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     monkeypatch.setattr(examiner, "WAIT_S", 0.05)
     cluster, subject, runtime = await scripted_cluster()
     store, ledger, shown = IncidentStore(tmp_path / "operator.db"), Ledger(), Shown()
-    looks = Examiner(cluster, store, ledger, shown)  # type: ignore[arg-type] # what of a view it uses
+    looks = Examiner(cluster, store, ledger, shown)
     monitor = Monitor(cluster, ledger, store, looks.take, period_s=0.1, look_s=0.1)
     await monitor.start()
     looking = asyncio.create_task(looks.run(monitor))
