@@ -35,6 +35,11 @@ def prompts(person: Person) -> int:
     return sum(line.startswith("\u203a") for line in person.lines)
 
 
+def reads(person: Person, text: str, count: int) -> Callable[[], bool]:
+    """Whether the screen has the text so often."""
+    return lambda: person.text.count(text) == count
+
+
 class TestTyping:
     """What is entered reaches the session as it was meant."""
 
@@ -333,9 +338,9 @@ class TestPermission:
         person = start(columns=120)
         for count in (1, 2):
             person.enter("kill etcd-2")
-            person.waits(lambda n=count: person.text.count(self.QUESTION) == n, "question")  # type: ignore[misc]
+            person.waits(reads(person, self.QUESTION, count), "question")
             person.enter("y")
-            person.waits(lambda n=count: person.text.count("✓ store_kill etcd-2") == n, "call")  # type: ignore[misc]
+            person.waits(reads(person, "✓ store_kill etcd-2", count), "call")
 
     def test_always_asks_no_more(self, start: Start) -> None:
         person = start(columns=120)
@@ -398,9 +403,9 @@ class TestPermission:
         person = start(columns=120)
         for count, key in enumerate((CTRL_C, CTRL_D), start=1):
             person.enter("kill etcd-2")
-            person.waits(lambda n=count: person.text.count(self.QUESTION) == n, "question")  # type: ignore[misc]
+            person.waits(reads(person, self.QUESTION, count), "question")
             person.type(key)
-            person.waits(lambda n=count: person.text.count("Not run: the person said no") == n, "no")  # type: ignore[misc]
+            person.waits(reads(person, "Not run: the person said no", count), "no")
 
     def test_an_empty_answer_asks_again(self, start: Start) -> None:
         person = start(columns=120)

@@ -11,6 +11,7 @@ from subjects.base import (
     ClusterSnapshot,
     ClusterState,
     Connection,
+    EventKind,
     Health,
     LoadTarget,
     Metric,
@@ -42,13 +43,13 @@ class ScriptedRuntime(EndpointNodes):
         """Whether it learns of an end late, as the API server of Kubernetes does."""
         self._events: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
 
-    def happens(self, node: str, kind: str, exit_code: int | None = None) -> float:
+    def happens(self, node: str, kind: EventKind, exit_code: int | None = None) -> float:
         """Have the kernel notify of something now; return the monotonic time."""
         at = time.monotonic()
         self.states[node] = {"exit": ProcessState.EXITED, "stopped": ProcessState.PAUSED}.get(
             kind, ProcessState.RUNNING
         )
-        self._events.put_nowait(RuntimeEvent(node, kind, at, f"scripted {kind}", exit_code))  # type: ignore[arg-type]
+        self._events.put_nowait(RuntimeEvent(node, kind, at, f"scripted {kind}", exit_code))
         return at
 
     async def inspect(self, node: str) -> ProcessView:

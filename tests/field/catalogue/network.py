@@ -6,7 +6,7 @@ import time
 
 from subjects.runtimes.ports import free_ports
 from tests.field.case import Field, Say, case
-from tests.field.members import HOST, NotHere
+from tests.field.members import HOST, Members, NotHere
 
 
 @case(
@@ -144,9 +144,9 @@ def balancer(listen: int, targets: list[int]) -> "subprocess.Popen[bytes]":
     )
 
 
-def ports_of(etcd: object) -> list[int]:
+def ports_of(etcd: Members) -> list[int]:
     """Return the client ports of all members."""
-    return [int(member.client.rpartition(":")[2]) for member in etcd.members]  # type: ignore[attr-defined]
+    return [int(member.client.rpartition(":")[2]) for member in etcd.members]
 
 
 @case(Say(kinds=(), states=("healthy",)), "etcd-io/etcd#13097", "k3s-io/k3s#4213", quick=True)

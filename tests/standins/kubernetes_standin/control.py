@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.standins.kubernetes_standin import controllers
 from tests.standins.kubernetes_standin.api import Api, Trouble
 from tests.standins.kubernetes_standin.chaos_mesh import ChaosMesh
+from tests.standins.kubernetes_standin.containers import Instance
 from tests.standins.kubernetes_standin.kinds import Object
 from tests.standins.kubernetes_standin.kubelet import Kubelet
 from tests.standins.kubernetes_standin.pod import RunningPod, Slot, descendants
@@ -101,7 +102,8 @@ class Control:
             case "signal":
                 os.kill(self._pid(asked), asked["number"])
             case "oom":
-                self._instance(asked).why = "OOMKilled"
+                instance, _ = self._instance(asked)
+                instance.why = "OOMKilled"
                 os.kill(self._pid(asked), signal.SIGKILL)
             case "kubelet":
                 self.kubelet.asleep = bool(asked.get("asleep"))
@@ -141,15 +143,17 @@ class Control:
         name = asked.get("container") or next(iter(running.slots))
         return running.slots[name]
 
-    def _instance(self, asked: Object):  # type: ignore[no-untyped-def]
+    def _instance(self, asked: Object) -> tuple[Instance, int]:
+        """What runs in a container, and its first process."""
         instance = self._slot(asked).instance
-        if instance is None or instance.pid is None:
+        pid = instance.pid if instance is not None else None
+        if instance is None or pid is None:
             raise ApiError(404, "NotFound", f"{asked['pod']} does not run")
-        return instance
+        return instance, pid
 
     def _pid(self, asked: Object) -> int:
         """The process of a program in a container, or its first one where none is named."""
-        first, program = self._instance(asked).pid, asked.get("program")
+        (_, first), program = self._instance(asked), asked.get("program")
         for pid in descendants({first}):
             if not program or Path(f"/proc/{pid}/comm").read_text().strip() == program:
                 return pid

@@ -1,7 +1,7 @@
 """One pod on its node: its containers, volumes and processes, and what the kubelet tells of it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -158,7 +158,12 @@ def mounts_of(pod: Object, spec: Object, folder: Path, volumes: Path, store: Sto
 
 
 def make_place(
-    running: RunningPod, spec: Object, programs: Path, volumes: Path, store: Store, resolve: object
+    running: RunningPod,
+    spec: Object,
+    programs: Path,
+    volumes: Path,
+    store: Store,
+    resolve: Callable[[str], str],
 ) -> Place:
     folder = running.folder / spec["name"]
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +174,7 @@ def make_place(
         programs,
         running.door.hidden,
         mounts,
-        resolve,  # type: ignore[arg-type]
+        resolve,
     )
 
 

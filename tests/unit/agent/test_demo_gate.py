@@ -22,7 +22,7 @@ DONE = replies(text("All done."))
 class ClaudeSpeaker(Speaker):
     """A driver that passes for Claude."""
 
-    driver: Literal["claude"] = "claude"  # type: ignore[assignment]
+    driver: Literal["claude"] = "claude"  # type: ignore[assignment] # a Speaker is the playbook
 
 
 class Broken:

@@ -42,8 +42,9 @@ TURNS = st.lists(st.tuples(BLOCKS, STOPS), min_size=1, max_size=6)
 async def _play(turns: list[tuple[list[dict[str, Any]], str]]) -> Room:
     said = [replies(*blocks, stop=stop) for blocks, stop in turns]
     closing = [replies(text(f"Enough {number}.")) for number in range(9)]
-    here = room(Speaker(*said, *closing))
-    while here.talk.model.replies and len(here.talk.model.replies) > 4:  # type: ignore[attr-defined]
+    speaker = Speaker(*said, *closing)
+    here = room(speaker)
+    while len(speaker.replies) > 4:
         here.talk.note("Something changed.")
         await here.talk.ask("Go on?")
     return here

@@ -43,12 +43,12 @@ def spoiled(fault: Spoiled) -> Says:
 
 @pytest.mark.parametrize(("how", "first"), [("reset", 0), ("cut", 1), ("eof", 0), ("error", 1)])
 async def test_a_cut_at_every_event_is_retried_and_nothing_is_ever_refused(
-    how: str, first: int, key: pytest.MonkeyPatch
+    how: Literal["reset", "cut", "eof", "error"], first: int, key: pytest.MonkeyPatch
 ) -> None:
     """Every second event by one way, those between by another of its kind."""
     for cut in range(first, EVENTS, 2):
         clock = Clock()
-        fault = Spoiled(how, after_events=cut)  # type: ignore[arg-type]
+        fault = Spoiled(how, after_events=cut)
         script = Script([spoiled(fault), says(*LONG_TURN), says(text("All is well."))])
         async with MessagesApi(script) as api:
             key.setenv("ANTHROPIC_BASE_URL", api.base_url)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from subjects.base import Alarm, ControlState, Health, Probe, ProcessState
+from subjects.base import Alarm, ControlState, EventKind, Health, Probe, ProcessState
 from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
 from tools.observe.figures import OperationFigures, Window
@@ -33,7 +33,7 @@ class TestTheKernelsWord:
         assert detection.invariants == ("store_up",)
 
     @pytest.mark.parametrize("kind", ["stopped", "oom"])
-    async def test_a_stop_and_an_oom_kill_count_at_once(self, watched: Watched, kind: str) -> None:
+    async def test_a_stop_and_an_oom_kill_count_at_once(self, watched: Watched, kind: EventKind) -> None:
         watched.runtime.happens("n3", kind)
         detection = await watched.detection()
 

@@ -60,7 +60,7 @@ class TestEachVersion:
 
         assert status is not None
         assert status.has_leader
-        assert {read_alarm(error, {}).kind for error in status.errors if read_alarm(error, {})} == {"NOSPACE"}  # type: ignore[union-attr]
+        assert {alarm.kind for error in status.errors if (alarm := read_alarm(error, {}))} == {"NOSPACE"}
         assert health(path, "space_quota") is Health.HEALTHY
 
     def test_without_a_majority_nobody_is_followed(self, path: Path) -> None:
