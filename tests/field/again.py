@@ -27,7 +27,8 @@ from typing import TypedDict
 from subjects.clusters import open_cluster
 from tests.field.members import Members
 from tests.field.watching import Line, Watch
-from tests.standins.embedded import ETCD, bring_up, healthy, pid_of, process_runtime, take_down
+from tests.standins.embedded import ETCD, bring_up, pid_of, process_runtime, take_down
+from tests.waiting import healthy
 
 WITHIN_S = 10.0
 LONGEST_S = 6.0

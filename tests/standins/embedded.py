@@ -5,15 +5,15 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from subjects.base import Cluster, ClusterSnapshot, ClusterState, Deployment, Identity, ProcessState, Scope
+from subjects.base import Cluster, Deployment, Identity, ProcessState, Scope
 from subjects.clusters import Decision, open_cluster
 from subjects.runtimes import identity
 from subjects.runtimes.process import ProcessRuntime
 from subjects.state import StateFolder, open_state
+from tests.waiting import healthy
 
 ETCD = Decision("etcd", "process", "a test asked for it")
 
@@ -41,23 +41,6 @@ def take_down(state: StateFolder) -> None:
         await cluster.aclose()
 
     asyncio.run(down())
-
-
-async def healthy(cluster: Cluster, timeout_s: float = 90.0) -> ClusterSnapshot:
-    """Wait until the cluster is healthy by every view."""
-    deadline = time.monotonic() + timeout_s
-    while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
-        assert time.monotonic() < deadline, snapshot.problems
-        await asyncio.sleep(0.15)
-    return snapshot
-
-
-async def until(holds: Callable[[], bool], timeout_s: float = 60.0, what: str = "") -> None:
-    """Wait for a condition, looking often."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline, what or "it did not come true in time"
-        await asyncio.sleep(0.03)
 
 
 def process_runtime(cluster: Cluster) -> ProcessRuntime:

@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from subjects.state import StateFolder, open_state
-from tests.standins.embedded import process_runtime, processes_of, until
+from tests.standins.embedded import process_runtime, processes_of
+from tests.waiting import until
 from tools.cluster import lifecycle
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger

@@ -1,6 +1,5 @@
 """A monitor on a scripted cluster, with what it told."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import pytest
 
 from subjects.base import Cluster
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
+from tests.waiting import until
 from tools.detection.monitor import Monitor
 from tools.events import Event
 from tools.incidents.store import IncidentStore
@@ -45,9 +45,7 @@ class Watched:
 
     async def until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Wait for a condition."""
-        async with asyncio.timeout(timeout_s):
-            while not holds():
-                await asyncio.sleep(0.005)
+        await until(holds, timeout_s)
 
     async def looks(self, count: int = 3) -> None:
         """Wait until the cluster was looked at so often again."""

@@ -5,15 +5,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import pytest
 
 from subjects.base import (
     Cluster,
-    ClusterSnapshot,
-    ClusterState,
     Deployment,
     Kill,
     Lifecycle,
@@ -23,6 +21,7 @@ from subjects.base import (
 )
 from subjects.clusters import Decision, open_cluster
 from subjects.state import StateFolder, open_state
+from tests.waiting import healthy, until
 from tools.detection.monitor import Monitor
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
@@ -76,19 +75,6 @@ async def monitor(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Monitor]:
     yield watching
     await watching.stop()
     store.close()
-
-
-async def until(holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not holds():
-            await asyncio.sleep(0.01)
-
-
-async def healthy(cluster: Cluster) -> ClusterSnapshot:
-    async with asyncio.timeout(60):
-        while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:
-            await asyncio.sleep(0.15)
-    return snapshot
 
 
 async def calm(monitor: Monitor, seconds: float) -> None:

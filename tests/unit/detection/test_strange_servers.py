@@ -13,6 +13,7 @@ from subjects.runtimes.ports import free_ports
 from tests.standins.many_nodes import HealthServer, Manner
 from tests.unit.detection.conftest import Watched
 from tests.unit.detection.tls_etcd import TlsEtcd
+from tests.waiting import healthy
 from tools.detection.monitor import Monitor
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
@@ -82,7 +83,7 @@ class TestCertificates:
             store = IncidentStore(tmp_path / "operator.db")
             monitor = Monitor(cluster, Ledger(), store, lambda _event: None)
             await monitor.start()
-            [seen] = (await cluster.subject.observe()).nodes
+            [seen] = (await healthy(cluster)).nodes
             at = time.monotonic()
             member.kill()
             detection = await monitor.wait(at, 60.0)

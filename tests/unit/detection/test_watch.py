@@ -24,6 +24,7 @@ from tests.standins.many_nodes import HealthServer, Manner
 from tests.standins.quiet_view import QuietView
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
 from tests.standins.standin_http import serve
+from tests.waiting import until
 from tools.events import Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
@@ -85,12 +86,6 @@ def store(tmp_path: Path) -> Iterator[IncidentStore]:
     made = IncidentStore(tmp_path / "operator.db")
     yield made
     made.close()
-
-
-async def until(holds: Any, timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 class TestWatching:
@@ -156,7 +151,7 @@ class TestWatching:
         for node in ("n1", "n2"):
             at = runtime.happens(node, "exit", 137)
             await until(
-                lambda node=node: any(isinstance(e, Detection) and e.nodes == (node,) for e in view.events)
+                lambda: any(isinstance(each, Detection) and each.nodes == (node,) for each in view.events)  # noqa: B023 - over before the next
             )
             assert time.monotonic() - at < TIMEOUT_S
         watching.cancel()

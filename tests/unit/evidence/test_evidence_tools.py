@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from subjects.state import open_state
-from tests.standins.embedded import until
+from tests.waiting import until
 from tools.cluster import lifecycle
 from tools.diagnosis.rules import RulesDiagnostician
 from tools.faults.service import FaultService

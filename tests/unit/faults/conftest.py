@@ -7,7 +7,8 @@ import pytest
 from subjects.base import Cluster, Deployment, Network
 from subjects.clusters import open_cluster
 from subjects.state import StateFolder
-from tests.standins.embedded import ETCD, bring_up, healthy, take_down
+from tests.standins.embedded import ETCD, bring_up, take_down
+from tests.waiting import healthy
 from tools.faults.service import FaultService
 
 

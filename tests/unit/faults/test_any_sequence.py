@@ -17,17 +17,8 @@ import pytest
 from subjects.base import Cluster, Lifecycle
 from subjects.clusters import open_cluster
 from subjects.state import StateFolder
-from tests.standins.embedded import (
-    ETCD,
-    ask,
-    client_port,
-    healthy,
-    letter,
-    pid_of,
-    process_runtime,
-    runs,
-    until,
-)
+from tests.standins.embedded import ETCD, ask, client_port, letter, pid_of, process_runtime, runs
+from tests.waiting import healthy, until
 from tools.faults import healer
 from tools.faults.journal import Record, State
 from tools.faults.service import FaultService

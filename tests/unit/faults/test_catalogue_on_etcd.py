@@ -10,16 +10,8 @@ from pathlib import Path
 import pytest
 
 from subjects.base import Cluster, Direction, Scope
-from tests.standins.embedded import (
-    ask,
-    client_port,
-    letter,
-    metrics_port,
-    own_port,
-    pid_of,
-    put,
-    until,
-)
+from tests.standins.embedded import ask, client_port, letter, metrics_port, own_port, pid_of, put
+from tests.waiting import until
 from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
 from tools.faults.journal import State

@@ -14,17 +14,8 @@ from subjects.base import Cluster, Identity, Lifecycle
 from subjects.runtimes.identity import own
 from subjects.runtimes.network import control
 from subjects.state import StateFolder
-from tests.standins.embedded import (
-    ask,
-    client_port,
-    healthy,
-    letter,
-    pid_of,
-    process_runtime,
-    processes_of,
-    runs,
-    until,
-)
+from tests.standins.embedded import ask, client_port, letter, pid_of, process_runtime, processes_of, runs
+from tests.waiting import healthy, until
 from tools.faults import healer
 from tools.faults.journal import Journal, Record, State
 from tools.faults.service import FaultService

@@ -7,7 +7,8 @@ import pytest
 
 from subjects.base import Cluster, Identity
 from subjects.state import StateFolder
-from tests.standins.embedded import healthy, letter, pid_of
+from tests.standins.embedded import letter, pid_of
+from tests.waiting import healthy
 from tools.errors import Refused
 from tools.faults.catalogue import Settings
 from tools.faults.journal import State

@@ -9,7 +9,8 @@ from subjects.base import Cluster
 from subjects.clusters import open_cluster
 from subjects.runtimes import layout
 from subjects.state import StateFolder
-from tests.standins.embedded import ETCD, healthy, process_runtime
+from tests.standins.embedded import ETCD, process_runtime
+from tests.waiting import healthy
 from tools.errors import Refused
 from tools.faults.catalogue import Settings
 from tools.faults.service import FaultService

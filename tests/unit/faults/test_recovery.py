@@ -15,7 +15,8 @@ from subjects.base import Cluster, ClusterSnapshot, ClusterState, Subject
 from subjects.clusters import open_cluster
 from subjects.runtimes import layout
 from subjects.state import StateFolder
-from tests.standins.embedded import ETCD, bring_up, healthy, own_port, process_runtime, take_down, until
+from tests.standins.embedded import ETCD, bring_up, own_port, process_runtime, take_down
+from tests.waiting import healthy, until
 from tools.faults import recovery
 from tools.faults.journal import State
 from tools.faults.service import FaultService

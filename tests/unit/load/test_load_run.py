@@ -17,6 +17,7 @@ from subjects.base import LoadTarget
 from subjects.runtimes.ports import free_ports
 from tests.standins.etcd_gateway_standin import gateway
 from tests.standins.etcd_members import Members
+from tests.waiting import until
 from tools.errors import ToolError
 from tools.load.choosers import key_name
 from tools.load.process import GeneratorProcess
@@ -49,12 +50,6 @@ def pid_of(run: LoadRun) -> int:
     assert isinstance(run._source, GeneratorProcess)
     assert run._source.pid is not None
     return run._source.pid
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def test_records_are_written_first_then_windows_come_each_second(

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from tests.waiting import until
 from tools.load.openloop import OpenLoop
 from tools.load.recorder import Recorder
 from tools.load.workloads import Kind, Operation
@@ -65,12 +66,6 @@ async def running(
         yield schedule
     finally:
         await schedule.close()
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def test_operations_come_no_faster_than_was_asked_for() -> None:

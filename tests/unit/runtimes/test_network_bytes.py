@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 
@@ -18,6 +18,7 @@ from subjects.runtimes.network.proxy import Proxy
 from subjects.runtimes.network.sockdiag import Address
 from subjects.runtimes.network.sockdiag import Ends as Both
 from subjects.runtimes.ports import HOST
+from tests.waiting import until
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BOUND_S = 60.0
@@ -92,12 +93,6 @@ class Line:
 async def line() -> AsyncIterator[Line]:
     async with Line() as made:
         yield made
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND_S):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 async def read(reader: asyncio.StreamReader, count: int) -> bytes:

@@ -20,16 +20,8 @@ from subjects.runtimes import cgroup, identity, layout, logtime, ports
 from subjects.runtimes.process import ProcessRuntime
 from subjects.runtimes.supervisor import exit_status, spawn
 from subjects.state import StateFolder, open_state
-from tests.standins.embedded import (
-    ETCD,
-    healthy,
-    letter,
-    pid_of,
-    process_runtime,
-    processes_of,
-    runs,
-    until,
-)
+from tests.standins.embedded import ETCD, letter, pid_of, process_runtime, processes_of, runs
+from tests.waiting import healthy, until
 
 
 @pytest.fixture

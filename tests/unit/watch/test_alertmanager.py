@@ -19,6 +19,7 @@ from subjects.base import Cluster
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject, scripted_cluster
 from tests.standins.standin_http import serve
 from tests.unit.watch.quiet import Quiet
+from tests.waiting import until
 from tools.incidents.store import IncidentStore
 
 Scripted = tuple[Cluster, ScriptedSubject, ScriptedRuntime]
@@ -66,12 +67,6 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
-
-
-async def until(holds: Any, timeout_s: float = 60.0) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
