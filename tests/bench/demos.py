@@ -1,9 +1,10 @@
 """The demo with each fault, one after the other: `python -m tests.bench.demos` prints JSON.
 
 `--subject tikv` runs on the stand-ins of tests/conformance/clusters.py, `--runtime docker` on images of them,
-which the conformance suite builds. `--load go-ycsb` with OPERATOR_GO_YCSB has the real go-ycsb be the client;
-it keeps no record of its writes. Exit code 1 when one was not restored, not told or told wrongly, lost
-an acknowledged write, or did not do what was predicted.
+which the conformance suite builds. What the environment names goes before them: OPERATOR_PD_SERVER and
+OPERATOR_TIKV_SERVER, or PD_IMAGE and TIKV_IMAGE. `--load go-ycsb` with OPERATOR_GO_YCSB has the real go-ycsb
+be the client; it keeps no record of its writes. Exit code 1 when one was not restored, not told or told
+wrongly, lost an acknowledged write, or did not do what was predicted.
 """
 
 import argparse
@@ -83,8 +84,10 @@ async def main() -> int:
     parser.add_argument("--load", default="auto")
     given = parser.parse_args()
     kind = next(each for each in CLUSTERS if (each.subject, each.runtime) == (given.subject, given.runtime))
-    if theirs := os.environ.get("OPERATOR_GO_YCSB"):
-        kind = replace(kind, environment={**kind.environment, "OPERATOR_GO_YCSB": theirs})
+    theirs = {
+        name: os.environ[name] for name in kind.environment if name != "PYTHONPATH" and name in os.environ
+    }
+    kind = replace(kind, environment={**kind.environment, **theirs})
     rows = []
     for fault in given.faults.split(","):
         rows.append(await run(kind, fault, given.load))
@@ -94,6 +97,7 @@ async def main() -> int:
             {
                 "bench": "demos",
                 "on": str(kind),
+                "instead_of_stand_ins": theirs,
                 "load": given.load,
                 "demos": rows,
                 "machine": machine.describe(),
