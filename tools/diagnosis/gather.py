@@ -95,7 +95,7 @@ async def _look(
     limits = limits_of(cluster.subject.invariants)
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
-            looked = await steady_look(cluster.subject, thorough=case.detection is not None)
+            looked = await steady_look(cluster.subject)
     except (SubjectError, TimeoutError) as error:
         text = f"the look at the cluster failed: {error or 'no answer in time'}"
         ledger.add("view:control", text, ok=False)

@@ -9,7 +9,7 @@ import pytest
 from subjects.tikv.judge import INVARIANTS
 from tools.detection.client import USUAL_WINDOWS, ClientView
 from tools.detection.service_ports import KNOWN, ServicePorts
-from tools.observe.figures import Window
+from tools.observe.figures import OperationFigures, Window
 from tools.observe.limits import limits_of
 from tools.observe.signal import Signal
 
@@ -92,6 +92,32 @@ def test_another_load_may_ask_for_less() -> None:
     kinds(view, *(window(n, 300) for n in range(USUAL_WINDOWS)))
 
     assert kinds(view, *(window(n, 12) for n in range(USUAL_WINDOWS // 3))) == []
+
+
+def taking(n: int, p99_ms: float) -> Window:
+    figures = OperationFigures(300, 0, 0, p50_ms=2.0, p95_ms=p99_ms, p99_ms=p99_ms, max_ms=p99_ms)
+    return replace(window(n, 300), by_kind={"all": figures})
+
+
+@pytest.mark.parametrize(
+    ("usual_ms", "now_ms", "kind"),
+    [
+        (7.0, 330.0, "slow"),  # a store that gets a fiftieth of a core
+        (7.0, 190.0, "prompt"),  # a busy machine
+        (60.0, 330.0, "prompt"),  # not so many times the usual
+        (7.0, 1500.0, "slow"),  # beyond the limit
+    ],
+)
+def test_clients_that_wait_many_times_longer_than_usual_are_told(
+    usual_ms: float, now_ms: float, kind: str
+) -> None:
+    view = ClientView(limits_of(INVARIANTS))
+    for n in range(USUAL_WINDOWS):
+        list(view.read(taking(n, usual_ms), {}))
+
+    for n in range(USUAL_WINDOWS, 3 * USUAL_WINDOWS):  # and never become what is usual
+        seen = list(view.read(taking(n, now_ms), {}))
+        assert [each.kind for each in seen if each.kind in ("slow", "prompt")] == [kind]
 
 
 def failing(n: int, by_node: Mapping[str, int], errors: int = 30) -> Window:
