@@ -30,6 +30,8 @@ class Impact:
     """Why acknowledged writes were not read back."""
     cut_short: bool = False
     """Whether clients were not yet served again when the healing began: what they suffered ended by that."""
+    write_stall_s: float | None = None
+    """The longest run of whole seconds without a successful write; None also where none was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,15 @@ def _errors(prediction: Prediction, observed: Impact) -> Compared:
 
 
 def _stall(prediction: Prediction, observed: Impact) -> Compared:
-    if observed.stall_s is None:
-        return Compared("stall", _bound_text(prediction, STALL_S), "not measured", None)
-    seen = f"{observed.stall_s:g} s without a successful operation" if observed.stall_s else "none"
+    """A leader that lost its majority may serve reads until its lease is over (TiKV: 9 s), and no write."""
     bound = _bound(prediction, STALL_S)
-    as_predicted = observed.stall_s > 0 if bound is None else observed.stall_s <= bound
+    stall_s, of = observed.stall_s, "operation"
+    if bound is None and observed.write_stall_s is not None:
+        stall_s, of = observed.write_stall_s, "write"
+    if stall_s is None:
+        return Compared("stall", _bound_text(prediction, STALL_S), "not measured", None)
+    seen = f"{stall_s:g} s without a successful {of}" if stall_s else "none"
+    as_predicted = stall_s > 0 if bound is None else stall_s <= bound
     return _judged("stall", _bound_text(prediction, STALL_S), seen, as_predicted, prediction, observed)
 
 

@@ -67,6 +67,7 @@ async def heal(
             writes,
             why,
             cut_short=_cut_short(during, began),
+            write_stall_s=_longest_write_stall(during),
         ),
         unproven=read_back and writes is None and load is not None and not load.unrecorded,
     )
@@ -135,11 +136,22 @@ def _cut_short(windows: Sequence[Window], began: float) -> bool:
 
 def _longest_stall(windows: Sequence[Window]) -> float | None:
     """The longest run of whole seconds in which nothing succeeded; None when none was measured."""
+    return _longest_without([(window.seconds, window.operations) for window in windows])
+
+
+def _longest_write_stall(windows: Sequence[Window]) -> float | None:
+    """The same of writes; None when none was asked for."""
+    if all(window.written is None for window in windows):
+        return None
+    return _longest_without([(window.seconds, window.written or 0) for window in windows])
+
+
+def _longest_without(successes: Sequence[tuple[float, int]]) -> float | None:
     longest = run = 0.0
-    for window in windows:
-        run = 0.0 if window.operations else run + window.seconds
+    for seconds, count in successes:
+        run = 0.0 if count else run + seconds
         longest = max(longest, run)
-    return round(longest, 1) if windows else None
+    return round(longest, 1) if successes else None
 
 
 def _keep(workbench: Workbench, outcome: FaultOutcome, under_way: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 WINDOW_S = 1.0
 """A load is told of in windows of so many seconds."""
+_NO_WRITES = frozenset({"read", "scan", "all"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ class Window:
     def overall(self) -> OperationFigures | None:
         """The figures of all kinds together; None where the source measures each kind alone."""
         return self.by_kind.get("all")
+
+    @property
+    def written(self) -> int | None:
+        """Writes completed with success; None where no write ended in it, well or not."""
+        ended = [figures.operations for kind, figures in self.by_kind.items() if kind not in _NO_WRITES]
+        return sum(ended) if ended else None
 
 
 @dataclass(frozen=True, slots=True)

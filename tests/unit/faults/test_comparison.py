@@ -37,6 +37,9 @@ MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
         (SLOW_STORE, replace(CALM, stall_s=4.0), ["stall"]),
         (MAJORITY, replace(CALM, leader_under=None, error_s=9.0, failed=900, stall_s=9.0), []),
         (MAJORITY, CALM, ["errors", "stall"]),
+        (STORES, replace(CALM, error_s=9.0, failed=900, stall_s=0.0, write_stall_s=8.0), []),  # reads go on
+        (STORES, replace(CALM, error_s=9.0, failed=900, stall_s=0.0, write_stall_s=0.0), ["stall"]),
+        (FOLLOWER, replace(CALM, write_stall_s=4.0), []),
         (STORES, replace(CALM, error_s=9.0, failed=900, stall_s=9.0), []),
         (STORES, replace(MOVED, error_s=9.0, failed=900, stall_s=9.0), ["leader"]),
     ],
