@@ -113,7 +113,10 @@ def _observation(found: Verdict) -> str:
 def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | None) -> str:
     reason = found.reason.rstrip(".")
     each = ", each:" if len(found.nodes) > 1 and found.kind is not Kind.QUORUM_LOSS else ""
-    text = f"{named}{each} {reason}" if found.nodes else f"{reason[0].upper()}{reason[1:]}"
+    if found.nodes and not found.reason_names_nodes:
+        text = f"{named}{each} {reason}"
+    else:
+        text = f"{reason[0].upper()}{reason[1:]}" if not found.nodes else reason
     if again is not None and found.nodes:
         loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
         called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"

@@ -55,6 +55,8 @@ class Verdict:
     surest: Confidence = Confidence.HIGH
     actions: tuple[str, ...] = ()
     """What to do, where that is not what its kind asks for."""
+    reason_names_nodes: bool = False
+    """Whether `reason` says of which node each part of it is."""
 
     @property
     def seen(self) -> tuple[Seen, ...]:
@@ -148,7 +150,23 @@ def _of_nodes(
         return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, row.surest)
     # What spreads from one node shows on several: which one it is cannot be told.
     surest = Confidence.LOW if not alone and row.kind in _SPREADING else row.surest
-    return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, surest)
+    reasons = dict.fromkeys(row.reason for _, row in causes)
+    if len(reasons) == 1:
+        return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, surest)
+    told = []
+    for reason in reasons:
+        of = [views.node for views, each in causes if each.reason == reason]
+        told.append(f"{' and '.join(of)}{', each:' if len(of) > 1 else ''} {reason.rstrip('.')}")
+    return Verdict(
+        row.kind,
+        nodes,
+        "; ".join(told),
+        _once(decisive),
+        _once(agreeing),
+        row,
+        surest,
+        reason_names_nodes=True,
+    )
 
 
 def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence[Seen]) -> Verdict:

@@ -360,6 +360,16 @@ class TestWhatOutweighsWhat:
 
         assert (concluded(scene).kind, concluded(scene).nodes) == (Kind.QUORUM_LOSS, ("a", "c"))
 
+    def test_of_two_that_ended_in_two_ways_each_is_told_by_itself(self, scene: Scene) -> None:
+        scene.on("a", "exit:137", "oom", "refused").on("b", "exit:137", "refused").well("c")
+
+        found = concluded(scene)
+
+        first, second = found.root_cause.split("; ")
+        assert (found.kind, found.nodes) == (Kind.CRASH, ("a", "b"))
+        assert first.startswith("a was OOM-killed")
+        assert second.startswith("b was killed with SIGKILL")
+
     def test_one_gone_of_two_is_a_lost_quorum_too(self, scene: Scene) -> None:
         found = with_quorum(scene.well("a").on("b", "exit:137").on(None, "quorum_lost"), 2, 1)
 
