@@ -1,4 +1,4 @@
-"""TiKV's failures as a real PD told of them, recorded, looked at and diagnosed by who is given its endpoint alone."""
+"""TiKV's failures as a real PD told of them: recorded, and diagnosed by who is given its endpoint alone."""
 
 import json
 from pathlib import Path
