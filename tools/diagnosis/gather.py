@@ -47,6 +47,8 @@ class Gathered:
     seen: tuple[Seen, ...]
     snapshot: ClusterSnapshot | None = None
     """The diagnosis' own; None where it failed."""
+    clients_waited: bool = False
+    """Whether clients waited far too long meanwhile, and nothing was detected."""
 
 
 async def gather(
@@ -54,12 +56,15 @@ async def gather(
 ) -> Gathered:
     """Return everything that is known of the incident."""
     earlier = [_quoted(each, ledger) for each in _since(case, recorded)]
-    snapshot, fresh = await _look(case, cluster, ledger)
+    waited = any(each.kind == "slow" for each in earlier)
+    snapshot, fresh = await _look(cluster, ledger, case, thorough=waited or case.detection is not None)
     ids = {node.member_id: node.name for node in snapshot.nodes if node.member_id} if snapshot else {}
     logs = await _logs(cluster, ledger, case.opened_wall, [*earlier, *fresh], ids)
     seen = [Seen(each, now=False) for each in (*earlier, *logs)] + [Seen(each, now=True) for each in fresh]
     alarmed = case.detection is not None or case.incident is not None
-    return Gathered(tuple(seen if alarmed else [each for each in seen if not _feigned(each)]), snapshot)
+    if alarmed:
+        return Gathered(tuple(seen), snapshot)
+    return Gathered(tuple(each for each in seen if not _feigned(each)), snapshot, clients_waited=waited)
 
 
 def _feigned(seen: Seen) -> bool:
@@ -90,12 +95,12 @@ def _quoted(recorded: Signal, ledger: Ledger) -> Signal:
 
 
 async def _look(
-    case: Case, cluster: ObservedCluster, ledger: Ledger
+    cluster: ObservedCluster, ledger: Ledger, case: Case, *, thorough: bool
 ) -> tuple[ClusterSnapshot | None, list[Signal]]:
     limits = limits_of(cluster.subject.invariants)
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
-            looked = await steady_look(cluster.subject)
+            looked = await steady_look(cluster.subject, thorough=thorough)
     except (SubjectError, TimeoutError) as error:
         text = f"the look at the cluster failed: {error or 'no answer in time'}"
         ledger.add("view:control", text, ok=False)

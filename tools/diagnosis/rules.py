@@ -4,6 +4,7 @@ It never reads the journal of faults, and it passes the same check as a model.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from subjects.base import ObservedCluster
@@ -63,6 +64,9 @@ def conclude(
     """Return what the table concludes from what was gathered, as findings that cite it."""
     quorum = gathered.snapshot.quorum if gathered.snapshot else None
     found = verdict(gathered.seen, nodes, database=database, quorum=quorum)
+    if found.kind is Kind.NONE and gathered.clients_waited:
+        reason = f"{found.reason.partition(',')[0]}, but clients waited far longer than usual for a while"
+        found = replace(found, reason=reason, surest=Confidence.MEDIUM)
     cited = _distinct([each for each in found.seen if len(folded(each.signal.raw)) >= MIN_QUOTE_CHARS])
     named = " and ".join(found.nodes) or "the cluster"
     return Findings(
@@ -121,7 +125,7 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | N
         loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
         called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"
         text += f". This is {called}: {again}"
-    if found.row is not None and found.row.told_by and found.decisive:
+    if found.row is not None and found.row.told_by and found.decisive and not found.reason_names_nodes:
         text += f": “{found.decisive[0].signal.raw}”"
     moved = [each.signal for each in found.seen if each.word == "leader_changed"]
     if found.kind is Kind.LEADER_LOSS and moved:

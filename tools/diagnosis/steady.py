@@ -38,7 +38,7 @@ from tools.observe.targets import (
 )
 
 LOOKS = 3
-"""How often a cluster is looked at: what nodes wait for shows between two looks alone."""
+"""How often a cluster is looked at that is not healthy."""
 SLOW_LOOKS = 6
 """How often one that is healthy but for late answers: on a busy machine several in a row are late."""
 PAUSE_S = 0.2
@@ -94,13 +94,13 @@ class Looked:
     """What each node waited for during the looks."""
 
 
-async def steady_look(subject: Subject) -> Looked:
-    """Look LOOKS times, SLOW_LOOKS times at a healthy cluster with late answers."""
+async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
+    """Look once at a healthy cluster, several times at one that is not, or where `thorough` is asked."""
     syncs = await read_syncs(subject)
     first = snapshot = await subject.observe()
     hosts: dict[str, list[float | None]] = {}
     looks = 1
-    while looks < _wanted(snapshot):
+    while looks < _wanted(snapshot, thorough=thorough):
         await asyncio.sleep(PAUSE_S)
         now, _ = await asyncio.gather(subject.observe(), _ask_hosts(subject, snapshot, hosts))
         snapshot = _merged(snapshot, now)
@@ -119,7 +119,7 @@ async def steady_look(subject: Subject) -> Looked:
         slow_ms,
         await _lost([targets[name] for name in let_in if name in targets]),
         await _silent([targets[name] for name in silent if name in targets]),
-        between(first, snapshot, syncs, await read_syncs(subject)),
+        between(first, snapshot, syncs, await read_syncs(subject) if looks > 1 else {}),
     )
 
 
@@ -153,10 +153,11 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
     yield from signals_of_waits(looked.waits)
 
 
-def _wanted(snapshot: ClusterSnapshot) -> int:
+def _wanted(snapshot: ClusterSnapshot, *, thorough: bool) -> int:
     """Return how many looks it takes, by what they show so far."""
-    late_alone = snapshot.state is ClusterState.HEALTHY and any(map(troubled, snapshot.nodes))
-    return SLOW_LOOKS if late_alone else LOOKS
+    if snapshot.state is ClusterState.HEALTHY:
+        return SLOW_LOOKS if any(map(troubled, snapshot.nodes)) else LOOKS if thorough else 1
+    return LOOKS
 
 
 def _slow_ms(hosts: Mapping[str, Sequence[float | None]]) -> float:

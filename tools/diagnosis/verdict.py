@@ -147,9 +147,9 @@ def _of_nodes(
         )
         reason = f"{row.reason.rstrip('.')}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
         kind = Kind.QUORUM_LOSS
-        return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, row.surest)
+        return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, _least(causes))
     # What spreads from one node shows on several: which one it is cannot be told.
-    surest = Confidence.LOW if not alone and row.kind in _SPREADING else row.surest
+    surest = Confidence.LOW if not alone and row.kind in _SPREADING else _least(causes)
     reasons = dict.fromkeys(row.reason for _, row in causes)
     if len(reasons) == 1:
         return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, surest)
@@ -167,6 +167,11 @@ def _of_nodes(
         surest,
         reason_names_nodes=True,
     )
+
+
+def _least(causes: Sequence[tuple[Views, Row]]) -> Confidence:
+    """How sure the least sure of them is."""
+    return min((row.surest for _, row in causes), key=[*Confidence][::-1].index)
 
 
 def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence[Seen]) -> Verdict:

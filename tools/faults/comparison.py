@@ -92,7 +92,7 @@ def _errors(prediction: Prediction, observed: Impact) -> Compared:
     if prediction.felt_until_healed:
         return Compared("errors", "possible until it is healed", seen, True)
     bound = _bound(prediction, ERRORS_S)
-    if bound is None and not observed.failed and observed.stall_s:
+    if bound is None and not observed.failed and (observed.stall_s or observed.write_stall_s):
         return Compared(
             "errors", _bound_text(prediction, ERRORS_S), "none yet: operations were waiting", None
         )
@@ -106,6 +106,8 @@ def _stall(prediction: Prediction, observed: Impact) -> Compared:
     stall_s, of = observed.stall_s, "operation"
     if bound is None and observed.write_stall_s is not None:
         stall_s, of = observed.write_stall_s, "write"
+    elif bound is None and not stall_s:
+        return Compared("stall", _bound_text(prediction, STALL_S), "not measured: nothing was written", None)
     if stall_s is None:
         return Compared("stall", _bound_text(prediction, STALL_S), "not measured", None)
     seen = f"{stall_s:g} s without a successful {of}" if stall_s else "none"

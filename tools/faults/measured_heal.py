@@ -67,7 +67,7 @@ async def heal(
             writes,
             why,
             cut_short=_cut_short(during, began),
-            write_stall_s=_longest_write_stall(during),
+            write_stall_s=longest_write_stall(during),
         ),
         unproven=read_back and writes is None and load is not None and not load.unrecorded,
     )
@@ -139,11 +139,10 @@ def _longest_stall(windows: Sequence[Window]) -> float | None:
     return _longest_without([(window.seconds, window.operations) for window in windows])
 
 
-def _longest_write_stall(windows: Sequence[Window]) -> float | None:
-    """The same of writes; None when none was asked for."""
-    if all(window.written is None for window in windows):
-        return None
-    return _longest_without([(window.seconds, window.written or 0) for window in windows])
+def longest_write_stall(windows: Sequence[Window]) -> float | None:
+    """The same of writes, by the seconds in which some ended, well or not; None when there is none."""
+    ended = [(window.seconds, window.written) for window in windows if window.written is not None]
+    return _longest_without(ended)
 
 
 def _longest_without(successes: Sequence[tuple[float, int]]) -> float | None:

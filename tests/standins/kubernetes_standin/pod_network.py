@@ -93,7 +93,7 @@ class _Wire:
     def __init__(self, door: Door, port: int, near: Pipe) -> None:
         self.door, self.port, self.near, self.far = door, port, near, Pipe()
         self.source: Door | None = None
-        self.asked = self.held = False
+        self.asked = self.held = self.ended = False
 
     def ends(self) -> sockdiag.Ends | None:
         if self.near.transport is None:
@@ -113,6 +113,7 @@ class _Accepted(Pipe):
 
     def eof_received(self) -> bool:
         super().eof_received()
+        self.wire.ended = True
         return not self.wire.held
 
 
@@ -168,6 +169,8 @@ class PodNetwork:
             self._shut(door, place)
         for sock in door.silent:
             sock.close()
+        door.rules, door.chaos = [], []
+        self._reshape()
 
     def close(self) -> None:
         for door in list(self.doors.values()):
@@ -241,10 +244,16 @@ class PodNetwork:
             wait_s = self._looked_at + OWNERS_S - time.monotonic()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-            else:
+                continue
+            try:
                 self._look([each for each in {wire, *self._wires} if not each.asked])
+            except OSError:  # the kernel does not say whose it is
+                wire.near.abort(reset=True)
+                return
         self._shape(wire)
         if wire.held:
+            if wire.ended:
+                wire.near.abort()
             return
         wire.near.other, wire.far.other = wire.far, wire.near
         try:

@@ -417,6 +417,15 @@ class TestWhereNoNodeStandsOut:
         assert (found.kind, found.nodes) == (Kind.NONE, ())
         assert found.evidence
 
+    def test_all_well_but_for_clients_that_waited_is_not_sure(self, scene: Scene) -> None:
+        gathered = replace(scene.well(*NODES).gathered, clients_waited=True)
+
+        found = conclude(gathered, NODES, scene.ledger, database="etcd")
+
+        assert (found.kind, found.confidence) == (Kind.NONE, Confidence.MEDIUM)
+        assert "clients waited far longer than usual" in found.root_cause
+        assert "nothing was recorded" not in found.root_cause
+
     def test_a_leader_that_moved_by_itself_is_the_former_one(self, scene: Scene) -> None:
         found = concluded(scene.well(*NODES).earlier("a", "leader_changed"))
 

@@ -93,9 +93,14 @@ def wrong_in(looked: Looked) -> set[tuple[str, str | None]]:
     return {(each.kind, each.node) for each in seen if abnormal(each.kind)}
 
 
-async def test_a_cluster_that_is_well_is_looked_at_more_than_once(subject: Timed) -> None:
-    """A node that is short of CPU shows it between two looks, while all that is asked is answered in time."""
+async def test_a_cluster_that_is_well_is_looked_at_once(subject: Timed) -> None:
     assert await wrong(subject) == set()
+    assert subject.looks == 1
+
+
+async def test_more_often_where_something_was_detected(subject: Timed) -> None:
+    await steady_look(subject, thorough=True)
+
     assert subject.looks == LOOKS
 
 

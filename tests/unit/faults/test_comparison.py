@@ -6,7 +6,8 @@ import pytest
 
 from tools.faults.comparison import Impact, compare, held
 from tools.faults.guard import Prediction
-from tools.observe.figures import WriteCheck
+from tools.faults.measured_heal import longest_write_stall
+from tools.observe.figures import OperationFigures, Window, WriteCheck
 
 FOLLOWER = Prediction(3, 2, 2, True, False, "go on", "", True, 3.0, "etcd-1")
 LEADER = replace(FOLLOWER, leader_lost=True, writes="stall")
@@ -36,7 +37,7 @@ MOVED = replace(CALM, leader_under="etcd-2", leader_after="etcd-2")
         (SLOW_STORE, replace(CALM, error_s=9.0, failed=870), []),
         (SLOW_STORE, replace(CALM, stall_s=4.0), ["stall"]),
         (MAJORITY, replace(CALM, leader_under=None, error_s=9.0, failed=900, stall_s=9.0), []),
-        (MAJORITY, CALM, ["errors", "stall"]),
+        (MAJORITY, replace(CALM, write_stall_s=0.0), ["errors", "stall"]),
         (STORES, replace(CALM, error_s=9.0, failed=900, stall_s=0.0, write_stall_s=8.0), []),  # reads go on
         (STORES, replace(CALM, error_s=9.0, failed=900, stall_s=0.0, write_stall_s=0.0), ["stall"]),
         (FOLLOWER, replace(CALM, write_stall_s=4.0), []),
@@ -51,10 +52,17 @@ def test_each_is_compared_by_itself(prediction: Prediction, observed: Impact, wr
     assert held(compared) is (not wrong)
 
 
-def test_a_client_that_waits_longer_than_the_fault_lasted_proves_no_error() -> None:
-    errors = compare(MAJORITY, replace(CALM, leader_under=None, stall_s=4.0))[1]
+@pytest.mark.parametrize("stall", [{"stall_s": 4.0}, {"write_stall_s": 1.0}])
+def test_a_client_that_waits_longer_than_the_fault_lasted_proves_no_error(stall: dict[str, float]) -> None:
+    errors = compare(MAJORITY, replace(CALM, leader_under=None, **stall))[1]  # type: ignore[arg-type]
 
     assert (errors.observed, errors.held) == ("none yet: operations were waiting", None)
+
+
+def test_a_load_that_writes_nothing_proves_nothing_of_writes_that_stop() -> None:
+    stall = compare(MAJORITY, replace(CALM, error_s=1.0, failed=9))[2]
+
+    assert (stall.observed, stall.held) == ("not measured: nothing was written", None)
 
 
 def test_a_leader_that_moved_is_named_with_the_one_before() -> None:
@@ -104,3 +112,30 @@ def test_what_was_not_measured_neither_held_nor_failed() -> None:
 
     assert held(compared) is None
     assert compared[-1].observed == "not measured: no load was running"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "longest_s"),
+    [
+        ([{"read": (9, 0), "update": (0, 3)}] * 4, 4.0),  # reads go on
+        ([{"read": (9, 0), "update": (1, 3)}] * 4, 0.0),
+        ([{"read": (9, 0), "insert": (0, 1)}, {"read": (9, 0)}, {"insert": (1, 0)}], 1.0),  # none was due
+        ([{"read": (9, 0)}] * 4, None),  # a load that writes nothing
+        ([], None),
+    ],
+)
+def test_how_long_nothing_was_written(
+    kinds: list[dict[str, tuple[int, int]]], longest_s: float | None
+) -> None:
+    def figures(done: int, failed: int) -> OperationFigures:
+        return OperationFigures(done, failed, 0, None, None, None, None)
+
+    windows = [
+        Window(
+            n=n, wall=0.0, at=float(n), seconds=1.0, operations=9, errors=0, timeouts=0,
+            by_kind={**{kind: figures(*each) for kind, each in made.items()}, "all": figures(9, 0)},
+        )
+        for n, made in enumerate(kinds)
+    ]  # fmt: skip
+
+    assert longest_write_stall(windows) == longest_s
