@@ -57,7 +57,7 @@ async def gather(
     """Return everything that is known of the incident."""
     earlier = [_quoted(each, ledger) for each in _since(case, recorded)]
     waited = any(each.kind == "slow" for each in earlier)
-    snapshot, fresh = await _look(cluster, ledger, case, thorough=waited or case.detection is not None)
+    snapshot, fresh = await _look(case, cluster, ledger, thorough=waited or case.detection is not None)
     ids = {node.member_id: node.name for node in snapshot.nodes if node.member_id} if snapshot else {}
     logs = await _logs(cluster, ledger, case.opened_wall, [*earlier, *fresh], ids)
     seen = [Seen(each, now=False) for each in (*earlier, *logs)] + [Seen(each, now=True) for each in fresh]
@@ -95,7 +95,7 @@ def _quoted(recorded: Signal, ledger: Ledger) -> Signal:
 
 
 async def _look(
-    cluster: ObservedCluster, ledger: Ledger, case: Case, *, thorough: bool
+    case: Case, cluster: ObservedCluster, ledger: Ledger, *, thorough: bool
 ) -> tuple[ClusterSnapshot | None, list[Signal]]:
     limits = limits_of(cluster.subject.invariants)
     try:

@@ -53,6 +53,9 @@ class RulesDiagnostician:
         return settle(findings, self.by, problems, ledger=ledger, opened_wall=case.opened_wall)
 
 
+ONLY_CLIENTS_WAITED = "every node is healthy by all views, but clients waited far too long for a while"
+
+
 def conclude(
     gathered: Gathered,
     nodes: Sequence[str],
@@ -65,8 +68,7 @@ def conclude(
     quorum = gathered.snapshot.quorum if gathered.snapshot else None
     found = verdict(gathered.seen, nodes, database=database, quorum=quorum)
     if found.kind is Kind.NONE and gathered.clients_waited:
-        reason = f"{found.reason.partition(',')[0]}, but clients waited far longer than usual for a while"
-        found = replace(found, reason=reason, surest=Confidence.MEDIUM)
+        found = replace(found, reason=ONLY_CLIENTS_WAITED, surest=Confidence.MEDIUM)
     cited = _distinct([each for each in found.seen if len(folded(each.signal.raw)) >= MIN_QUOTE_CHARS])
     named = " and ".join(found.nodes) or "the cluster"
     return Findings(
@@ -117,10 +119,10 @@ def _observation(found: Verdict) -> str:
 def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | None) -> str:
     reason = found.reason.rstrip(".")
     each = ", each:" if len(found.nodes) > 1 and found.kind is not Kind.QUORUM_LOSS else ""
-    if found.nodes and not found.reason_names_nodes:
-        text = f"{named}{each} {reason}"
+    if not found.nodes:
+        text = f"{reason[0].upper()}{reason[1:]}"
     else:
-        text = f"{reason[0].upper()}{reason[1:]}" if not found.nodes else reason
+        text = reason if found.reason_names_nodes else f"{named}{each} {reason}"
     if again is not None and found.nodes:
         loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
         called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"

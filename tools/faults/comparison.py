@@ -106,7 +106,7 @@ def _stall(prediction: Prediction, observed: Impact) -> Compared:
     stall_s, of = observed.stall_s, "operation"
     if bound is None and observed.write_stall_s is not None:
         stall_s, of = observed.write_stall_s, "write"
-    elif bound is None and not stall_s:
+    elif bound is None and stall_s == 0:
         return Compared("stall", _bound_text(prediction, STALL_S), "not measured: nothing was written", None)
     if stall_s is None:
         return Compared("stall", _bound_text(prediction, STALL_S), "not measured", None)
