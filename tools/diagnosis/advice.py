@@ -96,6 +96,15 @@ LEADERLESS_REGIONS = (
 )
 """Of TiKV: a region's replicas elect their leader among themselves, and PD only hears of it."""
 
+NEVER_JOINED = (
+    "Start {nodes}, with --initial-cluster-state=existing and all members in --initial-cluster: once it joins "
+    "there is a majority again. Nobody can be removed before that.",
+    "If it can't be started and no other voter can come back: back up the data of one member, and restart "
+    "that one with --force-new-cluster.",
+    "Add the next one as a learner (etcdctl member add --learner): it counts only once it is promoted.",
+)
+"""Of etcd: a voter counts from the moment when it is added."""
+
 WOULD_CHANGE: dict[Kind, str] = {
     Kind.CRASH: "A shutdown request in the log of {nodes}, or the word of somebody who stopped it.",
     Kind.RESTART: "The log of {nodes} from before its start.",

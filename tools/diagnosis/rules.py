@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from subjects.base import ObservedCluster
+from subjects.base import ObservedCluster, Quorum
 from tools.diagnosis.advice import actions, would_change
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
@@ -81,9 +81,17 @@ def conclude(
             Cited(id=each.signal.evidence or "", quote=each.signal.raw, claim=_claim(each)) for each in cited
         ),
         alternatives=_alternatives(found, views_of(gathered.seen, nodes)),
-        suggested_actions=found.actions or actions(found.kind, named, quorum, database),
+        suggested_actions=_actions(found, named, quorum, database),
         would_change=would_change(found.kind, named),
     )
+
+
+def _actions(found: Verdict, named: str, quorum: Quorum | None, database: str) -> tuple[str, ...]:
+    """Return what to do, for what is told beside it, too."""
+    steps = [*(found.actions or actions(found.kind, named, quorum, database))]
+    for kind, nodes, _ in found.besides:
+        steps += actions(kind, " and ".join(nodes), quorum, database)
+    return tuple(dict.fromkeys(steps))
 
 
 def _distinct(seen: Iterable[Seen]) -> list[Seen]:
@@ -129,6 +137,10 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | N
         text += f". This is {called}: {again}"
     if found.row is not None and found.row.told_by and found.decisive and not found.reason_names_nodes:
         text += f": “{found.decisive[0].signal.raw}”"
+    for _, others, why in found.besides:
+        text += (
+            f". Beside that, {' and '.join(others)}{', each:' if len(others) > 1 else ''} {why.rstrip('.')}"
+        )
     moved = [each.signal for each in found.seen if each.word == "leader_changed"]
     if found.kind is Kind.LEADER_LOSS and moved:
         text += f": {moved[-1].raw.partition(': ')[2] or moved[-1].raw}"

@@ -51,6 +51,7 @@ SLOW_TIMES = 3.0
 """Late is also relative: so many times what nodes take meanwhile, without any network, on their own hosts."""
 KNOCKS = 8
 """New connections made to each node: of a way in that loses half, fewer than two are lost 1 time in 28."""
+_NOBODY_THERE = frozenset({Connection.REFUSED, Connection.RESET})
 _CHEAP = "process_start_time_seconds"
 """A metric that every Go and Rust client library for Prometheus has."""
 
@@ -136,11 +137,14 @@ def signals_of(looked: Looked, limits: Limits) -> Iterator[Signal]:
             yield signal("slow_health", node.name, f"health answers in {node.itself.latency_ms:.1f} ms")
         elif node.itself.health is Health.UNKNOWN and node.itself.connection is Connection.SILENT:
             yield signal("silent", node.name, node.itself.raw or "no answer in time", via=HEALTH_PORT)
+    gone = {n.name for n in looked.snapshot.nodes if n.client.connection in _NOBODY_THERE}
     for name, ms in looked.host_ms.items():
         alone = name in looked.on_host
+        if ms is None and not alone and name in gone:
+            continue  # where nobody listens nobody is late
         raw = "no answer even to a local request" if ms is None else f"a local request took {ms:.1f} ms"
         if ms is None:
-            yield signal("host_silent" if alone else "late_alone", name, raw)
+            yield signal("host_silent" if alone else "silent_alone", name, raw)
         elif ms > slow_ms:
             yield signal("host_late" if alone else "late_alone", name, raw)
         else:

@@ -6,6 +6,7 @@ a dead process also refuses connections and loses its peers, so what the kernel 
 network says. What a row can't be told apart from is named in `rivals`, and is what a diagnosis rules out.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tools.diagnosis.schema import Confidence, Kind
@@ -472,7 +473,7 @@ TABLE: tuple[Row, ...] = (
         "answers its clients several times slower than it did, while the others do not and nothing on it is "
         "slow: the way to it has high latency",
         ("slow disk", "overloaded"),
-        unless=("host_late", "host_silent", "late_alone", "starved", "silent"),
+        unless=("host_late", "host_silent", "late_alone", "silent_alone", "starved", "silent"),
         surest=_MEDIUM,
     ),
     Row(
@@ -521,7 +522,7 @@ TABLE: tuple[Row, ...] = (
         (("lossy",), ALIVE),
         "answers on held connections, and few or no new ones are accepted: they get lost on the way",
         ("overloaded", "frozen"),
-        unless=("unhealthy", "host_late", "host_silent", "late_alone"),
+        unless=("unhealthy", "host_late", "host_silent", "late_alone", "silent_alone"),
     ),
     Row(
         "overloaded",
@@ -535,7 +536,7 @@ TABLE: tuple[Row, ...] = (
     Row(
         "late in all that it is asked",
         Kind.OVERLOAD,
-        (("late_alone",), ("running",)),
+        (("late_alone", "silent_alone"), ("running",)),
         "runs and takes too long to answer even local requests over the network: overloaded, or behind "
         "a slow network. Without figures of its CPU or a way past the network the two look alike",
         ("network latency", "slow disk"),
@@ -556,4 +557,9 @@ BY_NAME = {row.name: row for row in TABLE}
 
 def row_of(views: Views, database: str = "") -> Row | None:
     """Return the first row that fits; None when nothing does."""
-    return next((row for row in TABLE if row.database in {None, database} and row.fits(views)), None)
+    return next(rows_of(views, database), None)
+
+
+def rows_of(views: Views, database: str = "") -> Iterator[Row]:
+    """Yield every row that fits, from the top."""
+    return (row for row in TABLE if row.database in {None, database} and row.fits(views))

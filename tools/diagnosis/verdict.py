@@ -1,16 +1,16 @@
 """From the views of all nodes to one verdict: which nodes, which kind, by which row of the table."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from subjects.base import Quorum
-from tools.diagnosis.advice import LEADERLESS_REGIONS
+from tools.diagnosis.advice import LEADERLESS_REGIONS, NEVER_JOINED
 from tools.diagnosis.schema import Confidence, Kind
-from tools.diagnosis.table import BY_NAME, Row, row_of
+from tools.diagnosis.table import BY_NAME, Row, row_of, rows_of
 from tools.diagnosis.views import Seen, Views, views_of
 
 _WEIGHT = {
-    Kind.CORRUPTION: 7,
+    Kind.CORRUPTION: 8,
     Kind.SPACE_QUOTA: 7,
     Kind.DISK_FULL: 6,
     Kind.CRASH: 6,
@@ -33,6 +33,12 @@ DRIFT = "log_clock_drift"
 
 _SPREADING = frozenset({Kind.NETWORK_DELAY, Kind.SLOW_DISK, Kind.OVERLOAD, Kind.CLOCK_DRIFT})
 """What a leader has, all who depend on it seem to have, too."""
+
+_ALARMS = frozenset({Kind.CORRUPTION, Kind.SPACE_QUOTA})
+"""What stops the writes of the whole cluster: it explains no node that died, and none explains it."""
+
+BESIDE = 6
+"""What weighs so much is told beside an alarm, and an alarm beside it."""
 
 _SHARED = {"corrupt": "corrupt data", "no_space": "space quota"}
 """Alarms that are in force for the whole cluster, and their rows where nobody says whose they are."""
@@ -57,6 +63,8 @@ class Verdict:
     """What to do, where that is not what its kind asks for."""
     reason_names_nodes: bool = False
     """Whether `reason` says of which node each part of it is."""
+    besides: tuple[tuple[Kind, tuple[str, ...], str], ...] = ()
+    """What is wrong as well and has another cause: its kind, its nodes, and why."""
 
     @property
     def seen(self) -> tuple[Seen, ...]:
@@ -92,7 +100,7 @@ def _drifting(drift: Sequence[Seen], nodes: Sequence[str]) -> Verdict | None:
         blamed = [node for node in blamed if node in named] or blamed
     row = BY_NAME["clock drift"]
     views = [Views(each, tuple(s for s in drift if each in (s.signal.node, s.signal.via))) for each in blamed]
-    return _of_nodes([(each, row) for each in views], (), None)
+    return _of_nodes([(each, row) for each in views], (), None, ())
 
 
 def _verdict(seen: Sequence[Seen], nodes: Sequence[str], database: str, quorum: Quorum | None) -> Verdict:
@@ -100,15 +108,48 @@ def _verdict(seen: Sequence[Seen], nodes: Sequence[str], database: str, quorum: 
     shared = _shared(seen)
     placed = [(each, row) for each in views if (row := row_of(each, database)) is not None]
     if not placed:
-        return _of_cluster(views, shared, seen)
+        return _of_cluster(views, shared, seen, quorum)
     # What lasts, or the kernel reported, outweighs what was seen of other nodes in passing.
     firm = [(each, row) for each, row in placed if row.firm(each)]
     if not firm and any(each.word == "unstable" for each in shared):
-        return _of_cluster(views, shared, seen)  # a moment without a leader passes over every node
+        return _of_cluster(views, shared, seen, quorum)  # a moment without a leader passes over every node
     placed = firm or placed
+    beside = [(each, row) for each in views for row in _beside(each, database)]
+    if any(each.word == "quorum_lost" for each in shared):  # that is worse than any alarm
+        fatal = [(each, row) for each, row in beside if row.kind not in _ALARMS]
+        placed = fatal or placed
     weight = max(_weight(row) for _, row in placed)
     causes = [(each, row) for each, row in placed if _weight(row) == weight]
-    return _of_nodes(_narrowed(causes), shared, quorum)
+    found = _of_nodes(_narrowed(causes), shared, quorum, _waiting(seen))
+    return replace(found, besides=_besides([row for _, row in causes], beside))
+
+
+def _beside(views: Views, database: str) -> Iterator[Row]:
+    """Yield the alarms that a node has, and the first other row that explains its failure."""
+    other = False
+    for row in rows_of(views, database):
+        alarm = row.kind in _ALARMS
+        if _weight(row) >= BESIDE and row.firm(views) and (alarm or not other):
+            other = other or not alarm
+            yield row
+
+
+def _besides(
+    causes: Sequence[Row], beside: Sequence[tuple[Views, Row]]
+) -> tuple[tuple[Kind, tuple[str, ...], str], ...]:
+    """Return what else is wrong, where an alarm is the cause or comes beside it."""
+    alarm = causes[0].kind in _ALARMS
+    left = [(views, row) for views, row in beside if row not in causes and (alarm or row.kind in _ALARMS)]
+    return tuple(
+        (row.kind, tuple(views.node for views, each in left if each is row), row.reason)
+        for row in dict.fromkeys(row for _, row in left)
+    )
+
+
+def _waiting(seen: Sequence[Seen]) -> tuple[str, ...]:
+    """Return the voters that were added and have never joined."""
+    found = (each.signal.node for each in seen if each.word == "never_started" and each.now)
+    return tuple(dict.fromkeys(node for node in found if node is not None))
 
 
 def _weight(row: Row) -> int:
@@ -127,8 +168,14 @@ def _narrowed(causes: list[tuple[Views, Row]]) -> list[tuple[Views, Row]]:
 
 
 def _of_nodes(
-    causes: Sequence[tuple[Views, Row]], shared: tuple[Seen, ...], quorum: Quorum | None
+    causes: Sequence[tuple[Views, Row]],
+    shared: tuple[Seen, ...],
+    quorum: Quorum | None,
+    waiting: tuple[str, ...],
 ) -> Verdict:
+    shrunk = quorum is not None and quorum.held and any(views.has(("member_removed",)) for views, _ in causes)
+    if shrunk:  # a majority that was lost is none of those who are members now
+        causes = sorted(causes, key=lambda cause: cause[1].kind is not Kind.MEMBERSHIP)
     nodes = tuple(views.node for views, _ in causes)
     decisive = [seen for views, row in causes for seen in row.matched(views)]
     agreeing = [*shared, *(seen for views, _ in causes for seen in views.abnormal)]
@@ -137,7 +184,7 @@ def _of_nodes(
     voters = quorum.voters if quorum else len(nodes) + 1
     alone = len(nodes) == 1
     took_majority = not alone or (voters > 1 and row.kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
-    if lost is not None and took_majority and row.kind not in _SPREADING:
+    if lost is not None and took_majority and not shrunk and row.kind not in _SPREADING | _ALARMS:
         left = voters - len(nodes)
         short = alone and voters > 2  # of the others somebody was missing before
         kept = (
@@ -146,6 +193,9 @@ def _of_nodes(
             else f"the {left} of {voters} voters left {'is' if left == 1 else 'are'} no majority"
         )
         reason = f"{row.reason.rstrip('.')}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
+        others = [node for node in waiting if node not in nodes]
+        if others:
+            reason += f", as {_never_joined(others)}"
         kind = Kind.QUORUM_LOSS
         return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, _least(causes))
     # What spreads from one node shows on several: which one it is cannot be told.
@@ -174,7 +224,13 @@ def _least(causes: Sequence[tuple[Views, Row]]) -> Confidence:
     return min((row.surest for _, row in causes), key=[*Confidence][::-1].index)
 
 
-def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence[Seen]) -> Verdict:
+def _never_joined(nodes: Sequence[str]) -> str:
+    return f"{' and '.join(nodes)} {'was' if len(nodes) == 1 else 'were'} added and never joined"
+
+
+def _of_cluster(
+    views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence[Seen], quorum: Quorum | None
+) -> Verdict:
     """Judge where no single node stands out."""
     words = {each.word for each in shared}
     for word, name in _SHARED.items():
@@ -182,6 +238,19 @@ def _of_cluster(views: Sequence[Views], shared: tuple[Seen, ...], seen: Sequence
             row = BY_NAME[name]
             reason = f"a member {row.reason}"
             return Verdict(row.kind, (), reason, shared, row=row)
+    if "quorum_lost" in words and (waiting := _waiting(seen)):
+        they = "it counts as a voter" if len(waiting) == 1 else "they count as voters"
+        few = f"{quorum.up} of {quorum.voters} voters up, {quorum.needed} needed" if quorum else "too few up"
+        reason = f"{_never_joined(waiting)}: {they}, and that makes {few}"
+        found = [*(each for each in seen if each.word == "never_started"), *shared]
+        return Verdict(
+            Kind.QUORUM_LOSS,
+            waiting,
+            reason,
+            _once(found),
+            actions=tuple(step.format(nodes=" and ".join(waiting)) for step in NEVER_JOINED),
+            reason_names_nodes=True,
+        )
     if "quorum_lost" in words:
         reason = "the majority is gone, and no node shows why"
         return Verdict(Kind.QUORUM_LOSS, (), reason, shared, surest=Confidence.MEDIUM)

@@ -96,9 +96,10 @@ KINDS: Mapping[str, Meaning] = {
     "host_late": Meaning(_S, _NOTE, "answers even local requests late"),
     "host_silent": Meaning(_S, _NOTE, "does not answer even local requests"),
     "quick_alone": Meaning(
-        _S, _NOTE, "answers local requests at once over the network", clears=("late_alone",)
+        _S, _NOTE, "answers local requests at once over the network", clears=("late_alone", "silent_alone")
     ),
     "late_alone": Meaning(_S, _NOTE, "answers even local requests late over the network"),
+    "silent_alone": Meaning(_S, _NOTE, "does not answer even local requests over the network"),
     "healthy": Meaning(_S, _CLEAR, "reports that it is healthy", clears=("unhealthy", "strange")),
     "own_cluster": Meaning(_S, _CLEAR, "is a member of this cluster", clears=("foreign",)),
     "same_start": Meaning(_S, _CLEAR, "was not restarted", clears=("restarted",)),
@@ -137,6 +138,7 @@ KINDS: Mapping[str, Meaning] = {
     "leader_changed": Meaning(_CO, _NOTE, "lost or handed over leadership"),
     "term_jumped": Meaning(_CO, _NOTE, "the term jumped"),
     "member_added": Meaning(_CO, _NOTE, "joined the cluster"),
+    "never_started": Meaning(_CO, _NOTE, "was added to the members and has never joined"),
     "member_removed": Meaning(_CO, _NOTE, "is no longer a member"),
     "member_replaced": Meaning(_CO, _NOTE, "is another member under the same name"),
     "unseen": Meaning(_CO, _DOUBTFUL, "cluster state unavailable", "has_leader", 3),

@@ -14,6 +14,7 @@ from subjects.base import (
     Connection,
     ControlState,
     Health,
+    Membership,
     NodeView,
     ProcessState,
     ProcessView,
@@ -104,6 +105,7 @@ class SnapshotDiff:
             yield from self._process(node, at)
             yield from self._itself(node, at)
             yield from _unseen(node, at)
+            yield from self._joining(node, at)
             yield from self._peers(node, at)
             yield from self._progress(snapshot, node, at)
             yield from self._control(snapshot, node, at)
@@ -182,6 +184,13 @@ class SnapshotDiff:
         # The node's clock may be another one than ours; that it was between the two snapshots is certain.
         began = time.monotonic() - (time.time() - started)
         return signal("restarted", node.name, raw, via=VIA, as_of=min(at, max(began, looked)))
+
+    def _joining(self, node: NodeView, at: float) -> Iterator[Signal]:
+        """Say once of a voter that it was added and has not joined: it counts from then on."""
+        before = self._nodes_before.get(node.name)
+        if node.membership is Membership.VOTER and _waits(node) and not (before and _waits(before)):
+            text = node.unseen.text if node.unseen else ""
+            yield signal("never_started", node.name, text, as_of=at)
 
     def _disk(self, node: NodeView, at: float) -> Iterator[Signal]:
         limit = self._limits.get("disk_space")
@@ -327,6 +336,10 @@ def end_of(view: ProcessView) -> str:
 def _reports(node: NodeView) -> bool:
     """Whether the node said anything of itself: how it is, or how far its log has come."""
     return node.term is not None or node.itself.health is not Health.UNKNOWN
+
+
+def _waits(node: NodeView) -> bool:
+    return node.unseen is not None and node.unseen.reason is UnseenReason.NEVER_STARTED
 
 
 def _unseen(node: NodeView, at: float) -> Iterator[Signal]:

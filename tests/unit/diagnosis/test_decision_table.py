@@ -458,6 +458,71 @@ class TestWhereNoNodeStandsOut:
         assert (found.kind, found.nodes) == (Kind.SPACE_QUOTA, ())
         assert any("disarm" in step for step in found.suggested_actions)
 
+    def test_corrupt_data_names_its_member_alone_and_the_quota_comes_beside_it(self, scene: Scene) -> None:
+        for node in NODES:
+            scene.on(node, *OUTSIDE, "no_space")
+        found = concluded(scene.on("b", "corrupt"))
+
+        assert (found.kind, found.nodes) == (Kind.CORRUPTION, ("b",))
+        assert "Beside that, a and b and c, each: is over the quota" in found.root_cause
+        steps = " ".join(found.suggested_actions)
+        assert all(word in steps for word in ("hashkv", "compaction", "defrag"))
+
+    def test_a_member_that_died_is_told_beside_an_alarm(self, scene: Scene) -> None:
+        scene.on("a", *OUTSIDE, "no_space").on("b", "refused", "peer_lost").on("c", *OUTSIDE)
+        found = concluded(scene)
+
+        assert (found.kind, found.nodes) == (Kind.SPACE_QUOTA, ("a",))
+        assert "Beside that, b is down" in found.root_cause
+        assert any(step.startswith("Start b") for step in found.suggested_actions)
+
+    def test_a_lost_majority_is_worse_than_an_alarm(self, scene: Scene) -> None:
+        for node in NODES:
+            scene.earlier(node, "no_space")
+        scene.on("a", "refused").on("b", "refused").on("c", "answers", "unhealthy").on(None, "quorum_lost")
+        found = with_quorum(scene, 3, 1)
+
+        assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("a", "b"))
+        assert "Beside that, a and b and c, each: is over the quota" in found.root_cause
+
+    def test_alarms_of_all_members_are_no_lost_majority(self, scene: Scene) -> None:
+        for node in NODES:
+            scene.on(node, *OUTSIDE, "no_space")
+        found = with_quorum(scene.earlier(None, "quorum_lost"), 3, 3)
+
+        assert found.kind is Kind.SPACE_QUOTA
+
+    def test_a_majority_that_was_given_up_is_not_asked_of_those_who_are_members_now(
+        self, scene: Scene
+    ) -> None:
+        """Two of three die for good, and the third is started again with --force-new-cluster."""
+        scene.on("a", *OUTSIDE, "restarted").earlier("b", "refused", "member_removed")
+        scene.earlier("c", "refused", "member_removed").earlier(None, "quorum_lost")
+        snapshot = ClusterSnapshot(0.0, 0.0, (), "a", 2, Quorum(1, 1), ClusterState.HEALTHY)
+        gathered = replace(scene.gathered, snapshot=snapshot)
+        found = conclude(gathered, NODES, scene.ledger, database="etcd")
+
+        assert found.kind is Kind.MEMBERSHIP
+        assert "b and c, each: is no longer a member" in found.root_cause
+        assert "voters left" not in found.root_cause
+
+    def test_a_voter_that_never_joined_is_named_for_the_majority_that_it_takes(self, scene: Scene) -> None:
+        """A second member is added to a cluster of one, and not started yet."""
+        scene.on("a", "answers", "unhealthy").on("b", "never_started").on(None, "quorum_lost")
+        found = with_quorum(scene, 2, 1)
+
+        assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("b",))
+        assert found.root_cause.startswith("b was added and never joined")
+        assert "1 of 2 voters up, 2 needed" in found.root_cause
+        assert found.suggested_actions[0].startswith("Start b")
+
+    def test_one_that_died_where_another_one_never_joined_is_told_with_it(self, scene: Scene) -> None:
+        scene.on("a", "answers", "unhealthy").on("b", "never_started").on("c", "refused")
+        found = with_quorum(scene.on(None, "quorum_lost"), 3, 1)
+
+        assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("c",))
+        assert found.root_cause.endswith("as b was added and never joined.")
+
 
 class TestWhatTheRulesSay:
     def test_every_conclusion_passes_the_check_that_a_model_has_to_pass(self, scene: Scene) -> None:

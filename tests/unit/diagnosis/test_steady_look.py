@@ -131,6 +131,25 @@ async def test_one_host_that_is_late_does_not_excuse_its_node(
     assert await wrong(subject) == {("slow_port", "n2"), ("slow_health", "n2"), (kind, "n2")}
 
 
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [(Connection.REFUSED, set()), (Connection.RESET, set()), (Connection.SILENT, {"silent_alone"})],
+)
+async def test_who_does_not_answer_is_not_said_to_answer_late(
+    subject: Timed, connection: Connection, said: set[str]
+) -> None:
+    """A dead member that is watched from outside: nothing is there that could be late."""
+    looked = await steady_look(subject)
+    view = next(node for node in looked.snapshot.nodes if node.name == "n2")
+    silent = replace(view, client=Probe(connection, raw="nobody"), itself=Probe(connection, raw="nobody"))
+    nodes = tuple(silent if node is view else node for node in looked.snapshot.nodes)
+    looked = replace(looked, snapshot=replace(looked.snapshot, nodes=nodes), host_ms={"n2": None})
+
+    kinds = {kind for kind, node in wrong_in(looked) if node == "n2"}
+
+    assert {kind for kind in kinds if kind.endswith("_alone")} == said
+
+
 @pytest.mark.parametrize(("past_the_network", "surest"), [(True, Confidence.HIGH), (False, Confidence.LOW)])
 async def test_a_slow_network_is_sure_only_of_a_node_that_was_asked_past_it(
     subject: Timed, surest: Confidence, *, past_the_network: bool
