@@ -45,9 +45,18 @@ class Access:
     def load_into(self, context: ssl.SSLContext) -> None:
         """Have `context` trust and show what the files hold now; OSError or SSLError where they don't fit."""
         if self.cert is not None:
-            context.load_cert_chain(str(self.cert), str(self.key) if self.key else None)
+            # Without a function OpenSSL asks at the terminal, and waits there for ever.
+            context.load_cert_chain(
+                str(self.cert), str(self.key) if self.key else None, password=self._no_passphrase
+            )
         if self.cacert is not None:
             context.load_verify_locations(str(self.cacert))
+
+    def _no_passphrase(self) -> str:
+        raise BadSetup(
+            f"The key {self.key or self.cert} has a passphrase; give one without: "
+            f"openssl pkey -in {self.key or self.cert} -out PLAIN.pem, readable by you alone."
+        )
 
 
 class Certificates:

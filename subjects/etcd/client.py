@@ -32,9 +32,14 @@ DENIED_S = 10.0
 """After a refusal of user and password they are not tried again for so long: etcd hashes each with bcrypt."""
 
 SPOKEN_S = 5.0
-"""Between two looks at what is spoken at an address that hangs up."""
+"""Between two looks at what is spoken at an address that hangs up, or has no gateway."""
+PORT_S = 1.0
+"""For a look at what else it has."""
 
 _STALE_TOKEN = (b"invalid auth token", b"auth store is old")
+_ASKS_FOR_NOBODY = b"authentication is not enabled"
+"""Then a user that was given is of no use, and does no harm: etcdctl goes on without one, too."""
+_WANTS_A_USER = b"user name is empty"
 
 
 class EtcdClient:
@@ -46,6 +51,8 @@ class EtcdClient:
         self._token: str | None = None
         self._authenticating = asyncio.Lock()
         self._denied: tuple[float, Unseen] | None = None
+        self._needless = float("-inf")
+        """When the cluster last said that it asks for no user."""
         self._spoken: dict[str, tuple[float, Unseen | None]] = {}
         self._http = httpx2.AsyncClient(
             verify=self._certificates.context,
@@ -116,35 +123,49 @@ class EtcdClient:
         self, url: str, path: str, body: Mapping[str, Any], timeout_s: float, *, alone: bool = False
     ) -> Answered:
         answer = await self._post(url, path, body, timeout_s, alone=alone)
-        if answer.code == httpx2.codes.UNAUTHORIZED or any(word in answer.body for word in _STALE_TOKEN):
-            self._token = None
+        wants = bool(self._access.user) and _WANTS_A_USER in answer.body  # since it was enabled
+        if (
+            answer.code == httpx2.codes.UNAUTHORIZED
+            or wants
+            or any(word in answer.body for word in _STALE_TOKEN)
+        ):
+            self._token, self._needless = None, float("-inf")
             answer = await self._post(url, path, body, timeout_s, alone=alone)
         if answer.code != httpx2.codes.OK:
-            raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
+            unseen = refusals.of_answer(answer.code, answer.body, url)
+            if unseen.reason is UnseenReason.NOT_SPOKEN and answer.code == httpx2.codes.NOT_FOUND:
+                unseen = await self._other_port(url) or unseen
+            raise _unreachable(unseen)
         return answer
 
     async def _post(
         self, url: str, path: str, body: Mapping[str, Any], timeout_s: float, *, alone: bool = False
     ) -> Answered:
         headers = {"Connection": "close"} if alone else {}
-        if self._access.user:
-            headers["Authorization"] = await self._current_token(url, timeout_s)
+        if self._access.user and (token := await self._current_token(url, timeout_s)):
+            headers["Authorization"] = token
         return await self._ask("POST", f"{url}{path}", url, timeout_s, headers=headers, json=body)
 
-    async def _current_token(self, url: str, timeout_s: float) -> str:
-        """Return the token; one call at a time asks for a new one, which costs the member a bcrypt hash."""
+    async def _current_token(self, url: str, timeout_s: float) -> str | None:
+        """Return the token; one call at a time asks for a new one, which costs the member a bcrypt hash.
+
+        None while the cluster asks for nobody.
+        """
         async with self._authenticating:
-            if self._token is None:
+            if self._token is None and time.monotonic() - self._needless > DENIED_S:
                 self._token = await self._authenticate(url, timeout_s)
             return self._token
 
-    async def _authenticate(self, url: str, timeout_s: float) -> str:
+    async def _authenticate(self, url: str, timeout_s: float) -> str | None:
         if self._denied is not None and time.monotonic() - self._denied[0] < DENIED_S:
             raise _unreachable(self._denied[1])
         user = self._access.user or ""
         who = {"name": user, "password": self._access.password or ""}
         answer = await self._ask("POST", f"{url}/v3/auth/authenticate", url, timeout_s, json=who)
         token = _token_of(answer.body)
+        if token is None and _ASKS_FOR_NOBODY in answer.body:
+            self._needless = time.monotonic()
+            return None
         if token is None:
             self._denied = (
                 time.monotonic(),
@@ -181,6 +202,25 @@ class EtcdClient:
             known = refusals.speaks(await spoken_at(*host_and_port(member), tls), member)
             self._spoken[member] = time.monotonic(), known
         return known
+
+    async def _other_port(self, url: str) -> Unseen | None:
+        """Say which other port of etcd it is that has no gateway; asked at most every few seconds."""
+        asked_at, known = self._spoken.get(url, (float("-inf"), None))
+        if time.monotonic() - asked_at > SPOKEN_S:
+            members, version = await asyncio.gather(self._has(url, "/members"), self._has(url, "/version"))
+            if members is None or version is None:
+                return None
+            known = refusals.of_port(url, version=version, members=members)
+            self._spoken[url] = time.monotonic(), known
+        return known
+
+    async def _has(self, url: str, path: str) -> bool | None:
+        """Whether something is at that path; None where nobody answered."""
+        try:
+            answer = await self._ask("GET", f"{url}{path}", url, PORT_S)
+        except Unreachable:
+            return None
+        return answer.code == httpx2.codes.OK
 
     async def _probe(self, url: str, timeout_s: float, read: Callable[[int, str], Health]) -> Probe:
         began = time.monotonic()

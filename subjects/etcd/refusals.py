@@ -18,6 +18,7 @@ UNKNOWN_AUTHORITY = "--cacert names the authority that signed it"
 CLIENT_CERTIFICATE = "--cert and --key give a certificate that its authority signed"
 USER = "ETCD_USERNAME and ETCD_PASSWORD give a user that may; for maintenance that is root"
 HTTP_ADDRESS = "give an address that speaks HTTP: its --listen-client-http-urls or --listen-metrics-urls"
+FOR_CLIENTS = "give an address for clients: one of a member's --advertise-client-urls, usually port 2379"
 GATEWAY = "start it without --enable-grpc-gateway=false, or give the addresses of other members"
 
 
@@ -84,6 +85,20 @@ def speaks(what: Spoken | None, url: str) -> Unseen | None:
             return Unseen(_REASON.NOT_SPOKEN, f"{url} speaks TLS", HTTPS)
         case None:
             return None
+
+
+def of_port(url: str, *, version: bool, members: bool) -> Unseen | None:
+    """Say which other port of etcd it is that knows no JSON gateway; None for one that clients use.
+
+    Peers' ports list the members at `/members`; only ports of peers and clients answer `/version`.
+    """
+    if members:
+        text = f"{url} is a peer address, at which only members talk to each other"
+    elif not version:
+        text = f"{url} has metrics and health only: it is a metrics address, or etcd's gRPC proxy"
+    else:
+        return None
+    return Unseen(_REASON.NOT_SPOKEN, text, FOR_CLIENTS)
 
 
 def denied_user(user: str, url: str, said: str) -> Unseen:

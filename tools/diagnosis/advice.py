@@ -97,8 +97,8 @@ LEADERLESS_REGIONS = (
 """Of TiKV: a region's replicas elect their leader among themselves, and PD only hears of it."""
 
 NEVER_JOINED = (
-    "Start {nodes}, with --initial-cluster-state=existing and all members in --initial-cluster: once it joins "
-    "there is a majority again. Nobody can be removed before that.",
+    "Start {nodes}, with --initial-cluster-state=existing and all members in --initial-cluster: then there "
+    "is a majority again. Nobody can be removed before that.",
     "If it can't be started and no other voter can come back: back up the data of one member, and restart "
     "that one with --force-new-cluster.",
     "Add the next one as a learner (etcdctl member add --learner): it counts only once it is promoted.",
