@@ -18,6 +18,17 @@ NEXT_S = 0.25
 """After so long without a connection the next address is tried as well (RFC 8305, section 5: 250 ms)."""
 
 
+def refuses_us(error: BaseException | None) -> bool:
+    """Whether a TLS connection was ended by an alert about us: our certificate, or that there is none.
+
+    Over TLS 1.3 that comes only with what is read after the handshake. An internal error is the server's own.
+    """
+    if not isinstance(error, ssl.SSLError):
+        return False
+    said = f"{error.reason or ''} {error}".upper()
+    return "ALERT" in said and "INTERNAL" not in said
+
+
 async def create_connection(
     factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> None:

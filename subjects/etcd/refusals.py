@@ -15,7 +15,7 @@ _REASON = UnseenReason
 HTTPS, HTTP = "give it with https://", "give it with http://"
 OTHER_NAME = "give the endpoint by a name that its certificate has"
 UNKNOWN_AUTHORITY = "--cacert names the authority that signed it"
-CLIENT_CERTIFICATE = "--cert and --key give a certificate that its authority signed"
+CLIENT_CERTIFICATE = "--cert and --key give a certificate that its authority signed and that has not expired"
 USER = "ETCD_USERNAME and ETCD_PASSWORD give a user that may; for maintenance that is root"
 HTTP_ADDRESS = "give an address that speaks HTTP: its --listen-client-http-urls or --listen-metrics-urls"
 FOR_CLIENTS = "give an address for clients: one of a member's --advertise-client-urls, usually port 2379"
@@ -143,7 +143,8 @@ def _refused_certificate(said: str, url: str) -> Unseen:
     if _has(said, "CERTIFICATE_REQUIRED", "CERTIFICATE REQUIRED"):
         return Unseen(_REASON.DENIED, f"{url} wants a client certificate", CLIENT_CERTIFICATE)
     if _has(said, "CERTIFICATE"):
-        text = f"{url} refuses our client certificate, or that there is none"
+        expired = ", which has expired" if _has(said, "CERTIFICATE_EXPIRED", "CERTIFICATE EXPIRED") else ""
+        text = f"{url} refuses our client certificate{expired or ', or that there is none'}"
         return Unseen(_REASON.DENIED, text, CLIENT_CERTIFICATE)
     return Unseen(_REASON.DENIED, f"{url} ends the TLS handshake with an alert", CLIENT_CERTIFICATE)
 

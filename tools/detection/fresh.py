@@ -15,6 +15,7 @@ from tools.detection.timer_wheel import Wheel
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
 from tools.observe.targets import (
+    DENIED,
     LOST,
     NO_ANSWER,
     NO_CONNECTION,
@@ -56,6 +57,8 @@ class FreshConnections:
         self._turn = self._compared_with = 0
         self._lossy: dict[str, int] = {}
         """Nodes that lose connections → clean bursts since."""
+        self._denied: set[str] = set()
+        """Nodes that let us in no more, which is told once."""
         self._asking = TaskPerNode()
 
     async def run(self) -> None:
@@ -78,6 +81,8 @@ class FreshConnections:
         before = self._wheel.count(line)
         tries = BURST if known else 1
         lost = await self._lost(line, tries)
+        if self._refused_us(line, lost, at):
+            return
         if lost and not known:
             more, elsewhere = await asyncio.gather(self._lost(line, BURST), self._lost_elsewhere(line))
             if elsewhere >= LOST:
@@ -104,6 +109,17 @@ class FreshConnections:
             self._take(signal("lossy", line.node, raw, via=VIA, as_of=at))
         elif known:
             self._clean(line, at)
+
+    def _refused_us(self, line: ProbeTarget, lost: Sequence[str], at: float) -> bool:
+        """Whether it is us whom the node lets in no more: others get in, and nothing is wrong with it."""
+        if DENIED not in lost:
+            if not lost:
+                self._denied.discard(line.node)
+            return False
+        if line.node not in self._denied:
+            self._denied.add(line.node)
+            self._take(signal("denied", line.node, f"{line.where}: {DENIED}", via=VIA, as_of=at))
+        return True
 
     async def _lost_elsewhere(self, line: ProbeTarget) -> int:
         """Return how many connections of a burst meet silence at another node; each time at the next."""

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from subjects.base import Health
-from subjects.dial import create_connection
+from subjects.dial import create_connection, refuses_us
 from tools.detection.health_answer import AnswerReader, StrangeAnswer, judge
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
-from tools.observe.targets import ProbeTarget
+from tools.observe.targets import DENIED, ProbeTarget
 
 FRESH_EVERY = 8
 """After the second miss and then every eighth a fresh connection takes the place of the silent one: one that
@@ -83,6 +83,8 @@ class HeldProbe:
         self._silent_turns = 0
         self._fruitless = 0
         """Connections in a row that broke before one answer came over them."""
+        self._denied = False
+        """Whether it is known that the node lets us in no more."""
         self._knocking = False
         """Whether the port refused us, and the node has not been seen to be back since."""
         self._next_knock: asyncio.TimerHandle | None = None
@@ -165,6 +167,9 @@ class HeldProbe:
         self._asked_at = None
         if self._closed:
             return
+        if refuses_us(exc):
+            self._say_denied()
+            return
         self._fruitless += 1
         if self._fruitless > 1 and not idle:
             self._bad("reset", f"{how}, {self._fruitless} times in a row without an answer")
@@ -183,6 +188,7 @@ class HeldProbe:
         self._asked_at = None
         self._silent_turns = 0
         self._fruitless = 0
+        self._denied = False
         self.answered += 1
         if closes:
             self._drop()
@@ -211,6 +217,9 @@ class HeldProbe:
         except ssl.SSLCertVerificationError as error:
             self._bad("untrusted", f"{self.target.where}: {error.verify_message}")
         except ssl.SSLError as error:
+            if refuses_us(error):
+                self._say_denied()
+                return
             self._bad("strange", f"{self.target.where} does not speak TLS: {error.reason or error}")
         except ConnectionRefusedError:
             self._bad("refused", f"{lead}was refused")
@@ -240,6 +249,14 @@ class HeldProbe:
     def _strange(self, raw: str) -> None:
         self._drop()
         self._bad("strange", f"{self.target.where} gave {raw}")
+
+    def _say_denied(self) -> None:
+        """Say once that we are let in no more: that is ours, and says nothing of the node."""
+        self.healthy = None
+        if not self._denied:
+            self._denied = True
+            raw = f"{self.target.where}: {DENIED}"
+            self._reports.bad(signal("denied", self.target.node, raw, via=self.target.via))
 
     def _say_silent(self) -> None:
         since = self._asked_at or self._connect_began

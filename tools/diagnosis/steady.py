@@ -28,6 +28,7 @@ from tools.observe.limits import Limits
 from tools.observe.signal import HEALTH_PORT, Signal
 from tools.observe.snapshot_diff import FOLLOWED, SnapshotDiff
 from tools.observe.targets import (
+    DENIED,
     LOST,
     NO_ANSWER,
     NO_CONNECTION,
@@ -232,6 +233,7 @@ async def _silent(targets: Sequence[ProbeTarget]) -> dict[str, str]:
 async def _knock(targets: Sequence[ProbeTarget], times: int) -> list[list[str]]:
     """Return, for each target, what became of the new connections that were not answered."""
     ended = await asyncio.gather(*(probe_new_connection(t) for t in targets for _ in range(times)))
+    ended = [None if how == DENIED else how for how in ended]  # that is ours
     groups = (ended[n : n + times] for n in range(0, len(ended), times))
     return [[how for how in group if how is not None] for group in groups]
 

@@ -70,6 +70,7 @@ KINDS: Mapping[str, Meaning] = {
     "lossy": Meaning(_N, _DOUBTFUL, "accepts few or no new connections", "store_up"),
     "untrusted": Meaning(_N, _DOUBTFUL, "shows a certificate that does not verify", "store_up", 2),
     "expired": Meaning(_N, _CERTAIN, "shows a certificate that has expired", "store_up"),
+    "denied": Meaning(_N, _NOTE, "refuses our client certificate"),
     "unreached": Meaning(_N, _DOUBTFUL, "is reached no more behind the shared address", "store_up", 2),
     "deaf": Meaning(_N, _NOTE, "accepts connections and answers none of them"),
     "no_connection": Meaning(_N, _NOTE, "lets no connection be made, and refuses none"),

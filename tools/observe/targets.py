@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from subjects.base import Subject
-from subjects.dial import open_connection
+from subjects.dial import open_connection, refuses_us
 from tools.observe.signal import CLIENT_PORT, HEALTH_PORT
 
 WITHIN_S = 0.75
@@ -98,7 +98,7 @@ async def probe_new_connection(target: ProbeTarget) -> str | None:
             return NO_CONNECTION
         return None if await _lies_there(reader) else NO_ANSWER
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return DENIED if refuses_us(error) else error.strerror or type(error).__name__
     finally:
         if writer is not None:
             writer.close()
@@ -112,6 +112,7 @@ async def _lies_there(reader: asyncio.StreamReader) -> bool:
     return False
 
 
+DENIED = "our client certificate is refused, or missing"
 UNTRUSTED = "its certificate does not verify"
 NO_CONNECTION = f"no connection within {WITHIN_S * 1000:.0f} ms"
 NO_ANSWER = f"connected, and no answer within {WITHIN_S * 1000:.0f} ms"
