@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from agent.events import RATES, NodeRow, NodesSeen, NodeState, OpenIncident
 from agent.watch.traffic import TrafficReader
-from subjects.base import ClusterSnapshot, Health, NodeView, ProcessState, Unseen, UnseenReason
+from subjects.base import ClusterSnapshot, Connection, Health, NodeView, ProcessState, Unseen, UnseenReason
 
 
 class Rows:
@@ -79,6 +79,8 @@ def node_state(node: NodeView, troubled: Collection[str]) -> NodeState:
         return "unhealthy" if node.name in troubled else "up"
     if node.itself.health is Health.UNHEALTHY:
         return "unhealthy"
+    if Connection.ACCEPTED in (node.itself.connection, node.client.connection):
+        return "unhealthy" if node.name in troubled else "unknown"
     return "down" if node.name in troubled else "unknown"
 
 

@@ -333,6 +333,8 @@ class ClusterSnapshot:
     problems: tuple[str, ...] = ()
     """Why it is not healthy, a short phrase each; empty when it is."""
     alarms: tuple[Alarm, ...] = ()
+    alarms_known: bool = True
+    """Whether a node that knows of alarms was asked; else that there are none is not known."""
     serving: Serving = Serving()
     left: tuple[FormerMember, ...] = ()
     """Who stopped being a member while we watched, latest last."""

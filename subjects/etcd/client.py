@@ -92,6 +92,20 @@ class EtcdClient:
         """Ask `/health`: a linearizable read, so a member without a leader can't say that it is healthy."""
         return await self._probe(f"{url}{HEALTH}", timeout_s, _read_health)
 
+    async def alarms(self, url: str, timeout_s: float) -> tuple[str, ...] | None:
+        """Return the alarm that `/health` gives as its reason, in a status's words; None where it says none.
+
+        For members whose status we may not have. Whose alarm it is, and a second one, are not told.
+        """
+        try:
+            said = read_object((await self._ask("GET", f"{url}/health", url, timeout_s)).body)
+        except (Unreachable, NotJson):
+            return None
+        if str(said.get("health")).lower() == "true":
+            return ()
+        alarm, _, kind = str(said.get("reason", "")).partition(" ")
+        return (f"alarm:{kind}",) if alarm == "ALARM" and kind else None
+
     async def reach(self, url: str, timeout_s: float) -> Probe:
         """Ask `/version`: answered by the member alone, so it tells only whether clients get through."""
         return await self._probe(f"{url}/version", timeout_s, _read_version)

@@ -41,7 +41,8 @@ class Status:
     in_use_bytes: int | None = None
     quota_bytes: int | None = None
     """Since 3.6; 0, which it writes as nothing, is the default of 2 GiB."""
-    errors: tuple[str, ...] = ()
+    errors: tuple[str, ...] | None = None
+    """None where it did not say: metrics have no alarms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.resources import files
 
@@ -176,6 +176,7 @@ class EtcdSubject:
                 quorum=quorum,
                 state=ClusterState.UNKNOWN,
                 alarms=alarms,
+                alarms_known=any(each.errors is not None for each in statuses),
                 serving=serving_of(quorum, leader, alarms, known),
                 cluster_id=next((each.cluster_id for each in statuses if each.cluster_id), None),
                 revision=max((each.revision for each in statuses if each.revision is not None), default=None),
@@ -240,6 +241,8 @@ class EtcdSubject:
             self._metrics(endpoint),
         )
         if status is None and metrics is not None and (status := status_of_metrics(metrics)) is not None:
+            if unseen is not None and unseen.ours:  # else it is late, and is not asked more
+                status = replace(status, errors=await self._client.alarms(endpoint.metrics, LOOK_TIMEOUT_S))
             unseen = None
         if status is not None and endpoint.member_id not in {None, status.member_id}:
             return Asked(unseen=somebody_else(endpoint.client, endpoint.member_id, status, self._cluster_id))

@@ -158,7 +158,8 @@ def role_of(name: str, leader: str | None, known: Known) -> Role:
 
 def alarms_of(known: Known) -> tuple[Alarm, ...]:
     """Return the alarms in force, each once, with the node that raised it."""
-    errors = [error for asked in known.asked.values() if asked.status for error in asked.status.errors]
+    statuses = [asked.status for asked in known.asked.values() if asked.status is not None]
+    errors = [error for status in statuses for error in status.errors or ()]
     found = [alarm for error in errors if (alarm := read_alarm(error, known.names)) is not None]
     return tuple({(alarm.kind, alarm.node): alarm for alarm in found}.values())
 

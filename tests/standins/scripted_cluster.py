@@ -80,6 +80,7 @@ class ScriptedSubject:
         self.leader: str | None = names[0]
         self.term = 2
         self.alarms: tuple[Alarm, ...] = ()
+        self.alarms_known = True
         self.held: bool = True
         self.invariants = INVARIANTS
         self.views: dict[str, NodeView] = {name: _well(name, names) for name in names}
@@ -121,6 +122,7 @@ class ScriptedSubject:
             quorum=Quorum(len(views), up),
             state=ClusterState.HEALTHY,
             alarms=self.alarms,
+            alarms_known=self.alarms_known,
         )
 
     async def probe(self, node: str, timeout_s: float) -> Probe:

@@ -288,6 +288,8 @@ class SnapshotDiff:
         for alarm in snapshot.alarms:
             kind = ALARM_KINDS.get(alarm.kind, "alarm")
             yield signal(kind, alarm.node, alarm.raw or str(alarm), via=alarm.kind, as_of=at)
+        if not snapshot.alarms_known:
+            return
         if not snapshot.alarms:
             yield signal("no_alarm", None, "no alarm", as_of=at)
         for node in {*self._now} - {alarm.node for alarm in snapshot.alarms}:

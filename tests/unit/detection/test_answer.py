@@ -96,3 +96,12 @@ def test_the_nodes_own_word_is_understood(status: int, body: bytes, health: Heal
 def test_another_service_is_told_from_a_sick_node(status: int, body: bytes) -> None:
     with pytest.raises(StrangeAnswer, match="some other service"):
         judge(Answer(status, body, closes=False))
+
+
+@pytest.mark.parametrize(
+    ("reason", "health"), [("ALARM NOSPACE", Health.HEALTHY), ("RAFT NO LEADER", Health.UNHEALTHY)]
+)
+def test_an_alarm_of_the_cluster_makes_no_member_unhealthy(reason: str, health: Health) -> None:
+    body = b'{"health":"false","reason":"%s"}' % reason.encode()
+
+    assert judge(Answer(503, body, closes=False))[0] is health

@@ -168,6 +168,15 @@ class TestTheOtherViews:
         watched.subject.alarms = (Alarm("NOSPACE", "n1"),)
         assert (await watched.detection()).invariants == ("disk_space",)
 
+    async def test_an_alarm_lasts_while_nobody_who_knows_of_alarms_answers(self, watched: Watched) -> None:
+        watched.subject.alarms = (Alarm("NOSPACE", "n1"),)
+        await watched.detection()
+        watched.subject.alarms, watched.subject.alarms_known = (), False
+        await watched.looks()
+        await watched.looks()
+
+        assert "disk_space" in watched.monitor.broken
+
     async def test_a_member_that_comes_close_to_its_quota(self, watched: Watched) -> None:
         watched.subject.change("n3", db_bytes=96, details={"quota_bytes": 100})
         detection = await watched.detection()

@@ -9,9 +9,10 @@ import pytest
 from aiohttp import web
 
 from subjects.access import Access
-from subjects.base import UnseenReason
+from subjects.base import Alarm, UnseenReason
 from subjects.errors import BadSetup, Unreachable
 from subjects.etcd.client import EtcdClient
+from subjects.etcd.views import read_alarm
 
 STATUS = {"header": {"member_id": "1", "cluster_id": "9"}, "version": "3.5.1", "leader": "1"}
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -121,6 +122,33 @@ async def test_a_port_that_is_not_for_clients_is_told_as_what_it_is(
     assert error.unseen is not None
     assert error.unseen.reason is UnseenReason.NOT_SPOKEN
     assert ("--advertise-client-urls" in error.unseen.remedy) is ("gateway off" not in said)
+
+
+@pytest.mark.parametrize(
+    ("said", "alarms"),
+    [
+        ({"health": "true", "reason": ""}, ()),
+        ({"health": "false", "reason": "ALARM NOSPACE"}, ("alarm:NOSPACE",)),
+        ({"health": "false", "reason": "RAFT NO LEADER"}, None),
+        ({"health": "false"}, None),
+        ("no object", None),
+    ],
+)
+async def test_who_may_not_have_the_status_reads_the_alarm_from_the_health(
+    said: object, alarms: tuple[str, ...] | None
+) -> None:
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response(said, status=200 if alarms == () else 503)
+
+    client = EtcdClient()
+    async with served(web.get("/health", health)) as url:
+        found = await client.alarms(url, 5.0)
+    await client.aclose()
+
+    assert found == alarms
+    assert [read_alarm(each, {}) for each in found or ()] == [
+        Alarm("NOSPACE", None, each) for each in alarms or ()
+    ]
 
 
 def test_a_key_with_a_passphrase_asks_nobody_at_the_terminal(tmp_path: Path) -> None:
