@@ -36,6 +36,8 @@ class Addresses:
     """Address → the id of the member that answered there last."""
     shared: set[str] = field(default_factory=set)
     """Addresses at which several members answer."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Of these, at which nobody did when they were last asked, and what came instead."""
     cluster_id: str | None = None
     """Of the cluster that most of the addresses belong to."""
 
@@ -82,9 +84,14 @@ class Addresses:
     async def shared_statuses(self, members: int) -> dict[str, Status]:
         """Ask the shared addresses over several new connections; return who answered, by member id."""
         found: dict[str, Status] = {}
+        self.refused.clear()
         for url in self.shared:
-            for status in await self._ask_often(url, members):
-                found[status.member_id] = status
+            answers = await self._answers(url, members)
+            for answer in answers:
+                if isinstance(answer, Status):
+                    found[answer.member_id] = answer
+            if not any(isinstance(answer, Status) for answer in answers):
+                self.refused[url] = str(answers[-1]).partition(" (")[0].rstrip(".")
         return found
 
     async def _tell_shared(self, advertised: set[str], members: int) -> None:
@@ -97,9 +104,11 @@ class Addresses:
                 self.shared.add(url)
 
     async def _ask_often(self, url: str, members: int) -> list[Status]:
+        return [answer for answer in await self._answers(url, members) if isinstance(answer, Status)]
+
+    async def _answers(self, url: str, members: int) -> list[Status | Unreachable]:
         tries = min(MOST_TRIES, TRIES * members)
-        answers = await asyncio.gather(*(ask(self.client, url, alone=True) for _ in range(tries)))
-        return [answer for answer in answers if isinstance(answer, Status)]
+        return await asyncio.gather(*(ask(self.client, url, alone=True) for _ in range(tries)))
 
     async def _endpoint(self, member: Member) -> Endpoint:
         membership = Membership.LEARNER if member.learner else Membership.VOTER

@@ -72,7 +72,10 @@ class AttachedEtcd(EtcdSubject):
         if behind:
             found = await self._addresses.shared_statuses(len(endpoints))
             asked |= {
-                name: _of_shared(each, found.get(each.member_id or "")) for name, each in behind.items()
+                name: _of_shared(
+                    each, found.get(each.member_id or ""), self._addresses.refused.get(each.client, "")
+                )
+                for name, each in behind.items()
             }
         return {name: asked[name] for name in endpoints}
 
@@ -157,10 +160,11 @@ async def _attach(addresses: Addresses) -> Cluster:
     raise Unreachable(" ".join(dict.fromkeys(refusals)))
 
 
-def _of_shared(endpoint: Endpoint, status: Status | None) -> Asked:
+def _of_shared(endpoint: Endpoint, status: Status | None, refused: str) -> Asked:
     """Return what is known of a member that answers only where others do, too."""
     if status is None:
         text = f"none of several connections through {endpoint.client} reached it"
+        text += f": {refused}" if refused else ""
         return Asked(
             unseen=Unseen(UnseenReason.UNREACHED, text),
             reach=Probe(Connection.UNKNOWN, raw=text),

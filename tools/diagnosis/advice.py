@@ -1,31 +1,33 @@
 """What to do about each kind of failure, and what would change one's mind about it."""
 
+from collections.abc import Sequence
+
 from subjects.base import Quorum
 from tools.diagnosis.schema import Kind
 
 ACTIONS: dict[Kind, tuple[str, ...]] = {
     Kind.CRASH: (
-        "Start {nodes} again on its own data, if nothing has yet; check that its lag closes.",
-        "Find out who or what ended the process: its log, the kernel's log, engine events, deployments.",
+        "Start {nodes} again on {its} own data, if nothing has yet; check that {its} lag closes.",
+        "Find out who or what ended {its} process: {its} log, the kernel's log, engine events, deployments.",
     ),
     Kind.RESTART: (
         "Read the log of {nodes} from before its start: a shutdown request, a panic, or nothing.",
         "Ask who deploys or maintains it: a planned restart is to be announced.",
     ),
     Kind.PAUSE: (
-        "Resume {nodes} (kill -CONT, docker unpause), and watch it catch up.",
-        "Find out who froze it: a debugger, a snapshot of the machine, an engine's pause.",
+        "Resume {nodes} (kill -CONT, docker unpause), and watch {them} catch up.",
+        "Find out who froze {them}: a debugger, a snapshot of the machine, an engine's pause.",
     ),
     Kind.PARTITION: (
-        "Restore the network to {nodes}: firewall rules, network policies, routes, its peer address.",
-        "Do not restart {nodes} before you know that its process is at fault: a restart hides the cause.",
+        "Restore the network to {nodes}: firewall rules, network policies, routes, {its} peer address.",
+        "Do not restart {nodes} before you know that {its} process is at fault: a restart hides the cause.",
     ),
     Kind.SLOW_DISK: (
         "Look at what else uses the disk of {nodes}, and at the device's own health.",
         "Move leadership away from {nodes} until its disk answers in time.",
     ),
     Kind.DISK_FULL: (
-        "Free space for {nodes} or raise its limit, then start it again if it has exited.",
+        "Free space for {nodes} or raise {its} limit; what has exited is started again.",
         "Alert on free space well before it ends.",
     ),
     Kind.SPACE_QUOTA: (
@@ -87,6 +89,12 @@ OF_ETCD: dict[Kind, str] = {
 }
 """What etcd's own tools do beside it."""
 
+BEHIND_ONE_ADDRESS = (
+    "Ask a member at an address of its own, from where that can be reached: if it answers, the address that "
+    "all of them share is what has failed.",
+    "Look at what stands there: the load balancer's health checks and members, DNS, firewall rules.",
+    "Give operator each member's own address, so that it can tell the two apart.",
+)
 LEADERLESS_REGIONS = (
     "Look at the replicas of these regions: pd-ctl region, and which of their stores are up.",
     "Bring back a store that holds replicas of them: with a majority of its replicas up, a region elects "
@@ -132,7 +140,9 @@ _TAKES_A_VOTER = frozenset({Kind.CRASH, Kind.PAUSE, Kind.PARTITION, Kind.RESTART
 
 def actions(kind: Kind, nodes: str, quorum: Quorum | None = None, database: str = "") -> tuple[str, ...]:
     """Return what to do, most urgent first; `nodes` is how the nodes are called in a sentence."""
-    steps = tuple(text.format(nodes=nodes) for text in ACTIONS[kind])
+    several = " and " in nodes
+    its, them = ("their", "them") if several else ("its", "it")
+    steps = tuple(text.format(nodes=nodes, its=its, them=them) for text in ACTIONS[kind])
     if database == "etcd" and kind in OF_ETCD:
         steps = (*steps, OF_ETCD[kind])
     if kind not in _TAKES_A_VOTER or quorum is None or not quorum.held or quorum.voters < 3:
@@ -140,7 +150,12 @@ def actions(kind: Kind, nodes: str, quorum: Quorum | None = None, database: str 
     spare = quorum.up - quorum.needed
     if spare > 0:
         return steps
-    return (*steps, "Until it is back, do not take down another node: one more loss means no quorum.")
+    return (*steps, "Until then, do not take down another node: one more loss means no quorum.")
+
+
+def listed(nodes: Sequence[str]) -> str:
+    """Return names as a sentence lists them: `a, b and c`."""
+    return " and ".join([", ".join(nodes[:-1]), nodes[-1]] if len(nodes) > 1 else nodes)
 
 
 def would_change(kind: Kind, nodes: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Literal
 
 from subjects.base import ObservedCluster, Quorum
-from tools.diagnosis.advice import actions, would_change
+from tools.diagnosis.advice import actions, listed, would_change
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
 from tools.diagnosis.examination import Examination
@@ -70,7 +70,7 @@ def conclude(
     if found.kind is Kind.NONE and gathered.clients_waited:
         found = replace(found, reason=ONLY_CLIENTS_WAITED, surest=Confidence.MEDIUM)
     cited = _distinct([each for each in found.seen if len(folded(each.signal.raw)) >= MIN_QUOTE_CHARS])
-    named = " and ".join(found.nodes) or "the cluster"
+    named = listed(found.nodes) or "the cluster"
     return Findings(
         observation=_observation(found),
         root_cause=_root_cause(found, named, gathered, again),
@@ -90,7 +90,7 @@ def _actions(found: Verdict, named: str, quorum: Quorum | None, database: str) -
     """Return what to do, for what is told beside it, too."""
     steps = [*(found.actions or actions(found.kind, named, quorum, database))]
     for kind, nodes, _ in found.besides:
-        steps += actions(kind, " and ".join(nodes), quorum, database)
+        steps += actions(kind, listed(nodes), quorum, database)
     return tuple(dict.fromkeys(steps))
 
 
@@ -138,9 +138,7 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | N
     if found.row is not None and found.row.told_by and found.decisive and not found.reason_names_nodes:
         text += f": “{found.decisive[0].signal.raw}”"
     for _, others, why in found.besides:
-        text += (
-            f". Beside that, {' and '.join(others)}{', each:' if len(others) > 1 else ''} {why.rstrip('.')}"
-        )
+        text += f". Beside that, {listed(others)}{', each:' if len(others) > 1 else ''} {why.rstrip('.')}"
     moved = [each.signal for each in found.seen if each.word == "leader_changed"]
     if found.kind is Kind.LEADER_LOSS and moved:
         text += f": {moved[-1].raw.partition(': ')[2] or moved[-1].raw}"

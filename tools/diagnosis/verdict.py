@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from subjects.base import Quorum
-from tools.diagnosis.advice import LEADERLESS_REGIONS, NEVER_JOINED
+from tools.diagnosis.advice import BEHIND_ONE_ADDRESS, LEADERLESS_REGIONS, NEVER_JOINED, listed
 from tools.diagnosis.schema import Confidence, Kind
 from tools.diagnosis.table import BY_NAME, Row, row_of, rows_of
 from tools.diagnosis.views import Seen, Views, views_of
@@ -198,6 +198,25 @@ def _of_nodes(
             reason += f", as {_never_joined(others)}"
         kind = Kind.QUORUM_LOSS
         return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, _least(causes))
+    if not alone and voters <= len(nodes) and all(each is BY_NAME["unreached"] for _, each in causes):
+        said = decisive[0].signal.raw.partition(": ")[2]
+        reason = "nobody answers at the one address that leads to all members" + (
+            f" ({said})" if said else ""
+        )
+        reason += (
+            ": what stands there (a load balancer, a proxy) or the way to it has failed, or all members have"
+        )
+        return Verdict(
+            Kind.PARTITION,
+            nodes,
+            f"{reason}; from outside these cannot be told apart",
+            _once(decisive),
+            _once(agreeing),
+            row,
+            Confidence.LOW,
+            BEHIND_ONE_ADDRESS,
+            reason_names_nodes=True,
+        )
     # What spreads from one node shows on several: which one it is cannot be told.
     surest = Confidence.LOW if not alone and row.kind in _SPREADING else _least(causes)
     reasons = dict.fromkeys(row.reason for _, row in causes)
@@ -206,7 +225,7 @@ def _of_nodes(
     told = []
     for reason in reasons:
         of = [views.node for views, each in causes if each.reason == reason]
-        told.append(f"{' and '.join(of)}{', each:' if len(of) > 1 else ''} {reason.rstrip('.')}")
+        told.append(f"{listed(of)}{', each:' if len(of) > 1 else ''} {reason.rstrip('.')}")
     return Verdict(
         row.kind,
         nodes,
@@ -225,7 +244,7 @@ def _least(causes: Sequence[tuple[Views, Row]]) -> Confidence:
 
 
 def _never_joined(nodes: Sequence[str]) -> str:
-    return f"{' and '.join(nodes)} {'was' if len(nodes) == 1 else 'were'} added and never joined"
+    return f"{listed(nodes)} {'was' if len(nodes) == 1 else 'were'} added and never joined"
 
 
 def _of_cluster(
@@ -248,7 +267,7 @@ def _of_cluster(
             waiting,
             reason,
             _once(found),
-            actions=tuple(step.format(nodes=" and ".join(waiting)) for step in NEVER_JOINED),
+            actions=tuple(step.format(nodes=listed(waiting)) for step in NEVER_JOINED),
             reason_names_nodes=True,
         )
     if "quorum_lost" in words:

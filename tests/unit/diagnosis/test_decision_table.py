@@ -464,7 +464,7 @@ class TestWhereNoNodeStandsOut:
         found = concluded(scene.on("b", "corrupt"))
 
         assert (found.kind, found.nodes) == (Kind.CORRUPTION, ("b",))
-        assert "Beside that, a and b and c, each: is over the quota" in found.root_cause
+        assert "Beside that, a, b and c, each: is over the quota" in found.root_cause
         steps = " ".join(found.suggested_actions)
         assert all(word in steps for word in ("hashkv", "compaction", "defrag"))
 
@@ -483,7 +483,26 @@ class TestWhereNoNodeStandsOut:
         found = with_quorum(scene, 3, 1)
 
         assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("a", "b"))
-        assert "Beside that, a and b and c, each: is over the quota" in found.root_cause
+        assert "Beside that, a, b and c, each: is over the quota" in found.root_cause
+
+    def test_where_nobody_is_reached_behind_one_address_no_member_is_said_to_be_dead(
+        self, scene: Scene
+    ) -> None:
+        for node in NODES:
+            scene.on(node, "unreached")
+        found = with_quorum(scene, 3, 0)
+
+        assert (found.kind, found.nodes, found.confidence) == (Kind.PARTITION, NODES, Confidence.LOW)
+        assert "load balancer" in found.root_cause
+        assert "while others answer" not in found.root_cause
+        assert not any(step.startswith("Start") for step in found.suggested_actions)
+
+    def test_several_nodes_are_spoken_of_in_the_plural(self, scene: Scene) -> None:
+        for node in NODES:
+            scene.on(node, "refused")
+        steps = concluded(scene).suggested_actions
+
+        assert steps[0].startswith("Start a, b and c again on their own data")
 
     def test_alarms_of_all_members_are_no_lost_majority(self, scene: Scene) -> None:
         for node in NODES:
