@@ -59,6 +59,14 @@ def ended_strangely(reply: Reply, emit: Emit) -> TurnEnd:
     return TurnEnd("truncated", reply.text, f"{why}.")
 
 
+def stayed_incomplete(reply: Reply, emit: Emit) -> TurnEnd:
+    """Tell the person that nothing whole came, however often the model was asked to go on."""
+    why = "The reply stayed incomplete" if reply.text.strip() else "The model said nothing"
+    why += f", though it was asked {MAX_CONTINUES + 1} times"
+    emit(Notice(f"{why}. Ask again, or take another model.", level="warning"))
+    return TurnEnd("truncated", reply.text, f"{why}.")
+
+
 def cancelled_from_outside() -> bool:
     """Return whether the whole task is being cancelled, not only what it waits for."""
     task = asyncio.current_task()

@@ -163,7 +163,7 @@ class Conversation:
             if not paused and (not wanting or (spent and reply.text.strip())):
                 return TurnEnd("budget" if spent else "answered", reply.text, spent)
             if continues == ending.MAX_CONTINUES:
-                return TurnEnd("truncated", reply.text, "the reply stayed incomplete")
+                return ending.stayed_incomplete(reply, self.emit)
             continues += 1
             if reply.stop_reason in ending.CUT:
                 self._room = self.budget.facts.max_output

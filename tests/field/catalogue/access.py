@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -341,7 +342,6 @@ def bare_ipv6_endpoint(field: Field) -> None:
 @case(Say(states=(), refuses=1, says="http|etcd|HTTP", never="Traceback"))
 def no_etcd_there(field: Field) -> None:
     """Something else listens at the endpoint: a web server."""
-    import subprocess
     import sys
 
     (port,) = free_ports(1)
@@ -391,3 +391,72 @@ def certificate_of_one_expires(field: Field) -> None:
         shutil.copy(ended.key, shown[1].key)
         shutil.copy(ended.cert, shown[1].cert)
         field.happens("m1")
+
+
+@case(
+    Say(
+        kinds=(),
+        states=("healthy", "unknown"),
+        says="refuses our client certificate|our client certificate is refused",
+        never="accepts few|does not speak TLS|drops its|partition",
+    ),
+    "etcd-io/etcd#7576",
+)
+def client_certificate_ends(field: Field) -> None:
+    """Our client certificate ends while we watch, and nobody renews it: no member's fault."""
+    authority = Authority(field.folder)
+    ends = time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + 20))
+    ours = authority.sign("client", common_name="root", until=ends)
+    args = tls(authority.sign("server"), "--client-cert-auth", f"--trusted-ca-file={authority.cert}")
+    options = ["--cacert", str(authority.cert), "--cert", str(ours.cert), "--key", str(ours.key)]
+    truth = authority.context(authority.sign("beside", common_name="root"))
+    with (
+        field.members(3, scheme="https", args=args, client_context=truth) as etcd,
+        field.watching(etcd, settle_s=32, options=options),
+    ):
+        field.happens()
+        field.truth("others get in", holds=etcd.put(0))
+
+
+@case(CALM)
+def a_user_that_nobody_asks_for(field: Field) -> None:
+    """User and password are in the environment, and the cluster has no users: etcdctl goes on, too."""
+    with field.members(3) as etcd, field.watching(etcd, settle_s=6, environ=ROOT):
+        field.happens()
+
+
+@case(CALM, "etcd-io/etcd#13144")
+def auth_enabled_with_a_user(field: Field) -> None:
+    """Users are asked for in mid-watch, and ours was given from the beginning."""
+    with field.members(3) as etcd, field.watching(etcd, settle_s=8, environ=ROOT):
+        time.sleep(2)
+        field.happens()
+        enable_auth(etcd)
+
+
+@case(Say(says="peer address.*advertise-client-urls", states=(), refuses=1, never="gateway"))
+def peer_address_given(field: Field) -> None:
+    """The endpoint is the port at which members talk to each other."""
+    with field.members(1) as etcd, field.watching(etcd[0].peer):
+        pass
+
+
+@case(Say(says="metrics address", states=(), refuses=1, never="gateway off"))
+def metrics_address_given(field: Field) -> None:
+    """The endpoint is a member's metrics port."""
+    (port,) = free_ports(1)
+    url = f"http://{HOST}:{port}"
+    with field.members(1, args=[f"--listen-metrics-urls={url}"]), field.watching(url):
+        pass
+
+
+@case(Say(says="has a passphrase", states=(), refuses=1, never="pass phrase:"), quick=True)
+def key_with_a_passphrase(field: Field) -> None:
+    """Our key has a passphrase: nobody is asked for it at a terminal."""
+    authority = Authority(field.folder)
+    ours, locked = authority.sign("client"), field.folder / "locked.key"
+    argv = ["openssl", "ec", "-in", ours.key, "-aes256", "-passout", "pass:secret", "-out", locked]
+    subprocess.run(argv, check=True, capture_output=True)
+    options = ["--cacert", str(authority.cert), "--cert", str(ours.cert), "--key", str(locked)]
+    with field.watching("https://127.0.0.1:1", options=options):
+        pass

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from tests.field.case import Field, Say, case
+from tests.field.catalogue.access import enable_auth
+from tests.field.watching import Line
 
 QUOTA = "--quota-backend-bytes=200000"
 FULL = "writes are refused, reads served"
@@ -128,3 +130,62 @@ def quota_nearly_used(field: Field) -> None:
             etcd.put(0, value=os.urandom(20_000))
         field.happens()
         field.truth("puts are taken", holds=etcd.put(0))
+
+
+@case(
+    Say(
+        kinds=("corruption",),
+        within_s=5.0,
+        advice="hashkv.*compaction.*defrag",
+        says="Beside that, .* over the quota",
+        never="quorum (is )?lost",
+    ),
+    "etcd-io/etcd#7125",
+    "etcd-io/etcd#9992",
+)
+def space_quota_and_corrupt(field: Field) -> None:
+    """The space quota is used up and one member's data is corrupt: that one alone is to be replaced."""
+    with field.members(3, args=[QUOTA]) as etcd, field.watching(etcd):
+        field.happens("m1")
+        fill(etcd)
+        member = str(int(etcd.id(1), 16))
+        etcd.post(0, "maintenance/alarm", {"action": "ACTIVATE", "memberID": member, "alarm": "CORRUPT"})
+        time.sleep(5)
+
+
+@case(
+    Say(
+        kinds=("space_quota",),
+        within_s=5.0,
+        node=False,
+        advice="disarm.*Start ",
+        says="Beside that, .* is down",
+        never="quorum (is )?lost",
+    ),
+    "etcd-io/etcd#9992",
+)
+def space_quota_and_one_killed(field: Field) -> None:
+    """The space quota is used up, and then a follower is killed: both are told, each with its remedy."""
+    with field.members(3, args=[QUOTA]) as etcd, field.watching(etcd) as watch:
+        field.happens()
+        fill(etcd)
+        n = etcd.follower()
+        etcd[n].end()
+        watch.until(_tells_both, 25, field.at)
+
+
+def _tells_both(line: Line) -> bool:
+    return line["type"] == "diagnosis" and "Beside that" in line["diagnosis"]["root_cause"]
+
+
+@case(
+    Say(kinds=("space_quota",), within_s=8.0, node=False, states=("degraded", "unknown")),
+    "etcd-io/etcd#13144",
+)
+def space_quota_without_a_user(field: Field) -> None:
+    """Users are asked for and we have none; the space quota is used up, which `/health` tells anybody."""
+    with field.members(3, args=[QUOTA]) as etcd:
+        enable_auth(etcd)
+        with field.watching(etcd):
+            field.happens()
+            fill(etcd)

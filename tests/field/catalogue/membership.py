@@ -242,3 +242,48 @@ def wrong_peer_address(field: Field) -> None:
         etcd.change(etcd.leader(), "update", peer)
         field.happens(etcd[n].name, at=etcd[n].end(signal.SIGTERM))
         etcd[n].start()
+
+
+@case(
+    Say(
+        kinds=("quorum_loss",),
+        within_s=5.0,
+        node=False,
+        states=("down",),
+        advice="learner",
+        says="added and never joined",
+        never="no node shows why|bring back any",
+    ),
+    "etcd-io/etcd#3505",
+)
+def grown_from_one(field: Field) -> None:
+    """A second member is added to a cluster of one and not started: that takes the majority away."""
+    with field.members(1) as etcd, field.watching(etcd):
+        field.happens()
+        etcd.change(0, "add", {"peerURLs": [etcd.spare("m1", etcd.initial).peer]})
+        time.sleep(4)
+        field.truth("nothing is written", holds=not etcd.put(0, timeout_s=2))
+
+
+@case(
+    Say(
+        kinds=("membership_change", "restart"),
+        within_s=2.0,
+        node=False,
+        states=("healthy",),
+        says="no longer a member",
+        never=r"-1 of|0 of 1|voters left are no majority",
+    )
+)
+def majority_given_up(field: Field) -> None:
+    """Two of three die for good, and the third is started again with --force-new-cluster."""
+    with field.members(3) as etcd, field.watching(etcd, settle_s=20) as watch:
+        field.happens(at=etcd[1].end())
+        etcd[2].end()
+        time.sleep(6)
+        etcd[0].end(signal.SIGTERM)
+        etcd[0].argv.append("--force-new-cluster")
+        etcd[0].start()
+        etcd.wait(lambda: etcd.put(0), "puts are taken", 20)
+        watch.until(lambda line: line.get("kind") == "recovered", 15, field.at)
+        time.sleep(4)

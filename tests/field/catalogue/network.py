@@ -234,3 +234,32 @@ def over_ipv6(field: Field) -> None:
     with field.members(3, host="::1") as etcd, field.watching(etcd):
         n = etcd.follower()
         field.happens(etcd[n].name, at=etcd[n].end())
+
+
+@case(
+    Say(
+        kinds=("partition", "unknown"),
+        within_s=8.0,
+        node=False,
+        confidence=("low",),
+        states=("unknown",),
+        says="load balancer",
+        never="while others answer|Start m",
+    )
+)
+def balancer_gone(field: Field) -> None:
+    """The load balancer, our only way in, dies; all members live."""
+    (listen,) = free_ports(1)
+    hidden = {n: f"http://etcd-{n}.invalid:2379" for n in range(3)}
+    with field.members(3, advertise=hidden) as etcd:
+        process = balancer(listen, ports_of(etcd))
+        try:
+            etcd.wait(lambda: _listens(listen), "the balancer listens", 10)
+            with field.watching(f"http://{HOST}:{listen}", settle_s=20):
+                time.sleep(2)
+                process.kill()
+                field.happens()
+                field.truth("the members serve", holds=etcd.put(0))
+        finally:
+            process.kill()
+            process.wait()

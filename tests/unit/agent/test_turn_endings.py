@@ -8,6 +8,7 @@ from agent.models.base import Request, Usage
 from agent.models.catalog import ModelFacts
 from tests.standins.conversation import Result, Speaker, failure, replies, room
 from tests.standins.messages_script import call, note, text
+from tools.events import Notice
 
 PRICED = ModelFacts(context_limit=1_000_000, input_price=10.0, output_price=10.0)
 
@@ -49,6 +50,15 @@ async def test_a_reply_that_stays_cut_ends_the_turn() -> None:
     end = await here.talk.ask("?")
 
     assert (end.reason, end.text) == ("truncated", "Half of")
+    assert any("stayed incomplete" in each.text for each in here.events if isinstance(each, Notice))
+
+
+async def test_a_model_that_says_nothing_is_told_to_the_person() -> None:
+    here = room(Speaker(*[replies()] * 3))
+    end = await here.talk.ask("?")
+
+    assert (end.reason, end.detail) == ("truncated", "The model said nothing, though it was asked 3 times.")
+    assert [each.level for each in here.events if isinstance(each, Notice)] == ["warning"]
 
 
 async def test_an_empty_answer_after_tools_is_asked_to_go_on() -> None:
