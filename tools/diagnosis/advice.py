@@ -95,6 +95,10 @@ BEHIND_ONE_ADDRESS = (
     "Look at what stands there: the load balancer's health checks and members, DNS, firewall rules.",
     "Give operator each member's own address, so that it can tell the two apart.",
 )
+OUR_OWN_WAY = (
+    "Check the network of this machine first: VPN, routes, firewall; then ask a member from another machine.",
+    "If the members are silent from there, too, look at what they share: hosts, hypervisor, storage, switch.",
+)
 LEADERLESS_REGIONS = (
     "Look at the replicas of these regions: pd-ctl region, and which of their stores are up.",
     "Bring back a store that holds replicas of them: with a majority of its replicas up, a region elects "

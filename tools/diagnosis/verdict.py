@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from subjects.base import Quorum
-from tools.diagnosis.advice import BEHIND_ONE_ADDRESS, LEADERLESS_REGIONS, NEVER_JOINED, listed
+from tools.diagnosis.advice import BEHIND_ONE_ADDRESS, LEADERLESS_REGIONS, NEVER_JOINED, OUR_OWN_WAY, listed
 from tools.diagnosis.schema import Confidence, Kind
 from tools.diagnosis.table import BY_NAME, Row, row_of, rows_of
 from tools.diagnosis.views import Seen, Views, views_of
@@ -42,6 +42,9 @@ BESIDE = 6
 
 _SHARED = {"corrupt": "corrupt data", "no_space": "space quota"}
 """Alarms that are in force for the whole cluster, and their rows where nobody says whose they are."""
+
+_SILENT = frozenset({"silent from outside", "unreachable from outside"})
+"""Rows of silence: of all nodes at once it is rather our own way to them than the nodes."""
 
 _CLIENTS = frozenset({"slow", "stall", "errors"})
 
@@ -215,6 +218,19 @@ def _of_nodes(
             row,
             Confidence.LOW,
             BEHIND_ONE_ADDRESS,
+            reason_names_nodes=True,
+        )
+    if not alone and voters <= len(nodes) and all(each.name in _SILENT for _, each in causes):
+        return Verdict(
+            Kind.PARTITION,
+            nodes,
+            "all members fell silent at once: most likely the way from here to them is cut or this machine "
+            "stood still; that all of them froze or were cut off together looks the same from outside",
+            _once(decisive),
+            _once(agreeing),
+            row,
+            Confidence.LOW,
+            OUR_OWN_WAY,
             reason_names_nodes=True,
         )
     # What spreads from one node shows on several: which one it is cannot be told.

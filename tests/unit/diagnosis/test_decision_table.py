@@ -497,6 +497,16 @@ class TestWhereNoNodeStandsOut:
         assert "while others answer" not in found.root_cause
         assert not any(step.startswith("Start") for step in found.suggested_actions)
 
+    @pytest.mark.parametrize("kind", ["silent", "no_connection"])
+    def test_silence_of_all_at_once_is_rather_our_own_way_to_them(self, scene: Scene, kind: str) -> None:
+        for node in NODES:
+            scene.on(node, kind)
+        found = with_quorum(scene, 3, 0)
+
+        assert (found.kind, found.confidence) == (Kind.PARTITION, Confidence.LOW)
+        assert "all members fell silent at once" in found.root_cause
+        assert "this machine" in found.suggested_actions[0]
+
     def test_several_nodes_are_spoken_of_in_the_plural(self, scene: Scene) -> None:
         for node in NODES:
             scene.on(node, "refused")
