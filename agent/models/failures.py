@@ -184,7 +184,9 @@ def _refused(heard: _Heard, model: str, provider: Provider) -> ModelError | Tran
     if "spend_limit" in heard.code or kind == "billing_error" or any(sign in lowered for sign in _SPENT):
         return BudgetSpent(f"The account's budget is spent: {said}")
     if kind in {"authentication_error", "permission_error"} and not heard.named:
-        return BadCredentials(f"{there}: it, or a proxy before it, lets this request not in. {_ELSEWHERE}")
+        return BadCredentials(
+            f"{there}: it, or a proxy before it, does not let this request in. {_ELSEWHERE}"
+        )
     if kind == "authentication_error":
         return BadCredentials(f"The service refused the credentials: {said} {setup_help(provider)}")
     if kind == "permission_error":
@@ -198,7 +200,13 @@ def _refused(heard: _Heard, model: str, provider: Provider) -> ModelError | Tran
         )
     too_long = heard.status in {200, 400, 413, 422, 500} and _TOO_LONG.search(f"{heard.code} {said}")
     if kind == "request_too_large" or (too_long and kind != "rate_limit_error"):
-        return ContextOverflow(f"The conversation is too long: {said} /compact makes it shorter.")
+        if not heard.named and kind == "request_too_large":
+            return ContextOverflow(
+                f"{there}: a proxy takes no request of this size. /compact makes it shorter."
+            )
+        return ContextOverflow(
+            f"The conversation is too long: {said.rstrip('. ')}. /compact makes it shorter."
+        )
     headers = dict(heard.headers or {})
     if kind in _REASONS and headers.get("x-should-retry") != "false":
         status = f" (HTTP {heard.status})" if heard.status >= 400 else ""

@@ -92,6 +92,7 @@ async def failed(model: ClaudeModel) -> str:
         (http("pong", kind="text/plain"), "pong"),
         (http(PAGE, "403 Forbidden", "text/html"), "HTTP 403 with a web page (“Welcome to nginx!”)"),
         (http(PAGE, "401 Unauthorized", "text/html"), "HTTP 401 with a web page"),
+        (http(PAGE, "413 Content Too Large", "text/html"), "a proxy takes no request of this size. /compact"),
         (http("404 page not found\n", "404 Not Found", "text/plain"), "HTTP 404"),
         (http('{"detail":"Not Found"}', "404 Not Found", "application/json"), "Not Found"),
         (
