@@ -456,7 +456,7 @@ def key_with_a_passphrase(field: Field) -> None:
     authority = Authority(field.folder)
     ours, locked = authority.sign("client"), field.folder / "locked.key"
     argv = ["openssl", "ec", "-in", ours.key, "-aes256", "-passout", "pass:secret", "-out", locked]
-    subprocess.run(argv, check=True, capture_output=True)
+    subprocess.run([str(each) for each in argv], check=True, capture_output=True)
     options = ["--cacert", str(authority.cert), "--cert", str(ours.cert), "--key", str(locked)]
     with field.watching("https://127.0.0.1:1", options=options):
         pass
