@@ -60,7 +60,9 @@ class TestEachVersion:
 
         assert status is not None
         assert status.has_leader
-        assert {alarm.kind for error in status.errors if (alarm := read_alarm(error, {}))} == {"NOSPACE"}
+        assert {alarm.kind for error in status.errors or () if (alarm := read_alarm(error, {}))} == {
+            "NOSPACE"
+        }
         assert health(path, "space_quota") is Health.HEALTHY
 
     def test_without_a_majority_nobody_is_followed(self, path: Path) -> None:

@@ -15,7 +15,7 @@ from subjects.etcd.client import EtcdClient
 from subjects.etcd.views import read_alarm
 
 STATUS = {"header": {"member_id": "1", "cluster_id": "9"}, "version": "3.5.1", "leader": "1"}
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
