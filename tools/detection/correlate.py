@@ -243,8 +243,8 @@ class Correlator:
             incident.of(condition.node).restart_due = False
         if condition.signal.source is Source.PROCESS:
             incident.of(condition.node).end_due = 0.0
-        kernel = condition.signal.source is Source.PROCESS and not follows
-        if kernel and incident.nodes[:1] == [condition.node]:
+        told = condition.signal.source is Source.PROCESS and condition.meaning.weight is not Weight.DOUBTFUL
+        if told and not follows and incident.nodes[:1] == [condition.node]:
             self._incidents.call(incident, _text(condition), by_kernel=True)
         condition.incident, condition.follows = incident.id, follows
 

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any, Literal
 
 from subjects.base import Cluster, ClusterSnapshot, ClusterState
@@ -38,6 +39,7 @@ from tools.observe.limits import limits_of
 from tools.observe.signal import CLIENT_PORT, Detection, Signal, Source
 from tools.observe.snapshot_diff import SnapshotDiff
 from tools.observe.targets import ProbeTarget, targets_of
+from tools.observe.waits import CpuWaits
 
 LOOK_S = 3.0
 """Between two snapshots of a healthy cluster. What is urgent comes by events and held connections, and
@@ -102,6 +104,7 @@ class Monitor:
             detected=self._keep,
         )
         self._diff = SnapshotDiff(limits)
+        self._waits = CpuWaits()
         self._client = ClientView(limits)
         self._sight = Sight(cluster.nodes, emit)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good, self._incidents.awaited), period_s)
@@ -346,7 +349,8 @@ class Monitor:
         targets = tuple(targets_of(self._cluster.subject))
         held = {target.node for target in targets if target.via == CLIENT_PORT}
         self._rollout.read(snapshot, began)
-        for seen in self._diff.read(snapshot, began, held=held, excused=self._excused(nodes)):
+        shown = self._diff.read(snapshot, began, held=held, excused=self._excused(nodes))
+        for seen in chain(shown, self._waits.read(snapshot)):
             if meaning(seen.kind).weight is not Weight.ALL_CLEAR or len(self._correlator.conditions):
                 self._take(seen)
         self._correlator.told_late(node.name for node in snapshot.nodes if node.process.delayed)

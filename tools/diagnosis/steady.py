@@ -22,7 +22,6 @@ from subjects.base import (
     Subject,
 )
 from subjects.errors import SubjectError
-from tools.diagnosis.waits import Waited, between, read_syncs, signals_of_waits
 from tools.observe.kinds import signal
 from tools.observe.limits import Limits
 from tools.observe.signal import HEALTH_PORT, Signal
@@ -36,6 +35,7 @@ from tools.observe.targets import (
     probe_new_connection,
     targets_of,
 )
+from tools.observe.waits import Waited, between, read_syncs, signals_of_waits
 
 LOOKS = 3
 """How often a cluster is looked at that is not healthy."""

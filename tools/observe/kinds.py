@@ -57,7 +57,10 @@ KINDS: Mapping[str, Meaning] = {
     "no_network": Meaning(_P, _WITNESS, "is attached to no network"),
     "probe_failed": Meaning(_P, _NOTE, "failed its liveness probe, and is restarted for that"),
     "not_oom": Meaning(_P, _NOTE, "was not OOM-killed"),
-    "starved": Meaning(_P, _NOTE, "is starved of CPU; its peers are not"),
+    "starved": Meaning(_P, _DOUBTFUL, "is starved of CPU; its peers are not", "client_latency", 2),
+    "not_starved": Meaning(
+        _P, _CLEAR, "waits for a processor no longer than its peers", clears=("starved",)
+    ),
     "cpu_enough": Meaning(_P, _NOTE, "gets the CPU that it asks for"),
     "running": Meaning(_P, _CLEAR, "runs", clears=_ENDS),
     "in_network": Meaning(_P, _CLEAR, "is attached to a network", clears=("no_network",)),
