@@ -24,6 +24,7 @@ RESTORING = "Restoring; this takes a few seconds. If killed, the healer finishes
 
 def chat(setup: Setup, resume: str | None) -> int:
     """Chat until the person leaves; returns the exit code. The world is left as it was found."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it has to leave the world as it was found
     return asyncio.run(_chat(setup, resume))
 
 

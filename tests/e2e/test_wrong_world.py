@@ -132,6 +132,58 @@ async def test_standard_streams_that_the_caller_closed_are_done_without(tmp_path
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ("< <(printf 'was caf\\xe9 hurt?')", 0, "Not supported offline"),
+        ("0> file", 2, "Standard input cannot be read: Bad file descriptor"),
+    ],
+)
+async def test_a_prompt_that_is_no_text_or_cannot_be_read(
+    tmp_path: Path, given: str, code: int, said: str
+) -> None:
+    command = [*OPERATOR, "-p", "-", "--offline", "--subject", "etcd", "--state-dir", str(tmp_path)]
+    program = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        f"{shlex.join(command)} {given.replace('file', str(tmp_path / 'file'))}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(Path.cwd())},
+    )
+    out, err = await asyncio.wait_for(program.communicate(), 60)
+
+    assert program.returncode == code, err.decode()
+    assert said in (out + err).decode()
+    assert b"Traceback" not in err
+
+
+async def test_ctrl_c_while_a_prompt_is_read_is_answered_in_a_line() -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        INTERRUPTED_WHILE_READING,
+        *("-p", "-"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await asyncio.wait_for(program.communicate(), 60)
+
+    assert err == b"Interrupted\n"
+    assert program.returncode == 130
+
+
+INTERRUPTED_WHILE_READING = """
+import io, os, signal, sys
+class Pressed(io.StringIO):
+    def read(self, most):
+        os.kill(os.getpid(), signal.SIGINT)
+sys.stdin = Pressed()
+from agent.__main__ import main
+main()
+"""
+
 INTERRUPTED_WHILE_LOADING = """
 import builtins, os, signal
 load = builtins.__import__
