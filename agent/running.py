@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import os
 import signal
 import sys
+import termios
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -45,7 +47,8 @@ def run(
     async def running() -> int:
         view = open_view(setup.output, stream=stream, signals=setup.command == "watch", listing=listing)
         try:
-            code = await _guarded(setup, view, body, interrupted, interrupted_code)
+            with _unechoed(view):
+                code = await _guarded(setup, view, body, interrupted, interrupted_code)
         finally:
             try:
                 await view.aclose()
@@ -132,6 +135,30 @@ def _refused(error: OSError) -> str:
         return "Too many files are open. Allow more with `ulimit -n 1024`."
     where = f"{error.filename}: " if error.filename else ""
     return f"The operating system refuses: {where}{error.strerror or error}."
+
+
+@contextmanager
+def _unechoed(view: View) -> Iterator[None]:
+    """Keep what is typed meanwhile off the screen: an Enter that is echoed moves what is drawn in place."""
+    before = _foreground_terminal() if view.interactive else None
+    if before is not None:
+        quiet = [*before]
+        quiet[3] &= ~termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        if before is not None and _foreground_terminal() is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+
+def _foreground_terminal() -> list[Any] | None:
+    """Return how the terminal on standard input is set; None for another program's, or for none."""
+    try:
+        ours = os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        return termios.tcgetattr(sys.stdin) if ours else None
+    except (OSError, ValueError, termios.error):
+        return None
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:
