@@ -124,8 +124,13 @@ def _pipe_of(stream: TextIO) -> int | None:
 
 
 def tolerant(stream: TextIO) -> TextIO:
-    """Return `stream`, told to write what its encoding lacks as `\\uXXXX` rather than to raise."""
+    """Return `stream`, told to show what its encoding lacks as `\\uXXXX` rather than to raise, and to wait.
+
+    Whoever shares a pipe with us (Node.js does) may have set it to fail where it has no room yet.
+    """
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
+    with suppress(OSError, ValueError):
+        os.set_blocking(stream.fileno(), True)
     return stream

@@ -271,6 +271,19 @@ class TestOutlet:
 
         assert got == [str(n) for n in range(200)]
 
+    async def test_a_pipe_that_was_set_not_to_wait_loses_nothing(self) -> None:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        with os.fdopen(read) as reader, os.fdopen(write, "w") as stream:
+            view = JsonView(stream)
+            for _ in range(50):
+                view.show(Notice("x" * 10_000))
+            got = [len(reader.readline()) > 10_000 for _ in range(50)]
+            await view.aclose()
+
+        assert all(got)
+        assert not view.unread
+
     def test_a_closed_pipe_ends_the_program_quietly(self) -> None:
         program = (
             "import asyncio\n"
