@@ -24,8 +24,8 @@ _DELTAS = {
 }
 """What each delta carries: by it a delta is known whose type an imitation of the API left out."""
 
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
-"""What the API takes in no name of a tool: in the history it would spoil every later request."""
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+"""What the API takes in no tool's name and no call's id: in the history it spoils every later request."""
 
 
 MANY_PIECES = 512
@@ -126,8 +126,8 @@ class Assembly:
                     pieces.add(text)
                     yield self._drawn(NoteDelta(text))
             case "tool_use":
-                block["id"] = _text(block, "id") or f"call_{len(self._blocks)}"
-                block["name"] = _NO_NAME.sub("_", _text(block, "name"))[:64] or "unnamed"
+                block["id"] = _NOT_IN_NAMES.sub("_", _text(block, "id")) or f"call_{len(self._blocks)}"
+                block["name"] = _NOT_IN_NAMES.sub("_", _text(block, "name"))[:64] or "unnamed"
                 block["input"] = _object(block, "input")
             case "fallback":
                 declined, answers = _object(block, "from"), _object(block, "to")
