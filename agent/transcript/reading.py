@@ -16,8 +16,8 @@ FORMAT = "operator-transcript"
 VERSION = 1
 """Raised when an older operator could misread what we write; the header says it."""
 
-LONGEST_S = 3e9
-"""A century. A time beyond it is damage, and no calendar holds it."""
+LONGEST_S = 2e11
+"""The year 8307. A time beyond it is damage, and no calendar holds it."""
 
 LONGEST_HEADER = 1 << 20
 """Bytes. What is no transcript may be one line of gigabytes."""

@@ -44,7 +44,8 @@ def seconds(value: float | None) -> str:
         return f"{value:.2f} s"
     if value < 120:
         return f"{value:.0f} s"
-    return f"{value // 60:.0f} min {value % 60:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s"
 
 
 def _short(value: object) -> str:

@@ -13,6 +13,7 @@ from agent.models.offline.answers import oom, what
 from agent.models.offline.narration import TYPED, detection, tell
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen
+from agent.models.offline.words import seconds as in_seconds
 from agent.orders import read_demo, read_order
 
 INCIDENT: dict[str, Any] = json.loads((Path(__file__).parent / "records" / "leader_killed.json").read_text())
@@ -455,3 +456,11 @@ def test_advice_names_what_a_person_can_type_here(tool: str) -> None:
     assert tell(failed) == f"store_kill did not work: No (E1). Try {TYPED[tool]}."
     assert Conversation().ask(typed)
     assert read_order(typed) or understand(typed) or tool in {"cluster_status", "read_logs", "incident_list"}
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [(0.04, "40 ms"), (5, "5.00 s"), (1_200, "20 min"), (61_200, "17 h"), (5_000_000, "1,388.9 h")],
+)
+def test_a_span_is_told_without_powers_of_ten(span: float, words: str) -> None:
+    assert in_seconds(span) == words
