@@ -54,6 +54,9 @@ TEXTS = [
     "bearer Ab3dEfGh",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJyb290In0.{WORD}",
     f"sk-{WORD}{WORD}",
+    f"password: {WORD}",
+    f'{{"passwd": {WORD}1}}',
+    f"passphrase={{{WORD}",
 ]
 SHOWN = (WORD, b64encode(f"root:{WORD}".encode()).decode(), "Ab3dEfGh")
 
@@ -80,6 +83,9 @@ def test_a_secret_is_taken_out_and_the_rest_stays(text: str) -> None:
         "etcd-2 lost its leader; the key user123 is there",
         "mail ops@example.com about etcd-1:2379",
         "authentication is not enabled",
+        '{"passwd": null, "password":false, "api_key": {"min": 8}, "private_key":[], "n": 1}',
+        'the field "passwd": missing from the request',
+        '"password": …',
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
