@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
     from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
-    from subjects.base import Cluster
+    from subjects.runtimes.kubernetes.options import KubernetesOptions
 
 Row = tuple[str, str, str]
 
 
 @click.command()
-@command("runtime", "context", "namespace", "allowed", listing=True)
+@command("runtime", "context", "namespace", "allow_context", listing=True)
 async def doctor(setup: "Setup", view: "View") -> "Result":
     """Show what works here and what doesn't, with the remedy.
 
@@ -43,7 +44,7 @@ async def doctor(setup: "Setup", view: "View") -> "Result":
         _terminal(),
     ]
     view.show(Table("What works here", ("what", "state", "what was found, or the remedy"), tuple(rows)))
-    faults = await _faults(setup)
+    faults = await fault_rows(setup, "process", setup.choice.kubernetes)
     view.show(Table("Faults on etcd × process", ("fault", "works", "how, or why not"), tuple(faults)))
     return {
         "ok": rows[2][1] == "ok",
@@ -108,25 +109,20 @@ def _terminal() -> Row:
     return "terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, {os.get_terminal_size().columns} columns"
 
 
-async def _faults(setup: "Setup") -> list[Row]:
+async def fault_rows(setup: "Setup", runtime: str, options: "KubernetesOptions") -> list[Row]:
+    """Return each fault with whether it can be done on etcd at a runtime, and how or why not."""
     from subjects.clusters import Decision, open_cluster
     from subjects.errors import SubjectError
     from subjects.state import open_state
-
-    try:
-        cluster = await open_cluster(open_state(setup.state_dir), Decision("etcd", "process", ""))
-    except SubjectError as error:
-        return [("all", "no", str(error))]
-    rows = faults_on(cluster)
-    await cluster.aclose()
-    return rows
-
-
-def faults_on(cluster: "Cluster") -> list[Row]:
-    """Return each fault with whether it can be done on a cluster, and how or why not."""
     from tools.faults.catalogue import CATALOGUE, capability
 
-    able = {kind: capability(fault, cluster) for kind, fault in CATALOGUE.items()}
+    decision = Decision("etcd", runtime, "")
+    try:
+        cluster = await open_cluster(open_state(setup.state_dir), decision, kubernetes=options)
+    except SubjectError as error:
+        return [("all", "no", str(error))]
+    async with aclosing(cluster):
+        able = {kind: capability(fault, cluster) for kind, fault in CATALOGUE.items()}
     return [
         (kind, "yes" if each.available else "no", each.reason or CATALOGUE[kind].meaning)
         for kind, each in able.items()
