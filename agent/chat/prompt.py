@@ -23,6 +23,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from agent.chat.pastes import EndedPastes
 from agent.view.style import PROMPT
+from agent.view.words import answerer
 
 if TYPE_CHECKING:
     from agent.sessions.session import Status
@@ -187,8 +188,7 @@ def status_words(status: "Status | None", columns: int) -> str:
     """Say the status in one line; what matters least goes first when there is no room."""
     if status is None:
         return " starting…"
-    who = status.model or {"playbook": "offline mode"}.get(status.driver, status.driver)
-    parts = [who, status.mode.value]
+    parts = [answerer(status.driver, status.model), status.mode.value]
     if status.open_faults:
         parts.insert(0, f"{status.open_faults} fault{'s' * (status.open_faults > 1)} open: /restore")
     parts += _used(status)

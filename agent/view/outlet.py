@@ -8,7 +8,7 @@ import select
 import stat
 import sys
 import threading
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
 from agent.errors import NotWritten
@@ -111,6 +111,24 @@ class Outlet:
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self._stream.fileno())
             os.close(nothing)
+
+
+class PipeView:
+    """What the views without a terminal have in common: `out`, and nobody who could be asked."""
+
+    interactive = False
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._out = Outlet(tolerant(stream or sys.stdout))
+
+    @property
+    def unread(self) -> bool:
+        """Whether there was more to print after the reader of standard output had gone away."""
+        return self._out.unread
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Do nothing: nobody is asked here."""
+        return nullcontext()
 
 
 def _pipe_of(stream: TextIO) -> int | None:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agent.events import SessionOpened
 from subjects.untrusted import clean
 
 MAX_LINE = 4_000
@@ -52,6 +51,8 @@ def _short(value: object) -> str:
     return one_line(value, 24)
 
 
-def answerer(event: SessionOpened) -> str:
-    """Say who answers in a session."""
-    return one_line(event.model or {"playbook": "offline mode"}.get(event.driver, event.driver))
+def answerer(driver: str, model: str | None) -> str:
+    """Say who answers: the model, or what stands in for one."""
+    return one_line(
+        model or {"claude": "Claude", "playbook": "offline mode", "tape": "a tape"}.get(driver, driver)
+    )

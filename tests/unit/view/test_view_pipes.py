@@ -207,7 +207,7 @@ class TestChoice:
         assert isinstance(open_view("json", stream=io.StringIO()), JsonView)
 
     def test_plain_text_where_there_is_no_terminal(self) -> None:
-        view = open_view(stream=io.StringIO(), environ={"TERM": "xterm"})
+        view = open_view(stream=io.StringIO())
 
         assert isinstance(view, PlainView)
         assert not view.interactive
@@ -223,10 +223,14 @@ class TestChoice:
         ],
     )
     async def test_a_terminal_gets_escapes_only_where_it_wants_them(
-        self, environ: dict[str, str], escapes: bool
+        self, environ: dict[str, str], escapes: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        for name in ("TERM", "NO_COLOR"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
         screen = Screen()
-        view = open_view(stream=screen, environ=environ)
+        view = open_view(stream=screen)
         assert isinstance(view, TerminalView)
         view.show(Text("**bold**", done=True))
         view.show(Progress("Waiting", 1, 30))
