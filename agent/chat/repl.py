@@ -47,7 +47,7 @@ class Repl:
     def __init__(self, view: TerminalView, opening: Opening, history: Path | None = None) -> None:
         self._view = view
         self._opening = opening
-        self._opened: asyncio.Task[Session] | None = None
+        self._opened: asyncio.Future[Session] | None = None
         self._turn: asyncio.Task[str] | None = None
         self._interrupts = 0
         self._hint: asyncio.TimerHandle | None = None
@@ -250,11 +250,8 @@ class Repl:
         if self._opened is None:
             self._open()
 
-    def _open(self) -> "asyncio.Task[Session]":
-        async def opening() -> "Session":
-            return await self._opening(self.ask_permission)
-
-        self._opened = asyncio.create_task(opening())
+    def _open(self) -> "asyncio.Future[Session]":
+        self._opened = asyncio.ensure_future(self._opening(self.ask_permission))
         if self._prompt is not None:
             self._opened.add_done_callback(self._prompt.refresh)
         return self._opened

@@ -315,24 +315,9 @@ def _s(value: Any) -> str:
     return words.seconds(value) or NOT_MEASURED
 
 
-ANSWERS: Mapping[str, Callable[[Data], str]] = {
-    "what": what,
-    "injected": injected,
-    "leader": leader,
-    "elected": elected,
-    "lost": lost,
-    "quorum": quorum,
-    "duration": duration,
-    "blast": blast,
-    "stall": stall,
-    "predicted": predicted,
-    "sure": sure,
-    "evidence_all": evidence_all,
-    "else": alternatives,
-    "oom": oom,
-    "alerts": alerts,
-    "change": change,
-    "recovered": recovered,
-    "order": order,
-    "summary": summary,
-}
+_ALL = (
+    *(what, injected, leader, elected, lost, quorum, duration, blast, stall, predicted, sure, evidence_all),
+    *(alternatives, oom, alerts, change, recovered, order, summary),
+)
+ANSWERS: Mapping[str, Callable[[Data], str]] = {answer.__name__: answer for answer in _ALL}
+"""By the name of the question in questions.txt."""

@@ -228,7 +228,7 @@ NAMED = {
         "who made the diagnosis",
         "how sure are you yourself", "confidence", "stop guessing, what do you know for sure",
     ),
-    "else": (
+    "alternatives": (
         "why not a pause",
         "is it the disk?",
         "how do you know it was not a partition",
