@@ -55,6 +55,7 @@ TEXTS = [
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJyb290In0.{WORD}",
     f"sk-{WORD}{WORD}",
     f"password: {WORD}",
+    f'"password": {WORD}\nuser: root',
     f'{{"passwd": {WORD}1}}',
     f"passphrase={{{WORD}",
 ]
