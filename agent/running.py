@@ -49,8 +49,7 @@ def run(
     async def running() -> int:
         view = open_view(setup.output, stream=stream, signals=setup.command == "watch", listing=listing)
         try:
-            with _unechoed(view):
-                code = await _guarded(setup, view, body, interrupted, interrupted_code)
+            code = await _guarded(setup, view, body, interrupted, interrupted_code)
         finally:
             try:
                 await view.aclose()
@@ -91,7 +90,7 @@ async def _guarded(
 
     watching_reader = asyncio.ensure_future(_end_unread(setup, view, work, received))
     try:
-        with ended_by_signals(work, numbers, received, tell):
+        with ended_by_signals(work, numbers, received, tell), _unechoed(view):
             result = await work
     except asyncio.CancelledError:
         if received[:1] == [signal.SIGPIPE]:
