@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import command
+from agent.commands.command import Result, command
+from subjects.errors import SubjectError
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
     from subjects.runtimes.kubernetes.options import KubernetesOptions
@@ -20,7 +20,7 @@ Row = tuple[str, str, str]
 
 @click.command()
 @command("runtime", "context", "namespace", "allow_context", listing=True)
-async def doctor(setup: "Setup", view: "View") -> "Result":
+async def doctor(setup: "Setup", view: "View") -> Result:
     """Show what works here and what doesn't, with the remedy.
 
     With --runtime kubernetes: what the account may do, the least of it as a Role, and which faults there are.
@@ -54,7 +54,6 @@ async def doctor(setup: "Setup", view: "View") -> "Result":
 
 
 async def _etcd() -> Row:
-    from subjects.errors import SubjectError
     from subjects.etcd.binary import find_binary
 
     try:
@@ -66,7 +65,6 @@ async def _etcd() -> Row:
 
 
 async def _docker() -> Row:
-    from subjects.errors import SubjectError
     from subjects.runtimes.engine import connect
 
     try:
@@ -112,7 +110,6 @@ def _terminal() -> Row:
 async def fault_rows(setup: "Setup", runtime: str, options: "KubernetesOptions") -> list[Row]:
     """Return each fault with whether it can be done on etcd at a runtime, and how or why not."""
     from subjects.clusters import Decision, open_cluster
-    from subjects.errors import SubjectError
     from subjects.state import open_state
     from tools.faults.catalogue import CATALOGUE, capability
 

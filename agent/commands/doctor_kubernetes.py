@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from agent.commands.command import Result
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
     from subjects.runtimes.kubernetes.api import Api
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Row = tuple[str, str, str]
 
 
-async def kubernetes(setup: "Setup", view: "View") -> "Result":
+async def kubernetes(setup: "Setup", view: "View") -> Result:
     """Show it; nothing is made or changed."""
     from dataclasses import replace
 

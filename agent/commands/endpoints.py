@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar
 import click
 
 from agent.commands.command import PODS
+from subjects.errors import BadSetup
 
 if TYPE_CHECKING:
     from subjects.access import Access
@@ -114,7 +115,6 @@ def access(given: CertificateFiles) -> "Access":
     Raises click.UsageError for half a certificate, BadSetup for bytes that are no text.
     """
     from subjects.access import Access
-    from subjects.errors import BadSetup
 
     if (given["cert"] is None) != (given["key"] is None):
         raise click.UsageError("--cert and --key go together.")

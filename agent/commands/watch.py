@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from agent.commands.command import CLUSTER, PODS, command
+from agent.commands.command import CLUSTER, PODS, Result, command
 from agent.commands.endpoints import Endpoints, chosen_cluster, endpoint_options
 from agent.commands.parameters import DURATION, WordedOption
+from subjects.errors import BadSetup
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -25,7 +25,6 @@ class FromConfig(click.Command):
 
     def _configured(self) -> dict[str, Any]:
         from agent.setup import config_file, config_values
-        from subjects.errors import BadSetup
 
         try:
             table = config_values().get(self.name or "", {})
@@ -80,7 +79,7 @@ async def watch(
     metrics_listen: str | None,
     keep_s: float,
     **endpoints: Unpack[Endpoints],
-) -> "Result":
+) -> Result:
     """Watch a cluster and report what goes wrong, until Ctrl-C.
 
     User and password of a secured etcd come from ETCD_USERNAME and ETCD_PASSWORD (or ETCDCTL_USER as
