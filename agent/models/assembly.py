@@ -12,7 +12,7 @@ from agent.models.base import Block, HandedOver, NoteDelta, Reply, TextDelta, Us
 from subjects.untrusted import NotJson, read_object
 
 MANY_TOKENS = 1 << 40
-"""More than that no reply costs: a count beyond it is none."""
+"""No reply costs more: a greater count is ignored."""
 
 Drawn = TextDelta | NoteDelta | HandedOver
 

@@ -184,7 +184,9 @@ def _refused(heard: _Heard, model: str, provider: Provider) -> ModelError | Tran
     if "spend_limit" in heard.code or kind == "billing_error" or any(sign in lowered for sign in _SPENT):
         return BudgetSpent(f"The account's budget is spent: {said}")
     if kind in {"authentication_error", "permission_error"} and not heard.named:
-        return BadCredentials(f"{there}: it, or a proxy before it, lets this request not in. {_ELSEWHERE}")
+        return BadCredentials(
+            f"{there}: it, or a proxy before it, does not let this request in. {_ELSEWHERE}"
+        )
     if kind == "authentication_error":
         return BadCredentials(f"The service refused the credentials: {said} {setup_help(provider)}")
     if kind == "permission_error":

@@ -99,7 +99,7 @@ class Session:
 
     @property
     def recorded(self) -> bool:
-        """Whether the session is written down whole, so that it can be gone on with."""
+        """Whether the session is written down whole, so that it can be continued."""
         return self.transcript.recorded
 
     @property
