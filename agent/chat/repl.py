@@ -34,6 +34,9 @@ GREETING = "Ask, or say “run the chaos demo”. /help lists what else there is
 Opening = Callable[["Ask"], Awaitable["Session"]]
 """Opens the session, given how to ask the person; may take a second, since heavy modules are loaded."""
 
+LEAVES = {"exit", "quit", ":q"}
+"""What ends the chat without a slash, too, as in a shell."""
+
 HINT_AFTER_S = 0.4
 """How long a turn may take to stop before the person is told of the second Ctrl-C."""
 
@@ -149,10 +152,12 @@ class Repl:
         """Do what was entered; return what the next prompt begins with."""
         if not text:
             return ""
+        if text.lower() in LEAVES:
+            raise slash_commands.Quit
         work = self._command(text) if text.startswith("/") else self._ask(text)
         returned = await self._run(work)
-        if (session := self.session) and (late := "\n".join(session.unread())):
-            self._queued.append(late)
+        if session := self.session:
+            self._queued.extend(session.unread())
         waiting = self._take_back() if self._interrupts else []
         return "\n".join(part for part in (returned, *waiting, self._keyboard.draft) if part)
 

@@ -181,9 +181,10 @@ class TestLeaving:
 
         assert person.leaves() == 0
 
-    def test_the_command(self, start: Start) -> None:
+    @pytest.mark.parametrize("typed", ["/exit", "exit", "quit"])
+    def test_the_command(self, start: Start, typed: str) -> None:
         person = start()
-        person.enter("/exit")
+        person.enter(typed)
 
         assert person.leaves() == 0
 

@@ -160,9 +160,10 @@ async def test_the_model_is_told_with_its_next_request_what_has_changed(
 
 async def test_the_script_answers_what_was_typed_meanwhile_as_the_next_request(session: Session) -> None:
     session.interject("was anything lost?")
+    session.interject("undo everything")
     await session.ask("help")
 
-    assert session.unread() == ("was anything lost?",)
+    assert session.unread() == ("was anything lost?", "undo everything")
     assert session.unread() == ()
 
 
