@@ -38,8 +38,9 @@ def load(figures: Any) -> str:
 
 
 def count(number: Any, noun: str) -> str:
-    """Return `no errors`, `1 error`, `3 errors`."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    """Return `no errors`, `1 error`, `3 errors`, `4,035 errors`."""
+    shown = f"{number:,}" if isinstance(number, int) and number else number or "no"
+    return f"{shown} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(items: Iterable[Any]) -> str:
