@@ -213,14 +213,21 @@ class FaultService:
 
     async def heal(self, cluster: Cluster, fault: int | None = None) -> list[HealReport]:
         """Heal one fault, or every open one of this cluster, the latest first."""
-        records = [each for each in self.journal.open_faults() if each.cluster == cluster.id]
-        if fault is not None:
-            records = [each for each in records if each.id == fault]
-        if not records:
+        records = self.to_heal(cluster.id, fault)
+        return await heal_all(self.journal, records, lambda _: nullcontext(cluster), self._owner)
+
+    def to_heal(self, cluster: str, fault: int | None = None) -> list[Record]:
+        """Return that open fault of a cluster, or every one. Raises NothingToDo where there is none."""
+        found = [
+            each
+            for each in self.journal.open_faults()
+            if each.cluster == cluster and fault in (None, each.id)
+        ]
+        if not found:
             raise NothingToDo(
                 "There is no open fault to heal.", "cluster_status tells what is wrong, if anything."
             )
-        return await heal_all(self.journal, records, lambda _: nullcontext(cluster), self._owner)
+        return found
 
     async def restore(self, *, orphans_only: bool = False) -> list[HealReport]:
         """Heal every open fault of the state folder, or those whose operator is dead. Can be repeated.
@@ -270,6 +277,8 @@ class FaultService:
             )
         if settings.value is not None and not fault.unit:
             raise Refused(f"{fault.kind} has no strength: leave value out.")
+        if settings.aimed and not catalogue.of_network(fault):
+            raise Refused(f"{fault.kind} is not a network fault: leave scope and direction out.")
         self._check_alone(several=several)
 
     def _check_alone(self, *, several: bool) -> None:

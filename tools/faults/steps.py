@@ -108,7 +108,7 @@ class Pause(Step):
             await cluster.require(control.Pause).resume(self.node, self.identity)
         except StaleTarget:
             return await _someone_was_here(cluster, self.node, self.identity, ours)
-        return UndoReport(Undone.HEALED, f"{self.node} goes on")
+        return UndoReport(Undone.HEALED, f"{self.node} was resumed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,13 +93,11 @@ async def _preview_restart(params: RestartParams, workbench: Workbench) -> str:
 
 async def _preview_heal(params: HealParams, workbench: Workbench) -> str:
     cluster = workbench.require_cluster()
-    lines = [
+    return "\n".join(
         f"heal fault {each.id}, {each.kind} of {', '.join(each.nodes)}: "
         f"{'; '.join(step.undone_by for step in each.steps)}"
-        for each in workbench.faults.journal.open_faults()
-        if each.cluster == cluster.id and params.fault in (None, each.id)
-    ]
-    return "\n".join(lines) or "nothing: no fault is open"
+        for each in workbench.faults.to_heal(cluster.id, params.fault)
+    )
 
 
 @tool(Effect.DESTROY, preview=_preview_kill)
