@@ -72,6 +72,10 @@ def status(data: Data) -> str:
         f"{f': {words.listed(names)}' if names else ''}"
         f"{', led by ' + str(data['leader']) if data.get('leader') else ''}.",
         words.sentence(f"Problems: {words.listed(problems)}" if problems else ""),
+        *(
+            f"Incident {open_['id']} is open: {words.sentence(open_['text'])}"
+            for open_ in data.get("open_incidents") or ()
+        ),
     )
 
 

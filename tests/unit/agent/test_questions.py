@@ -10,7 +10,7 @@ import pytest
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
 from agent.models.offline.answers import change, clients, oom, summary, what
-from agent.models.offline.narration import TYPED, detection, tell
+from agent.models.offline.narration import TYPED, detection, status, tell
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen
 from agent.models.offline.words import seconds as in_seconds
@@ -330,6 +330,12 @@ def test_advice_from_before_the_recovery_is_not_told_as_what_is_to_be_done_now()
     assert change(INCIDENT).startswith("The incident is recovered; when it was diagnosed, this was advised:")
     assert "- Next:" not in summary(INCIDENT)
     assert change({**INCIDENT, "state": "open", "seconds_open": None}).startswith("- Start etcd-1 again")
+
+
+def test_a_healthy_cluster_with_an_open_incident_is_told_with_it() -> None:
+    told = status({"state": "healthy", "open_incidents": [{"id": "I1", "text": "clients see errors"}]})
+
+    assert told == "The cluster is healthy. Incident I1 is open: clients see errors."
 
 
 def test_no_load_is_said_only_of_what_is_known() -> None:
