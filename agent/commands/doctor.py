@@ -30,13 +30,11 @@ async def doctor(setup: "Setup", view: "View") -> Result:
 
         return await kubernetes(setup, view)
     from agent.setup import version
-    from subjects.state import open_state
     from tools.events import Table
 
-    state = open_state(setup.state_dir)
     rows: list[Row] = [
         ("operator", "ok", f"{version()}, Python {sys.version.split()[0]} on {sys.platform}"),
-        ("state folder", "ok", str(state.root)),
+        _state_folder(setup),
         await _etcd(),
         await _docker(),
         await _tikv(),
@@ -47,10 +45,20 @@ async def doctor(setup: "Setup", view: "View") -> Result:
     faults = await fault_rows(setup, "process", setup.choice.kubernetes)
     view.show(Table("Faults on etcd × process", ("fault", "works", "how, or why not"), tuple(faults)))
     return {
-        "ok": rows[2][1] == "ok",
+        "ok": all(state == "ok" for _, state, _ in rows[1:3]),
         "checks": [dict(zip(("name", "state", "text"), row, strict=True)) for row in rows],
         "faults": [dict(zip(("fault", "state", "text"), row, strict=True)) for row in faults],
     }
+
+
+def _state_folder(setup: "Setup") -> Row:
+    from subjects.errors import SubjectError
+    from subjects.state import open_state
+
+    try:
+        return "state folder", "ok", str(open_state(setup.state_dir).root)
+    except SubjectError as error:
+        return "state folder", "unusable", str(error)
 
 
 async def _etcd() -> Row:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shlex
 import sqlite3
 import sys
@@ -235,7 +236,17 @@ async def test_a_file_in_the_state_folder_s_place_is_said_to_be_no_folder(tmp_pa
     ran = await operator(tmp_path / "file", "deploy", "status")
 
     assert ran.code == 1
-    assert "cannot be used: it is no folder." in ran.err
+    assert "cannot be used: it is not a folder." in ran.err
+
+
+async def test_the_doctor_says_that_the_state_folder_is_unusable_beside_all_else(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    ran = await operator(tmp_path / "file", "doctor")
+
+    assert ran.code == 1
+    assert re.search(r"^state folder +unusable +.*it is not a folder", ran.out, re.MULTILINE)
+    assert re.search(r"^etcd +ok", ran.out, re.MULTILINE)
 
 
 async def test_a_link_to_nowhere_inside_the_state_folder_is_named(tmp_path: Path) -> None:
@@ -244,7 +255,7 @@ async def test_a_link_to_nowhere_inside_the_state_folder_is_named(tmp_path: Path
     ran = await operator(tmp_path, "deploy", "status")
 
     assert ran.code == 1
-    assert f"cannot be used: {tmp_path / 'sessions'} is no folder." in ran.err
+    assert f"cannot be used: {tmp_path / 'sessions'} is not a folder." in ran.err
 
 
 async def test_a_folder_with_spaces_other_scripts_and_a_locale_without_any(tmp_path: Path) -> None:
