@@ -72,7 +72,7 @@ def test_sessions_are_listed_the_latest_first_with_what_was_asked(tmp_path: Path
     rows = listing(tmp_path).rows
 
     assert [row[0] for row in rows] == ["20260301-c", "20260201-b", "20260101-a"]
-    assert rows[1][3] == "status of 20260201-b"
+    assert rows[1][2:] == ("offline mode", "status of 20260201-b")
     assert "no transcript" in rows[0][3]
 
 
