@@ -92,6 +92,7 @@ class Repl:
         while True:
             if self._queued:
                 text: str | None = self._queued.pop(0)
+                self._view.show(Notice(f"\u203a {text}"))  # above its answer, as if it were typed now
             else:
                 with self._view.aside():
                     text = await prompt.ask(draft)
