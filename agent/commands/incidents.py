@@ -161,4 +161,4 @@ def _brief(incident: "Incident") -> dict[str, Any]:
 
 
 def _clock(wall: float) -> str:
-    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

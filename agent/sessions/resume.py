@@ -144,7 +144,7 @@ def _was_talked_in(path: Path) -> bool:
 def _row(path: Path) -> tuple[str, ...]:
     header = read_header(path)
     asked = next((entry.data.get("text", "") for entry in read(path) if entry.type == "user"), "")
-    began = datetime.fromtimestamp(header.made).astimezone().strftime("%Y-%m-%d %H:%M")
+    began = datetime.fromtimestamp(header.made).astimezone().strftime("%Y-%m-%d %H:%M %Z")
     return header.id, began, answerer(header.driver, header.model), " ".join(str(asked).split())[:80]
 
 

@@ -76,6 +76,18 @@ def test_sessions_are_listed_the_latest_first_with_what_was_asked(tmp_path: Path
     assert "no transcript" in rows[0][3]
 
 
+def test_times_in_the_list_name_their_zone(tmp_path: Path) -> None:
+    """An id is in UTC, and so is a report: a time of day without a zone is read as that."""
+    written(tmp_path, "20260101-a")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", "NPT-5:45")
+        time.tzset()
+        rows = listing(tmp_path).rows
+    time.tzset()
+
+    assert rows[0][1].endswith(" NPT")
+
+
 def test_a_session_is_found_by_the_beginning_of_its_id_if_that_is_clear(tmp_path: Path) -> None:
     first, second = written(tmp_path, "20260101-a"), written(tmp_path, "20260201-b")
 
