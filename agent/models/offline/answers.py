@@ -43,6 +43,8 @@ def leader(i: Data) -> str:
     led = _of(i, "leader")
     if not led:
         return "Who led at the time is not in this incident's record; try: `status` for who leads now."
+    if all(led.values()) and len(moves := _moves(led)) == 1:
+        return f"{moves[0]} led throughout: before it, under the fault and at the end."
     before, now = led.get("before") or "no node", led.get("now") or "no node"
     under = led.get("under_fault") or "no node"
     return f"{before} led before it, {under} when the healing began, {now} at the end."

@@ -9,7 +9,7 @@ import pytest
 
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
-from agent.models.offline.answers import change, clients, oom, summary, what
+from agent.models.offline.answers import change, clients, leader, oom, summary, what
 from agent.models.offline.narration import TYPED, detection, status, tell
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen
@@ -330,6 +330,13 @@ def test_advice_from_before_the_recovery_is_not_told_as_what_is_to_be_done_now()
     assert change(INCIDENT).startswith("The incident is recovered; when it was diagnosed, this was advised:")
     assert "- Next:" not in summary(INCIDENT)
     assert change({**INCIDENT, "state": "open", "seconds_open": None}).startswith("- Start etcd-1 again")
+
+
+def test_who_led_all_the_time_is_said_once() -> None:
+    led = dict.fromkeys(("before", "under_fault", "now"), "etcd-3")
+
+    assert leader({"leader": led}) == "etcd-3 led throughout: before it, under the fault and at the end."
+    assert "no node when the healing began" in leader({"leader": {**led, "under_fault": None}})
 
 
 def test_a_healthy_cluster_with_an_open_incident_is_told_with_it() -> None:
