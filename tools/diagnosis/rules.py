@@ -10,7 +10,7 @@ from typing import Literal
 from subjects.base import ObservedCluster
 from tools.diagnosis.advice import actions, would_change
 from tools.diagnosis.base import Case
-from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
+from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, sources
 from tools.diagnosis.examination import Examination
 from tools.diagnosis.gather import Gathered, gather
 from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
@@ -19,7 +19,7 @@ from tools.diagnosis.verdict import Verdict, verdict
 from tools.diagnosis.views import Seen, Views, views_of
 from tools.observe.kinds import IN_LISTS, KINDS, meaning
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Again, Signal
+from tools.observe.signal import Detection, Signal
 
 MAX_CITED = 8
 
@@ -47,8 +47,7 @@ class RulesDiagnostician:
         gathered = await gather(case, cluster, recorded, ledger)
         # A node that is no member any more is still what the incident is about.
         nodes = tuple(dict.fromkeys((*cluster.subject.nodes, *case.nodes)))
-        again = case.detection.again if case.detection else None
-        findings = conclude(gathered, nodes, ledger, database=cluster.subject.name, again=again)
+        findings = conclude(gathered, nodes, ledger, database=cluster.subject.name, detected=case.detection)
         problems = check(findings, ledger, nodes=nodes, opened_wall=case.opened_wall)
         return settle(findings, self.by, problems, ledger=ledger, opened_wall=case.opened_wall)
 
@@ -62,18 +61,23 @@ def conclude(
     ledger: Ledger,
     *,
     database: str = "",
-    again: Again | None = None,
+    detected: Detection | None = None,
 ) -> Findings:
-    """Return what the table concludes from what was gathered, as findings that cite it."""
+    """Return what the table concludes from what was gathered, as findings that cite it.
+
+    Nodes that failed in another way than the first are named apart, each with what to do about it.
+    """
     quorum = gathered.snapshot.quorum if gathered.snapshot else None
     found = verdict(gathered.seen, nodes, database=database, quorum=quorum)
     if found.kind is Kind.NONE and gathered.clients_waited:
         found = replace(found, reason=ONLY_CLIENTS_WAITED, surest=Confidence.MEDIUM)
     cited = _distinct([each for each in found.seen if len(folded(each.signal.raw)) >= MIN_QUOTE_CHARS])
-    named = " and ".join(found.nodes) or "the cluster"
+    failed = [(kind, " and ".join(of)) for kind, of in ((found.kind, found.nodes), *found.beside)]
+    failed = [(kind, named or "the cluster") for kind, named in failed]
+    steps = (step for kind, named in failed for step in actions(kind, named, quorum, database))
     return Findings(
         observation=_observation(found),
-        root_cause=_root_cause(found, named, gathered, again),
+        root_cause=_root_cause(found, failed[0][1], gathered, detected),
         kind=found.kind,
         nodes=found.nodes,
         confidence=_confidence(found, cited, ledger),
@@ -81,8 +85,8 @@ def conclude(
             Cited(id=each.signal.evidence or "", quote=each.signal.raw, claim=_claim(each)) for each in cited
         ),
         alternatives=_alternatives(found, views_of(gathered.seen, nodes)),
-        suggested_actions=found.actions or actions(found.kind, named, quorum, database),
-        would_change=would_change(found.kind, named),
+        suggested_actions=found.actions or tuple(dict.fromkeys(steps)),
+        would_change=" ".join(would_change(kind, named) for kind, named in failed),
     )
 
 
@@ -116,17 +120,20 @@ def _observation(found: Verdict) -> str:
     return f"{sides}." if sides else "Little that tells was seen."
 
 
-def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | None) -> str:
+def _root_cause(found: Verdict, named: str, gathered: Gathered, detected: Detection | None) -> str:
     reason = found.reason.rstrip(".")
     each = ", each:" if len(found.nodes) > 1 and found.kind is not Kind.QUORUM_LOSS else ""
     if not found.nodes:
         text = f"{reason[0].upper()}{reason[1:]}"
     else:
         text = reason if found.reason_names_nodes else f"{named}{each} {reason}"
-    if again is not None and found.nodes:
+    again = detected.again if detected and found.nodes else None
+    # The count is of what was detected last: it holds for no other node.
+    if detected and again and (not detected.nodes or set(detected.nodes) & set(found.nodes)):
         loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
         called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"
-        text += f". This is {called}: {again}"
+        of = "" if detected.nodes in {(), found.nodes} else f" of {' and '.join(detected.nodes)}"
+        text += f". This is {called}{of}: {again}"
     if found.row is not None and found.row.told_by and found.decisive and not found.reason_names_nodes:
         text += f": “{found.decisive[0].signal.raw}”"
     moved = [each.signal for each in found.seen if each.word == "leader_changed"]
@@ -147,9 +154,8 @@ def _confidence(found: Verdict, cited: Sequence[Seen], ledger: Ledger) -> Confid
     if found.kind is Kind.UNKNOWN:
         return Confidence.LOW
     telling = [each.signal for each in cited if each.abnormal or each in found.decisive]
-    items = ((ledger.get(each.evidence or ""), each.raw) for each in telling)
-    sources = {name for item, quote in items if item is not None and (name := witness(item, quote))}
-    reached = Confidence.HIGH if len(sources) >= 2 else Confidence.MEDIUM
+    count = sources(((each.evidence or "", each.raw) for each in telling), ledger)
+    reached = Confidence.HIGH if count >= 2 else Confidence.MEDIUM
     return min(reached, found.surest, key=_RANK.index)
 
 

@@ -29,6 +29,12 @@ _WEIGHT = {
 }
 """Which is the cause when several nodes fit a row: a node that misses a dead peer is no second cause."""
 
+_GRAVEST_FIRST = (
+    *(Kind.CORRUPTION, Kind.SPACE_QUOTA, Kind.DISK_FULL, Kind.CRASH, Kind.PAUSE, Kind.RESTART),
+    *(Kind.CERTIFICATE, Kind.SLOW_DISK, Kind.NETWORK_DELAY, Kind.OVERLOAD),
+)
+"""Of nodes that failed in different ways, those that come first name the kind; what is planned comes last."""
+
 DRIFT = "log_clock_drift"
 
 _SPREADING = frozenset({Kind.NETWORK_DELAY, Kind.SLOW_DISK, Kind.OVERLOAD, Kind.CLOCK_DRIFT})
@@ -46,6 +52,7 @@ class Verdict:
 
     kind: Kind
     nodes: tuple[str, ...]
+    """Those that `kind` is true of."""
     reason: str
     decisive: tuple[Seen, ...]
     """What made the rows fit."""
@@ -57,6 +64,8 @@ class Verdict:
     """What to do, where that is not what its kind asks for."""
     reason_names_nodes: bool = False
     """Whether `reason` says of which node each part of it is."""
+    beside: tuple[tuple[Kind, tuple[str, ...]], ...] = ()
+    """Other kinds of failure in the same incident, with their nodes."""
 
     @property
     def seen(self) -> tuple[Seen, ...]:
@@ -129,15 +138,21 @@ def _narrowed(causes: list[tuple[Views, Row]]) -> list[tuple[Views, Row]]:
 def _of_nodes(
     causes: Sequence[tuple[Views, Row]], shared: tuple[Seen, ...], quorum: Quorum | None
 ) -> Verdict:
+    by_kind: dict[Kind, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
+    for views, row in sorted(causes, key=lambda cause: _gravity(cause[1].kind)):
+        by_kind.setdefault(row.kind, []).append(views.node)
+        by_reason.setdefault(row.reason.rstrip("."), []).append(views.node)
+    kind, *others = by_kind
     nodes = tuple(views.node for views, _ in causes)
-    decisive = [seen for views, row in causes for seen in row.matched(views)]
-    agreeing = [*shared, *(seen for views, _ in causes for seen in views.abnormal)]
-    row = causes[0][1]
-    lost = next((seen for seen in shared if seen.word == "quorum_lost"), None)
-    voters = quorum.voters if quorum else len(nodes) + 1
+    row = next(row for _, row in causes if row.kind is kind)
     alone = len(nodes) == 1
-    took_majority = not alone or (voters > 1 and row.kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
-    if lost is not None and took_majority and row.kind not in _SPREADING:
+    lost = next((seen for seen in shared if seen.word == "quorum_lost"), None)
+    decisive = [seen for views, each in causes for seen in each.matched(views)]
+    agreeing = _once([*shared, *(seen for views, _ in causes for seen in views.abnormal)])
+    voters = quorum.voters if quorum else len(nodes) + 1
+    took_majority = not alone or (voters > 1 and kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
+    if lost is not None and took_majority and kind not in _SPREADING:
         left = voters - len(nodes)
         short = alone and voters > 2  # of the others somebody was missing before
         kept = (
@@ -145,28 +160,30 @@ def _of_nodes(
             if short
             else f"the {left} of {voters} voters left {'is' if left == 1 else 'are'} no majority"
         )
-        reason = f"{row.reason.rstrip('.')}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
-        kind = Kind.QUORUM_LOSS
-        return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, _least(causes))
+        how = "; ".join(f"{' and '.join(of)}: {each}" for each, of in by_kind.items()) if others else kind
+        reason = f"{row.reason.rstrip('.')}; {kept}" if alone else f"are lost ({how}); {kept}"
+        decisive.append(lost)
+        return Verdict(Kind.QUORUM_LOSS, nodes, reason, _once(decisive), agreeing, row, _least(causes))
     # What spreads from one node shows on several: which one it is cannot be told.
-    surest = Confidence.LOW if not alone and row.kind in _SPREADING else _least(causes)
-    reasons = dict.fromkeys(row.reason for _, row in causes)
-    if len(reasons) == 1:
-        return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, surest)
-    told = []
-    for reason in reasons:
-        of = [views.node for views, each in causes if each.reason == reason]
-        told.append(f"{' and '.join(of)}{', each:' if len(of) > 1 else ''} {reason.rstrip('.')}")
+    surest = Confidence.LOW if not alone and kind in _SPREADING else _least(causes)
+    told = [
+        f"{' and '.join(of)}{', each:' if len(of) > 1 else ''} {reason}" for reason, of in by_reason.items()
+    ]
     return Verdict(
-        row.kind,
-        nodes,
-        "; ".join(told),
+        kind,
+        tuple(by_kind[kind]),
+        row.reason if len(told) == 1 else "; ".join(told),
         _once(decisive),
-        _once(agreeing),
+        agreeing,
         row,
         surest,
-        reason_names_nodes=True,
+        reason_names_nodes=len(told) > 1,
+        beside=tuple((each, tuple(by_kind[each])) for each in others),
     )
+
+
+def _gravity(kind: Kind) -> int:
+    return _GRAVEST_FIRST.index(kind) if kind in _GRAVEST_FIRST else len(_GRAVEST_FIRST)
 
 
 def _least(causes: Sequence[tuple[Views, Row]]) -> Confidence:
