@@ -103,11 +103,12 @@ class Conditions:
             self._cleared[condition.signal.key] = seen.shown_at
         return gone
 
-    def expire(self, source: Source, older_than: float) -> None:
-        """Drop what one side has not confirmed since monotonic `older_than`."""
-        for key, condition in list(self._held.items()):
-            if key[0] is source and condition.last < older_than:
-                del self._held[key]
+    def expire(self, source: Source, older_than: float) -> list[Condition]:
+        """Drop what one side has not confirmed since monotonic `older_than`; return it."""
+        gone = [each for key, each in self._held.items() if key[0] is source and each.last < older_than]
+        for condition in gone:
+            del self._held[condition.signal.key]
+        return gone
 
     def forget(self, node: str) -> None:
         """Drop all that is held against a node that is no member any more."""

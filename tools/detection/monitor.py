@@ -36,7 +36,7 @@ from tools.observe.figures import Window
 from tools.observe.kinds import Weight, meaning, signal
 from tools.observe.ledger import Ledger
 from tools.observe.limits import limits_of
-from tools.observe.signal import CLIENT_PORT, Detection, Signal, Source
+from tools.observe.signal import CLIENT_PORT, Detection, Signal
 from tools.observe.snapshot_diff import SnapshotDiff
 from tools.observe.targets import ProbeTarget, targets_of
 from tools.observe.waits import CpuWaits
@@ -218,6 +218,8 @@ class Monitor:
 
     def client_window(self, window: Window) -> None:
         """Take one second of the load's figures."""
+        if self._client.begins_anew(window):
+            self._correlator.forget_load(window.at)
         nodes = self.snapshot.nodes if self.snapshot else ()
         reached_at = {node.address.rpartition("//")[2]: node.name for node in nodes}
         for seen in self._client.read(window, reached_at):
@@ -361,7 +363,7 @@ class Monitor:
         for node in set(before) - set(nodes):
             self._diff.forget(node)
             self._correlator.conditions.forget(node)
-        self._correlator.conditions.expire(Source.CLIENT, time.monotonic() - STALE_S)
+        self._correlator.forget_load(time.monotonic() - STALE_S)
         self._correlator.settle(nodes)
         self._looked.set()
         self._looked = asyncio.Event()
