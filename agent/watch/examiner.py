@@ -5,6 +5,7 @@ known of that node. What it concludes then is shown only where it differs, and s
 """
 
 import asyncio
+import sqlite3
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -134,7 +135,7 @@ class Examiner:
             incident.concluded = concluded
             await monitor.recorded()
             kept = session.keep(name, found)
-        except (SubjectError, ToolError) as error:
+        except (SubjectError, ToolError, sqlite3.Error) as error:
             self._view.show(Notice(f"Incident {name} could not be looked into: {error}"))
             return
         self._view.show(Diagnosed(kept))

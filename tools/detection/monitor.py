@@ -30,7 +30,7 @@ from tools.detection.service_ports import ServicePorts
 from tools.detection.sight import Sight
 from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.detection.upkeep import Upkeep
-from tools.events import Emit, Failed, Notice
+from tools.events import Emit, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.figures import Window
 from tools.observe.kinds import Weight, meaning, signal
@@ -40,6 +40,7 @@ from tools.observe.signal import CLIENT_PORT, Detection, Signal
 from tools.observe.snapshot_diff import SnapshotDiff
 from tools.observe.targets import ProbeTarget, targets_of
 from tools.observe.waits import CpuWaits
+from tools.tasks import told_if_it_fails
 
 LOOK_S = 3.0
 """Between two snapshots of a healthy cluster. What is urgent comes by events and held connections, and
@@ -376,13 +377,8 @@ class Monitor:
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"monitor {name}")
-        task.add_done_callback(self._task_ended)
+        told_if_it_fails(task, self._emit)
         self._tasks.append(task)
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A part of the monitor that ends by itself is a bug, and must not be a silent one."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._emit(Failed(f"{task.get_name()} has ended: {type(error).__name__}: {error}"))
 
 
 def _allow_connections(wanted: int) -> None:
