@@ -69,8 +69,8 @@ async def watch(
         asyncio.create_task(traffic.run(), name="the reading of clients' figures"),
         asyncio.create_task(prune_now_and_then(incidents, keep_s), name="the pruning of old incidents"),
     ]
-    for task in beside:
-        told_if_it_fails(task, view.show)
+    for part in beside:
+        told_if_it_fails(part, view.show)
     began = time.monotonic()
     interrupted = False
     try:
@@ -88,8 +88,8 @@ async def watch(
         task.uncancel()
         interrupted = True
     finally:
-        for task in beside:
-            task.cancel()
+        for part in beside:
+            part.cancel()
         await asyncio.wait(beside)
         await receivers.aclose(monitor)
         state = monitor.state  # once it has stopped, it knows of no open incident any more
