@@ -38,9 +38,6 @@ SEVERITY = {"quorum": 3, "has_leader": 3, "data_intact": 3, "store_up": 2}
 TOGETHER_S = 2.0
 """Notes so recent (a leader changed) are told with the detection that they lead up to."""
 
-LOOP = 3
-"""So often in one incident it is no coincidence: a loop, or flapping."""
-
 UNMEASURED = "the load that showed it is over; whether clients are served as before was not measured"
 
 EXPLAINS = frozenset({"version_changed", "member_removed", "member_replaced"})
@@ -143,13 +140,12 @@ class Correlator:
     def forget_load(self, older_than: float) -> None:
         """Drop what windows of load up to monotonic `older_than` showed: that load is over."""
         for condition in self.conditions.expire(Source.CLIENT, older_than):
-            for incident in self._incidents:
-                incident.unmeasured |= incident.id == condition.incident
+            if (incident := self._incidents.get(condition.incident)) is not None:
+                incident.unmeasured = True
 
     def _clear(self, seen: Signal) -> None:
         for condition in self.conditions.clear(seen):
-            incident = next((each for each in self._incidents if each.id == condition.incident), None)
-            if incident is not None:
+            if (incident := self._incidents.get(condition.incident)) is not None:
                 incident.of(condition.node).over.add(condition.signal.key)
 
     def _judge(self, condition: Condition) -> None:
@@ -325,4 +321,4 @@ def _text(condition: Condition, again: Again | None = None) -> str:
     if again is None:
         return text
     loop = "crash loop" if kind in DEATHS else "flapping"
-    return f"{f'{loop}: ' if again.count >= LOOP else ''}{text} ({again})"
+    return f"{f'{loop}: ' if again.is_loop else ''}{text} ({again})"

@@ -148,6 +148,10 @@ class IncidentTracker:
         known = (*self._open.values(), *self._closed)
         return next((each.name for each in known if each.id == incident), None)
 
+    def get(self, incident: str | None) -> OpenIncident | None:
+        """Return the open incident of that id."""
+        return self._open.get(incident or "")
+
     def of(self, node: str) -> OpenIncident | None:
         """Return the open incident in which `node` is."""
         return next((each for each in self._open.values() if node in each.nodes), None)
@@ -278,16 +282,15 @@ class IncidentTracker:
             caused=time.monotonic(),
         )
         self._open[incident.id] = incident
-        named, broken, cluster, alert = tuple(nodes), tuple(invariants), self._cluster, self._alert
-        topology = list(self.topology)
+        topology, alert = list(self.topology), self._alert
         usual = FirstSeen(alert.name, alert.after_s, None, alert.source, measured=False)
 
         def record(store: IncidentStore) -> None:
             store.open(
-                cluster=cluster,
+                cluster=self._cluster,
                 text=text,
-                nodes=named,
-                invariants=broken,
+                nodes=nodes,
+                invariants=invariants,
                 wall=incident.opened_wall,
                 incident=incident.id,
             )

@@ -75,11 +75,8 @@ def check(findings: Findings, ledger: Ledger, *, nodes: Sequence[str], opened_wa
 
     `opened_wall` is when the incident was opened, in seconds since the epoch.
     """
-    problems = [
-        problem
-        for cited in findings.evidence
-        if (problem := _citation_problem(cited, ledger, opened_wall)) is not None
-    ]
+    checked = [(each, _citation_problem(each, ledger, opened_wall)) for each in findings.evidence]
+    problems = [problem for _, problem in checked if problem is not None]
     problems += [
         f"{node!r} is not a node of this cluster; its nodes are {', '.join(nodes)}."
         for node in findings.nodes
@@ -91,8 +88,7 @@ def check(findings: Findings, ledger: Ledger, *, nodes: Sequence[str], opened_wa
         problems.append("Kind none says that nothing is wrong, yet nodes are named.")
     if not findings.evidence:
         problems.append("Nothing is cited: every conclusion needs evidence.")
-    held = [c for c in findings.evidence if _citation_problem(c, ledger, opened_wall) is None]
-    count = sources(((cited.id, cited.quote) for cited in held), ledger)
+    count = sources(((each.id, each.quote) for each, problem in checked if problem is None), ledger)
     if findings.confidence is Confidence.HIGH and count < 2:
         problems.append(
             f"Confidence high needs two independent sources; what is cited and holds comes from {count}."

@@ -23,9 +23,6 @@ from tools.observe.signal import Detection, Signal
 
 MAX_CITED = 8
 
-LOOP = 3
-"""So often in one incident it is a loop, or flapping."""
-
 
 class RulesDiagnostician:
     """The decision table, and the baseline that a model must beat."""
@@ -131,7 +128,7 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, detected: Detect
     # The count is of what was detected last: it holds for no other node.
     if detected and again and (not detected.nodes or set(detected.nodes) & set(found.nodes)):
         loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
-        called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"
+        called = ("a crash loop" if loops else "flapping") if again.is_loop else "not the first time"
         of = "" if detected.nodes in {(), found.nodes} else f" of {' and '.join(detected.nodes)}"
         text += f". This is {called}{of}: {again}"
     if found.row is not None and found.row.told_by and found.decisive and not found.reason_names_nodes:
@@ -144,7 +141,7 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, detected: Detect
         for each in gathered.seen
         if each.word in {"log_failed", "log_last"} and each.signal.node in found.nodes
     ]
-    looping = again is not None and again.count >= LOOP
+    looping = again is not None and again.is_loop
     if last and found.kind is Kind.CRASH and (looping or found.row is BY_NAME["gave up"]):
         text += f". Last words in its log: “{last[-1].raw}”"
     return f"{text}."

@@ -6,6 +6,7 @@ none failed, the slowest took 62 ms. So an exit, a refusal or a reset counts at 
 two misses at 250 ms, or after one with a second witness.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -230,7 +231,5 @@ def signal(
     exit_code: int | None = None,
 ) -> Signal:
     """Return a signal of `kind`, whose source is the table's; it was seen now, unless `at` is given."""
-    source = meaning(kind).source
-    if at is None:
-        return Signal(source, kind, node, raw, via=via, as_of=as_of, exit_code=exit_code)
-    return Signal(source, kind, node, raw, at, via=via, as_of=as_of, exit_code=exit_code)
+    seen_at = time.monotonic() if at is None else at
+    return Signal(meaning(kind).source, kind, node, raw, seen_at, via=via, as_of=as_of, exit_code=exit_code)
