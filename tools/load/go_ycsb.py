@@ -60,13 +60,15 @@ class GoYcsb:
         await self._load()
         self._process = await self._spawn("run")
         self._reader = asyncio.create_task(self._read(self._process))
+        succeeded = False
         try:
-            async with asyncio.timeout(START_S):
-                succeeded = await self._first_success()
-        except TimeoutError:
-            succeeded = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(START_S):
+                    succeeded = await self._first_success()
+        finally:
+            if not succeeded:
+                await self.aclose()
         if not succeeded:
-            await self.aclose()
             why = self._last_error or self._last_text or "it printed nothing"
             raise LoadFailed(f"No operation of go-ycsb succeeded within {START_S:g} s: {why}")
 

@@ -105,17 +105,21 @@ class GeneratorProcess:
             await asyncio.wait([self._reader])
 
     async def _spawn(self, timeout_s: float) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "generator.log").open("ab") as log:
-            # -P: a folder `tools` where operator happens to be run must not be taken for ours.
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tools.load.generator", str(self._folder / "windows.jsonl")),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=log,
-                start_new_session=True,
-                limit=MAX_LINE,
-            )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / "generator.log").open("ab") as log:
+                # -P: a folder `tools` where operator happens to be run must not be taken for ours.
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "tools.load.generator"),
+                    str(self._folder / "windows.jsonl"),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                    limit=MAX_LINE,
+                )
+        except OSError as error:  # no room for its folder, or for one more process
+            raise LoadFailed(f"The load generator could not be started: {error}.") from error
         self._reader = asyncio.create_task(self._read(self._process))
         self._send(
             "begin",
