@@ -116,6 +116,7 @@ def _nothing(_target: Target, _settings: Settings, _value: float) -> Sequence[St
     return ()
 
 
+SHARE = "share, 0 to 1"
 _SHAPE = (Primitive.NETWORK_SHAPE,)
 _LOSS = (Primitive.NETWORK_LOSS,)
 _NETWORK = frozenset({Primitive.NETWORK_CUT, *_SHAPE, *_LOSS})
@@ -168,7 +169,7 @@ CATALOGUE: Mapping[str, Fault] = {
             _LOSS,
             effects.lossy,
             diagnoses=("partition", "network_delay"),
-            unit="share, 0 to 1",
+            unit=SHARE,
             default=0.5,
         ),
         Fault(

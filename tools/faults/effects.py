@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from subjects.base import Cluster, ClusterSnapshot, Connection, Health, Limits, NodeView, ProcessState, Scope
+from subjects.errors import SubjectError
 from tools.faults.steps import Limit, Network, Restart, Step
 
 EFFECT_TIMEOUT_S = 8.0
@@ -38,9 +39,11 @@ async def wait_for_effect(
     seen: dict[int, str] = {}
     while len(seen) < len(steps):
         for number, step in enumerate(steps):
-            found = None if number in seen else await check(cluster, before, step)
-            if found is not None:
-                seen[number] = found
+            if number in seen:
+                continue
+            with contextlib.suppress(SubjectError, OSError):  # it is looked again
+                if (found := await check(cluster, before, step)) is not None:
+                    seen[number] = found
         if len(seen) < len(steps):
             if time.monotonic() > deadline:
                 return None

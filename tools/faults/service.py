@@ -25,7 +25,7 @@ from tools.faults.catalogue import Fault, Settings, Target
 from tools.faults.effects import wait_for_effect
 from tools.faults.healing import HealReport, heal_all
 from tools.faults.journal import Journal, Record, State
-from tools.faults.steps import Step
+from tools.faults.steps import Limit, Step
 from tools.tasks import uncancelled
 
 HEALER_TIMEOUT_S = 5.0
@@ -132,17 +132,20 @@ class FaultService:
             planned = monitor.maintenance(plan.nodes, "a planned restart")
         with planned:
             await self._do(cluster, number, plan.steps)
+            self.injections.append(self._injection(number, plan, None))  # it is, also if nobody sees it
             effect = await wait_for_effect(cluster, plan.before, plan.fault.effect, plan.steps)
         if effect is not None:
             seen = time.monotonic()
             await uncancelled(asyncio.to_thread(self.journal.effect, number, effect, seen))
+        self.injections[-1] = self._injection(number, plan, effect)
+        return self.injections[-1]
+
+    def _injection(self, number: int, plan: Plan, effect: str | None) -> Injection:
         record = self.journal.get(number)
         if record is None:
             raise NotReady("The fault journal was deleted while a fault was injected.")
         roles = tuple(str(plan.before.node(node).role) for node in plan.nodes)
-        injection = Injection(record, plan.prediction, roles, effect, plan.before)
-        self.injections.append(injection)
-        return injection
+        return Injection(record, plan.prediction, roles, effect, plan.before)
 
     async def preview(
         self,
@@ -196,7 +199,7 @@ class FaultService:
             await asyncio.sleep(0.1)
         guard.check_quorum(prediction, allowed=allow_quorum_loss)
         guard.check_replicas(prediction, before, nodes, allowed=allow_quorum_loss)
-        targets = [await _target(cluster, node) for node in nodes]
+        targets = [await self._target(cluster, node) for node in nodes]
         value = fault.default if settings.value is None else settings.value
         steps = [step for each in targets for step in fault.steps(each, settings, value)]
         _check_undo(cluster, steps)
@@ -275,6 +278,8 @@ class FaultService:
             raise Refused(
                 f"value must be a number from 0 up ({fault.unit or 'not used'}), not {settings.value}."
             )
+        if settings.value is not None and fault.unit == catalogue.SHARE and settings.value > 1:
+            raise Refused(f"value must be a share from 0 to 1, not {settings.value:g}.")
         if settings.value is not None and not fault.unit:
             raise Refused(f"{fault.kind} has no strength: leave value out.")
         if settings.aimed and not catalogue.of_network(fault):
@@ -325,6 +330,22 @@ class FaultService:
         elif wanted != RANDOM:
             return [_known(cluster, wanted)]
         return [self._random.choice(stores)]
+
+    async def _target(self, cluster: Cluster, node: str) -> Target:
+        view = await cluster.nodes.inspect(node)
+        if view.identity is None:
+            raise Refused(
+                f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first."
+            )
+        limits = await cluster.control.limits(node) if isinstance(cluster.control, Limits) else {}
+        # What open faults have set is put back by none of them, in whichever order they are healed.
+        unlimited = {
+            step.name: step.before
+            for fault in reversed(self.journal.open_faults())
+            for step in fault.steps
+            if isinstance(step, Limit) and step.identity == view.identity
+        }
+        return Target(node, view.identity, {**limits, **unlimited})
 
     def _absent(self, cluster: Cluster) -> set[str]:
         """The nodes that an open fault takes from the majority, whether or not that is to be seen yet."""
@@ -426,14 +447,6 @@ async def _with_leader(cluster: Cluster) -> ClusterSnapshot:
         if seen.leader is not None or time.monotonic() >= until:
             return seen
         await asyncio.sleep(0.1)
-
-
-async def _target(cluster: Cluster, node: str) -> Target:
-    view = await cluster.nodes.inspect(node)
-    if view.identity is None:
-        raise Refused(f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first.")
-    limited = cluster.control
-    return Target(node, view.identity, await limited.limits(node) if isinstance(limited, Limits) else {})
 
 
 def _check_undo(cluster: Cluster, steps: Sequence[Step]) -> None:
