@@ -64,9 +64,13 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
     result["files"] = [str(folder / name) for name in ("result.json", "report.html")]
     for table in tables(result):
         workbench.emit(table)
-    _keep(result, folder)
-    workbench.emit(Notice(f"Result: {result['files'][0]}"))
-    workbench.emit(Notice(f"Report: {result['files'][1]}"))
+    try:
+        _keep(result, folder)
+    except OSError as error:  # no room: what the trials showed is told all the same
+        result["files"] = []
+        workbench.emit(Notice(f"The result could not be written: {error}.", level="warning"))
+    for what, path in zip(("Result", "Report"), result["files"], strict=False):
+        workbench.emit(Notice(f"{what}: {path}"))
     return result
 
 
