@@ -15,7 +15,7 @@ from subjects import clock
 from subjects.base import LoadTarget
 from subjects.tikv.go_ycsb import DRIVER, TOTAL, Differences, Growth, command, read_row
 from tools.load.settings import LoadSettings
-from tools.load.source import LoadFailed
+from tools.load.source import LoadFailed, gone
 from tools.load.workloads import Kind
 from tools.observe.figures import LoadTotals, OperationFigures, Window, WriteCheck
 from tools.tasks import uncancelled
@@ -213,13 +213,4 @@ async def _end(process: Process) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
-    await uncancelled(_gone(process))
-
-
-async def _gone(process: Process) -> None:
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    await uncancelled(gone(process, STOP_S))

@@ -10,7 +10,7 @@ from typing import Any
 
 from subjects.base import LoadTarget
 from tools.load.settings import LoadSettings
-from tools.load.source import LoadFailed
+from tools.load.source import LoadFailed, gone
 from tools.load.wire import line, parse, read_totals, read_window
 from tools.observe.figures import LoadTotals, Window, WriteCheck
 from tools.tasks import uncancelled
@@ -95,12 +95,7 @@ class GeneratorProcess:
     async def _end(self, process: Process) -> None:
         if process.stdin is not None:
             process.stdin.close()
-        try:
-            async with asyncio.timeout(END_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await gone(process, END_S)
         if self._reader is not None:
             await asyncio.wait([self._reader])
 
