@@ -89,14 +89,14 @@ async def watch(
     from agent.watch.receivers import Addresses
     from agent.watch.watching import watch as watch_cluster
     from agent.workbench import opened_workbench
-    from tools.cluster import lifecycle, use
+    from tools.cluster import lifecycle
 
     to = Addresses(webhook, alertmanager, metrics_listen, name)
     async with opened_workbench(setup, view) as workbench:
         cluster = await chosen_cluster(workbench, endpoints)
         try:
             if cluster.ours:
-                workbench.use = use.acquire(workbench.state, cluster)
+                lifecycle.share_use(workbench, cluster)
             return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, to=to, keep_s=keep_s)
         finally:
             await lifecycle.release(workbench)
