@@ -46,9 +46,9 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
         for trial in trials:
             started = time.monotonic()
             workbench.emit(Progress(f"Trial {trial.n} of {len(trials)}", 0.0))
-            tokens, cost = _bill(workbench)
+            before = _bill(workbench.diagnostician)
             scored = await Run(trial, settings, workbench).go()
-            done.append(_billed(scored, tokens, cost, workbench))
+            done.append(_billed(scored, before, _bill(workbench.diagnostician)))
             workbench.emit(Progress(_line(done[-1], len(trials)), time.monotonic() - started, done=True))
         checked = await _read_back(workbench, load)
     except NotCalm as error:
@@ -130,19 +130,23 @@ async def _load(workbench: Workbench, settings: DrillSettings) -> LoadRun | None
     return workbench.load
 
 
-def _bill(workbench: Workbench) -> tuple[int, float]:
-    who = workbench.diagnostician
+Bill = tuple[int, float | None]
+"""Tokens, and what they cost in USD where that is known."""
+
+
+def _bill(who: object) -> Bill | None:
+    """Return what a diagnostician has cost so far; None for one that costs nothing."""
     if not isinstance(who, Billed):
-        return 0, 0.0
-    return who.usage.prompt_tokens + who.usage.output_tokens, who.cost_usd or 0.0
+        return None
+    return who.usage.prompt_tokens + who.usage.output_tokens, who.cost_usd
 
 
-def _billed(scored: Scored, tokens: int, cost: float, workbench: Workbench) -> Scored:
-    if not isinstance(workbench.diagnostician, Billed):
+def _billed(scored: Scored, before: Bill | None, now: Bill | None) -> Scored:
+    """Return the trial with what it cost."""
+    if before is None or now is None:
         return scored
-    tokens_now, cost_now = _bill(workbench)
-    known = workbench.diagnostician.cost_usd is not None
-    return replace(scored, tokens=tokens_now - tokens, cost_usd=round(cost_now - cost, 6) if known else None)
+    cost_usd = None if now[1] is None else round(now[1] - (before[1] or 0.0), 6)
+    return replace(scored, tokens=now[0] - before[0], cost_usd=cost_usd)
 
 
 def _line(scored: Scored, of: int) -> str:
