@@ -1,7 +1,6 @@
 """Faults as the tools use them: plan, guard, journal, inject, see the effect, heal, see the recovery."""
 
 import asyncio
-import contextlib
 import math
 import random
 import sys
@@ -24,8 +23,8 @@ from tools.faults import catalogue, guard, healer
 from tools.faults.catalogue import Fault, Settings, Target
 from tools.faults.effects import wait_for_effect
 from tools.faults.healing import HealReport, heal_all
-from tools.faults.journal import Journal, Record, State
-from tools.faults.steps import Limit, Step
+from tools.faults.journal import Journal, Record
+from tools.faults.steps import Limit, State, Step
 from tools.tasks import uncancelled
 
 HEALER_TIMEOUT_S = 5.0
@@ -188,10 +187,9 @@ class FaultService:
             self._random.setstate(luck)  # a seed repeats the choice, however often it is looked
             before = await _with_leader(cluster)
             nodes = self._choose(cluster, before, fault, target)
+            absent = self._absent(cluster)
             prediction = guard.predict(
-                *(cluster.subject.stall_s, before, fault, nodes),
-                votes_lost=votes_lost,
-                absent=self._absent(cluster),
+                cluster.subject.stall_s, before, fault, nodes, votes_lost=votes_lost, absent=absent
             )
             settled = prediction.quorum_held or allow_quorum_loss or not guard.votes_may_come(before)
             if settled or time.monotonic() >= until:
@@ -221,11 +219,7 @@ class FaultService:
 
     def to_heal(self, cluster: str, fault: int | None = None) -> list[Record]:
         """Return that open fault of a cluster, or every one. Raises NothingToDo where there is none."""
-        found = [
-            each
-            for each in self.journal.open_faults()
-            if each.cluster == cluster and fault in (None, each.id)
-        ]
+        found = [each for each in self._open_of(cluster) if fault in (None, each.id)]
         if not found:
             raise NothingToDo(
                 "There is no open fault to heal.", "cluster_status tells what is wrong, if anything."
@@ -263,10 +257,14 @@ class FaultService:
         """Return the open faults that this operator answers for; another one's are its own to heal."""
         return [each for each in self.journal.open_faults() if each.owner == self._owner]
 
-    def open_on(self, node: str) -> Record | None:
-        """Return the open fault that was made for `node`, the latest first."""
-        open_faults = sorted(self.journal.open_faults(), key=lambda each: -each.id)
-        return next((each for each in open_faults if node in each.nodes), None)
+    def open_on(self, cluster: Cluster, node: str) -> Record | None:
+        """Return the latest open fault that was made for this cluster's `node`."""
+        made = [each for each in self._open_of(cluster.id) if node in each.nodes]
+        return made[-1] if made else None
+
+    def _open_of(self, cluster: str) -> list[Record]:
+        """The open faults of this cluster, the oldest first; other clusters have nodes of the same names."""
+        return [each for each in self.journal.open_faults() if each.cluster == cluster]
 
     def _check(self, cluster: Cluster, fault: Fault, settings: Settings, *, several: bool) -> None:
         able = catalogue.capability(fault, cluster, settings)
@@ -337,11 +335,12 @@ class FaultService:
             raise Refused(
                 f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first."
             )
-        limits = await cluster.control.limits(node) if isinstance(cluster.control, Limits) else {}
+        limited = cluster.control
+        limits = await limited.limits(node) if isinstance(limited, Limits) else dict[str, float | None]()
         # What open faults have set is put back by none of them, in whichever order they are healed.
         unlimited = {
             step.name: step.before
-            for fault in reversed(self.journal.open_faults())
+            for fault in reversed(self._open_of(cluster.id))
             for step in fault.steps
             if isinstance(step, Limit) and step.identity == view.identity
         }
@@ -349,12 +348,7 @@ class FaultService:
 
     def _absent(self, cluster: Cluster) -> set[str]:
         """The nodes that an open fault takes from the majority, whether or not that is to be seen yet."""
-        return {
-            node
-            for each in self.journal.open_faults()
-            if each.cluster == cluster.id and each.takes_votes
-            for node in each.nodes
-        }
+        return {node for each in self._open_of(cluster.id) if each.takes_votes for node in each.nodes}
 
     def _write_down(self, cluster: Cluster, plan: Plan) -> int:
         return self.journal.plan(
@@ -400,12 +394,8 @@ class FaultService:
         """Start a healer unless one runs."""
         if healer.running(self._state) is not None:
             return
-        with contextlib.suppress(FileNotFoundError):
-            (self._state.root / healer.FILE).unlink()
-        await spawn(
-            [sys.executable, "-P", "-m", "tools.faults.healer", str(self._state.root)],
-            self._state.root / "healer",
-        )
+        root = self._state.root
+        await spawn([sys.executable, "-P", "-m", "tools.faults.healer", str(root)], root / "healer")
 
     async def _ensure_healer(self, number: int) -> None:
         """Wait until a healer says in the journal that it watches over this fault; start one if need be."""
