@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,10 +35,10 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
     """Run all trials on the workbench's cluster, started if need be; returns the command's `result`.
 
     Raises ToolError for faults that there are not. A trial that cannot begin ends the drill: `ok` is false.
+    Of a drill that is interrupted, the trials so far are shown and kept.
     """
     stores = workbench.require_cluster().subject.stores
     trials = plan(settings, stores)
-    folder = workbench.state.root / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     load = await _load(workbench, settings)
     done: list[Scored] = []
     began = time.monotonic()
@@ -53,12 +54,28 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
         checked = await _read_back(workbench, load)
     except NotCalm as error:
         workbench.emit(Failed(f"The drill ends here: {error}"))
+    except BaseException:
+        if done:
+            _result(workbench, settings, done, None, time.monotonic() - began)
+        raise
     finally:
         if load is not None:
             await load.aclose()
             workbench.load = None
+    return _result(workbench, settings, done, checked, time.monotonic() - began)
+
+
+def _result(
+    workbench: Workbench,
+    settings: DrillSettings,
+    done: Sequence[Scored],
+    checked: WriteCheck | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """Sum up the trials, show that and write it down."""
+    folder = workbench.state.root / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     result = summary(done, settings, workbench.diagnostician.by)
-    result["seconds"] = round(time.monotonic() - began, 1)
+    result["seconds"] = round(seconds, 1)
     result["cluster"] = workbench.require_cluster().label
     result["load"] = _written(checked)
     result["files"] = [str(folder / name) for name in ("result.json", "report.html")]
