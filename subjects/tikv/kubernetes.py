@@ -11,8 +11,9 @@ from subjects.runtimes.kubernetes.options import HELPER, KubernetesOptions, chos
 from subjects.runtimes.kubernetes.session import SCRIPTS
 from subjects.tikv.go_ycsb import LOCAL, load_target
 from subjects.tikv.loads import Loads, operator_load
+from subjects.tikv.members import DATA_PORT, PD_PORT, STATUS_PORT
 from subjects.tikv.pd import PdClient
-from subjects.tikv.pods import DATA_PORT, PD_PORT, STATUS_PORT, Place, PodsOfTikv
+from subjects.tikv.pods import Place, PodsOfTikv
 from subjects.tikv.process import CAPACITY
 
 __all__ = ["databases", "images", "make_subject"]

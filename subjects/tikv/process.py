@@ -61,7 +61,6 @@ def make_subject(layout: Layout, nodes: Nodes) -> TikvSubject:
                 "store",
                 f"http://{HOST}:{node.ports['status']}",
                 (HOST, shown),
-                frozenset({f"{HOST}:{shown}"}),
                 on_host=True,
             )
         )

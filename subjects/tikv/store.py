@@ -1,15 +1,17 @@
 """One TiKV store asked as itself: its status port, its metrics, and its gRPC port as clients find it."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
-from subjects.answers import ask
+from subjects.answers import ask, unresolved
 from subjects.base import Connection, Health, Metric, Probe
 from subjects.dial import open_connection
+from subjects.endpoints import netloc
 from subjects.errors import Unreachable
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
@@ -29,7 +31,8 @@ async def look(
     except httpx2.TimeoutException:
         return Probe(Connection.SILENT, raw=f"GET {url}: no answer within {timeout_s:g} s")
     except httpx2.ConnectError as error:
-        return Probe(Connection.REFUSED, raw=f"GET {url}: {error or 'refused'}")
+        connection = Connection.UNKNOWN if unresolved(error) else Connection.REFUSED
+        return Probe(connection, raw=f"GET {url}: {error or 'refused'}")
     except httpx2.HTTPError as error:
         return Probe(Connection.RESET, raw=f"GET {url}: {error or type(error).__name__}")
     health = Health.HEALTHY if code == 200 else Health.UNHEALTHY
@@ -42,7 +45,7 @@ async def probe_grpc_port(host: str, port: int, timeout_s: float) -> Probe:
 
     A connection that is accepted proves nothing: Docker's forwarder accepts for a paused container.
     """
-    began, where = time.monotonic(), f"gRPC {host}:{port}"
+    began, where = time.monotonic(), f"gRPC {netloc(host, port)}"
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(timeout_s):
@@ -53,6 +56,8 @@ async def probe_grpc_port(host: str, port: int, timeout_s: float) -> Probe:
         return Probe(Connection.SILENT, raw=f"{where}: no greeting within {timeout_s:g} s")
     except ConnectionRefusedError:
         return Probe(Connection.REFUSED, raw=f"{where}: connection refused")
+    except socket.gaierror as error:
+        return Probe(Connection.UNKNOWN, raw=f"{where}: {error}")
     except (OSError, asyncio.IncompleteReadError) as error:
         return Probe(Connection.RESET, raw=f"{where}: {error or type(error).__name__}")
     finally:
