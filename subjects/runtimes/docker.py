@@ -40,7 +40,7 @@ from subjects.runtimes.docker_layout import DockerLayout
 from subjects.runtimes.docker_limits import cpu_share, set_cpu_share
 from subjects.runtimes.docker_network import Attachments, Place
 from subjects.runtimes.docker_sight import KernelSight
-from subjects.runtimes.engine import Engine, NoSuch, connect
+from subjects.runtimes.engine import ANSWER_S, Engine, NoSuch, connect
 from subjects.runtimes.json_file import LOCK, laying_out
 from subjects.state import StateFolder
 
@@ -49,8 +49,8 @@ class DockerRuntime:
     """The containers of one Compose project."""
 
     name = "docker"
-    act_timeout_s = 20.0
-    """The longest act, a graceful stop, takes 10 s."""
+    act_timeout_s = 60.0
+    """The longest act, a graceful stop, takes 30 s of TiKV, and the engine is waited for a while longer."""
     verify_s = 15.0
     healthy_timeout_s = 180.0
     """TiKV's containers wait for PD and for each other."""
@@ -76,7 +76,7 @@ class DockerRuntime:
         self._containers = Containers(engine, layout)
         self._sight = KernelSight()
         self._attachments = Attachments(folder)
-        self._events = EventStream(engine, layout.project, self._containers.inspect_all)
+        self._events = EventStream(engine, layout, self._containers.inspect_all)
         self._network_lock = asyncio.Lock()
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
@@ -174,7 +174,8 @@ class DockerRuntime:
         container = await self._containers.of(node)
         if container["State"]["Paused"]:
             await self._containers.unpause(container["Id"])
-        await self.engine.ask(self._api.stop, container["Id"], timeout=int(timeout_s))
+        bound_s = timeout_s + ANSWER_S
+        await self.engine.ask_within(bound_s, self._api.stop, container["Id"], timeout=int(timeout_s))
 
     async def kill(self, node: str, identity: Identity) -> None:
         """SIGKILL by the container's full id."""

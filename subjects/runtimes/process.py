@@ -33,13 +33,14 @@ from subjects.runtimes import identity, layout, logtime
 from subjects.runtimes.filelock import locked
 from subjects.runtimes.json_file import laying_out
 from subjects.runtimes.network import control, rules
-from subjects.runtimes.node_processes import LOCK_TIMEOUT_S, NodeProcesses
+from subjects.runtimes.node_processes import NodeProcesses
 from subjects.runtimes.oom import oom_killed, oom_kills
 from subjects.runtimes.process_events import watch
 from subjects.runtimes.process_limits import ProcessLimits, cpu_capability, disk_capability
 from subjects.runtimes.supervisor import describe_exit, spawn
 from subjects.scrub import public_environment
 
+LOCK_TIMEOUT_S = 5.0
 _KILL_TIMEOUT_S = 5.0
 _TAIL_BYTES = 4 << 20
 """How far back a log is read."""
@@ -52,8 +53,8 @@ class ProcessRuntime:
     """The nodes of one embedded cluster. All it knows is in its folder, so a later run finds it again."""
 
     name = "process"
-    act_timeout_s = 20.0
-    """The longest act, a graceful stop, takes 10 s."""
+    act_timeout_s = 40.0
+    """The longest act, a graceful stop, takes 30 s of TiKV, and its end by force 5 s more."""
     verify_s = 15.0
     """etcd takes 0.1 s, after a lost leader 2 s (measured)."""
     healthy_timeout_s = 30.0
