@@ -45,7 +45,8 @@ class Access:
     def load_into(self, context: ssl.SSLContext) -> None:
         """Have `context` trust and show what the files hold now; OSError or SSLError where they don't fit."""
         if self.cert is not None:
-            context.load_cert_chain(str(self.cert), str(self.key) if self.key else None)
+            # Without a password OpenSSL would ask the terminal for that of an encrypted key, and wait.
+            context.load_cert_chain(str(self.cert), str(self.key) if self.key else None, password="")
         if self.cacert is not None:
             context.load_verify_locations(str(self.cacert))
 
