@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from subjects.base import EventKind, ProcessState, ProcessView, RuntimeEvent
 from subjects.errors import SubjectError
-from subjects.runtimes.kubernetes.api import Api, Expired, Json
+from subjects.runtimes.kubernetes.api import Api, Json
 from subjects.runtimes.kubernetes.pod_status import (
     database_container,
     last_end,
@@ -22,7 +22,7 @@ from subjects.runtimes.kubernetes.pod_status import (
 )
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-"""Between attempts to open the watch again."""
+"""Before a watch that ended is opened again: one that brings nothing may end at once each time."""
 FORGET_S = 60.0
 """A pod that is gone for so long, and that nobody is expected to make again, is no node any more."""
 
@@ -55,8 +55,6 @@ class Pods:
         self._tell: Callable[[RuntimeEvent], None] = lambda _: None
         self._task: asyncio.Task[None] | None = None
         self._listed = False
-        self.heard_at = float("-inf")
-        """Monotonic time when the watch, or a list, last said anything."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,7 +101,6 @@ class Pods:
 
     async def _list(self) -> str:
         answer = await self._api.get(self._path, [("labelSelector", self._selector)])
-        self.heard_at = time.monotonic()
         with self._api.reading(f"GET {self._path}", answer):
             version = str(answer["metadata"]["resourceVersion"])
             now = {pod["metadata"]["name"]: pod for pod in answer["items"] if self._is_ours(pod)}
@@ -122,19 +119,16 @@ class Pods:
                 query = [("labelSelector", self._selector)]
                 async with contextlib.aclosing(self._api.watch(self._path, query, version)) as events:  # type: ignore[type-var]
                     async for event in events:
-                        self.heard_at = time.monotonic()
                         pause = FIRST_PAUSE_S
                         pod = event["object"]
                         with self._api.reading(f"watch {self._path}", event):
                             version = str(pod["metadata"]["resourceVersion"])
                             if event["type"] != "BOOKMARK" and self._is_ours(pod):
                                 self._take(event["type"], pod)
-            except Expired:
-                version = ""
             except SubjectError:
                 version = ""
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _is_ours(self, pod: Json) -> bool:
         owners = pod["metadata"].get("ownerReferences") or ()

@@ -278,8 +278,8 @@ class KubernetesRuntime(KubernetesNodes):
         if value is None:
             raise Unsupported("Kubernetes does not take a limit away once it is there.")
         await self._require(node, identity)
-        limit = max(value, 0.01)  # the least that the kernel's scheduler grants: 1 ms in 100
-        container = {"name": self.databases[node].name, "resources": {"limits": {"cpu": written(limit)}}}
+        wanted = written(max(value, 0.01))  # the least that the kernel's scheduler grants: 1 ms in 100
+        container = {"name": self.databases[node].name, "resources": {"limits": {"cpu": wanted}}}
         body = {"metadata": {"uid": identity.id}, "spec": {"containers": [container]}}
         await self.api.call(
             "PATCH",
@@ -288,7 +288,7 @@ class KubernetesRuntime(KubernetesNodes):
             content="application/strategic-merge-patch+json",
         )
         deadline = time.monotonic() + self.act_timeout_s / 2
-        while (await self.limits(node))["cpu_share"] != limit:
+        while (await self.limits(node))["cpu_share"] != cores(wanted):
             if time.monotonic() > deadline:
                 raise NotReady(f"The limit of {node} was asked for and is not in force.")
             await asyncio.sleep(_LOOK_S)
