@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
 
 from subjects.access import Access, Certificates
 from subjects.answers import Answered, exchange
@@ -22,6 +21,7 @@ from subjects.errors import Unreachable
 from subjects.etcd import refusals
 from subjects.etcd.status import Member, Status, read_members, read_status
 from subjects.spoken import spoken_at
+from subjects.traffic import read_metrics
 from subjects.untrusted import NotJson, read_object
 
 HEALTH = "/health?exclude=NOSPACE&exclude=CORRUPT"
@@ -33,6 +33,9 @@ DENIED_S = 10.0
 
 SPOKEN_S = 5.0
 """Between two looks at what is spoken at an address that hangs up."""
+
+_NOT_NOW = {500, 503, 504}
+"""A token is an entry of the log: without a leader there is none, whoever asks."""
 
 _STALE_TOKEN = (b"invalid auth token", b"auth store is old")
 
@@ -94,17 +97,8 @@ class EtcdClient:
         answer = await self._ask("GET", f"{url}/metrics", url, timeout_s)
         if answer.code != httpx2.codes.OK:
             raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
-        wanted = tuple(names)
-        # The parser is made for completeness, not speed: it is given only the lines that are asked for.
-        lines = [
-            line for line in answer.body.decode(errors="replace").splitlines() if line.startswith(wanted)
-        ]
         try:
-            return [
-                Metric(sample.name, sample.labels, sample.value)
-                for family in text_string_to_metric_families("\n".join(lines) + "\n")
-                for sample in family.samples
-            ]
+            return read_metrics(answer.body, names)
         except ValueError as error:
             raise Unreachable(f"{url}/metrics does not answer as etcd does.") from error
 
@@ -133,10 +127,13 @@ class EtcdClient:
 
     async def _current_token(self, url: str, timeout_s: float) -> str:
         """Return the token; one call at a time asks for a new one, which costs the member a bcrypt hash."""
-        async with self._authenticating:
-            if self._token is None:
-                self._token = await self._authenticate(url, timeout_s)
-            return self._token
+        try:
+            async with asyncio.timeout(timeout_s), self._authenticating:
+                if self._token is None:
+                    self._token = await self._authenticate(url, timeout_s)
+                return self._token
+        except TimeoutError as error:  # some other member has not answered in this time
+            raise _unreachable(Unseen(UnseenReason.SILENT, f"{url}: no token in time")) from error
 
     async def _authenticate(self, url: str, timeout_s: float) -> str:
         if self._denied is not None and time.monotonic() - self._denied[0] < DENIED_S:
@@ -145,14 +142,14 @@ class EtcdClient:
         who = {"name": user, "password": self._access.password or ""}
         answer = await self._ask("POST", f"{url}/v3/auth/authenticate", url, timeout_s, json=who)
         token = _token_of(answer.body)
-        if token is None:
-            self._denied = (
-                time.monotonic(),
-                refusals.denied_user(user, url, answer.body.decode(errors="replace")),
-            )
-            raise _unreachable(self._denied[1])
-        self._denied = None
-        return token
+        if token is not None:
+            self._denied = None
+            return token
+        if answer.code in _NOT_NOW:
+            raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
+        unseen = refusals.denied_user(user, url, answer.body.decode(errors="replace"))
+        self._denied = time.monotonic(), unseen
+        raise _unreachable(unseen)
 
     async def _ask(
         self,
