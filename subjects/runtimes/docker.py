@@ -31,6 +31,7 @@ from subjects.base import (
     RuntimeEvent,
     Scope,
 )
+from subjects.base.control import can, cannot
 from subjects.errors import BadSetup, NotReady, SubjectError, Unsupported
 from subjects.runtimes import docker_layout, docker_network, logtime
 from subjects.runtimes.compose import Compose, find_compose
@@ -81,13 +82,6 @@ class DockerRuntime:
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done with containers."""
-
-        def can(reason: str) -> Capability:
-            return Capability(available=True, reason=reason)
-
-        def cannot(reason: str) -> Capability:
-            return Capability(available=False, reason=reason)
-
         return {
             Primitive.KILL: can("the engine sends SIGKILL"),
             Primitive.PAUSE: can("the engine freezes the container's control group"),
@@ -157,7 +151,7 @@ class DockerRuntime:
 
     def startable(self, node: str) -> Capability:  # noqa: ARG002 - the engine keeps a stopped container whole
         """Say that the engine can start it: a container is kept with its image."""
-        return Capability(True, "its container is kept")
+        return can("its container is kept")
 
     async def start(self, node: str) -> None:
         """Start the node's container on its own volume; Compose makes it again if it was removed."""

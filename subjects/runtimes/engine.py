@@ -106,12 +106,12 @@ def _open(address: str | None) -> Engine:
             raise NotReady(
                 "Docker's current context names no engine. See `docker context ls`, or set DOCKER_HOST."
             )
-        _knock(str(context.Host))
+        address = str(context.Host)
+        _knock(address)
     elif address.startswith("tcp:"):
         context = next((each for each in ContextAPI.contexts() if each.Host == address), None)
-    where = address or str(context.Host)
     tls: TLSConfig | bool = (context.TLSConfig if context is not None else None) or False
-    return Engine(docker.DockerClient(where, tls=tls, timeout=TIMEOUT_S, max_pool_size=_POOL), where)
+    return Engine(docker.DockerClient(address, tls=tls, timeout=TIMEOUT_S, max_pool_size=_POOL), address)
 
 
 def _knock(address: str) -> None:

@@ -28,6 +28,7 @@ from subjects.base import (
     ProcessView,
     RuntimeEvent,
 )
+from subjects.base.control import can, cannot
 from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout, logtime
 from subjects.runtimes.filelock import locked
@@ -70,10 +71,10 @@ class ProcessRuntime:
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done here."""
-        proxied = Capability(available=True, reason="in the network process that all connections pass")
+        proxied = can("in the network process that all connections pass")
         return {
-            Primitive.KILL: Capability(available=True, reason="SIGKILL, through a pidfd on Linux"),
-            Primitive.PAUSE: Capability(available=True, reason="SIGSTOP and SIGCONT"),
+            Primitive.KILL: can("SIGKILL, through a pidfd on Linux"),
+            Primitive.PAUSE: can("SIGSTOP and SIGCONT"),
             Primitive.NETWORK_CUT: proxied,
             Primitive.NETWORK_ONE_WAY: proxied,
             Primitive.NETWORK_SCOPE: proxied,
@@ -81,7 +82,7 @@ class ProcessRuntime:
             Primitive.NETWORK_LOSS: proxied,
             Primitive.DISK_LIMIT: disk_capability(),
             Primitive.CPU_LIMIT: cpu_capability(),
-            Primitive.RESTART: Capability(available=True, reason="SIGTERM, then start"),
+            Primitive.RESTART: can("SIGTERM, then start"),
         }
 
     async def up(self) -> None:
@@ -177,8 +178,8 @@ class ProcessRuntime:
         """Say whether the node's program and its data are where they were when it was started."""
         program = Path(self.layout.spec(node).argv[0])
         if not os.access(program, os.X_OK):
-            return Capability(False, f"its program {program} is not there any more, or can't be run")
-        return Capability(True, f"with {program}")
+            return cannot(f"its program {program} is not there any more, or can't be run")
+        return can(f"with {program}")
 
     async def kill(self, node: str, identity: Identity) -> None:
         """SIGKILL that very process."""

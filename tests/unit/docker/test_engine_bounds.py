@@ -70,7 +70,7 @@ async def test_a_container_that_is_made_while_the_stream_is_open_is_told_of() ->
         )
     ]
     api = SimpleNamespace(events=lambda **_: iter(happened))
-    stream = EventStream(Engine(SimpleNamespace(api=api), "unix:///x"), LAYOUT, dict)
+    stream = EventStream(RecordedEngine(SimpleNamespace(api=api)), LAYOUT, dict)
     told: list[RuntimeEvent] = []
     reading = stream.read()
     async with asyncio.timeout(BOUND_S):

@@ -14,14 +14,12 @@ import pytest
 from subjects.base import Identity, RuntimeEvent
 from subjects.errors import SubjectError
 from subjects.etcd import kubernetes as etcd_plan
-from subjects.runtimes.kubernetes import pods as pods_module
 from subjects.runtimes.kubernetes.api import Api, connect, kubeconfig_files
 from subjects.runtimes.kubernetes.attached import attach_nodes
 from subjects.runtimes.kubernetes.opening import open_kubernetes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pods import Pods
-from subjects.runtimes.kubernetes.quantity import cores
-from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
+from subjects.runtimes.kubernetes.runtime import KubernetesRuntime, cores
 from subjects.runtimes.kubernetes.way import Way
 from subjects.state import open_state
 from tests.standins import standin_http
@@ -133,7 +131,7 @@ async def test_a_watch_that_is_refused_each_time_is_not_asked_for_without_a_paus
         happened.append("watch" if "watch=" in path else "list")
         return next(events, ended) if "watch=" in path else json.dumps(LIST)
 
-    monkeypatch.setattr(pods_module.asyncio, "sleep", pause)
+    monkeypatch.setattr(asyncio, "sleep", pause)
     await first_event(tmp_path, answer)
 
     assert happened[:4] == ["list", "watch", "pause", "list"]

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import httpx2
 import pytest
@@ -28,7 +29,7 @@ TRIES = 20
 CHECKS = ("miss-peer", "pending-peer", "down-peer")
 
 
-def store(number: int, address: str, status: str = "", **more: object) -> dict[str, object]:
+def store(number: int, address: str, status: str = "", **more: Any) -> dict[str, object]:
     row = pd_answers.store(number, time.time())
     row["store"] |= {"address": address, "status_address": status, **more}
     return row
@@ -115,7 +116,8 @@ class Outside(httpx2.AsyncHTTPTransport):
 
     def __init__(self, router: respx.MockRouter) -> None:
         super().__init__()
-        self._router = httpx2.MockTransport(router.async_handler)
+        handler: Any = router.async_handler
+        self._router = httpx2.MockTransport(handler)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.host.endswith(".invalid"):
@@ -202,7 +204,7 @@ async def test_a_question_that_pd_does_not_answer_hides_nothing(respx_mock: resp
 
 @respx.mock(assert_all_called=False)
 async def test_a_tiflash_has_no_vote(respx_mock: respx.MockRouter) -> None:
-    flash = {"labels": [{"key": "engine", "value": "tiflash"}], "state_name": "Down"}
+    flash: dict[str, Any] = {"labels": [{"key": "engine", "value": "tiflash"}], "state_name": "Down"}
     respx_mock.get(host="127.0.0.1").respond(200, text="")
     rows = [store(number, f"127.0.0.1:{20160 + number}") for number in (1, 2)]
     dead = store(3, "127.0.0.1:20163", state_name="Down")
