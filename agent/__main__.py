@@ -8,11 +8,10 @@ from agent.exit_codes import ExitCode
 
 
 def main() -> None:
-    """Run the command line. A Ctrl-C while it is still being loaded is answered in a line, too."""
+    """Run the command line. A Ctrl-C before a command has its own handler is answered in a line, too."""
     signal.signal(signal.SIGINT, _interrupted)
     from agent.commands.root import main as command_line
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     command_line()
 
 

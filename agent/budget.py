@@ -24,7 +24,7 @@ class Limits:
 
     calls_per_request: int = 40
     same_result: int = 3
-    """As often may one call bring the very same result before it is taken for a loop."""
+    """How often one call may return the very same result before it is taken for a loop."""
     same_but_figures: int = 6
     """The same for results that differ in figures only: watching something settle is no loop."""
     tokens: int | None = None

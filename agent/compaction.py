@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from agent.budget import Budget
 from agent.drawing import Listener
 from agent.errors import ContextOverflow, ModelError, ModelRefused
+from agent.history import History
 from agent.models.base import Block, Message, Request
 from agent.repair import text_block
 from prompts import read, remark
@@ -74,8 +75,9 @@ class Compactor:
 
     async def _by_model(self, request: Request, listener: Listener) -> list[Message]:
         """Return a summary that the model writes as an ordinary answer."""
-        ask = Message("user", (text_block(read("compaction")),))
-        reply = await listener.hear(replace(request, messages=[*request.messages, ask]), draw=False)
+        asking = History(request.messages)
+        asking.user(read("compaction"))
+        reply = await listener.hear(replace(request, messages=asking.messages), draw=False)
         summary = reply.text.strip()
         return self._told(summary) if summary else self._by_host(request.messages)
 

@@ -46,6 +46,8 @@ class History:
         """Append what may be kept of a reply, and return that; appends nothing if it is nothing."""
         kept = keepable(content, stop_reason)
         if kept:
+            if not self._messages and kept[0].get("type") != "compaction":  # the person has to be first
+                self._messages.append(Message("user", (text_block(remark("lost")),)))
             self._messages.append(Message("assistant", kept))
         return kept
 

@@ -1,6 +1,7 @@
 """Plain orders in a person's own words. What is not wholly one of these is no order: nothing acts on it."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,17 @@ _VERBS = {"kill", "pause", "partition", "cpu_starvation"}
 _THE = r"(?:(?:the|a|an|one|some|random|node|store|member|server) )*"
 _ROLES = tuple(role for role in target_roles() if role != RANDOM)
 _NODE = rf"(?P<node>{'|'.join(_ROLES)}|node|store|member|[a-z]+(?:[-_.][a-z]+)*[-_.]?\d+)"
+_TYPOGRAPHY = str.maketrans(
+    {**dict.fromkeys("\u2018\u2019\u02bc\u00b4", "'"), **dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb", '"')}
+    | {**dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"), "\u3002": ".", "\uff61": "."}
+    | {
+        **dict.fromkeys("\u061f\u037e\u203d\u00bf", "?"),
+        "\u00a1": "",
+        "\u200b": "",
+        "\ufeff": "",
+        "\u2026": ".",
+    }
+)
 _PLEASE = re.compile(
     r"^(?:(?:please|ok|okay|now|and now|then|alright|go ahead and)[, ]+)+|[, ]+(?:please|now)$"
 )
@@ -69,7 +81,7 @@ def read_demo(text: str) -> DemoRequest | None:
     found = _DEMO.fullmatch(_folded(text))
     if found is None or _WITHHELD.search(found["rest"]):
         return None
-    if text.rstrip().endswith("?") and not found["asked"]:
+    if _asks(text) and not found["asked"]:
         return None
     rest = re.sub(_COMMENT, "", found["rest"])
     said: dict[str, str] = {}
@@ -91,7 +103,7 @@ def read_order(text: str, broken: str | None = None) -> Order | None:
 
     `broken` is the node that `it` means: the one that this session broke last.
     """
-    if text.rstrip().endswith("?"):
+    if _asks(text):
         return None
     folded = _folded(text)
     for pattern, make in _ORDERS:
@@ -100,9 +112,23 @@ def read_order(text: str, broken: str | None = None) -> Order | None:
     return None
 
 
+def normalized(text: str) -> str:
+    """Return `text` in lower case with one space between words, and with ASCII's quotes, dashes and stops.
+
+    Keyboards, chats and documents put others in their place: a hyphen that does not
+    break, a curly apostrophe, a question mark as wide as a Chinese character.
+    """
+    folded = unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY)
+    return " ".join(folded.lower().split())
+
+
+def _asks(text: str) -> bool:
+    """Whether it ends as a question does, whatever stands beside the question mark: `kill etcd-2?!`."""
+    return "?" in (folded := normalized(text))[len(folded.rstrip(" .!?\"')*_")) :]
+
+
 def _folded(text: str) -> str:
-    folded = " ".join(text.lower().replace("\u2019", "'").split()).strip(" .!?")
-    return _PLEASE.sub("", folded)
+    return _PLEASE.sub("", normalized(text).strip(" .!?"))
 
 
 def _fault(words: str) -> str:

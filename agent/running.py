@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+import termios
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -18,6 +20,8 @@ from tools.events import Failed, Notice
 
 Body = Callable[[View], Awaitable[dict[str, Any]]]
 """Does the command's work; returns its `result`. `exit_code` in it, if any, is the exit code."""
+
+RESTORING = "Restoring; this takes a few seconds. If killed, the healer finishes."
 
 UNREAD_S = 0.25
 """How often to check whether anybody still reads standard output."""
@@ -68,7 +72,11 @@ async def _guarded(
     from tools.errors import ToolError, UnknownNode
 
     work = asyncio.ensure_future(body(view))
+    numbers = (signal.SIGINT, *ending_signals())
     received: list[int] = []
+
+    def tell(again: bool) -> None:
+        view.show(Notice(RESTORING) if again else Notice(f"{interrupted}.", level="warning"))
 
     def after_signal() -> int:
         if interrupted_code is not None and received[0] != signal.SIGPIPE:
@@ -82,7 +90,7 @@ async def _guarded(
 
     watching_reader = asyncio.ensure_future(_end_unread(setup, view, work, received))
     try:
-        with _signals(view, work, interrupted, received):
+        with ended_by_signals(work, numbers, received, tell), _unechoed(view):
             result = await work
     except asyncio.CancelledError:
         if received[:1] == [signal.SIGPIPE]:
@@ -92,10 +100,9 @@ async def _guarded(
         return failed(str(error), ExitCode.TRY_LATER)
     except click.UsageError as error:
         return failed(error.format_message(), ExitCode.WRONG_USAGE)
-    except UnknownNode as error:
-        return failed(f"{error} {error.next}".strip(), ExitCode.WRONG_USAGE)
     except ToolError as error:
-        return failed(f"{error} {error.next}".strip(), ExitCode.FAILED)
+        wrong = ExitCode.WRONG_USAGE if isinstance(error, UnknownNode) else ExitCode.FAILED
+        return failed(f"{error} {error.next}".strip(), wrong)
     except (AgentError, SubjectError) as error:
         return failed(str(error), ExitCode.FAILED)
     except sqlite3.Error as error:  # another program holds it for long
@@ -134,6 +141,30 @@ def _refused(error: OSError) -> str:
     return f"The operating system refuses: {where}{error.strerror or error}."
 
 
+@contextmanager
+def _unechoed(view: View) -> Iterator[None]:
+    """Keep what is typed meanwhile off the screen: an Enter that is echoed moves what is drawn in place."""
+    before = _foreground_terminal() if view.interactive else None
+    if before is not None:
+        quiet = [*before]
+        quiet[3] &= ~termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        if before is not None and _foreground_terminal() is not None:
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, before)
+
+
+def _foreground_terminal() -> list[Any] | None:
+    """Return how the terminal on standard input is set; None for another program's, or for none."""
+    try:
+        ours = os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        return termios.tcgetattr(sys.stdin) if ours else None
+    except (OSError, ValueError, termios.error):
+        return None
+
+
 def ending_signals() -> tuple[signal.Signals, ...]:
     """Return the signals that end a command in order: under `nohup` a closed terminal ends nothing."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -142,24 +173,24 @@ def ending_signals() -> tuple[signal.Signals, ...]:
 
 
 @contextmanager
-def _signals(
-    view: View, work: "asyncio.Future[Any]", interrupted: str, received: list[int]
+def ended_by_signals(
+    work: "asyncio.Future[Any]",
+    numbers: Sequence[signal.Signals],
+    received: list[int],
+    tell: Callable[[bool], None] = lambda _again: None,
 ) -> Iterator[None]:
-    """Make Ctrl-C, a hang-up and SIGTERM end the work in order; asked again, say that it is being ended.
+    """Make the first of these signals end `work` in order; each that comes is put into `received`.
 
-    Each signal's number is put into `received`.
+    `tell` is called for each, with whether one had come before: more of them end nothing sooner.
     """
     loop = asyncio.get_running_loop()
 
     def end(number: int) -> None:
+        tell(bool(received))
         received.append(number)
-        if len(received) > 1:
-            view.show(Notice("Restoring; this takes a few seconds. If killed, the healer finishes."))
-            return
-        view.show(Notice(f"{interrupted}.", level="warning"))
-        work.cancel()
+        if len(received) == 1:
+            work.cancel()
 
-    numbers = (signal.SIGINT, *ending_signals())
     for number in numbers:
         loop.add_signal_handler(number, end, number)
     try:

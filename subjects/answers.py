@@ -1,6 +1,7 @@
 """HTTP answers, bounded in time and in size: a server that drips, or never ends, holds nobody up."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -102,6 +103,13 @@ async def ask(
     """Return status and body of an `exchange`."""
     answer = await exchange(client, method, url, timeout_s, headers=headers, json=json)
     return answer.code, answer.body
+
+
+def unresolved(error: BaseException | None) -> bool:
+    """Whether an error came of a name that does not resolve here, which says nothing of whoever has it."""
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _certificate_until(response: httpx2.Response) -> float | None:

@@ -1,5 +1,6 @@
 """Servers that are known by other names than the address at which they are reached, as pods are."""
 
+import ipaddress
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,15 @@ def verify_by(context: ssl.SSLContext, accepts: Accepts) -> None:
 def names_in(certificate: dict[str, Any]) -> tuple[str, ...]:
     """Return the names and addresses that a certificate is for."""
     found = certificate.get("subjectAltName", ())
-    return tuple(str(name).lower() for kind, name in found if kind in ("DNS", "IP Address"))
+    return tuple(_plain(str(name)) for kind, name in found if kind in ("DNS", "IP Address"))
+
+
+def _plain(name: str) -> str:
+    """Return a name in lower case, an address in its usual form: OpenSSL writes `FD00:0:0:0:0:0:0:7`."""
+    try:
+        return str(ipaddress.ip_address(name.strip()))
+    except ValueError:
+        return name.lower()
 
 
 _HOSTNAME_MISMATCH = 62

@@ -87,7 +87,10 @@ async def _reached(host: str, port: int, tls: ssl.SSLContext | None) -> dict[str
         ipaddress.ip_address(host)
         return {"host": host, "port": port, "ssl": tls}
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label of more than 63 signs
+        raise socket.gaierror(socket.EAI_NONAME, f"{host} is no name") from error
     addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
     async def connect(to: tuple[int, Any]) -> socket.socket:

@@ -33,11 +33,19 @@ def _basic(found: re.Match[str]) -> str:
 
 
 def _named(found: re.Match[str]) -> str:
-    """Hide a named value, and leave "Set ANTHROPIC_API_KEY: Claude answers then" alone."""
-    begun, value = found[1], found[2]
-    if begun.endswith(": ") and value.isalpha() and len(value) < 16 and "pass" not in begun.lower():
-        return found[0]
-    return f"{begun}{found[3] or found[4] or found[5] or ''}{SCRUBBED}"
+    """Hide a named value; leave "Set ANTHROPIC_API_KEY: Claude answers then" and `"passwd": null` alone."""
+    begun, value, quote = found[1], found[2], found[3] or found[4] or found[5] or ""
+    hidden = f"{begun}{quote}{SCRUBBED}"
+    if quote:
+        return hidden
+    in_json = begun.rstrip(" :=").endswith(('"', "'"))  # there a value without quotes is no text
+    if in_json:
+        value = value.rstrip("]}")
+        if value in {"null", "true", "false", "None"} or not re.search(r"\w", value):
+            return found[0]
+    is_word = begun.endswith(": ") and value.isalpha() and len(value) < 16
+    goes_on = found.string[found.end() :].startswith(" ")  # as a sentence does
+    return found[0] if is_word and ("pass" not in begun.lower() or (in_json and goes_on)) else hidden
 
 
 _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (

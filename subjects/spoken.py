@@ -10,9 +10,10 @@ from subjects.dial import open_connection
 Spoken = Literal["http", "tls", "grpc"]
 
 WITHIN_S = 0.5
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 """How HTTP/2 begins, and an empty SETTINGS frame (RFC 9113, 3.4)."""
-_SETTINGS = 4
+SETTINGS = 4
+"""The type of the frame with which every server answers."""
 _REQUEST = b"GET /version HTTP/1.1\r\nHost: database\r\nConnection: close\r\n\r\n"
 
 
@@ -25,8 +26,8 @@ async def spoken_at(host: str, port: int, tls: ssl.SSLContext | None) -> Spoken 
         return None if tls is None else "http"
     if tls is None and await _shakes_hands(host, port):
         return "tls"
-    answer = await _begins(host, port, _PREFACE, tls)
-    return "grpc" if len(answer) >= 4 and answer[3] == _SETTINGS else None
+    answer = await _begins(host, port, PREFACE, tls)
+    return "grpc" if len(answer) >= 4 and answer[3] == SETTINGS else None
 
 
 async def _begins(host: str, port: int, request: bytes, tls: ssl.SSLContext | None) -> bytes:

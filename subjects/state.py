@@ -52,7 +52,7 @@ def open_state(given: Path | None = None, *, to_read: bool = False) -> StateFold
         for part in (folder.sessions, folder.clusters):
             part.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        found = "it is no folder" if error.filename == str(root) else f"{error.filename} is no folder"
+        found = "it is not a folder" if error.filename == str(root) else f"{error.filename} is not a folder"
         reason = found if isinstance(error, FileExistsError) else error.strerror
         raise NotReady(
             f"The state folder {root} cannot be used: {reason}. "

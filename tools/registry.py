@@ -19,7 +19,7 @@ from subjects.scrub import scrub
 from subjects.untrusted import clean
 from tools.errors import ToolError
 from tools.observe.observed import Observed
-from tools.tool import Effect, Outcome, Result, Tool, failure
+from tools.tool import Effect, Outcome, Params, Result, Tool, failure
 
 MAX_RESULT_CHARS = 12_000
 """The most of one result that is sent to the model; tools cut sensibly long before."""
@@ -69,10 +69,8 @@ class Dispatcher:
         known = self.tools.get(name)
         if known is None or known.preview is None:
             return ""
-        try:
-            params = known.params.model_validate(dict(arguments))
-        except ValidationError as error:
-            raise ToolError(_explain(error)) from error
+        params = _validated(known, arguments)
+        await self._find_cluster()
         return await known.preview(params, self.workbench)
 
     async def run(self, call_id: str, name: str, arguments: Mapping[str, Any]) -> Outcome:
@@ -88,12 +86,8 @@ class Dispatcher:
         if not isinstance(self.workbench, known.needs):
             return failure(f"{name} needs more than there is here.")
         try:
-            params = known.params.model_validate(dict(arguments))
-        except ValidationError as error:
-            return failure(_explain(error), f"Call {name} again with valid arguments.")
-        try:
-            if self.find_cluster is not None and self.workbench.cluster is None:
-                await self.find_cluster()
+            params = _validated(known, arguments)
+            await self._find_cluster()
             return await known.run(params, self.workbench)
         except ToolError as error:
             return failure(str(error), error.next)
@@ -104,6 +98,10 @@ class Dispatcher:
                 f"{name} failed in a way it should not: {type(error).__name__}: {error}",
                 "Check the state with cluster_status before acting; this is a bug in operator.",
             )
+
+    async def _find_cluster(self) -> None:
+        if self.find_cluster is not None and self.workbench.cluster is None:
+            await self.find_cluster()
 
     def _file(self, call_id: str, name: str, result: Result, seconds: float) -> Outcome:
         body: dict[str, Any] = {"ok": result.ok, **result.data}
@@ -133,9 +131,13 @@ def _bounded(text: str) -> str:
     return f"{text[:MAX_RESULT_CHARS]}… [cut: {len(text)} characters in all; narrow the call to see the rest]"
 
 
-def _explain(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors(include_url=False, include_context=False):
-        where = ".".join(str(part) for part in item["loc"]) or "arguments"
-        parts.append(f"{where}: {item['msg']} (given: {str(item['input'])[:80]!r})")
-    return "; ".join(parts)
+def _validated(tool: Tool, arguments: Mapping[str, Any]) -> Params:
+    """Return the arguments as the tool's parameters; ToolError, naming each that is wrong."""
+    try:
+        return tool.params.model_validate(dict(arguments))
+    except ValidationError as error:
+        parts = []
+        for item in error.errors(include_url=False, include_context=False):
+            where = ".".join(str(part) for part in item["loc"]) or "arguments"
+            parts.append(f"{where}: {item['msg']} (given: {str(item['input'])[:80]!r})")
+        raise ToolError("; ".join(parts), f"Call {tool.name} again with valid arguments.") from error

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from tools.events import Emit, Failed
+
 T = TypeVar("T")
 
 
@@ -22,6 +24,16 @@ async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
         task.result()
         raise asyncio.CancelledError
     return task.result()
+
+
+def told_if_it_fails(task: asyncio.Task[None], emit: Emit) -> None:
+    """Have it told when `task` ends by an error: a part that ends by itself must not do so in silence."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            emit(Failed(f"{task.get_name()} has ended: {type(error).__name__}: {error}"))
+
+    task.add_done_callback(ended)
 
 
 class TaskPerNode:

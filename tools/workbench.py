@@ -50,7 +50,11 @@ class Workbench(Watched, Diagnosing):
     started_here: bool = False
     """Whether nothing of the cluster ran before this session started it; then it is stopped at the end."""
     use: TextIO | None = None
-    """Our share of the cluster's use (tools.cluster.use) while we watch it."""
+    """Our share of a lock on a file while we watch the cluster; None also while another takes it down.
+
+    Who started it takes it down at the end only if nobody else holds a share. The kernel gives a share back
+    when its holder dies, however it dies.
+    """
     consent: Callable[[str], Awaitable[bool]] | None = None
     """Asks the person a question that is answered by yes or no; None where there is nobody."""
     allow_quorum_loss: bool = False

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 from agent.view.words import call_words, one_line
 
 if TYPE_CHECKING:
-    from prompt_toolkit import PromptSession
-
     from agent.models.base import ToolCall
     from agent.permissions import Answer
     from tools.tool import Effect
@@ -38,13 +36,12 @@ async def may_run(call: "ToolCall", effect: "Effect", about: str, aside: Aside) 
     question = wrapped(f"{words} ({EFFECT_WORDS[effect.value]}) – run it? {CHOICES}:")
     if about:
         question = "\n".join(wrapped(line).rstrip() for line in about.splitlines()) + f"\n{question}"
-    while True:
-        try:
-            said = await _line(question, aside)
-        except (KeyboardInterrupt, EOFError):
-            return Answer("no", INTERRUPTED)
+    said: str | None = ""
+    while said is not None:
+        said = await _line(question, aside)
         if said and not said.startswith("/"):
             return read_answer(said)
+    return Answer("no", INTERRUPTED)
 
 
 def wrapped(question: str) -> str:
@@ -70,35 +67,27 @@ def read_answer(said: str) -> "Answer":
 
 async def consents(question: str, aside: Aside) -> bool:
     """Ask a question that only an unmistakable yes answers with yes."""
-    try:
-        said = await _line(wrapped(f"{question}? [y]es / [n]o:"), aside)
-    except (KeyboardInterrupt, EOFError):
-        return False
-    return said.lower() in ("y", "yes")
+    said = await _line(wrapped(f"{question}? [y]es / [n]o:"), aside)
+    return said is not None and said.lower() in ("y", "yes")
 
 
 async def press_enter(text: str, aside: Aside) -> bool:
     """Wait for Enter; False for Ctrl-C and Ctrl-D."""
-    try:
-        await _line(text, aside)
-    except (KeyboardInterrupt, EOFError):
-        return False
-    return True
+    return await _line(text, aside) is not None
 
 
-async def _line(question: str, aside: Aside) -> str:
+async def _line(question: str, aside: Aside) -> str | None:
+    """Return what is entered; None for Ctrl-C and Ctrl-D."""
+    from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import DummyHistory
     from prompt_toolkit.input.typeahead import clear_typeahead
 
     with aside():
-        session = _session()
+        session: PromptSession[str] = PromptSession(history=DummyHistory())
         clear_typeahead(session.input)  # keys that were typed before the question do not answer it
         with contextlib.suppress(OSError, termios.error):
             termios.tcflush(session.input.fileno(), termios.TCIFLUSH)  # nor those not read yet
-        return (await session.prompt_async(question, handle_sigint=True)).strip()
-
-
-def _session() -> "PromptSession[str]":
-    from prompt_toolkit import PromptSession
-    from prompt_toolkit.history import DummyHistory
-
-    return PromptSession(history=DummyHistory())
+        try:
+            return (await session.prompt_async(question, handle_sigint=True)).strip()
+        except (KeyboardInterrupt, EOFError):
+            return None

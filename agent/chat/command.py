@@ -2,13 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from agent.chat.repl import Repl
 from agent.permissions import Ask
-from agent.running import ending_signals
+from agent.running import RESTORING, ended_by_signals, ending_signals
 from agent.setup import Setup
 from agent.view.terminal import TerminalView
 from subjects.errors import SubjectError
@@ -19,11 +17,10 @@ from tools.tasks import uncancelled
 if TYPE_CHECKING:
     from agent.sessions.session import Session
 
-RESTORING = "Restoring; this takes a few seconds. If killed, the healer finishes."
-
 
 def chat(setup: Setup, resume: str | None) -> int:
     """Chat until the person leaves; returns the exit code. The world is left as it was found."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it has to leave the world as it was found
     return asyncio.run(_chat(setup, resume))
 
 
@@ -54,7 +51,8 @@ async def _chat(setup: Setup, resume: str | None) -> int:
         return session
 
     chatting = asyncio.ensure_future(Repl(view, opening, state.root / "history").run())
-    with _ended_by_signals(chatting) as received:
+    received: list[int] = []
+    with ended_by_signals(chatting, ending_signals(), received):
         try:
             return await chatting
         except (asyncio.CancelledError, OSError, EOFError):  # OSError: the terminal is gone
@@ -65,30 +63,6 @@ async def _chat(setup: Setup, resume: str | None) -> int:
             # Ctrl-C would cancel what is being healed: the terminal is no longer ours to read.
             asyncio.get_running_loop().add_signal_handler(signal.SIGINT, view.show, Notice(RESTORING))
             await uncancelled(_close(opened, view))
-
-
-@contextmanager
-def _ended_by_signals(chatting: "asyncio.Future[int]") -> Iterator[list[int]]:
-    """Make SIGTERM and a closed terminal end the chat in order; the signals that came are in what is given.
-
-    More of them change nothing: what is being healed and stopped by then is done in seconds.
-    """
-    loop = asyncio.get_running_loop()
-    received: list[int] = []
-
-    def end(number: int) -> None:
-        received.append(number)
-        if len(received) == 1:
-            chatting.cancel()
-
-    numbers = ending_signals()
-    for number in numbers:
-        loop.add_signal_handler(number, end, number)
-    try:
-        yield received
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
 
 
 async def _close(opened: "list[Session]", view: TerminalView) -> None:

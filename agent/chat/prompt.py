@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 
 from agent.chat.pastes import EndedPastes
 from agent.view.style import PROMPT
+from agent.view.words import answerer
 
 if TYPE_CHECKING:
     from agent.sessions.session import Status
@@ -64,6 +65,20 @@ def terminal() -> Iterator[None]:
             yield
 
 
+class _Kept(FileHistory):
+    """A file that is done without where it cannot be read or has no room: the prompt goes on."""
+
+    def load_history_strings(self) -> Iterable[str]:
+        try:
+            return super().load_history_strings()
+        except OSError:
+            return ()
+
+    def store_string(self, string: str) -> None:
+        with suppress(OSError):
+            super().store_string(string)
+
+
 class WordCompleter(Completer):
     """Completes the last word."""
 
@@ -97,7 +112,7 @@ class Prompt:
             message=[("", "\n"), ("class:prompt", f"{PROMPT} ")],
             prompt_continuation=[("class:continuation", "… ")],
             multiline=True,
-            history=_history(history),
+            history=kept_history(history),
             completer=WordCompleter(words),
             complete_while_typing=Condition(self._at_a_command),
             reserve_space_for_menu=6,
@@ -173,8 +188,7 @@ def status_words(status: "Status | None", columns: int) -> str:
     """Say the status in one line; what matters least goes first when there is no room."""
     if status is None:
         return " starting…"
-    who = status.model or {"playbook": "offline mode"}.get(status.driver, status.driver)
-    parts = [who, status.mode.value]
+    parts = [answerer(status.driver, status.model), status.mode.value]
     if status.open_faults:
         parts.insert(0, f"{status.open_faults} fault{'s' * (status.open_faults > 1)} open: /restore")
     parts += _used(status)
@@ -203,7 +217,7 @@ def _thousands(number: int) -> str:
     return f"{number / 1000:.1f}k" if number >= 1000 else str(number)
 
 
-def _history(path: Path | None) -> History:
+def kept_history(path: Path | None) -> History:
     """Keep what was entered in `path`, readable by its owner only; in memory where that can't be."""
     if path is None:
         return InMemoryHistory()
@@ -211,4 +225,4 @@ def _history(path: Path | None) -> History:
         path.touch(mode=0o600, exist_ok=True)
     except OSError:
         return InMemoryHistory()
-    return FileHistory(path)
+    return _Kept(path)

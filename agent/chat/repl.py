@@ -34,6 +34,9 @@ GREETING = "Ask, or say “run the chaos demo”. /help lists what else there is
 Opening = Callable[["Ask"], Awaitable["Session"]]
 """Opens the session, given how to ask the person; may take a second, since heavy modules are loaded."""
 
+LEAVES = {"exit", "quit", ":q"}
+"""What ends the chat without a slash, too, as in a shell."""
+
 HINT_AFTER_S = 0.4
 """How long a turn may take to stop before the person is told of the second Ctrl-C."""
 
@@ -47,7 +50,7 @@ class Repl:
     def __init__(self, view: TerminalView, opening: Opening, history: Path | None = None) -> None:
         self._view = view
         self._opening = opening
-        self._opened: asyncio.Task[Session] | None = None
+        self._opened: asyncio.Future[Session] | None = None
         self._turn: asyncio.Task[str] | None = None
         self._interrupts = 0
         self._hint: asyncio.TimerHandle | None = None
@@ -89,6 +92,7 @@ class Repl:
         while True:
             if self._queued:
                 text: str | None = self._queued.pop(0)
+                self._view.show(Notice(f"\u203a {text}"))  # above its answer, as if it were typed now
             else:
                 with self._view.aside():
                     text = await prompt.ask(draft)
@@ -149,10 +153,12 @@ class Repl:
         """Do what was entered; return what the next prompt begins with."""
         if not text:
             return ""
+        if text.lower() in LEAVES:
+            raise slash_commands.Quit
         work = self._command(text) if text.startswith("/") else self._ask(text)
         returned = await self._run(work)
-        if (session := self.session) and (late := "\n".join(session.unread())):
-            self._queued.append(late)
+        if session := self.session:
+            self._queued.extend(session.unread())
         waiting = self._take_back() if self._interrupts else []
         return "\n".join(part for part in (returned, *waiting, self._keyboard.draft) if part)
 
@@ -250,11 +256,8 @@ class Repl:
         if self._opened is None:
             self._open()
 
-    def _open(self) -> "asyncio.Task[Session]":
-        async def opening() -> "Session":
-            return await self._opening(self.ask_permission)
-
-        self._opened = asyncio.create_task(opening())
+    def _open(self) -> "asyncio.Future[Session]":
+        self._opened = asyncio.ensure_future(self._opening(self.ask_permission))
         if self._prompt is not None:
             self._opened.add_done_callback(self._prompt.refresh)
         return self._opened

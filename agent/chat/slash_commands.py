@@ -11,7 +11,7 @@ from agent.events import Text
 from agent.mode import Mode
 from agent.view.base import View
 from agent.view.records import in_words, tables
-from agent.view.words import one_line
+from agent.view.words import answerer, one_line
 from subjects.untrusted import read_leading_object
 from tools.errors import ToolError
 from tools.events import Failed, Notice, Table
@@ -41,7 +41,6 @@ Run = Callable[[CommandContext], Awaitable[None]]
 class Command:
     """One command."""
 
-    name: str
     run: Run
     values: Values
     """What its argument may be, for completion."""
@@ -55,16 +54,11 @@ class Command:
 COMMANDS: dict[str, Command] = {}
 
 
-def command(
-    values: Values = lambda _: (),
-) -> Callable[[Run], Run]:
-    """Declare the function below as the command of that name; a trailing `_` is dropped."""
+def command(values: Values = lambda _: ()) -> Callable[[Run], Run]:
+    """Declare the function below as the command of that name."""
 
-    def declare(
-        function: Run,
-    ) -> Run:
-        name = function.__name__.rstrip("_")
-        COMMANDS[name] = Command(name, function, values)
+    def declare(function: Run) -> Run:
+        COMMANDS[function.__name__] = Command(function, values)
         return function
 
     return declare
@@ -136,7 +130,8 @@ async def _shown(at: CommandContext, tool: str, exclude: Sequence[str] = ()) -> 
 async def status(at: CommandContext) -> None:
     """Show the cluster: its nodes, their roles and states."""
     now = at.session.status()
-    at.view.show(Notice(f"{now.model or now.driver} · mode {now.mode.value} · session {at.session.id}"))
+    who = answerer(now.driver, now.model)
+    at.view.show(Notice(f"{who} · mode {now.mode.value} · session {at.session.id}"))
     await _shown(at, "cluster_status")
 
 
@@ -167,9 +162,8 @@ async def model(at: CommandContext) -> None:
         at.view.show(Notice(await at.session.use_model(at.argument)))
         return
     now = at.session.status()
-    at.view.show(
-        Notice(f"{now.model or now.driver}. To change it: /model {' | '.join(at.session.models) or 'NAME'}")
-    )
+    who = answerer(now.driver, now.model)
+    at.view.show(Notice(f"{who}. To change it: /model {' | '.join(at.session.models) or 'NAME'}"))
 
 
 @command(lambda session: [item.id for item in session.ledger])

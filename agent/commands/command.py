@@ -25,50 +25,34 @@ Result = dict[str, Any]
 `exit_code` in it, which is not printed, is the exit code in place of 0 or 1 by `ok`.
 """
 
-_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "model": ("--model", {"metavar": "NAME", "help": "Claude model; opus, sonnet, haiku, fable for short."}),
-    "provider": (
-        "--provider",
-        {"type": click.Choice(["api", "bedrock", "vertex"]), "help": "Where Claude is reached."},
-    ),
-    "compat": ("--compat", {"is_flag": True, "help": "Plain Messages API only, for compatible servers."}),
-    "offline": ("--offline", {"is_flag": True, "help": "Offline mode: a script in place of Claude."}),
-    "max_cost": (
-        "--max-cost",
-        {"type": Number(min=0, min_open=True), "metavar": "USD", "help": "The session's budget."},
-    ),
-    "yes": ("--yes", {"is_flag": True, "help": "Run what acts without asking."}),
-    "subject": (
+_PATH = click.Path(path_type=Path)
+
+_SHARED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("--model", {"metavar": "NAME", "help": "Claude model; opus, sonnet, haiku, fable for short."}),
+    ("--provider", {"type": click.Choice(["api", "bedrock", "vertex"]), "help": "Where Claude is reached."}),
+    ("--compat", {"is_flag": True, "help": "Plain Messages API only, for compatible servers."}),
+    ("--offline", {"is_flag": True, "help": "Offline mode: a script in place of Claude."}),
+    ("--max-cost", {"type": Number(0, min_open=True), "metavar": "USD", "help": "The session's budget."}),
+    ("--yes", {"is_flag": True, "help": "Run what acts without asking."}),
+    (
         "--subject",
         {"type": click.Choice(["auto", *databases()]), "show_default": "auto", "help": "The database."},
     ),
-    "runtime": (
+    (
         "--runtime",
-        {
-            "type": click.Choice(["auto", *RUNTIMES]),
-            "show_default": "auto",
-            "help": "Where its nodes run.",
-        },
+        {"type": click.Choice(["auto", *RUNTIMES]), "show_default": "auto", "help": "Where its nodes run."},
     ),
-    "compose_file": (
+    (
         "--compose-file",
-        {
-            "type": click.Path(path_type=Path),
-            "show_default": "the one that ships",
-            "help": "Use this Compose file.",
-        },
+        {"type": _PATH, "show_default": "the one that ships", "help": "Use this Compose file."},
     ),
-    "context": ("--context", {"metavar": "NAME", "help": "Kubernetes: the kubeconfig's context to use."}),
-    "namespace": ("--namespace", {"metavar": "NAME", "help": "Kubernetes: where its pods are."}),
-    "allowed": (
+    ("--context", {"metavar": "NAME", "help": "Kubernetes: the kubeconfig's context to use."}),
+    ("--namespace", {"metavar": "NAME", "help": "Kubernetes: where its pods are."}),
+    (
         "--allow-context",
-        {
-            "metavar": "NAME",
-            "multiple": True,
-            "help": "Kubernetes: this context may be used, too.",
-        },
+        {"metavar": "NAME", "multiple": True, "help": "Kubernetes: this context may be used, too."},
     ),
-    "images": (
+    (
         "--image",
         {
             "metavar": "NAME=IMAGE",
@@ -76,19 +60,13 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "help": "Kubernetes: an image; NAME is etcd, pd, tikv or helper.",
         },
     ),
-    "statefulset": (
-        "--statefulset",
-        {"metavar": "NAME", "help": "Kubernetes: the pods of this StatefulSet, read-only."},
-    ),
-    "tidbcluster": (
+    ("--statefulset", {"metavar": "NAME", "help": "Kubernetes: the pods of this StatefulSet, read-only."}),
+    (
         "--tidbcluster",
         {"metavar": "NAME", "help": "Kubernetes: PD and TiKV as TiDB Operator made them, read-only."},
     ),
-    "selector": (
-        "--selector",
-        {"metavar": "LABELS", "help": "Kubernetes: the pods with these labels, read-only."},
-    ),
-    "load": (
+    ("--selector", {"metavar": "LABELS", "help": "Kubernetes: the pods with these labels, read-only."}),
+    (
         "--load",
         {
             "type": click.Choice(["auto", "operator", "go-ycsb"]),
@@ -96,7 +74,7 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "help": "Which program makes the load.",
         },
     ),
-    "output": (
+    (
         "--output",
         {
             "type": click.Choice(["text", "json", "stream-json"]),
@@ -104,20 +82,18 @@ _OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "help": "How results are printed.",
         },
     ),
-    "state_dir": (
+    (
         "--state-dir",
-        {
-            "type": click.Path(path_type=Path, file_okay=False),
-            "help": "Where state is kept.",
-        },
+        {"type": click.Path(path_type=Path, file_okay=False), "help": "Where state is kept."},
     ),
-}
+)
+_OPTIONS = {flag.removeprefix("--").replace("-", "_"): (flag, attributes) for flag, attributes in _SHARED}
 
 MODEL = ("model", "provider", "compat", "offline", "max_cost")
 """Options of commands that a model may answer."""
 CONSENT = ("yes",)
 """Options of commands that ask before they act."""
-CLUSTER = ("subject", "runtime", "compose_file", "context", "namespace", "allowed", "images")
+CLUSTER = ("subject", "runtime", "compose_file", "context", "namespace", "allow_context", "image")
 """Options of commands that work on a cluster: which one."""
 PODS = ("statefulset", "tidbcluster", "selector")
 """Options of commands that look at pods which somebody else runs: which ones."""
@@ -184,12 +160,8 @@ def run_work(
 def shared(*shown: str) -> list[click.Option]:
     """Return the options that all commands take and those of `shown`; the others are hidden."""
     names = [name for name in _OPTIONS if name in (*shown, *_ACCEPTED)]
-    options: list[click.Option] = []
-    for name in names:
-        declared, attributes = _OPTIONS[name]
-        hidden = name not in (*shown, *_COMMON)
-        options.append(WordedOption([declared, name], hidden=hidden, **attributes))
-    return options
+    hidden = {name: name not in (*shown, *_COMMON) for name in names}
+    return [WordedOption([_OPTIONS[name][0]], hidden=hidden[name], **_OPTIONS[name][1]) for name in names]
 
 
 def make_setup(context: click.Context, given: dict[str, Any]) -> "tuple[Setup, dict[str, Any]]":
@@ -248,7 +220,7 @@ def _choice(given: dict[str, Any]) -> "Choice":
         compose_file,
         given["load"] or "auto",
         KubernetesOptions(
-            **pods, allowed=tuple(given["allowed"] or ()), images=_images(given["images"] or ())
+            **pods, allowed=tuple(given["allow_context"] or ()), images=_images(given["image"] or ())
         ),
     )
 

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import CLUSTER, MODEL, command
+from agent.commands.command import CLUSTER, MODEL, Result, command
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -30,7 +29,7 @@ VARIABLES = (
 
 @click.command()
 @command(*MODEL, *CLUSTER, listing=True)
-async def config(setup: "Setup", view: "View") -> "Result":
+async def config(setup: "Setup", view: "View") -> Result:
     """Show the settings in force, and where each comes from."""
     from agent.models.providers import credentials_found
     from agent.setup import config_file

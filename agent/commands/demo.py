@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import CLUSTER, LOAD, MODEL, command
+from agent.commands.command import CLUSTER, LOAD, MODEL, Result, command
 from agent.commands.parameters import DURATION, FAULT, TARGET, Number, TargetOption, WordedOption
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.demo.demo import Demo
     from agent.demo.gate import Pause
     from agent.demo.request import DemoRequest
@@ -55,7 +54,7 @@ async def chaos(
     target: str | None,
     rate: float | None,
     pause: bool | None,
-) -> "Result":
+) -> Result:
     """Start and load a cluster, break a store, detect, diagnose, heal."""
     from agent.chat.asking import press_enter
     from agent.demo.request import DemoRequest
@@ -69,7 +68,7 @@ async def chaos(
 
 async def demo_chaos(
     setup: "Setup", view: "View", request: "DemoRequest", pause: "Pause | None" = None
-) -> "Result":
+) -> Result:
     """Run the chaos demo; returns its result, of one that was interrupted or whose model failed as well."""
     from agent.demo.demo import Demo
     from agent.sessions.opening import headless_session
@@ -87,7 +86,7 @@ async def demo_chaos(
     return result
 
 
-async def run_demo(demo: "Demo", text: str | None, view: "View") -> "Result":
+async def run_demo(demo: "Demo", text: str | None, view: "View") -> Result:
     """Run a demo to its end, healed in any case; returns what a failure adds to its result."""
     import asyncio
 

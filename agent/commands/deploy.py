@@ -4,17 +4,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from agent.commands.command import CLUSTER, PODS, command
+from agent.commands.command import CLUSTER, PODS, Result, command
 from agent.commands.endpoints import CertificateFiles, certificate_options, chosen_pods
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
     from tools.events import Table
 
-NO_CLUSTER: "Result" = {"cluster": "down", "nodes": []}
+NO_CLUSTER: Result = {"cluster": "down", "nodes": []}
 
 
 @click.group()
@@ -24,7 +23,7 @@ def deploy() -> None:
 
 @deploy.command("up")
 @command(*CLUSTER)
-async def up(setup: "Setup", view: "View") -> "Result":
+async def up(setup: "Setup", view: "View") -> Result:
     """Start the cluster and leave it running."""
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle
@@ -46,7 +45,7 @@ async def up(setup: "Setup", view: "View") -> "Result":
 @deploy.command("status")
 @command(*CLUSTER, *PODS, listing=True)
 @certificate_options
-async def status(setup: "Setup", view: "View", **certificates: Unpack[CertificateFiles]) -> "Result":
+async def status(setup: "Setup", view: "View", **certificates: Unpack[CertificateFiles]) -> Result:
     """Show the cluster; exit code 3 if it is not healthy."""
     from agent.watch.rows import on_our_side, unseen_sentence
     from agent.workbench import opened_workbench
@@ -77,7 +76,7 @@ async def status(setup: "Setup", view: "View", **certificates: Unpack[Certificat
 
 @deploy.command("down")
 @command(*CLUSTER)
-async def down(setup: "Setup", view: "View") -> "Result":
+async def down(setup: "Setup", view: "View") -> Result:
     """Stop the cluster and delete its data; open faults end with it."""
     from agent.workbench import opened_workbench
     from subjects.base import Deployment
@@ -95,7 +94,7 @@ async def down(setup: "Setup", view: "View") -> "Result":
         return NO_CLUSTER
 
 
-def _result(body: dict[str, Any]) -> "Result":
+def _result(body: dict[str, Any]) -> Result:
     nodes = [
         {
             "name": node["name"],

@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from agent.commands.command import CLUSTER, PODS, command
+from agent.commands.command import CLUSTER, PODS, Result, command
 from agent.commands.endpoints import Endpoints, chosen_cluster, endpoint_options
 from agent.commands.parameters import NODE
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 @command(*CLUSTER, *PODS, listing=True)
 @click.argument("node", type=NODE)
 @endpoint_options
-async def describe(setup: "Setup", view: "View", *, node: str, **endpoints: Unpack[Endpoints]) -> "Result":
+async def describe(setup: "Setup", view: "View", *, node: str, **endpoints: Unpack[Endpoints]) -> Result:
     """Show one node as everybody sees it.
 
     Its process, what clients, peers and itself say, its faults and incidents, and its log's end.

@@ -2,24 +2,25 @@
 
 import os
 import sys
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import command
+from agent.commands.command import Result, command
+from subjects.errors import SubjectError
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
-    from subjects.base import Cluster
+    from subjects.runtimes.kubernetes.options import KubernetesOptions
 
 Row = tuple[str, str, str]
 
 
 @click.command()
-@command("runtime", "context", "namespace", "allowed", listing=True)
-async def doctor(setup: "Setup", view: "View") -> "Result":
+@command("runtime", "context", "namespace", "allow_context", listing=True)
+async def doctor(setup: "Setup", view: "View") -> Result:
     """Show what works here and what doesn't, with the remedy.
 
     With --runtime kubernetes: what the account may do, the least of it as a Role, and which faults there are.
@@ -29,13 +30,11 @@ async def doctor(setup: "Setup", view: "View") -> "Result":
 
         return await kubernetes(setup, view)
     from agent.setup import version
-    from subjects.state import open_state
     from tools.events import Table
 
-    state = open_state(setup.state_dir)
     rows: list[Row] = [
         ("operator", "ok", f"{version()}, Python {sys.version.split()[0]} on {sys.platform}"),
-        ("state folder", "ok", str(state.root)),
+        _state_folder(setup),
         await _etcd(),
         await _docker(),
         await _tikv(),
@@ -43,17 +42,26 @@ async def doctor(setup: "Setup", view: "View") -> "Result":
         _terminal(),
     ]
     view.show(Table("What works here", ("what", "state", "what was found, or the remedy"), tuple(rows)))
-    faults = await _faults(setup)
+    faults = await fault_rows(setup, "process", setup.choice.kubernetes)
     view.show(Table("Faults on etcd × process", ("fault", "works", "how, or why not"), tuple(faults)))
     return {
-        "ok": rows[2][1] == "ok",
+        "ok": all(state == "ok" for _, state, _ in rows[1:3]),
         "checks": [dict(zip(("name", "state", "text"), row, strict=True)) for row in rows],
         "faults": [dict(zip(("fault", "state", "text"), row, strict=True)) for row in faults],
     }
 
 
-async def _etcd() -> Row:
+def _state_folder(setup: "Setup") -> Row:
     from subjects.errors import SubjectError
+    from subjects.state import open_state
+
+    try:
+        return "state folder", "ok", str(open_state(setup.state_dir).root)
+    except SubjectError as error:
+        return "state folder", "unusable", str(error)
+
+
+async def _etcd() -> Row:
     from subjects.etcd.binary import find_binary
 
     try:
@@ -65,7 +73,6 @@ async def _etcd() -> Row:
 
 
 async def _docker() -> Row:
-    from subjects.errors import SubjectError
     from subjects.runtimes.engine import connect
 
     try:
@@ -108,25 +115,19 @@ def _terminal() -> Row:
     return "terminal", "ok", f"{os.environ.get('TERM', 'unknown')}, {os.get_terminal_size().columns} columns"
 
 
-async def _faults(setup: "Setup") -> list[Row]:
+async def fault_rows(setup: "Setup", runtime: str, options: "KubernetesOptions") -> list[Row]:
+    """Return each fault with whether it can be done on etcd at a runtime, and how or why not."""
     from subjects.clusters import Decision, open_cluster
-    from subjects.errors import SubjectError
     from subjects.state import open_state
-
-    try:
-        cluster = await open_cluster(open_state(setup.state_dir), Decision("etcd", "process", ""))
-    except SubjectError as error:
-        return [("all", "no", str(error))]
-    rows = faults_on(cluster)
-    await cluster.aclose()
-    return rows
-
-
-def faults_on(cluster: "Cluster") -> list[Row]:
-    """Return each fault with whether it can be done on a cluster, and how or why not."""
     from tools.faults.catalogue import CATALOGUE, capability
 
-    able = {kind: capability(fault, cluster) for kind, fault in CATALOGUE.items()}
+    decision = Decision("etcd", runtime, "")
+    try:
+        cluster = await open_cluster(open_state(setup.state_dir), decision, kubernetes=options)
+    except SubjectError as error:
+        return [("all", "no", str(error))]
+    async with aclosing(cluster):
+        able = {kind: capability(fault, cluster) for kind, fault in CATALOGUE.items()}
     return [
         (kind, "yes" if each.available else "no", each.reason or CATALOGUE[kind].meaning)
         for kind, each in able.items()

@@ -2,31 +2,28 @@
 
 from typing import TYPE_CHECKING
 
+from agent.commands.command import Result
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
-    from subjects.base import Cluster
     from subjects.runtimes.kubernetes.api import Api
     from subjects.runtimes.kubernetes.rights import Rule
 
 Row = tuple[str, str, str]
 
 
-async def kubernetes(setup: "Setup", view: "View") -> "Result":
+async def kubernetes(setup: "Setup", view: "View") -> Result:
     """Show it; nothing is made or changed."""
     from dataclasses import replace
 
-    from agent.commands.doctor import faults_on
+    from agent.commands.doctor import fault_rows
     from agent.events import Verbatim
     from agent.setup import allowed_contexts
-    from subjects.clusters import Decision, open_cluster
-    from subjects.errors import SubjectError
     from subjects.runtimes.kubernetes import rights
     from subjects.runtimes.kubernetes.api import connect
-    from subjects.state import open_state
     from tools.events import Table
 
     options = replace(setup.choice.kubernetes, allowed=allowed_contexts(setup.choice))
@@ -45,17 +42,7 @@ async def kubernetes(setup: "Setup", view: "View") -> "Result":
     roles = rights.role(rights.WATCH, namespace), rights.role((*rights.OWN_CLUSTER, *rights.OWN), None)
     view.show(Verbatim(f"The least that watching takes, for `kubectl apply -f -`:\n\n{roles[0]}"))
     view.show(Verbatim(f"The least that a cluster of operator's own takes:\n\n{roles[1]}"))
-    faults: list[Row] = []
-    cluster: Cluster | None = None
-    try:
-        decision = Decision("etcd", "kubernetes", "")
-        cluster = await open_cluster(open_state(setup.state_dir), decision, kubernetes=options)
-        faults = faults_on(cluster)
-    except SubjectError as error:
-        faults = [("all", "no", str(error))]
-    finally:
-        if cluster is not None:
-            await cluster.aclose()
+    faults = await fault_rows(setup, "kubernetes", options)
     view.show(Table("Faults on etcd × kubernetes", ("fault", "works", "how, or why not"), tuple(faults)))
     keys = ("name", "state", "text")
     return {

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.commands.command import CLUSTER, LOAD, MODEL, command
+from agent.commands.command import CLUSTER, LOAD, MODEL, Result, command
 from agent.commands.parameters import WordedOption
+from subjects.errors import BadSetup
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -38,7 +38,7 @@ _RESULT = click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 async def drill(
     setup: "Setup", view: "View", *, trials: int, faults: str | None, diagnostician: str
-) -> "Result":
+) -> Result:
     """Inject faults in a row, diagnose them blind, and score it.
 
     The order is random; the seed repeats it. Detection, diagnosis and healing are scored.
@@ -77,7 +77,7 @@ async def drill(
 @click.argument("a", type=_RESULT)
 @click.argument("b", type=_RESULT)
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), help="Write an HTML page there.")
-async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path | None) -> "Result":
+async def compare(_setup: "Setup", view: "View", *, a: Path, b: Path, to: Path | None) -> Result:
     """Say whether two drills differ by more than chance.
 
     A and B are results of drills: a result.json, or what `--output json` printed.
@@ -102,7 +102,6 @@ def read_result(path: Path) -> dict[str, Any]:
     """Return the result of a drill: the last line of `--output json` or `stream-json`; else BadSetup."""
     from agent.drill.compare import compare
     from agent.drill.tables import fault_rows
-    from subjects.errors import BadSetup
     from subjects.untrusted import NotJson, read_object, read_text
 
     lines = read_text(path.read_bytes()).strip().splitlines()

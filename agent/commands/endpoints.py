@@ -1,13 +1,14 @@
 """A cluster that somebody else runs, by its endpoints: its options, and which cluster a command works on."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import click
 
 from agent.commands.command import PODS
+from subjects.errors import BadSetup
 
 if TYPE_CHECKING:
     from subjects.access import Access
@@ -76,8 +77,7 @@ async def chosen_cluster(workbench: "Workbench", given: Endpoints) -> "Cluster":
     from tools.events import Notice
 
     if named:
-        access = _access(given)
-        workbench.cluster = await attach(_subject(workbench), named, access)
+        workbench.cluster = await attach(_subject(workbench), named, access(given))
         for note in workbench.cluster.notes:
             workbench.emit(Notice(note, level="warning"))
         return workbench.cluster
@@ -95,8 +95,8 @@ async def chosen_pods(workbench: "Workbench", given: CertificateFiles) -> "Clust
     from subjects.clusters import attach_pods
 
     if workbench.choice.kubernetes.attached:
-        access = _access(given)
-        workbench.cluster = await attach_pods(_subject(workbench), workbench.choice.kubernetes, access)
+        subject, pods = _subject(workbench), workbench.choice.kubernetes
+        workbench.cluster = await attach_pods(subject, pods, access(given))
         return workbench.cluster
     if given["cacert"] or given["cert"] or given["key"]:
         ways = " or ".join(f"--{name}" for name in ("endpoints", *PODS))
@@ -108,28 +108,20 @@ def _subject(workbench: "Workbench") -> str:
     return "etcd" if workbench.choice.subject == "auto" else workbench.choice.subject
 
 
-def _access(given: CertificateFiles) -> "Access":
-    if (given["cert"] is None) != (given["key"] is None):
-        raise click.UsageError("--cert and --key go together.")
-    return access_from(given["cacert"], given["cert"], given["key"])
-
-
-def access_from(
-    cacert: Path | None, cert: Path | None, key: Path | None, environ: Mapping[str, str] | None = None
-) -> "Access":
+def access(given: CertificateFiles) -> "Access":
     """Return certificates as given, and user and password as etcdctl's own variables have them.
 
     ETCD_USERNAME and ETCD_PASSWORD, else ETCDCTL_USER (`user` or `user:password`) and ETCDCTL_PASSWORD.
-    Raises BadSetup for bytes that are no text.
+    Raises click.UsageError for half a certificate, BadSetup for bytes that are no text.
     """
     from subjects.access import Access
-    from subjects.errors import BadSetup
 
-    known = os.environ if environ is None else environ
-    user, password = known.get("ETCD_USERNAME"), known.get("ETCD_PASSWORD")
-    if not user and (both := known.get("ETCDCTL_USER")):
+    if (given["cert"] is None) != (given["key"] is None):
+        raise click.UsageError("--cert and --key go together.")
+    user, password = os.environ.get("ETCD_USERNAME"), os.environ.get("ETCD_PASSWORD")
+    if not user and (both := os.environ.get("ETCDCTL_USER")):
         user, colon, rest = both.partition(":")
-        password = rest if colon else known.get("ETCDCTL_PASSWORD")
+        password = rest if colon else os.environ.get("ETCDCTL_PASSWORD")
     if not f"{user}{password}".isprintable():
         raise BadSetup("The user or password in the environment (ETCD_USERNAME, …) is not valid UTF-8 text.")
-    return Access(cacert, cert, key, user or None, password)
+    return Access(given["cacert"], given["cert"], given["key"], user or None, password)

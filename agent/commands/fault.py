@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from agent.commands.command import CLUSTER, command
+from agent.commands.command import CLUSTER, Result, command
 from agent.commands.parameters import DURATION, FAULT, OPEN_FAULT, TARGET, Number, WordedOption
+from subjects.errors import NotReady
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
     from tools.faults.catalogue import Fault
@@ -32,7 +32,7 @@ def fault() -> None:
 
 @fault.command("list")
 @command(*CLUSTER, listing=True)
-async def list_faults(setup: "Setup", view: "View") -> "Result":
+async def list_faults(setup: "Setup", view: "View") -> Result:
     """Show the faults, whether they work here, and open ones."""
     from agent.workbench import opened_workbench
     from tools.cluster import lifecycle
@@ -119,7 +119,7 @@ async def inject(
     value: float | None,
     scope: Traffic,
     direction: Way,
-) -> "Result":
+) -> Result:
     """Inject one fault, with its prediction and its undo.
 
     FAULT is one that `fault list` shows; TARGET is a node or a role: random, leader, follower.
@@ -129,7 +129,6 @@ async def inject(
     """
     from agent.workbench import opened_workbench
     from subjects.base import Direction, Scope
-    from subjects.errors import NotReady
     from tools.cluster import lifecycle
     from tools.events import Notice
     from tools.faults import results
@@ -172,7 +171,7 @@ async def inject(
 @fault.command("heal")
 @command()
 @click.argument("number", metavar="[ID]", required=False, type=OPEN_FAULT)
-async def heal(setup: "Setup", view: "View", *, number: str | None) -> "Result":
+async def heal(setup: "Setup", view: "View", *, number: str | None) -> Result:
     """Heal one open fault, or all, and verify the recovery.
 
     ID is that of `fault list`; without one every open fault is healed.
@@ -230,7 +229,7 @@ async def _hold(view: "View", done: "Injection", for_s: float) -> None:
 
 async def _recovery(
     workbench: "Workbench", view: "View", reports: "list[HealReport]", healed_at: float
-) -> "Result":
+) -> Result:
     """Watch until the cluster is as it was before these faults; return what was seen, as results tell it.
 
     `healed_at` is when healing them began.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent.commands.command import command
+from agent.commands.command import Result, command
 from agent.commands.parameters import INCIDENT, WordedOption
+from subjects.errors import NotReady
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
     from tools.incidents.record import Incident
@@ -31,7 +31,7 @@ def incidents() -> None:
 
 @incidents.command("list")
 @command(listing=True)
-async def list_incidents(setup: "Setup", view: "View") -> "Result":
+async def list_incidents(setup: "Setup", view: "View") -> Result:
     """Show the latest incidents, newest first."""
     from tools.events import Notice, Table
 
@@ -48,7 +48,7 @@ async def list_incidents(setup: "Setup", view: "View") -> "Result":
 @incidents.command("show")
 @command(listing=True)
 @click.argument("incident", default="", type=INCIDENT)
-async def show_incident(setup: "Setup", view: "View", *, incident: str) -> "Result":
+async def show_incident(setup: "Setup", view: "View", *, incident: str) -> Result:
     """Show one incident: timeline, who knew when, diagnosis.
 
     The last one if none is named; the beginning of an id is enough.
@@ -92,7 +92,7 @@ async def show_incident(setup: "Setup", view: "View", *, incident: str) -> "Resu
     show_default="standard output",
     help="Write it there.",
 )
-async def report(setup: "Setup", view: "View", *, incident: str, form: "Format", to: Path | None) -> "Result":
+async def report(setup: "Setup", view: "View", *, incident: str, form: "Format", to: Path | None) -> Result:
     """Write a report as Markdown, JSON or one HTML file.
 
     Of the last incident if none is named; the beginning of an id is enough.
@@ -128,7 +128,6 @@ def _store(setup: "Setup") -> "Iterator[IncidentStore]":
 
 def _find(store: "IncidentStore", incident: str) -> "Incident":
     """Return the incident whose id is `incident` or alone begins so; the latest if `incident` is empty."""
-    from subjects.errors import NotReady
 
     ids = [each.id for each in store.list(MAX_SEARCHED) if each.id.startswith(incident)]
     if incident in ids or len(ids) == 1 or (ids and not incident):
@@ -141,7 +140,6 @@ def _find(store: "IncidentStore", incident: str) -> "Incident":
 
 
 def _write(path: Path, text: str) -> None:
-    from subjects.errors import NotReady
 
     try:
         path.write_text(text, encoding="utf-8")
@@ -163,4 +161,4 @@ def _brief(incident: "Incident") -> dict[str, Any]:
 
 
 def _clock(wall: float) -> str:
-    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import CLUSTER, command
+from agent.commands.command import CLUSTER, Result, command
 from agent.commands.parameters import DURATION, NODE
 from subjects import clock
+from subjects.errors import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
     from subjects.base import LogLine
@@ -35,13 +35,12 @@ FOLLOW_S = 0.5
 @click.option("--follow", "-f", is_flag=True, help="Go on with new lines until Ctrl-C.")
 async def logs(
     setup: "Setup", view: "View", *, node: str, since: float | None, tail: int, grep: str, follow: bool
-) -> "Result":
+) -> Result:
     """Show the end of a node's own log."""
     import asyncio
 
     from agent.events import Verbatim
     from agent.workbench import opened_workbench
-    from subjects.errors import NotReady
     from tools.cluster import lifecycle
 
     def show(lines: "Sequence[LogLine]") -> None:

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import CLUSTER, LOAD, command
+from agent.commands.command import CLUSTER, LOAD, Result, command
 from agent.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 @command(*CLUSTER, *LOAD, to_stderr=True)  # standard output is the protocol's alone
 @click.option("--allow-faults", is_flag=True, help="Offer the tools that act, too: start, kill, heal, stop.")
 @click.option("--keep", is_flag=True, help="Leave a cluster up that was started over it.")
-async def mcp(setup: "Setup", view: "View", *, allow_faults: bool) -> "Result":
+async def mcp(setup: "Setup", view: "View", *, allow_faults: bool) -> Result:
     """Offer the tools to an MCP client, on standard input and output."""
     if sys.stdin.isatty():
         from agent.events import Verbatim

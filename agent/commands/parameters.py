@@ -109,9 +109,8 @@ class Completed(click.ParamType[str]):
         """Return the names that begin so, each with what it is."""
         from sqlite3 import Error
 
-        folder = _state_folder(ctx)
         try:
-            found = list(self._names(folder)) if folder.is_dir() else []
+            found = list(self._names(_state_folder(ctx)))
         except (OSError, ValueError, KeyError, TypeError, Error):
             return []
         fitting = [
@@ -120,10 +119,8 @@ class Completed(click.ParamType[str]):
         return fitting[:MAX_COMPLETED]
 
 
-class FaultName(click.ParamType[str]):
+class FaultName(Completed):
     """A fault of the catalogue."""
-
-    name = "fault"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the fault's name; wrong usage, with those there are, for another one."""
@@ -132,18 +129,6 @@ class FaultName(click.ParamType[str]):
         if value not in CATALOGUE:
             self.fail(f"there is no fault {value!r}. The faults are: {', '.join(CATALOGUE)}.", param, ctx)
         return str(value)
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        """Return the faults that begin so, each with its meaning."""
-        from tools.faults.catalogue import CATALOGUE
-
-        return [
-            CompletionItem(kind, help=fault.meaning)
-            for kind, fault in CATALOGUE.items()
-            if kind.startswith(incomplete)
-        ]
 
 
 def _state_folder(ctx: click.Context) -> Path:
@@ -155,6 +140,12 @@ def _state_folder(ctx: click.Context) -> Path:
     from subjects.state import state_root
 
     return state_root()
+
+
+def _faults(_root: Path) -> Iterable[tuple[str, str]]:
+    from tools.faults.catalogue import CATALOGUE
+
+    return [(kind, fault.meaning) for kind, fault in CATALOGUE.items()]
 
 
 def _nodes(root: Path) -> Iterable[tuple[str, str]]:
@@ -202,7 +193,7 @@ def _sessions(root: Path) -> Iterable[tuple[str, str]]:
 
 
 DURATION = Duration()
-FAULT = FaultName()
+FAULT = FaultName("fault", _faults)
 NODE = Completed("node", _nodes)
 TARGET = Completed("target", _targets)
 INCIDENT = Completed("incident", _incidents)

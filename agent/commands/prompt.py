@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
+from agent.commands.command import Result
+
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
 
-async def one_request(setup: "Setup", view: "View", prompt: str, resume: str | None) -> "Result":
+async def one_request(setup: "Setup", view: "View", prompt: str, resume: str | None) -> Result:
     """Answer one request; what needs a person's consent is refused unless `--yes` gave it."""
     from agent.commands.demo import run_demo
     from agent.demo.demo import ordered

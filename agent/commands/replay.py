@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import command
+from agent.commands.command import Result, command
 from agent.commands.parameters import SESSION, Number
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
     from tools.events import Event
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Times as fast as it was; 0 plays at once.",
 )
-async def replay(setup: "Setup", view: "View", *, recording: str, speed: float) -> "Result":
+async def replay(setup: "Setup", view: "View", *, recording: str, speed: float) -> Result:
     """Play a recorded session again.
 
     SESSION is its id or the beginning of it; the last one if none is named.

@@ -4,17 +4,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import command
+from agent.commands.command import Result, command
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
 
 @click.command()
 @command()
-async def restore(setup: "Setup", view: "View") -> "Result":
+async def restore(setup: "Setup", view: "View") -> Result:
     """Heal every open fault in the journal. Can be run any number of times."""
     from agent.workbench import opened_workbench
     from tools.events import Notice, Progress

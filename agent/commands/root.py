@@ -99,7 +99,7 @@ def cli(context: click.Context, /, **given: Any) -> None:
         return
     if given["prompt"] is not None:
         if given["prompt"] == "-":
-            given["prompt"] = sys.stdin.read(LONGEST_PROMPT + 1)
+            given["prompt"] = _piped_prompt()
         if len(given["prompt"]) > LONGEST_PROMPT:
             raise click.UsageError(
                 f"The prompt has more than {LONGEST_PROMPT:,} characters: give a part of it."
@@ -115,6 +115,16 @@ def cli(context: click.Context, /, **given: Any) -> None:
     from agent.chat.command import chat
 
     sys.exit(chat(setup, own["resume"]))
+
+
+def _piped_prompt() -> str:
+    """Return what standard input holds; bytes that are no text are shown as such."""
+    from agent.view.outlet import tolerant
+
+    try:
+        return tolerant(sys.stdin).read(LONGEST_PROMPT + 1)
+    except OSError as error:
+        raise click.UsageError(f"Standard input cannot be read: {error.strerror}.") from error
 
 
 cli.params[-1:-1] = shared(*MODEL, *CONSENT, *CLUSTER, *LOAD)

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agent.commands.command import command
+from agent.commands.command import Result, command
 from agent.commands.parameters import SESSION
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -20,7 +19,7 @@ def sessions() -> None:
 
 @sessions.command("list")
 @command(listing=True)
-async def list_sessions(setup: "Setup", view: "View") -> "Result":
+async def list_sessions(setup: "Setup", view: "View") -> Result:
     """Show the latest conversations, newest first."""
     from agent.sessions.resume import listing
     from subjects.state import open_state
@@ -33,7 +32,7 @@ async def list_sessions(setup: "Setup", view: "View") -> "Result":
 @sessions.command("show")
 @command()
 @click.argument("session", default="", type=SESSION)
-async def show_session(setup: "Setup", view: "View", *, session: str) -> "Result":
+async def show_session(setup: "Setup", view: "View", *, session: str) -> Result:
     """Show one conversation as Markdown.
 
     The last one if none is named; the beginning of an id is enough.

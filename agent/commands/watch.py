@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from agent.commands.command import CLUSTER, PODS, command
+from agent.commands.command import CLUSTER, PODS, Result, command
 from agent.commands.endpoints import Endpoints, chosen_cluster, endpoint_options
 from agent.commands.parameters import DURATION, WordedOption
+from subjects.errors import BadSetup
 
 if TYPE_CHECKING:
-    from agent.commands.command import Result
     from agent.setup import Setup
     from agent.view.base import View
 
@@ -25,7 +25,6 @@ class FromConfig(click.Command):
 
     def _configured(self) -> dict[str, Any]:
         from agent.setup import config_file, config_values
-        from subjects.errors import BadSetup
 
         try:
             table = config_values().get(self.name or "", {})
@@ -80,7 +79,7 @@ async def watch(
     metrics_listen: str | None,
     keep_s: float,
     **endpoints: Unpack[Endpoints],
-) -> "Result":
+) -> Result:
     """Watch a cluster and report what goes wrong, until Ctrl-C.
 
     User and password of a secured etcd come from ETCD_USERNAME and ETCD_PASSWORD (or ETCDCTL_USER as
@@ -90,14 +89,14 @@ async def watch(
     from agent.watch.receivers import Addresses
     from agent.watch.watching import watch as watch_cluster
     from agent.workbench import opened_workbench
-    from tools.cluster import lifecycle, use
+    from tools.cluster import lifecycle
 
     to = Addresses(webhook, alertmanager, metrics_listen, name)
     async with opened_workbench(setup, view) as workbench:
         cluster = await chosen_cluster(workbench, endpoints)
         try:
             if cluster.ours:
-                workbench.use = use.acquire(workbench.state, cluster)
+                lifecycle.share_use(workbench, cluster)
             return await watch_cluster(cluster, workbench.incidents, view, for_s=for_s, to=to, keep_s=keep_s)
         finally:
             await lifecycle.release(workbench)

@@ -101,7 +101,7 @@ class DemoGate:
                 self.stages.end(FAULT, ok=outcome.ok)
                 if self.facts.injection is not None and not outcome.ok:
                     self._warn("The fault's effect was not seen in time.")
-            case 4:
+            case 4 if outcome.ok:
                 self._detected(outcome.data)
             case 6:
                 if outcome.ok and outcome.data.get("diagnosis"):

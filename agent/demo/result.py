@@ -8,10 +8,7 @@ from agent.demo.stages import DETECTION, DIAGNOSIS, RECOVERY, Stages
 from agent.sessions.session import Session
 from subjects.base import ClusterState
 from tools.faults.catalogue import CATALOGUE
-from tools.faults.outcome import FaultOutcome
-
-_LOAD = ("before", "during", "after")
-_NO_FIGURES = {"ops_per_s": None, "p50_ms": None, "p99_ms": None, "errors": None}
+from tools.faults.outcome import FaultOutcome, load_result
 
 
 def demo_result(session: Session, stages: Stages, facts: Facts, *, stopped: bool) -> dict[str, Any]:
@@ -32,7 +29,7 @@ def demo_result(session: Session, stages: Stages, facts: Facts, *, stopped: bool
         "fault": _fault(facts),
         "times": _times(facts),
         "detection": _detection(facts),
-        "load": _load(facts),
+        "load": facts.outcome.as_result()["load"] if facts.outcome else load_result(),
         "diagnosis": facts.diagnosis,
         "restored": facts.restored,
         "interrupted": interrupted,
@@ -100,19 +97,6 @@ def _times(facts: Facts) -> dict[str, float | None]:
         "healed": since(began, done.healed_at if done and done.healed else None),
         "recovered": since(began, done.recovery.healthy_at if done else None),
     }
-
-
-def _load(facts: Facts) -> dict[str, Any]:
-    if facts.outcome is not None:
-        return dict(facts.outcome.as_result()["load"])
-    unmeasured = (
-        "acknowledged_writes",
-        "acknowledged_writes_lost",
-        "longest_stall_s",
-        "seconds_with_errors",
-        "failed_operations",
-    )
-    return {**dict.fromkeys(_LOAD, _NO_FIGURES), **dict.fromkeys(unmeasured)}
 
 
 def _detection(facts: Facts) -> dict[str, Any]:

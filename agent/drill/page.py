@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from agent.drill.tables import FAULT_COLUMNS, TRIAL_COLUMNS, fault_rows, seconds, totals, trial_rows
+from agent.drill.tables import FAULT_COLUMNS, TRIAL_COLUMNS, fault_rows, seconds, share, totals, trial_rows
 from tools.incidents.report_html import escaped, page, table
 
 
@@ -52,32 +52,29 @@ _MEASURES = {
 
 def difference_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the differences as rows: shares as percentages, times with their unit."""
-    return [
-        (
-            _MEASURES.get(str(each["measure"]), str(each["measure"]).replace("_", " ")),
-            _figure(each["measure"], each["a"]),
-            _figure(each["measure"], each["b"]),
-            "–" if each["p"] is None else f"{each['p']:.3f}",
-            "the same" if each["a"] == each["b"] is not None else str(each["verdict"]),
-            "–" if each["test"] == "none" else str(each["test"]),
-        )
-        for each in result["differences"]
-    ]
+    return [_difference_row(each) for each in result["differences"]]
 
 
-def _figure(measure: str, value: float | None) -> str:
-    if value is None:
-        return "–"
-    return seconds(value) if measure.endswith("_s") else f"{value:.0%}".replace("%", " %")
+def _difference_row(each: dict[str, Any]) -> tuple[str, ...]:
+    measure = str(each["measure"])
+    figure = seconds if measure.endswith("_s") else share
+    return (
+        _MEASURES.get(measure, measure.replace("_", " ")),
+        figure(each["a"]),
+        figure(each["b"]),
+        "–" if each["p"] is None else f"{each['p']:.3f}",
+        "the same" if each["a"] == each["b"] is not None else str(each["verdict"]),
+        "–" if each["test"] == "none" else str(each["test"]),
+    )
 
 
 def _wrong(result: dict[str, Any]) -> str:
     """Return the trials that were diagnosed wrong, with what was concluded."""
     parts = []
     for trial in result["trials"]:
-        if trial["problem"]:
-            parts.append(f"<p>Trial {trial['n']}, {escape(trial['fault'])}: {escape(trial['problem'])}</p>")
-        elif not (trial["node_right"] and trial["kind_right"]):
-            cause = (trial["diagnosis"] or {}).get("root_cause", "no diagnosis")
-            parts.append(f"<p>Trial {trial['n']}, {escape(trial['fault'])}: {escape(str(cause))}</p>")
+        why = trial["problem"]
+        if not (why or (trial["node_right"] and trial["kind_right"])):
+            why = str((trial["diagnosis"] or {}).get("root_cause", "no diagnosis"))
+        if why:
+            parts.append(f"<p>Trial {trial['n']}, {escape(trial['fault'])}: {escape(why)}</p>")
     return "".join(parts)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,10 +35,10 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
     """Run all trials on the workbench's cluster, started if need be; returns the command's `result`.
 
     Raises ToolError for faults that there are not. A trial that cannot begin ends the drill: `ok` is false.
+    Of a drill that is interrupted, the trials so far are shown and kept.
     """
     stores = workbench.require_cluster().subject.stores
     trials = plan(settings, stores)
-    folder = workbench.state.root / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     load = await _load(workbench, settings)
     done: list[Scored] = []
     began = time.monotonic()
@@ -46,27 +47,47 @@ async def run_drill(workbench: Workbench, settings: DrillSettings) -> dict[str, 
         for trial in trials:
             started = time.monotonic()
             workbench.emit(Progress(f"Trial {trial.n} of {len(trials)}", 0.0))
-            tokens, cost = _bill(workbench)
+            before = _bill(workbench.diagnostician)
             scored = await Run(trial, settings, workbench).go()
-            done.append(_billed(scored, tokens, cost, workbench))
+            done.append(_billed(scored, before, _bill(workbench.diagnostician)))
             workbench.emit(Progress(_line(done[-1], len(trials)), time.monotonic() - started, done=True))
         checked = await _read_back(workbench, load)
     except NotCalm as error:
         workbench.emit(Failed(f"The drill ends here: {error}"))
+    except BaseException:
+        if done:
+            _result(workbench, settings, done, None, time.monotonic() - began)
+        raise
     finally:
         if load is not None:
             await load.aclose()
             workbench.load = None
+    return _result(workbench, settings, done, checked, time.monotonic() - began)
+
+
+def _result(
+    workbench: Workbench,
+    settings: DrillSettings,
+    done: Sequence[Scored],
+    checked: WriteCheck | None,
+    seconds: float,
+) -> dict[str, Any]:
+    """Sum up the trials, show that and write it down."""
+    folder = workbench.state.root / "drills" / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
     result = summary(done, settings, workbench.diagnostician.by)
-    result["seconds"] = round(time.monotonic() - began, 1)
+    result["seconds"] = round(seconds, 1)
     result["cluster"] = workbench.require_cluster().label
     result["load"] = _written(checked)
     result["files"] = [str(folder / name) for name in ("result.json", "report.html")]
     for table in tables(result):
         workbench.emit(table)
-    _keep(result, folder)
-    workbench.emit(Notice(f"Result: {result['files'][0]}"))
-    workbench.emit(Notice(f"Report: {result['files'][1]}"))
+    try:
+        _keep(result, folder)
+    except OSError as error:  # no room: what the trials showed is told all the same
+        result["files"] = []
+        workbench.emit(Notice(f"The result could not be written: {error}.", level="warning"))
+    for what, path in zip(("Result", "Report"), result["files"], strict=False):
+        workbench.emit(Notice(f"{what}: {path}"))
     return result
 
 
@@ -126,19 +147,23 @@ async def _load(workbench: Workbench, settings: DrillSettings) -> LoadRun | None
     return workbench.load
 
 
-def _bill(workbench: Workbench) -> tuple[int, float]:
-    who = workbench.diagnostician
+Bill = tuple[int, float | None]
+"""Tokens, and what they cost in USD where that is known."""
+
+
+def _bill(who: object) -> Bill | None:
+    """Return what a diagnostician has cost so far; None for one that costs nothing."""
     if not isinstance(who, Billed):
-        return 0, 0.0
-    return who.usage.prompt_tokens + who.usage.output_tokens, who.cost_usd or 0.0
+        return None
+    return who.usage.prompt_tokens + who.usage.output_tokens, who.cost_usd
 
 
-def _billed(scored: Scored, tokens: int, cost: float, workbench: Workbench) -> Scored:
-    if not isinstance(workbench.diagnostician, Billed):
+def _billed(scored: Scored, before: Bill | None, now: Bill | None) -> Scored:
+    """Return the trial with what it cost."""
+    if before is None or now is None:
         return scored
-    tokens_now, cost_now = _bill(workbench)
-    known = workbench.diagnostician.cost_usd is not None
-    return replace(scored, tokens=tokens_now - tokens, cost_usd=round(cost_now - cost, 6) if known else None)
+    cost_usd = None if now[1] is None else round(now[1] - (before[1] or 0.0), 6)
+    return replace(scored, tokens=now[0] - before[0], cost_usd=cost_usd)
 
 
 def _line(scored: Scored, of: int) -> str:

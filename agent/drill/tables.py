@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from agent.drill.score import percentile
+
 FAULT_COLUMNS = (
     "fault",
     "trials",
@@ -16,34 +18,25 @@ TRIAL_COLUMNS = ("n", "fault", "on", "detected after", "diagnosis", "verdict", "
 
 def fault_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return a row a fault, its times being medians, and one in sum."""
+    trials = result["trials"]
     rows = []
     for name, row in result["by_fault"].items():
-        some = [trial for trial in result["trials"] if trial["fault"] == name]
-        rows.append(
-            (
-                name,
-                str(row["trials"]),
-                _detected(some),
-                f"{row['node_right']}/{row['trials']}",
-                f"{row['kind_right']}/{row['trials']}",
-                seconds(None if some[0]["control"] else row["detection_p50_s"]),
-                seconds(_median([trial["heal_s"] for trial in some])),
-            )
-        )
-    trials = result["trials"]
+        some = [trial for trial in trials if trial["fault"] == name]
+        detect_s = None if some[0]["control"] else row["detection_p50_s"]
+        healed = sorted(trial["heal_s"] for trial in some if trial["heal_s"] is not None)
+        rows.append(_fault_row(name, some, _detected(some), detect_s, percentile(healed, 0.5)))
     due = [trial for trial in trials if not trial["control"]]
-    return [
-        *rows,
-        (
-            "all",
-            str(len(trials)),
-            f"{sum(t['detected'] for t in due)}/{len(due)}",
-            f"{sum(t['node_right'] for t in trials)}/{len(trials)}",
-            f"{sum(t['kind_right'] for t in trials)}/{len(trials)}",
-            seconds(result["detection_p50_s"]),
-            seconds(result["heal_p50_s"]),
-        ),
-    ]
+    detected = f"{sum(trial['detected'] for trial in due)}/{len(due)}"
+    in_sum = _fault_row("all", trials, detected, result["detection_p50_s"], result["heal_p50_s"])
+    return [*rows, in_sum]
+
+
+def _fault_row(
+    name: str, trials: list[dict[str, Any]], detected: str, detect_s: float | None, heal_s: float | None
+) -> tuple[str, ...]:
+    of = len(trials)
+    right = (sum(trial[f"{what}_right"] for trial in trials) for what in ("node", "kind"))
+    return (name, str(of), detected, *(f"{n}/{of}" for n in right), seconds(detect_s), seconds(heal_s))
 
 
 def trial_rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -69,8 +62,8 @@ def totals(result: dict[str, Any]) -> list[tuple[str, str]]:
     lost = load.get("acknowledged_writes_lost")
     written = load.get("acknowledged_writes")
     rows = [
-        ("node right", _share(result["node_right"])),
-        ("kind right", _share(result["kind_right"])),
+        ("node right", share(result["node_right"])),
+        ("kind right", share(result["kind_right"])),
         ("missed", str(result["missed"])),
         ("false alarms", str(result["false_alarms"])),
         ("detected after", _range(result["detection_p50_s"], result["detection_p99_s"])),
@@ -112,11 +105,6 @@ def _detected(some: list[dict[str, Any]]) -> str:
     return "control: silent" if not found else f"control: {found} FALSE"
 
 
-def _median(values: list[float | None]) -> float | None:
-    known = sorted(value for value in values if value is not None)
-    return known[(len(known) - 1) // 2] if known else None
-
-
 def seconds(value: float | None) -> str:
     """Return a time to the millisecond below a second, else to the tenth; a dash for none."""
     if value is None:
@@ -124,7 +112,8 @@ def seconds(value: float | None) -> str:
     return f"{value:.3f} s" if value < 1 else f"{value:.1f} s"
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
+    """Return a share as a percentage; a dash for none."""
     return "–" if value is None else f"{100 * value:.0f} %"
 
 

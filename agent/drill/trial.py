@@ -54,6 +54,9 @@ class Run:
     heal_s: float | None = None
     recovery: Recovery | None = None
     problem: str = ""
+    """Why it came to no diagnosis."""
+    unhealed: str = ""
+    """What the last heal that had anything to do did not undo."""
     members: dict[str, str | None] = field(default_factory=dict)
 
     @property
@@ -117,7 +120,8 @@ class Run:
         if self.trial.name == NOISY:
             await generate_noise(self.workbench.require_cluster().subject, self.trial.target, bound_s)
             bound_s = 0.1
-        self.detection = await self.monitor.wait(self.began, bound_s)
+        injected = self.injection.record.injected_at if self.injection is not None else None
+        self.detection = await self.monitor.wait(injected or self.began, bound_s)
         if self.detection is not None:
             await asyncio.sleep(GATHER_S)
 
@@ -142,7 +146,7 @@ class Run:
         began, healed_wall = time.monotonic(), clock.wall()
         try:
             reports = await self.workbench.faults.heal(cluster)
-            self.problem = self.problem or "; ".join(r.text for r in reports if not r.ok)
+            self.unhealed = "; ".join(report.text for report in reports if not report.ok)
         except NothingToDo:
             pass
         for incident in self.monitor.open_incidents:
@@ -169,7 +173,7 @@ class Run:
             detect_s=detect_s,
             diagnose_s=_rounded(self.diagnose_s),
             heal_s=_rounded(self.heal_s),
-            restored=self.recovery is not None and self.recovery.ok and not self.problem,
+            restored=self.recovery is not None and self.recovery.ok and not self.unhealed,
             diagnosed_kind=self.found.kind.value if self.found else None,
             diagnosed_nodes=self.found.nodes if self.found else (),
             confidence=self.found.confidence.value if self.found else None,
@@ -178,7 +182,7 @@ class Run:
             node_right=node_right,
             kind_right=kind_right,
             diagnosis=self.found.as_result() if self.found else None,
-            problem=self.problem,
+            problem=self.problem or self.unhealed,
             seconds=round(time.monotonic() - self.began, 1),
         )
 

@@ -44,7 +44,8 @@ async def offer(setup: "Setup", view: "View", *, allow_faults: bool = False) -> 
     from agent.sessions.opening import open_session
     from agent.setup import version
 
-    require_mcp()
+    if importlib.util.find_spec("mcp") is None:
+        raise NotReady(MISSING)
     # Whoever is the client has a model of its own; ours is not asked, and rules diagnose.
     session = await open_session(replace(setup, offline=True), view)
     offered = Offered(session.dispatcher, session.transcript, allow_faults)
@@ -56,12 +57,6 @@ async def offer(setup: "Setup", view: "View", *, allow_faults: bool = False) -> 
         if closing_words:
             view.show(Notice(closing_words))
     return {"ok": True, "command": "mcp", "calls": offered.calls}
-
-
-def require_mcp() -> None:
-    """Raise NotReady where the mcp package is missing."""
-    if importlib.util.find_spec("mcp") is None:
-        raise NotReady(MISSING)
 
 
 @dataclass(slots=True)
@@ -225,8 +220,8 @@ async def serve(server: "Server[Any]") -> None:
         async with stdio_server(stdin=lines) as (incoming, outgoing):
             sending.append(outgoing)
             await server.run(incoming, Settling(outgoing, owed), server.create_initialization_options())
-    except* anyio.BrokenResourceError:
-        pass  # a line came while the server was ending: nobody is there to take it
+    except* (anyio.BrokenResourceError, BrokenPipeError):
+        pass  # a line came while the server was ending, or nobody reads the answers: there is nobody to tell
     task = asyncio.current_task()
     if task is not None and task.cancelling():  # the transport's error takes the place of the cancellation
         raise asyncio.CancelledError

@@ -12,7 +12,7 @@ from agent.models.base import Block, HandedOver, NoteDelta, Reply, TextDelta, Us
 from subjects.untrusted import NotJson, read_object
 
 MANY_TOKENS = 1 << 40
-"""More than that no reply costs: a count beyond it is none."""
+"""No reply costs more: a greater count is ignored."""
 
 Drawn = TextDelta | NoteDelta | HandedOver
 
@@ -24,8 +24,8 @@ _DELTAS = {
 }
 """What each delta carries: by it a delta is known whose type an imitation of the API left out."""
 
-_NO_NAME = re.compile(r"[^a-zA-Z0-9_-]")
-"""What the API takes in no name of a tool: in the history it would spoil every later request."""
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+"""What the API takes in no tool's name and no call's id: in the history it spoils every later request."""
 
 
 MANY_PIECES = 512
@@ -118,21 +118,18 @@ class Assembly:
         self._open[index] = block, pieces
         match _text(block, "type"):
             case "text":
-                if text := _text(block, "text"):
-                    pieces.add(text)
-                    yield self._drawn(TextDelta(text))
+                yield from self._said(TextDelta(_text(block, "text")), pieces)
             case "thinking":
-                if text := _text(block, "thinking"):
-                    pieces.add(text)
-                    yield self._drawn(NoteDelta(text))
+                yield from self._said(NoteDelta(_text(block, "thinking")), pieces)
             case "tool_use":
-                block["id"] = _text(block, "id") or f"call_{len(self._blocks)}"
-                block["name"] = _NO_NAME.sub("_", _text(block, "name"))[:64] or "unnamed"
+                block["id"] = _NOT_IN_NAMES.sub("_", _text(block, "id")) or f"call_{len(self._blocks)}"
+                block["name"] = _NOT_IN_NAMES.sub("_", _text(block, "name"))[:64] or "unnamed"
                 block["input"] = _object(block, "input")
             case "fallback":
                 declined, answers = _object(block, "from"), _object(block, "to")
                 category = _text(_object(block, "trigger"), "category")
-                yield self._drawn(HandedOver(_text(declined, "model"), _text(answers, "model"), category))
+                self.began = True
+                yield HandedOver(_text(declined, "model"), _text(answers, "model"), category)
             case "":
                 raise Malformed("a content block without a type")
 
@@ -143,13 +140,9 @@ class Assembly:
         kind = _text(delta, "type") or next((_DELTAS[name] for name in delta if name in _DELTAS), "")
         match kind:
             case "text_delta":
-                if text := _text(delta, "text"):
-                    pieces.add(text)
-                    yield self._drawn(TextDelta(text))
+                yield from self._said(TextDelta(_text(delta, "text")), pieces)
             case "thinking_delta":
-                if text := _text(delta, "thinking"):
-                    pieces.add(text)
-                    yield self._drawn(NoteDelta(text))
+                yield from self._said(NoteDelta(_text(delta, "thinking")), pieces)
             case "input_json_delta":
                 pieces.add(_text(delta, "partial_json"))
             case "signature_delta":
@@ -179,9 +172,11 @@ class Assembly:
                 except NotJson as error:
                     self._broken[block["id"]] = str(error)
 
-    def _drawn(self, delta: Drawn) -> Drawn:
-        self.began = True
-        return delta
+    def _said(self, delta: TextDelta | NoteDelta, pieces: Pieces) -> Iterator[Drawn]:
+        if delta.text:
+            pieces.add(delta.text)
+            self.began = True
+            yield delta
 
     def _count(self, usage: object) -> None:
         """Take in counts: those of a later event are totals that replace earlier ones."""

@@ -5,7 +5,6 @@ Older models, clouds and gateways each lack another one. Only what a refusal nam
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -28,38 +27,24 @@ FALLBACK_BETA = "server-side-fallback-2026-07-01"
 COMPACTION_BETA = "compact-2026-09-04"
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    named: re.Pattern[str]
-    """How a refusal names it."""
-    loss: str
-
-
-def _known(named: str, loss: str) -> _Known:
-    return _Known(re.compile(named, re.IGNORECASE), loss)
-
-
 _KNOWN = {
-    Feature.UPDATES: _known(
-        rf"\bdisplay\b|{UPDATES_BETA}", "no notes are shown while the model works between two calls"
+    Feature.UPDATES: (
+        rf"\bdisplay\b|{UPDATES_BETA}",
+        "no notes are shown while the model works between two calls",
     ),
-    Feature.FALLBACKS: _known(
-        rf"\bfallbacks?\b|{FALLBACK_BETA}", "no other model answers where this one declines"
-    ),
-    Feature.COMPACTION: _known(rf"\bcompaction\b|{COMPACTION_BETA}", "the model itself sums up"),
-    Feature.THINKING: _known(
-        r"\bthinking\b(?!-display)|\badaptive\b", "the model answers as it does unasked"
-    ),
-    Feature.EFFORT: _known(r"\beffort\b|\boutput_config\b", "the model's own effort is used"),
-    Feature.AN_HOUR: _known(r"\bttl\b|\b1h\b", "the prompt is cached for five minutes, not for an hour"),
-    Feature.BLOCK_CACHE: _known(
-        r"\bsystem\.\d+\S*cache_control", "the prompt is not cached, which costs more"
-    ),
-    Feature.CACHE: _known(r"\bcache_control\b", "the conversation is not cached, which costs more"),
-    Feature.SYSTEM_MESSAGES: _known(
-        r"\brole\b|\bmessages\.\d+: .*system", "the model reads operator's notes as if you had said them"
+    Feature.FALLBACKS: (rf"\bfallbacks?\b|{FALLBACK_BETA}", "no other model answers where this one declines"),
+    Feature.COMPACTION: (rf"\bcompaction\b|{COMPACTION_BETA}", "the model itself sums up"),
+    Feature.THINKING: (r"\bthinking\b(?!-display)|\badaptive\b", "the model answers as it does unasked"),
+    Feature.EFFORT: (r"\beffort\b|\boutput_config\b", "the model's own effort is used"),
+    Feature.AN_HOUR: (r"\bttl\b|\b1h\b", "the prompt is cached for five minutes, not for an hour"),
+    Feature.BLOCK_CACHE: (r"\bsystem\.\d+\S*cache_control", "the prompt is not cached, which costs more"),
+    Feature.CACHE: (r"\bcache_control\b", "the conversation is not cached, which costs more"),
+    Feature.SYSTEM_MESSAGES: (
+        r"\brole\b|\bmessages\.\d+: .*system",
+        "the model reads operator's notes as if you had said them",
     ),
 }
+"""How a refusal names each, and what going without it costs."""
 _BETAS = frozenset({Feature.UPDATES, Feature.FALLBACKS, Feature.COMPACTION})
 _WIDER = {
     Feature.UPDATES: Feature.THINKING,
@@ -71,12 +56,16 @@ _WIDER = {
 
 def loss_of(feature: Feature) -> str:
     """Return what going without costs the person, a clause."""
-    return _KNOWN[feature].loss
+    return _KNOWN[feature][1]
 
 
 def refused_features(message: str, sent: Collection[Feature]) -> list[Feature]:
     """Return which of the features that were sent the refusal `message` names; none where it means others."""
-    named = [feature for feature, known in _KNOWN.items() if feature in sent and known.named.search(message)]
+    named = [
+        feature
+        for feature, (words, _) in _KNOWN.items()
+        if feature in sent and re.search(words, message, re.IGNORECASE)
+    ]
     if not named and Feature.THINKING in sent and re.search(r"\breasoning\b", message, re.IGNORECASE):
         return [Feature.THINKING]  # what gateways to other models make of it
     if not named and re.search(r"\banthropic[-_]beta\b|\bbetas?\b", message, re.IGNORECASE):

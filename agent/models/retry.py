@@ -21,7 +21,7 @@ MALFORMED_TRIES = 3
 STALLED_TRIES = 2
 """Pings or comments alone, for minutes: each try takes as long again."""
 NONSENSE_S = 31 * 86_400.0
-"""A wish to wait longer than a month is none."""
+"""A Retry-After of more than a month is ignored."""
 
 
 @dataclass(frozen=True, slots=True)

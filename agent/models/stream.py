@@ -104,7 +104,7 @@ class _Decoder:
 
     def _event(self) -> dict[str, Any] | None:
         data = b"\n".join(self._data)
-        if self._name in {"ping"} or not data or data == b"[DONE]":
+        if self._name == "ping" or not data or data == b"[DONE]":
             return None
         try:
             event = read_object(data)

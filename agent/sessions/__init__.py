@@ -1,1 +1,1 @@
-"""One session from its opening to its end, and earlier ones: found, shown, gone on with."""
+"""One session from its opening to its end, and earlier ones: found, shown, continued."""

@@ -13,7 +13,7 @@ from agent.transcript.file import Transcript
 from agent.transcript.reading import read, read_header
 from agent.transcript.replay import damaged_lines
 from agent.turn import Conversation
-from agent.view.words import one_line
+from agent.view.words import answerer, one_line
 from prompts import remark
 from tools.events import Table
 from tools.workbench import Workbench
@@ -144,8 +144,8 @@ def _was_talked_in(path: Path) -> bool:
 def _row(path: Path) -> tuple[str, ...]:
     header = read_header(path)
     asked = next((entry.data.get("text", "") for entry in read(path) if entry.type == "user"), "")
-    began = datetime.fromtimestamp(header.made).astimezone().strftime("%Y-%m-%d %H:%M")
-    return header.id, began, header.model or header.driver, " ".join(str(asked).split())[:80]
+    began = datetime.fromtimestamp(header.made).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    return header.id, began, answerer(header.driver, header.model), " ".join(str(asked).split())[:80]
 
 
 def _nodes(snapshot: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -99,7 +99,7 @@ class Session:
 
     @property
     def recorded(self) -> bool:
-        """Whether the session is written down whole, so that it can be gone on with."""
+        """Whether the session is written down whole, so that it can be continued."""
         return self.transcript.recorded
 
     @property
@@ -126,9 +126,13 @@ class Session:
             self.conversation.interject(text)
 
     def unread(self) -> Sequence[str]:
-        """Take back what came after the turn's last request: it begins the next turn."""
+        """Take back what came after the turn's last request, as requests: it begins the next turns.
+
+        A model reads several lines as one request; offline mode answers each of them.
+        """
         waiting, self._waiting = self._waiting, []
-        return *waiting, *self.conversation.unread()
+        together = "\n".join(self.conversation.unread())
+        return (*waiting, together) if together else tuple(waiting)
 
     def status(self) -> Status:
         """What the status line shows."""

@@ -93,7 +93,7 @@ class Transcript:
         try:
             transcript = cls(path, path.open("ab", buffering=0), header)
         except OSError as error:
-            raise BadTranscript(f"{path}: cannot be gone on with: {error.strerror}.") from error
+            raise BadTranscript(f"{path} cannot be continued: {error.strerror}.") from error
         transcript._hold()
         try:
             _mend(path)

@@ -5,6 +5,7 @@ A crash, a full disk or a loss of power tears lines; nothing that was written be
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,8 +17,8 @@ FORMAT = "operator-transcript"
 VERSION = 1
 """Raised when an older operator could misread what we write; the header says it."""
 
-LONGEST_S = 3e9
-"""A century. A time beyond it is damage, and no calendar holds it."""
+LONGEST_S = 2e11
+"""The year 8307. A time beyond it is damage, and no calendar holds it."""
 
 LONGEST_HEADER = 1 << 20
 """Bytes. What is no transcript may be one line of gigabytes."""
@@ -54,11 +55,8 @@ def read_header(path: Path) -> Header:
 
     Raises BadTranscript where it is none, or of a newer version.
     """
-    try:
-        with _opened(path) as file:
-            return _header(path, file.readline(LONGEST_HEADER))
-    except OSError as error:
-        raise BadTranscript(f"{path}: cannot be read: {error.strerror}.") from error
+    with _opened(path) as file:
+        return _header(path, file.readline(LONGEST_HEADER))
 
 
 def read(path: Path, damaged: Callable[[int], None] = lambda _line: None) -> Iterator[Entry]:
@@ -67,23 +65,25 @@ def read(path: Path, damaged: Callable[[int], None] = lambda _line: None) -> Ite
     A torn last line is left out without a word: its writer was killed. Raises BadTranscript where the file is
     no transcript or is of a newer version.
     """
+    with _opened(path) as file:
+        _header(path, file.readline(LONGEST_HEADER))
+        for number, line in enumerate(file, start=2):
+            entry = read_entry(number, line)
+            if entry is not None:
+                yield entry
+            elif line.strip() and line.endswith(b"\n"):
+                damaged(number)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with _opened(path) as file:
-            _header(path, file.readline(LONGEST_HEADER))
-            for number, line in enumerate(file, start=2):
-                entry = read_entry(number, line)
-                if entry is not None:
-                    yield entry
-                elif line.strip() and line.endswith(b"\n"):
-                    damaged(number)
+        if path.is_fifo():  # it is read more than once, and opening it could wait for ever
+            raise BadTranscript(f"{path} is a pipe: copy it to a file.")
+        with path.open("rb") as file:
+            yield file
     except OSError as error:
         raise BadTranscript(f"{path}: cannot be read: {error.strerror}.") from error
-
-
-def _opened(path: Path) -> BinaryIO:
-    if path.is_fifo():  # it is read more than once, and opening it could wait for ever
-        raise BadTranscript(f"{path} is a pipe: copy it to a file.")
-    return path.open("rb")
 
 
 def read_entry(number: int, line: bytes) -> Entry | None:

@@ -5,7 +5,6 @@ Nothing is run: every event comes from the transcript, on a virtual clock that t
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,52 +13,36 @@ from agent.budget import headline
 from agent.events import CallEnded, CallStarted, Finished, SessionOpened, Text, ended
 from agent.transcript.event_entries import from_entry
 from agent.transcript.reading import Entry, Header, read, read_header
+from agent.view.words import answerer
 from tools.events import Emit, Event, Notice
 from tools.tool import Outcome
 
 LONGEST_IDLE_S = 4.0
 """A longer pause (somebody went for coffee, the session went on the next day) is played as this."""
 
-DRIVERS = {"claude": "Claude", "playbook": "offline mode", "tape": "a tape"}
-
 Sleep = Callable[[float], Awaitable[object]]
-
-
-@dataclass(slots=True)
-class Pace:
-    """Turns recorded times into waiting."""
-
-    speed: float
-    """1 is as recorded, 2 twice as fast, 0 at once."""
-    sleep: Sleep = asyncio.sleep
-    _at: float = 0.0
-
-    async def reach(self, t: float) -> None:
-        """Wait until recorded time `t`."""
-        gap = min(max(0.0, t - self._at), LONGEST_IDLE_S)
-        self._at = t
-        if self.speed > 0 and gap > 0:
-            await self.sleep(gap / self.speed)
 
 
 async def replay(path: Path, emit: Emit, speed: float, sleep: Sleep = asyncio.sleep) -> None:
     """Draw the session `path` through `emit`; the last event is the result.
 
-    Raises BadTranscript before anything is drawn if `path` is none, ValueError for a negative speed.
+    `speed` is 1 as recorded, 2 twice as fast, 0 at once; ValueError for a negative one. Raises BadTranscript
+    before anything is drawn if `path` is none.
     """
     if speed < 0:
         raise ValueError(f"the speed must not be negative (given: {speed:g}); 0 plays at once")
     header = read_header(path)
     emit(SessionOpened(header.id, header.driver, header.model, header.operator))
     emit(Notice(announcement(header, _cluster(path))))
-    pace = Pace(speed, sleep)
     result: Mapping[str, Any] = {}
     ended = False
-    entries = 0
+    entries, at = 0, 0.0
     damaged: list[int] = []
     for entry in read(path, damaged.append):
         entries += 1
-        await pace.reach(entry.t)
+        gap, at = min(entry.t - at, LONGEST_IDLE_S), entry.t
+        if speed > 0 and gap > 0:
+            await sleep(gap / speed)
         ended = entry.type == "end" or (ended and entry.type != "user")
         for event in _whole(entry, damaged):
             if isinstance(event, Finished):
@@ -92,10 +75,10 @@ def damaged_lines(lines: Sequence[int]) -> str:
 def announcement(header: Header, cluster: str = "") -> str:
     """Say that this is a recording, and of what; `cluster` is its label, if one was looked at."""
     made = datetime.fromtimestamp(header.made, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    who = DRIVERS.get(header.driver, header.driver)
+    who = answerer(header.driver, header.model)
     return (
         f"This is a recording: {header.command}, made {made} with operator {header.operator}"
-        f"{f' on {cluster}' if cluster else ''}; {header.model or who} answered. Nothing is run now."
+        f"{f' on {cluster}' if cluster else ''}; {who} answered. Nothing is run now."
     )
 
 

@@ -29,7 +29,8 @@ BAR = 24
 
 def session(event: SessionOpened) -> Text:
     """Say who answers."""
-    return Text(f"operator {event.version} · {answerer(event)} · session {one_line(event.id)}", "quiet")
+    who = answerer(event.driver, event.model)
+    return Text(f"operator {event.version} · {who} · session {one_line(event.id)}", "quiet")
 
 
 def stage(event: Stage, width: int) -> RenderableType:

@@ -3,13 +3,12 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, TextIO
 
 from agent.events import Finished, Focused
-from agent.view.outlet import Outlet, tolerant
+from agent.view.outlet import Outlet, PipeView, tolerant
 from subjects.scrub import scrub
 from subjects.untrusted import clean
 from tools.events import Event, Failed, Notice, Table
@@ -23,13 +22,11 @@ NO_RESULT: dict[str, Any] = {"type": "result", "ok": False, "error": "It ended w
 """What is printed where the program ended before anyone told its result."""
 
 
-class JsonView:
+class JsonView(PipeView):
     """`--output stream-json`, and with `only_result` `--output json`.
 
     With `only_result`, errors and warnings go to `errors` as plain lines, for the person.
     """
-
-    interactive = False
 
     def __init__(
         self,
@@ -39,16 +36,11 @@ class JsonView:
         only_result: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._out = Outlet(tolerant(stream or sys.stdout))
+        super().__init__(stream)
         self._errors = Outlet(tolerant(errors or sys.stderr)) if only_result else None
         self._clock = clock
         self._began = clock()
         self._finished = False
-
-    @property
-    def unread(self) -> bool:
-        """Whether there was more to print after the reader of standard output had gone away."""
-        return self._out.unread
 
     def show(self, event: Event) -> None:
         """Print `event` as one line; what comes after the result is dropped."""
@@ -62,11 +54,6 @@ class JsonView:
             self._line({"type": event.type, "t": self._t(), **record(event)})
         elif isinstance(event, Failed | Notice):
             self._errors.write(f"{clean(event.text)}\n")
-
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Do nothing: nobody is asked here."""
-        yield
 
     async def aclose(self) -> None:
         """Make sure that a result was the last line, and write what is left."""

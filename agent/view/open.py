@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from typing import TextIO
 
 from agent.setup import Output
@@ -15,7 +14,6 @@ def open_view(
     signals: bool = False,
     listing: bool = False,
     stream: TextIO | None = None,
-    environ: Mapping[str, str] | None = None,
 ) -> View:
     """Return the view for `--output`: on a terminal the terminal's, elsewhere plain text.
 
@@ -34,6 +32,6 @@ def open_view(
         return PlainView(stream, listing=listing, timed=signals)
     from agent.view.terminal import TerminalView
 
-    known = os.environ if environ is None else environ
-    still = bool(known.get("NO_COLOR")) or known.get("TERM", "dumb") in ("dumb", "unknown", "")
+    dumb = os.environ.get("TERM", "dumb") in ("dumb", "unknown", "")
+    still = dumb or bool(os.environ.get("NO_COLOR"))
     return TerminalView(out, animated=not still, signals=signals)

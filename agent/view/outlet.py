@@ -8,7 +8,7 @@ import select
 import stat
 import sys
 import threading
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TextIO
 
 from agent.errors import NotWritten
@@ -113,6 +113,24 @@ class Outlet:
             os.close(nothing)
 
 
+class PipeView:
+    """What the views without a terminal have in common: `out`, and nobody who could be asked."""
+
+    interactive = False
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._out = Outlet(tolerant(stream or sys.stdout))
+
+    @property
+    def unread(self) -> bool:
+        """Whether there was more to print after the reader of standard output had gone away."""
+        return self._out.unread
+
+    def aside(self) -> AbstractContextManager[None]:
+        """Do nothing: nobody is asked here."""
+        return nullcontext()
+
+
 def _pipe_of(stream: TextIO) -> int | None:
     """Return the descriptor of a stream that is a pipe; what was written to it before is flushed."""
     try:
@@ -124,8 +142,13 @@ def _pipe_of(stream: TextIO) -> int | None:
 
 
 def tolerant(stream: TextIO) -> TextIO:
-    """Return `stream`, told to write what its encoding lacks as `\\uXXXX` rather than to raise."""
+    """Return `stream`, told to show what its encoding lacks as `\\uXXXX` rather than to raise, and to wait.
+
+    Whoever shares a pipe with us (Node.js does) may have set it to fail where it has no room yet.
+    """
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
+    with suppress(OSError, ValueError):
+        os.set_blocking(stream.fileno(), True)
     return stream

@@ -1,13 +1,12 @@
 """Plain text where there is no terminal: the answer on standard output, all else on standard error."""
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
 from agent.events import CallEnded, SessionOpened, Stage, Text, TextVoid, Verbatim
-from agent.view.outlet import Outlet, tolerant
+from agent.view.outlet import Outlet, PipeView, tolerant
 from agent.view.words import MAX_VERBATIM, answerer, lines, one_line, seconds
 from subjects.untrusted import clean
 from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
@@ -17,10 +16,8 @@ MAX_HELD = 64_000
 """Characters of one text that are held back until it is certain to be kept."""
 
 
-class PlainView:
+class PlainView(PipeView):
     """Markdown as it was written, in whole texts, without one escape sequence."""
-
-    interactive = False
 
     def __init__(
         self,
@@ -33,16 +30,11 @@ class PlainView:
         """`listing`: tables are the answer. `timed`: detections have the time of day (`operator watch`)."""
         self._timed = timed
         self._answers = (Table, Diagnosed) if listing else ()
-        self._out = Outlet(tolerant(stream or sys.stdout))
+        super().__init__(stream)
         self._err = Outlet(tolerant(errors or sys.stderr))
         self._answer = _Passage(self._out)
         self._note = _Passage(self._err)
         self._progress = ""
-
-    @property
-    def unread(self) -> bool:
-        """Whether there was more to print after the reader of standard output had gone away."""
-        return self._out.unread
 
     def show(self, event: Event) -> None:
         """Write `event` to where it belongs."""
@@ -59,11 +51,6 @@ class PlainView:
         if said:
             (self._out if isinstance(event, self._answers) else self._err).write(f"{said}\n")
 
-    @contextmanager
-    def aside(self) -> Iterator[None]:
-        """Do nothing: nobody is asked here."""
-        yield
-
     async def aclose(self) -> None:
         """Write what is left."""
         self._answer.add("", done=True)
@@ -75,7 +62,9 @@ class PlainView:
     def _say(self, event: Event) -> str:
         match event:
             case SessionOpened():
-                return f"operator {event.version} · {answerer(event)} · session {event.id}"
+                return (
+                    f"operator {event.version} · {answerer(event.driver, event.model)} · session {event.id}"
+                )
             case TextVoid() | Failed() | Notice():
                 return lines(event.text)
             case Stage():

@@ -58,11 +58,8 @@ class TerminalView:
     """
 
     interactive = True
-
-    @property
-    def animated(self) -> bool:
-        """Whether things are drawn in place."""
-        return self._animated
+    unread = False
+    """A terminal that is closed ends the program by a signal of its own."""
 
     def __init__(
         self,
@@ -77,7 +74,8 @@ class TerminalView:
         self._canvas = Canvas(stream, coloured=animated, size=size)
         self._live = LiveArea(stream, still=not animated)
         self._pace = Pace(self._tick, clock)
-        self._animated = animated
+        self.animated = animated
+        """Whether things are drawn in place."""
         self._signals = signals
         self._clock = clock
         self._text: MarkdownStream | None = None
@@ -93,11 +91,6 @@ class TerminalView:
         self._held: deque[Event] | None = None
         self.on_held: Callable[[], None] | None = None
         """Called when an event waits while the terminal is somebody else's."""
-
-    @property
-    def unread(self) -> bool:
-        """Never: a terminal that is closed ends the program by a signal of its own."""
-        return False
 
     def show(self, event: Event) -> None:
         """Draw `event`, or keep it while the terminal is somebody else's."""
@@ -239,7 +232,7 @@ class TerminalView:
             if not self._running:  # a call's own line is about to tell
                 self._commit("call", drawing.progressed(event))
             return
-        if not self._animated and (self._progress is None or self._progress.text != event.text):
+        if not self.animated and (self._progress is None or self._progress.text != event.text):
             self._commit("call", RichText(one_line(event.text)))
         self._progress = event
         self._soon()
@@ -264,7 +257,7 @@ class TerminalView:
         return drawn
 
     def _soon(self, delay_s: float = 0.0) -> None:
-        if self._animated and self._held is None:
+        if self.animated and self._held is None:
             self._pace.soon(delay_s)
 
     def _tick(self) -> None:
@@ -276,7 +269,7 @@ class TerminalView:
 
     def _frame(self, finished: list[RenderableType], *, still: bool = False, wide: bool = False) -> None:
         """Print `finished`, and below it what goes on; with `still`, nothing below."""
-        below = [] if still or not self._animated or self._held is not None else self._below()
+        below = [] if still or not self.animated or self._held is not None else self._below()
         self._live.frame(self._canvas.lines(*finished, wide=wide), below, self._canvas.width)
 
     def _below(self) -> list[Line]:

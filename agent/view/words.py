@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agent.events import SessionOpened
 from subjects.untrusted import clean
 
 MAX_LINE = 4_000
@@ -44,13 +43,16 @@ def seconds(value: float | None) -> str:
         return f"{value:.2f} s"
     if value < 120:
         return f"{value:.0f} s"
-    return f"{value // 60:.0f} min {value % 60:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s"
 
 
 def _short(value: object) -> str:
     return one_line(value, 24)
 
 
-def answerer(event: SessionOpened) -> str:
-    """Say who answers in a session."""
-    return one_line(event.model or {"playbook": "offline mode"}.get(event.driver, event.driver))
+def answerer(driver: str, model: str | None) -> str:
+    """Say who answers: the model, or what stands in for one."""
+    return one_line(
+        model or {"claude": "Claude", "playbook": "offline mode", "tape": "a tape"}.get(driver, driver)
+    )

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import httpx2
 
@@ -152,11 +153,14 @@ class AlertFeed:
         await monitor.recorded()
         before = self._book.current()
         for incident in list(self._following):
+            is_over = incident not in monitor.open_incidents  # before it is read: it may end meanwhile
             found = await self._read(incident, monitor)
+            if is_over:
+                del self._following[incident]
+                if found is not None and found.recovered is None:  # its end could not be written down
+                    found = replace(found, state=State.RECOVERED, recovered=time.time())
             if found is not None:
                 self._book.take(found)
-            if incident not in monitor.open_incidents and (found is None or found.recovered is not None):
-                del self._following[incident]
         if self._book.current() != before:
             for manager in self.managers:
                 manager.changed()

@@ -1,7 +1,7 @@
 """Incidents as Prometheus alerts: one per incident and broken invariant, firing until it has recovered."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,11 +120,7 @@ def _annotations(incident: Incident) -> dict[str, str]:
         "diagnosis": str(found.get("root_cause") or ""),
         "kind": str(found.get("kind") or ""),
         "confidence": str(found.get("confidence") or ""),
-        "evidence": ", ".join(_ids(found.get("evidence") or ())),
+        "evidence": ", ".join(dict.fromkeys(str(each.get("id")) for each in found.get("evidence") or ())),
         "suggested_actions": "; ".join(str(each) for each in found.get("suggested_actions") or ()),
     }
     return {name: text[:MAX_VALUE_CHARS] for name, text in lines.items() if text}
-
-
-def _ids(cited: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    yield from dict.fromkeys(str(each.get("id")) for each in cited)

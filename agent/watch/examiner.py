@@ -5,6 +5,7 @@ known of that node. What it concludes then is shown only where it differs, and s
 """
 
 import asyncio
+import sqlite3
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,12 +16,12 @@ from subjects.errors import SubjectError
 from tools.detection.monitor import Monitor
 from tools.diagnosis.base import beside, case_of
 from tools.diagnosis.examination import Diagnosing
-from tools.diagnosis.rules import LOOP, RulesDiagnostician
+from tools.diagnosis.rules import RulesDiagnostician
 from tools.errors import ToolError
 from tools.events import Diagnosed, Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Again, Detection, Signal, Source
+from tools.observe.signal import Detection, Signal, Source
 
 WAIT_S = 2.0
 """Other witnesses report within this time: peers lose a member in 1 s, an election takes 1.8 s."""
@@ -125,7 +126,7 @@ class Examiner:
         try:
             others = beside(monitor.detections, name, monitor.open_incidents)
             found = await session.diagnosed(case_of(made, others))
-            loops = (made[-1].again or Again(1, 0.0)).count >= LOOP
+            loops = made[-1].again is not None and made[-1].again.is_loop
             # How a process ended is told late by some: the same crash, and now it is known of what.
             ended = tuple(each.claim for each in found.evidence[:1])
             concluded = (found.kind, found.nodes, found.confidence, loops, ended)
@@ -134,7 +135,7 @@ class Examiner:
             incident.concluded = concluded
             await monitor.recorded()
             kept = session.keep(name, found)
-        except (SubjectError, ToolError) as error:
+        except (SubjectError, ToolError, sqlite3.Error) as error:
             self._view.show(Notice(f"Incident {name} could not be looked into: {error}"))
             return
         self._view.show(Diagnosed(kept))

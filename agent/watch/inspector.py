@@ -1,6 +1,7 @@
 """Looking into the nodes of a watched cluster: a filter, a chosen node, and all that is known of it."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from agent.watch.node import NodeReport, node_report
 from agent.watch.rows import Rows
 from subjects.base import Cluster
 from subjects.errors import SubjectError
+from tools.errors import ToolError
 from tools.incidents.store import IncidentStore
 
 
@@ -47,7 +49,7 @@ class Inspector:
             return
         try:
             self._report = await node_report(self._cluster, node, self._incidents)
-        except SubjectError:
+        except (SubjectError, ToolError, sqlite3.Error):  # it may have left since
             self._report = None
         self._draw()
 

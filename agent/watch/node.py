@@ -10,6 +10,7 @@ from subjects.base import Cluster
 from subjects.errors import SubjectError
 from subjects.untrusted import NotJson, read_object
 from tools.cluster import lifecycle
+from tools.errors import UnknownNode
 from tools.events import Event, Table
 from tools.faults.journal import Journal, Record
 from tools.incidents.record import Incident
@@ -72,10 +73,13 @@ class NodeReport:
 async def node_report(
     cluster: Cluster, name: str, incidents: IncidentStore, journal: Journal | None = None
 ) -> NodeReport:
-    """Look into one node of the cluster now."""
-    body = lifecycle.describe(cluster, await cluster.subject.observe())
-    nodes = body["nodes"]
-    fields = next(each for each in nodes if each["name"] == name) if isinstance(nodes, list) else {}
+    """Look into one node of the cluster now; UnknownNode if it is no member any more."""
+    snapshot = await cluster.subject.observe()
+    nodes = lifecycle.describe(cluster, snapshot)["nodes"]
+    described = nodes if isinstance(nodes, list) else []
+    fields = next((each for each in described if each["name"] == name), None)
+    if fields is None:
+        raise UnknownNode(name, tuple(node.name for node in snapshot.nodes))
     try:
         lines = await cluster.nodes.logs(name, clock.earliest(clock.wall() - 3600), LOG_LINES)
     except SubjectError:  # a cluster that is only watched by its endpoints has no logs for us

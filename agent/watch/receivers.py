@@ -13,6 +13,7 @@ from tools.detection.monitor import Monitor
 from tools.events import Diagnosed, Emit, Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.signal import Detection, Signal
+from tools.tasks import told_if_it_fails
 
 if TYPE_CHECKING:
     from agent.watch.metrics import MetricsServer, WatchMetrics
@@ -55,7 +56,8 @@ class Receivers:
             host, port = await self._server.start(*listen_address(self._listen))
             self._emit(Notice(f"Serving metrics on http://{host}:{port}/metrics."))
         if self._alerts.managers:
-            self._following = asyncio.create_task(self._alerts.run(monitor), name="alerts")
+            self._following = asyncio.create_task(self._alerts.run(monitor), name="the following of alerts")
+            told_if_it_fails(self._following, self._emit)
 
     def take(self, event: Event) -> None:
         """Notify the receivers of a detection, a diagnosis or a recovery."""

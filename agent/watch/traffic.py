@@ -54,19 +54,26 @@ class TrafficReader:
         return metrics.latency_of if metrics else ""
 
     async def run(self) -> None:
-        """Read until cancelled; returns at once where nothing can be read."""
+        """Read until cancelled; returns at once for a database of which nothing can be read."""
         metrics = traffic_metrics(self.cluster.subject.name)
-        nodes = self.cluster.subject.stores
-        if metrics is None or len(nodes) > MAX_NODES:
+        if metrics is None:
             return
         while True:
-            await asyncio.gather(*(self._read(node, metrics) for node in nodes))
+            await self.read(metrics)
             await asyncio.sleep(READ_S)
+
+    async def read(self, metrics: TrafficMetrics) -> None:
+        """Read the nodes that there are now; those that are gone, or too many to ask, have no figures."""
+        nodes = self.cluster.subject.stores
+        asked = nodes if len(nodes) <= MAX_NODES else ()
+        for gone in self.latest.keys() - asked:
+            del self.latest[gone]
+        await asyncio.gather(*(self._read(node, metrics) for node in asked))
 
     async def _read(self, node: str, metrics: TrafficMetrics) -> None:
         try:
             samples = await self.cluster.subject.metrics(node, metrics.names)
-        except SubjectError:
+        except (SubjectError, KeyError):  # a node may have left since
             self.latest.pop(node, None)
             self._before.pop(node, None)
             return

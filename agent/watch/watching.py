@@ -23,6 +23,7 @@ from tools.events import Event, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.ledger import Ledger
 from tools.observe.signal import Detection, Signal
+from tools.tasks import told_if_it_fails
 
 TERMINAL_LOOK_S = 1.0
 """Between two looks where a person watches a table."""
@@ -31,7 +32,7 @@ EVIDENCE = 5000
 """Signals whose evidence is kept: a watch of days must not grow."""
 
 MAX_INCIDENTS = 100
-"""Incidents that the summary names; more are only counted."""
+"""Incidents that the summary names, the latest; those before are only counted."""
 
 KEEP_S = 90 * 86_400.0
 """How long incidents that are over are kept by default."""
@@ -64,10 +65,12 @@ async def watch(
     monitor = Monitor(cluster, ledger, incidents, tally.take, look_s=look_s)
     traffic = TrafficReader(cluster)
     beside = [
-        asyncio.ensure_future(examiner.run(monitor)),
-        asyncio.ensure_future(traffic.run()),
-        asyncio.ensure_future(prune_now_and_then(incidents, keep_s)),
+        asyncio.create_task(examiner.run(monitor), name="the diagnosis of incidents"),
+        asyncio.create_task(traffic.run(), name="the reading of clients' figures"),
+        asyncio.create_task(prune_now_and_then(incidents, keep_s), name="the pruning of old incidents"),
     ]
+    for part in beside:
+        told_if_it_fails(part, view.show)
     began = time.monotonic()
     interrupted = False
     try:
@@ -85,8 +88,8 @@ async def watch(
         task.uncancel()
         interrupted = True
     finally:
-        for task in beside:
-            task.cancel()
+        for part in beside:
+            part.cancel()
         await asyncio.wait(beside)
         await receivers.aclose(monitor)
         state = monitor.state  # once it has stopped, it knows of no open incident any more
@@ -104,6 +107,8 @@ class Tally:
         self.signals = 0
         self.detections = 0
         self.incidents: dict[str, None] = {}
+        """The latest MAX_INCIDENTS."""
+        self.incident_count = 0
         self._began: dict[str, tuple[float, str]] = {}
         """Incidents that were open when last looked: since when (monotonic), and what each is about."""
         self.news = asyncio.Event()
@@ -126,8 +131,12 @@ class Tally:
                 self.news.set()
                 began, _ = self._began.get(event.incident, (time.monotonic(), ""))
                 self._began[event.incident] = began, event.text
-                if len(self.incidents) < MAX_INCIDENTS:
-                    self.incidents[event.incident] = None
+                if event.incident not in self.incidents:
+                    self.incident_count += 1
+                self.incidents.pop(event.incident, None)
+                self.incidents[event.incident] = None  # the latest is last
+                while len(self.incidents) > MAX_INCIDENTS:
+                    del self.incidents[next(iter(self.incidents))]
             case _:
                 pass
 
@@ -146,7 +155,7 @@ class Tally:
         self._view.show(
             Notice(
                 f"Watched {self._cluster.label} for {seconds:.0f} s. "
-                f"Detections: {self.detections}, incidents: {len(self.incidents)}, signals: {self.signals}."
+                f"Detections: {self.detections}, incidents: {self.incident_count}, signals: {self.signals}."
             )
         )
         return {

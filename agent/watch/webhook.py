@@ -34,8 +34,9 @@ def receiver_host(option: str, url: str) -> str:
     try:
         parts = urlsplit(url)
         if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable():
+            httpx2.URL(url)
             return parts.hostname
-    except ValueError:  # a port that is no number, a bracket too many
+    except (ValueError, httpx2.InvalidURL):  # a port that is no number, a bracket too many, no name of a host
         pass
     raise BadSetup(f"{option} is no address: give one such as http://HOST:PORT or https://HOST/PATH.")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeVar
 
-from subjects.base.control import IMPLEMENTED_BY, Capability, Control, Deployment, Primitive
+from subjects.base.control import IMPLEMENTED_BY, Capability, Control, Deployment, Primitive, cannot
 from subjects.base.nodes import Nodes
 from subjects.base.subject import Subject
 from subjects.errors import Unsupported
@@ -57,12 +57,12 @@ class Cluster(ObservedCluster):
     def capability(self, primitive: Primitive) -> Capability:
         """Say whether this can be done here, and how or why not."""
         if self.control is None:
-            return Capability(available=False, reason=EXTERNAL)
+            return cannot(EXTERNAL)
         known = self.control.capabilities().get(primitive)
         if known is not None and not known.available:
             return known
         if known is None or not isinstance(self.control, IMPLEMENTED_BY[primitive]):
-            return Capability(available=False, reason=f"there is no way to do it on {self.nodes.name}")
+            return cannot(f"there is no way to do it on {self.nodes.name}")
         return known
 
     def require(self, part: type[Part]) -> Part:

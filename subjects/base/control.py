@@ -50,6 +50,16 @@ class Capability:
     reason: str
 
 
+def can(reason: str) -> Capability:
+    """Say that something can be done, and how."""
+    return Capability(available=True, reason=reason)
+
+
+def cannot(reason: str) -> Capability:
+    """Say that something cannot be done, and why."""
+    return Capability(available=False, reason=reason)
+
+
 class Primitive(StrEnum):
     """What can be done to nodes, as finely as it differs from one place to another."""
 

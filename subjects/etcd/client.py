@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
 
 from subjects.access import Access, Certificates
 from subjects.answers import Answered, exchange
@@ -22,6 +21,7 @@ from subjects.errors import Unreachable
 from subjects.etcd import refusals
 from subjects.etcd.status import Member, Status, read_members, read_status
 from subjects.spoken import spoken_at
+from subjects.traffic import read_metrics
 from subjects.untrusted import NotJson, read_object
 
 HEALTH = "/health?exclude=NOSPACE&exclude=CORRUPT"
@@ -35,6 +35,9 @@ SPOKEN_S = 5.0
 """Between two looks at what is spoken at an address that hangs up, or has no gateway."""
 PORT_S = 1.0
 """For a look at what else it has."""
+
+_NOT_NOW = {500, 503, 504}
+"""A token is an entry of the log: without a leader there is none, whoever asks."""
 
 _STALE_TOKEN = (b"invalid auth token", b"auth store is old")
 _ASKS_FOR_NOBODY = b"authentication is not enabled"
@@ -115,17 +118,8 @@ class EtcdClient:
         answer = await self._ask("GET", f"{url}/metrics", url, timeout_s)
         if answer.code != httpx2.codes.OK:
             raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
-        wanted = tuple(names)
-        # The parser is made for completeness, not speed: it is given only the lines that are asked for.
-        lines = [
-            line for line in answer.body.decode(errors="replace").splitlines() if line.startswith(wanted)
-        ]
         try:
-            return [
-                Metric(sample.name, sample.labels, sample.value)
-                for family in text_string_to_metric_families("\n".join(lines) + "\n")
-                for sample in family.samples
-            ]
+            return read_metrics(answer.body, names)
         except ValueError as error:
             raise Unreachable(f"{url}/metrics does not answer as etcd does.") from error
 
@@ -165,10 +159,13 @@ class EtcdClient:
 
         None while the cluster asks for nobody.
         """
-        async with self._authenticating:
-            if self._token is None and time.monotonic() - self._needless > DENIED_S:
-                self._token = await self._authenticate(url, timeout_s)
-            return self._token
+        try:
+            async with asyncio.timeout(timeout_s), self._authenticating:
+                if self._token is None and time.monotonic() - self._needless > DENIED_S:
+                    self._token = await self._authenticate(url, timeout_s)
+                return self._token
+        except TimeoutError as error:  # some other member has not answered in this time
+            raise _unreachable(Unseen(UnseenReason.SILENT, f"{url}: no token in time")) from error
 
     async def _authenticate(self, url: str, timeout_s: float) -> str | None:
         if self._denied is not None and time.monotonic() - self._denied[0] < DENIED_S:
@@ -177,17 +174,17 @@ class EtcdClient:
         who = {"name": user, "password": self._access.password or ""}
         answer = await self._ask("POST", f"{url}/v3/auth/authenticate", url, timeout_s, json=who)
         token = _token_of(answer.body)
-        if token is None and _ASKS_FOR_NOBODY in answer.body:
+        if token is not None:
+            self._denied = None
+            return token
+        if _ASKS_FOR_NOBODY in answer.body:
             self._needless = time.monotonic()
             return None
-        if token is None:
-            self._denied = (
-                time.monotonic(),
-                refusals.denied_user(user, url, answer.body.decode(errors="replace")),
-            )
-            raise _unreachable(self._denied[1])
-        self._denied = None
-        return token
+        if answer.code in _NOT_NOW:
+            raise _unreachable(refusals.of_answer(answer.code, answer.body, url))
+        unseen = refusals.denied_user(user, url, answer.body.decode(errors="replace"))
+        self._denied = time.monotonic(), unseen
+        raise _unreachable(unseen)
 
     async def _ask(
         self,

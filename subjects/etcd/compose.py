@@ -3,6 +3,7 @@
 from importlib.resources import files
 from pathlib import Path
 
+from subjects.endpoints import netloc
 from subjects.errors import BadSetup
 from subjects.etcd.client import EtcdClient
 from subjects.etcd.subject import Endpoint, EtcdSubject
@@ -27,6 +28,6 @@ def make_subject(runtime: DockerRuntime) -> EtcdSubject:
         if client is None:
             raise BadSetup(f"{runtime.layout.file}: {node} publishes no port for {CLIENT_PORT}/tcp.")
         metrics = runtime.layout.address(node, METRICS_PORT) or client
-        url = f"http://{client[0]}:{client[1]}"
-        endpoints[node] = Endpoint(client=url, direct=url, metrics=f"http://{metrics[0]}:{metrics[1]}")
+        url = f"http://{netloc(*client)}"
+        endpoints[node] = Endpoint(client=url, direct=url, metrics=f"http://{netloc(*metrics)}")
     return EtcdSubject(endpoints, runtime, EtcdClient())

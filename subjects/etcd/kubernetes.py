@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from subjects.etcd.pods import CLIENT_PORT, METRICS_PORT, make_subject
 from subjects.runtimes.kubernetes.manifest import DATA, Database
-from subjects.runtimes.kubernetes.options import HELPER, KubernetesOptions, chosen_images
+from subjects.runtimes.kubernetes.options import HELPER
 
-__all__ = ["databases", "images", "make_subject"]
+__all__ = ["IMAGES", "databases", "make_subject"]
 
 MEMBERS = 3
 IMAGES: Mapping[str, tuple[str, str]] = {
@@ -14,11 +14,6 @@ IMAGES: Mapping[str, tuple[str, str]] = {
     **HELPER,
 }
 """What each image is for: the variable that names another, and the default."""
-
-
-def images(options: KubernetesOptions) -> dict[str, str]:
-    """Return the images that are used. BadSetup for one that etcd has no use for."""
-    return chosen_images(options, IMAGES)
 
 
 def databases(chosen: Mapping[str, str]) -> tuple[Database, ...]:

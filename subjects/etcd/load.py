@@ -6,6 +6,7 @@ elsewhere only if its connection was never made. A read is repeated at the next 
 
 import asyncio
 import json
+import os
 import time
 from base64 import b64decode, b64encode
 from collections import Counter
@@ -197,4 +198,8 @@ def _encoded(key: str) -> str:
 def _why(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect: {error.os_error.strerror or error.os_error}"
+    if isinstance(
+        error, aiohttp.ClientOSError
+    ):  # its own words are of a library: "[Errno None] Can not write …"
+        return os.strerror(error.errno) if error.errno else "the connection broke while the request was sent"
     return str(error) or type(error).__name__

@@ -18,6 +18,8 @@ OLDEST = (1, 28)
 UP_TIMEOUT_S = 900.0
 """Images may have to be pulled: about a gigabyte for TiKV."""
 QUICK_TIMEOUT_S = 120.0
+GRACE_S = 10.0
+"""Between SIGTERM and SIGKILL for a program that took too long."""
 
 _INSTALL = (
     "Install the plug-in (`docker compose version` must answer; Debian and Ubuntu: docker-compose-v2 or "
@@ -113,9 +115,12 @@ async def run(
         raise SubjectError(f"`{' '.join(argv[:2])} …` took longer than {timeout_s:.0f} s.") from error
     finally:
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            await process.wait()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), GRACE_S)
+                    break
     return process.returncode or 0, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
 
 

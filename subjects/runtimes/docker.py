@@ -31,6 +31,7 @@ from subjects.base import (
     RuntimeEvent,
     Scope,
 )
+from subjects.base.control import can, cannot
 from subjects.errors import BadSetup, NotReady, SubjectError, Unsupported
 from subjects.runtimes import docker_layout, docker_network, logtime
 from subjects.runtimes.compose import Compose, find_compose
@@ -40,7 +41,7 @@ from subjects.runtimes.docker_layout import DockerLayout
 from subjects.runtimes.docker_limits import cpu_share, set_cpu_share
 from subjects.runtimes.docker_network import Attachments, Place
 from subjects.runtimes.docker_sight import KernelSight
-from subjects.runtimes.engine import Engine, NoSuch, connect
+from subjects.runtimes.engine import ANSWER_S, Engine, NoSuch, connect
 from subjects.runtimes.json_file import LOCK, laying_out
 from subjects.state import StateFolder
 
@@ -49,8 +50,8 @@ class DockerRuntime:
     """The containers of one Compose project."""
 
     name = "docker"
-    act_timeout_s = 20.0
-    """The longest act, a graceful stop, takes 10 s."""
+    act_timeout_s = 60.0
+    """The longest act, a graceful stop, takes 30 s of TiKV, and the engine is waited for a while longer."""
     verify_s = 15.0
     healthy_timeout_s = 180.0
     """TiKV's containers wait for PD and for each other."""
@@ -76,18 +77,11 @@ class DockerRuntime:
         self._containers = Containers(engine, layout)
         self._sight = KernelSight()
         self._attachments = Attachments(folder)
-        self._events = EventStream(engine, layout.project, self._containers.inspect_all)
+        self._events = EventStream(engine, layout, self._containers.inspect_all)
         self._network_lock = asyncio.Lock()
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done with containers."""
-
-        def can(reason: str) -> Capability:
-            return Capability(available=True, reason=reason)
-
-        def cannot(reason: str) -> Capability:
-            return Capability(available=False, reason=reason)
-
         return {
             Primitive.KILL: can("the engine sends SIGKILL"),
             Primitive.PAUSE: can("the engine freezes the container's control group"),
@@ -157,7 +151,7 @@ class DockerRuntime:
 
     def startable(self, node: str) -> Capability:  # noqa: ARG002 - the engine keeps a stopped container whole
         """Say that the engine can start it: a container is kept with its image."""
-        return Capability(True, "its container is kept")
+        return can("its container is kept")
 
     async def start(self, node: str) -> None:
         """Start the node's container on its own volume; Compose makes it again if it was removed."""
@@ -174,7 +168,8 @@ class DockerRuntime:
         container = await self._containers.of(node)
         if container["State"]["Paused"]:
             await self._containers.unpause(container["Id"])
-        await self.engine.ask(self._api.stop, container["Id"], timeout=int(timeout_s))
+        bound_s = timeout_s + ANSWER_S
+        await self.engine.ask_within(bound_s, self._api.stop, container["Id"], timeout=int(timeout_s))
 
     async def kill(self, node: str, identity: Identity) -> None:
         """SIGKILL by the container's full id."""

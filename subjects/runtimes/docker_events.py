@@ -18,6 +18,7 @@ from requests.exceptions import RequestException
 
 from subjects.base import RuntimeEvent
 from subjects.runtimes.docker_containers import PROJECT, SERVICE
+from subjects.runtimes.docker_layout import DockerLayout
 from subjects.runtimes.engine import Engine
 
 Kind = Literal["exit", "stopped", "continued", "start", "oom"]
@@ -47,10 +48,14 @@ class EventStream:
     """The events of one project, for any number of readers. Open while there is one."""
 
     def __init__(
-        self, engine: Engine, project: str, list_containers: Callable[[], Mapping[str, Mapping[str, Any]]]
+        self,
+        engine: Engine,
+        layout: DockerLayout,
+        list_containers: Callable[[], Mapping[str, Mapping[str, Any]]],
     ) -> None:
         self._engine = engine
-        self._project = project
+        self._nodes = layout.nodes
+        self._project = layout.project
         self._list = list_containers
         """Inspect all containers, by node; blocking."""
         self._readers: set[asyncio.Queue[RuntimeEvent]] = set()
@@ -150,7 +155,7 @@ class EventStream:
         attributes = actor.get("Attributes") or {}
         node = attributes.get(SERVICE)
         container, at = str(actor.get("ID") or ""), float(event.get("timeNano") or 0) / 1e9
-        if not node or node not in self._known:
+        if node not in self._nodes:
             return
         raw = f"container {container[:12]} {action}"
         if action == "oom":
@@ -159,10 +164,10 @@ class EventStream:
         if action not in _AFTER:
             return
         kind, status = _AFTER[action]
-        before = self._known[node]
-        if before.container == container and (at < before.started or before.status == status):
+        before = self._known.get(node)  # none of one whose container was made since the look at all
+        if before and before.container == container and (at < before.started or before.status == status):
             return  # told already: by the look at all containers, or in an earlier stream
-        started = at if kind == "start" else before.started
+        started = at if kind == "start" or before is None else before.started
         self._known[node] = _Known(container, status, started)
         code = attributes.get("exitCode")
         self._tell(node, kind, _with_code(raw, code), int(code) if code is not None else None)

@@ -144,18 +144,22 @@ def _layout(raw: dict[str, Any]) -> DockerLayout:
     return DockerLayout(**raw, services=services)
 
 
+_ON_ALL = {"": HOST, "0.0.0.0": HOST, "::": "::1"}  # noqa: S104 - nothing is bound
+"""Where a port is reached that is published on all addresses."""
+
+
 def _published(ports: Iterable[Any]) -> dict[int, tuple[str, int]]:
     """Read `HOST:PUBLISHED:TARGET/tcp` (Compose 1) and `{target, published, host_ip}` (Compose 2)."""
     found: dict[int, tuple[str, int]] = {}
     for port in ports:
         if isinstance(port, Mapping):
-            target, published, host = port["target"], port.get("published"), port.get("host_ip")
+            target, published, host = port["target"], port.get("published"), port.get("host_ip") or ""
         else:
             *front, target = str(port).partition("/")[0].split(":")
             published = front.pop() if front else None
-            host = ":".join(front)
+            host = ":".join(front).strip("[]")
         if published:
-            found[int(target)] = (host if host and host != "0.0.0.0" else HOST, int(published))  # noqa: S104
+            found[int(target)] = (_ON_ALL.get(host, host), int(published))
     return found
 
 

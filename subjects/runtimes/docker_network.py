@@ -130,7 +130,6 @@ def to_be_missing(place: Place, rules: Sequence[LinkRule]) -> frozenset[str]:
 
 async def disconnect(engine: Engine, place: Place, attachment: Attachment) -> None:
     """Take the container off a network; does nothing when it is off already."""
-
     await engine.ask(_leave, engine, place, attachment)
 
 

@@ -20,6 +20,9 @@ T = TypeVar("T")
 TIMEOUT_S = 15
 """The longest that one request may take; images are pulled by Compose, which has a bound of its own."""
 
+ANSWER_S = TIMEOUT_S + 5.0
+"""The longest that its answer is waited for, with the wait for a free thread."""
+
 _POOL = 16
 """Connections held at once: a look asks about all containers together."""
 
@@ -47,11 +50,15 @@ class Engine:
 
     async def ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one call of the SDK in a thread. SubjectError in plain words when the engine refuses."""
+        return await self.ask_within(ANSWER_S, call, *args, **kwargs)
+
+    async def ask_within(self, bound_s: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do as `ask` does, for a call that may take another time than most."""
         try:
-            return await asyncio.wait_for(asyncio.to_thread(call, *args, **kwargs), TIMEOUT_S + 5)
+            return await asyncio.wait_for(asyncio.to_thread(call, *args, **kwargs), bound_s)
         except TimeoutError as error:
             raise Unreachable(
-                f"The Docker engine at {self.address} gave no answer in {TIMEOUT_S} s."
+                f"The Docker engine at {self.address} gave no answer in {bound_s:g} s."
             ) from error
         except (DockerException, RequestException) as error:
             raise explained(error, self.address) from error
@@ -77,7 +84,7 @@ async def connect(address: str | None = None) -> Engine:
     """
     where = address or os.environ.get("DOCKER_HOST") or "the current context"
     try:
-        return await asyncio.wait_for(asyncio.to_thread(_open, address), TIMEOUT_S + 5)
+        return await asyncio.wait_for(asyncio.to_thread(_open, address), ANSWER_S)
     except TimeoutError as error:
         raise NotReady(f"The Docker engine at {where} does not answer. Start it, {_INSTEAD}") from error
     except (DockerException, RequestException, OSError) as error:
@@ -87,19 +94,23 @@ async def connect(address: str | None = None) -> Engine:
 
 
 def _open(address: str | None) -> Engine:
-    _knock(address or os.environ.get("DOCKER_HOST", ""))
-    if address is None and os.environ.get("DOCKER_HOST"):
-        client = docker.from_env(timeout=TIMEOUT_S, max_pool_size=_POOL)
-        return Engine(client, os.environ["DOCKER_HOST"])
-    tls: TLSConfig | bool = False
+    """Connect; an address that was written down is reached by the certificates of whatever names it now."""
+    named = os.environ.get("DOCKER_HOST", "")
+    _knock(address or named)
+    if named and address in (None, named):
+        return Engine(docker.from_env(timeout=TIMEOUT_S, max_pool_size=_POOL), named)
+    context = None
     if address is None:
         context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
         if context is None or not context.Host:
             raise NotReady(
                 "Docker's current context names no engine. See `docker context ls`, or set DOCKER_HOST."
             )
-        address, tls = str(context.Host), context.TLSConfig or False
+        address = str(context.Host)
         _knock(address)
+    elif address.startswith("tcp:"):
+        context = next((each for each in ContextAPI.contexts() if each.Host == address), None)
+    tls: TLSConfig | bool = (context.TLSConfig if context is not None else None) or False
     return Engine(docker.DockerClient(address, tls=tls, timeout=TIMEOUT_S, max_pool_size=_POOL), address)
 
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from subjects.base import Identity
 from subjects.errors import StaleTarget
 from subjects.runtimes import identity, layout
-from subjects.runtimes.filelock import locked
+from subjects.runtimes.filelock import hold
 from subjects.runtimes.supervisor import exit_status
 
-LOCK_TIMEOUT_S = 5.0
 _SEEK_S = 0.2
 """How seldom the whole process table is read for one node."""
 _SUPERVISOR_S = 0.2
@@ -68,7 +67,10 @@ class NodeProcesses:
         if now - self._sought.get(node, -_SEEK_S) < _SEEK_S:
             return None
         self._sought[node] = now
-        async with locked(self.home(node) / "lock", LOCK_TIMEOUT_S):
+        held = hold(self.home(node) / "lock")
+        if held is None:
+            return None  # another operator is about to start it, and writes that down
+        with held:
             found = self.running(node) or await self.unrecorded(node)
             if found is not None:
                 self.record(node, found)

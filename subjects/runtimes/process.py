@@ -28,18 +28,20 @@ from subjects.base import (
     ProcessView,
     RuntimeEvent,
 )
+from subjects.base.control import can, cannot
 from subjects.errors import NotReady, StaleTarget
 from subjects.runtimes import identity, layout, logtime
 from subjects.runtimes.filelock import locked
 from subjects.runtimes.json_file import laying_out
 from subjects.runtimes.network import control, rules
-from subjects.runtimes.node_processes import LOCK_TIMEOUT_S, NodeProcesses
+from subjects.runtimes.node_processes import NodeProcesses
 from subjects.runtimes.oom import oom_killed, oom_kills
 from subjects.runtimes.process_events import watch
 from subjects.runtimes.process_limits import ProcessLimits, cpu_capability, disk_capability
 from subjects.runtimes.supervisor import describe_exit, spawn
 from subjects.scrub import public_environment
 
+LOCK_TIMEOUT_S = 5.0
 _KILL_TIMEOUT_S = 5.0
 _TAIL_BYTES = 4 << 20
 """How far back a log is read."""
@@ -52,8 +54,8 @@ class ProcessRuntime:
     """The nodes of one embedded cluster. All it knows is in its folder, so a later run finds it again."""
 
     name = "process"
-    act_timeout_s = 20.0
-    """The longest act, a graceful stop, takes 10 s."""
+    act_timeout_s = 40.0
+    """The longest act, a graceful stop, takes 30 s of TiKV, and its end by force 5 s more."""
     verify_s = 15.0
     """etcd takes 0.1 s, after a lost leader 2 s (measured)."""
     healthy_timeout_s = 30.0
@@ -69,10 +71,10 @@ class ProcessRuntime:
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done here."""
-        proxied = Capability(available=True, reason="in the network process that all connections pass")
+        proxied = can("in the network process that all connections pass")
         return {
-            Primitive.KILL: Capability(available=True, reason="SIGKILL, through a pidfd on Linux"),
-            Primitive.PAUSE: Capability(available=True, reason="SIGSTOP and SIGCONT"),
+            Primitive.KILL: can("SIGKILL, through a pidfd on Linux"),
+            Primitive.PAUSE: can("SIGSTOP and SIGCONT"),
             Primitive.NETWORK_CUT: proxied,
             Primitive.NETWORK_ONE_WAY: proxied,
             Primitive.NETWORK_SCOPE: proxied,
@@ -80,7 +82,7 @@ class ProcessRuntime:
             Primitive.NETWORK_LOSS: proxied,
             Primitive.DISK_LIMIT: disk_capability(),
             Primitive.CPU_LIMIT: cpu_capability(),
-            Primitive.RESTART: Capability(available=True, reason="SIGTERM, then start"),
+            Primitive.RESTART: can("SIGTERM, then start"),
         }
 
     async def up(self) -> None:
@@ -176,8 +178,8 @@ class ProcessRuntime:
         """Say whether the node's program and its data are where they were when it was started."""
         program = Path(self.layout.spec(node).argv[0])
         if not os.access(program, os.X_OK):
-            return Capability(False, f"its program {program} is not there any more, or can't be run")
-        return Capability(True, f"with {program}")
+            return cannot(f"its program {program} is not there any more, or can't be run")
+        return can(f"with {program}")
 
     async def kill(self, node: str, identity: Identity) -> None:
         """SIGKILL that very process."""

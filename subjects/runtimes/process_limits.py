@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from subjects.base import Capability, Identity
+from subjects.base.control import can, cannot
 from subjects.errors import StaleTarget, Unsupported
 from subjects.runtimes import cgroup
 from subjects.runtimes.json_file import read_file, write_json
@@ -68,8 +69,8 @@ class ProcessLimits:
 def disk_capability() -> Capability:
     """Say whether a running process's largest file can be limited here."""
     if hasattr(resource, "prlimit"):
-        return Capability(available=True, reason="the largest file that the process may write (prlimit)")
-    return Capability(available=False, reason="a running process's limits can't be changed on this system")
+        return can("the largest file that the process may write (prlimit)")
+    return cannot("a running process's limits can't be changed on this system")
 
 
 def cpu_capability() -> Capability:
@@ -77,5 +78,5 @@ def cpu_capability() -> Capability:
     try:
         controller = cgroup.find_controller()
     except Unsupported as reason:
-        return Capability(available=False, reason=str(reason))
-    return Capability(available=True, reason=f"cpu control group, version {controller.version}")
+        return cannot(str(reason))
+    return can(f"cpu control group, version {controller.version}")

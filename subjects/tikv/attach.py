@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from subjects.access import Access
 from subjects.base import Cluster
-from subjects.endpoints import host_and_port
+from subjects.endpoints import host_and_port, parse_endpoint
 from subjects.errors import Unreachable, Unsupported
 from subjects.runtimes.endpoints import EndpointNodes
 from subjects.spoken import spoken_at
@@ -20,11 +20,11 @@ FIRST_ANSWER_S = 6.0
 async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
     """Return the cluster, read-only. Unreachable, naming the endpoints, when no PD answers at any.
 
-    Unsupported with certificates, and where PDs ask for them: they are asked without.
+    BadSetup for an endpoint that is no address; Unsupported with certificates, and where PDs ask for them:
+    they are asked without.
     """
     require_plain(access)
-    urls = [endpoint if "://" in endpoint else f"http://{endpoint}" for endpoint in endpoints]
-    pd = PdClient([url.rstrip("/") for url in urls])
+    pd = PdClient([parse_endpoint(each) for each in endpoints])
     subject = TikvSubject((), EndpointNodes(), pd)
     try:
         await refuse_tls(pd)
@@ -33,7 +33,7 @@ async def attach(endpoints: Sequence[str], access: Access) -> Cluster:
     except Unreachable as error:
         await pd.aclose()
         raise Unreachable(f"No PD answers at {', '.join(endpoints)}: {error}") from error
-    except Unsupported:
+    except BaseException:
         await pd.aclose()
         raise
     return Cluster(f"tikv-{group.cluster_id or 'attached'}", subject, EndpointNodes())

@@ -4,18 +4,17 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 
+from subjects.endpoints import netloc
 from subjects.errors import BadSetup
 from subjects.runtimes.docker import DockerRuntime
 from subjects.tikv.go_ycsb import IN_NETWORK, load_target
 from subjects.tikv.loads import Loads, operator_load
-from subjects.tikv.members import Member
+from subjects.tikv.members import DATA_PORT, PD_PORT, STATUS_PORT, Member
 from subjects.tikv.pd import PdClient
 from subjects.tikv.subject import TikvSubject
 
 NEEDED_BYTES = 4 << 30
 """Three stores of 1 GB at most (tikv.toml) and three PDs."""
-
-PD_PORT, DATA_PORT, STATUS_PORT = 2379, 20160, 20180
 
 
 def compose_file() -> Path:
@@ -34,9 +33,9 @@ def make_subject(runtime: DockerRuntime) -> TikvSubject:
         client = runtime.layout.address(node, PD_PORT)
         if status is not None:
             data = runtime.layout.address(node, DATA_PORT)
-            stores.append(Member(node, "store", f"http://{status[0]}:{status[1]}", data))
+            stores.append(Member(node, "store", f"http://{netloc(*status)}", data))
         elif client is not None:
-            pds.append(Member(node, "pd", f"http://{client[0]}:{client[1]}"))
+            pds.append(Member(node, "pd", f"http://{netloc(*client)}"))
     if not pds or not stores:
         raise BadSetup(
             f"{runtime.layout.file}: PDs must publish {PD_PORT}/tcp and stores {STATUS_PORT}/tcp; found "

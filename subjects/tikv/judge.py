@@ -11,6 +11,7 @@ from subjects.base import (
     ControlState,
     Health,
     Invariant,
+    Membership,
     NodeView,
     ProcessState,
     Quorum,
@@ -68,23 +69,30 @@ def judge(snapshot: ClusterSnapshot, trouble: str, replicas: int) -> ClusterSnap
         what = "PDs run" if quorum_of(stores, replicas).held else "replicas can be up"
         problems.append(f"quorum lost: {snapshot.quorum.up} of {snapshot.quorum.voters} {what}")
     # Clients go on without PD: only the stores' majority decides whether the cluster is down.
-    if not quorum_of(stores, replicas).held or not any(_answers(node) for node in stores):
-        state = ClusterState.DOWN
-    else:
+    if quorum_of(stores, replicas).held and any(_answers(node) for node in stores):
         state = ClusterState.DEGRADED if problems else ClusterState.HEALTHY
+    else:
+        nobody_seen = bool(stores) and all(node.unseen is not None for node in stores)
+        state = ClusterState.UNKNOWN if nobody_seen else ClusterState.DOWN
     return replace(snapshot, state=state, problems=tuple(problems))
 
 
 def _answers(store: NodeView) -> bool:
-    return serves(store) and Connection.ACCEPTED in (store.client.connection, store.itself.connection)
+    """Whether a store answers, or PD, to which it speaks, vouches for one that can't be asked from here."""
+    vouched = store.unseen is not None and store.control is ControlState.UP
+    return serves(store) and (
+        vouched or Connection.ACCEPTED in (store.client.connection, store.itself.connection)
+    )
 
 
 def quorum_of(nodes: Sequence[NodeView], replicas: int) -> Quorum:
     """Return the majority that decides: that of `replicas` stores, or of the PDs where only theirs is lost.
 
-    As if all stores that are down held replicas of one region: with three stores that is so.
+    As if all stores that are down held replicas of one region: with three stores that is so. Learners
+    (TiFlash) have no vote.
     """
-    down = sum(not serves(node) for node in nodes if node.role is Role.STORE)
+    voting = [each for each in nodes if each.role is Role.STORE and each.membership is not Membership.LEARNER]
+    down = sum(not serves(node) for node in voting)
     stores = Quorum(replicas, max(0, replicas - down))
     up = [serves(node) for node in nodes if node.role is not Role.STORE]
     pds = Quorum(len(up), sum(up))
@@ -105,7 +113,7 @@ def _node_problems(node: NodeView) -> list[str]:
     if node.process.state in (ProcessState.EXITED, ProcessState.PAUSED):
         return [f"{node.name}: {node.process.raw}"]
     problems = []
-    if node.itself.health is not Health.HEALTHY:
+    if node.itself.health is not Health.HEALTHY and node.unseen is None:
         problems.append(f"{node.name}: does not say that it is healthy ({node.itself.raw or 'not asked'})")
     if node.client.connection in (Connection.REFUSED, Connection.RESET, Connection.SILENT):
         problems.append(f"{node.name}: clients get no answer ({node.client.raw})")

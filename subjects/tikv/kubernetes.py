@@ -7,15 +7,16 @@ from subjects.base import LoadTarget
 from subjects.errors import Unsupported
 from subjects.runtimes.kubernetes.attached import KubernetesNodes
 from subjects.runtimes.kubernetes.manifest import DATA, Database
-from subjects.runtimes.kubernetes.options import HELPER, KubernetesOptions, chosen_images
+from subjects.runtimes.kubernetes.options import HELPER
 from subjects.runtimes.kubernetes.session import SCRIPTS
 from subjects.tikv.go_ycsb import LOCAL, load_target
 from subjects.tikv.loads import Loads, operator_load
+from subjects.tikv.members import DATA_PORT, PD_PORT, STATUS_PORT
 from subjects.tikv.pd import PdClient
-from subjects.tikv.pods import DATA_PORT, PD_PORT, STATUS_PORT, Place, PodsOfTikv
+from subjects.tikv.pods import Place, PodsOfTikv
 from subjects.tikv.process import CAPACITY
 
-__all__ = ["databases", "images", "make_subject"]
+__all__ = ["IMAGES", "databases", "make_subject"]
 
 MEMBERS = 3
 """PDs, and stores."""
@@ -44,11 +45,6 @@ class OwnPodsOfTikv(PodsOfTikv):
         }
         operator = operator_load(self._pd.urls, reached_at)
         return Loads(operator, load_target((), (), LOCAL)).choose("operator")
-
-
-def images(options: KubernetesOptions) -> dict[str, str]:
-    """Return the images that are used. BadSetup for one that TiKV has no use for."""
-    return chosen_images(options, IMAGES)
 
 
 def databases(chosen: Mapping[str, str]) -> tuple[Database, ...]:

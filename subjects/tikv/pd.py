@@ -67,6 +67,8 @@ class Store:
     network_slow_score: int | None
     """The highest that any other store gives it; absent before v8.5.5 and while all is healthy."""
     busy: bool
+    learner: bool
+    """Whether it holds learners only: a TiFlash, which its label `engine` says."""
 
     @property
     def tombstone(self) -> bool:
@@ -128,7 +130,7 @@ class PdClient:
 
     async def post(self, path: str, body: object, timeout_s: float) -> Any:
         """Have PD change something; it is asked once, at the member that answered last."""
-        url = self.urls[self._first]
+        url = self.urls[self._first % len(self.urls)]
         return _parse(await self._ask(url, path, timeout_s, method="POST", body=body))
 
     async def started(self, url: str, timeout_s: float) -> float | None:
@@ -140,19 +142,20 @@ class PdClient:
         """Ask one PD after the other, `timeout_s` for all together."""
         deadline = time.monotonic() + timeout_s
         failures: list[Unreachable] = []
-        order = range(self._first, self._first + len(self.urls))
-        for index in (number % len(self.urls) for number in order):
+        urls = tuple(self.urls)
+        for index in range(self._first, self._first + len(urls)):
             left = deadline - time.monotonic()
             if left <= 0:
+                self._first = index % len(urls)  # whom there was no time for is asked first the next time
                 break
             try:
-                answer = _parse(await self._ask(self.urls[index], path, min(left, ATTEMPT_S)))
+                answer = _parse(await self._ask(urls[index % len(urls)], path, min(left, ATTEMPT_S)))
             except NotBootstrapped:
                 raise
             except Unreachable as error:
                 failures.append(error)
                 continue
-            self._first = index
+            self._first = index % len(urls)
             return answer
         # That there is no leader is the better reason: at least somebody answered.
         raise next((f for f in failures if isinstance(f, NoLeader)), failures[0] if failures else _late(path))
@@ -211,6 +214,10 @@ def read_store(item: Mapping[str, Any]) -> Store:
         slow_score=int(status["slow_score"]) if status.get("slow_score") else None,
         network_slow_score=max(slow, default=None),
         busy=bool(status.get("is_busy")),
+        learner=any(
+            each.get("key") == "engine" and str(each.get("value")).startswith("tiflash")
+            for each in _objects(meta.get("labels"))
+        ),
     )
 
 

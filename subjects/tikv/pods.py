@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from subjects.access import Access
-from subjects.base import ClusterSnapshot, Connection, Probe
+from subjects.base import ClusterSnapshot, Connection, Probe, Unseen, UnseenReason
 from subjects.endpoints import netloc
 from subjects.errors import BadSetup
 from subjects.runtimes.kubernetes.api import Json
@@ -19,11 +19,10 @@ from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pod_status import database_container, ports_of
 from subjects.runtimes.kubernetes.way import past_network
 from subjects.tikv.attach import refuse_tls, require_plain
-from subjects.tikv.members import Member
+from subjects.tikv.members import DATA_PORT, PD_PORT, STATUS_PORT, Member
 from subjects.tikv.pd import Group, PdClient, Store
 from subjects.tikv.subject import LOOK_TIMEOUT_S, TikvSubject
 
-PD_PORT, DATA_PORT, STATUS_PORT = 2379, 20160, 20180
 COMPONENT = "app.kubernetes.io/component"
 SELECTOR = (
     "app.kubernetes.io/managed-by=tidb-operator,app.kubernetes.io/instance={name},"
@@ -68,7 +67,7 @@ class PodsOfTikv(TikvSubject):
         await self._pods.host_way.lead_to(wanted)
         members = [self._member_at(name, self._places[name]) for name in names]
         self._members = tuple(sorted(members, key=lambda each: each.kind))
-        self._pd.urls = [each.url for each in members if each.kind == "pd" and not each.absent]
+        self._pd.urls = [each.url for each in members if each.kind == "pd" and each.unseen is None]
 
     async def observe(self) -> ClusterSnapshot:
         """Look; Unreachable where it is the way to the pods that does not answer, rather than they."""
@@ -89,7 +88,7 @@ class PodsOfTikv(TikvSubject):
         """Ask a store on its own host, too, where the network does not let it answer."""
         ask, place = super()._health, self._places[member.name]
         at = self._pods.host_way.address(member.name, place.http)
-        if member.absent or place.kind == "pd" or at is None:
+        if member.unseen is not None or place.kind == "pd" or at is None:
             return await ask(member, timeout_s)
         on_host = replace(member, url=f"http://{netloc(*at)}")
         return await past_network(
@@ -103,7 +102,7 @@ class PodsOfTikv(TikvSubject):
         at = way.address(name, place.http) if there else None
         if at is None:
             why = self._pods.pods.view(name).raw or f"the pod {name} has no address yet"
-            return Member(name, place.kind, "", absent=why)
+            return Member(name, place.kind, "", unseen=Unseen(UnseenReason.REFUSED, why))
         data = way.address(name, place.data) if place.data else None
         # A PD's only port is that of its clients, too: what they see must not be its host's word.
         past = place.kind == "store" or way.mode == "forward"

@@ -1,6 +1,7 @@
 """PDs and three stores as local processes: the real binaries, on free ports of loopback."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from subjects.tikv.loads import Loads, operator_load
 from subjects.tikv.members import Member
 from subjects.tikv.pd import PdClient
 from subjects.tikv.subject import TikvSubject
+
+Ports = Mapping[str, Mapping[str, int]]
+"""By node, and by what each is for."""
 
 STORES = ("tikv0", "tikv1", "tikv2")
 
@@ -29,18 +33,17 @@ async def make_layout(folder: Path) -> Layout:
     own |= {name: {"data": next(ports), "status": next(ports)} for name in STORES}
     # One scope for all: everything that nodes say to each other. A store has one port for peers and clients.
     links = tuple(
-        Link(name, Scope.PEERS, next(ports), own[name][key])
-        for name, keys in [
-            *((pd_name, ("client", "peer")) for pd_name in pds),
-            *((s, ("data",)) for s in STORES),
-        ]
-        for key in keys
+        Link(name, Scope.PEERS, next(ports), port)
+        for name, ports_of in own.items()
+        for key, port in ports_of.items()
+        if key != "status"
     )
+    public = {link.target: f"{HOST}:{link.port}" for link in links}
     return Layout(
         "tikv",
         (
-            *(_pd(name, pd, folder, own[name], links, pds) for name in pds),
-            *(_store(name, tikv, folder, own[name], links, pds) for name in STORES),
+            *(_pd(name, pd, folder, own, public, pds) for name in pds),
+            *(_store(name, tikv, folder, own, public, pds) for name in STORES),
         ),
         links,
         {"go-ycsb": "\n".join((*ycsb.argv, *ycsb.flags)) if ycsb else ""},
@@ -61,7 +64,6 @@ def make_subject(layout: Layout, nodes: Nodes) -> TikvSubject:
                 "store",
                 f"http://{HOST}:{node.ports['status']}",
                 (HOST, shown),
-                frozenset({f"{HOST}:{shown}"}),
                 on_host=True,
             )
         )
@@ -75,60 +77,51 @@ def make_subject(layout: Layout, nodes: Nodes) -> TikvSubject:
     )
 
 
-def _public(links: tuple[Link, ...], name: str, target: int) -> int:
-    return next(link.port for link in links if link.node == name and link.target == target)
-
-
 def _pd(
     name: str,
     program: Program,
     folder: Path,
-    own: dict[str, int],
-    links: tuple[Link, ...],
-    pds: tuple[str, ...],
+    own: Ports,
+    public: Mapping[int, str],
+    pds: Sequence[str],
 ) -> NodeSpec:
-    client = f"http://{HOST}:{_public(links, name, own['client'])}"
-    peers = {pd: [link.port for link in links if link.node == pd][1] for pd in pds}
-    return NodeSpec(
-        name,
-        (
-            *program.argv,
-            f"--name={name}",
-            f"--data-dir={folder / 'nodes' / name / 'data'}",
-            f"--client-urls=http://{HOST}:{own['client']}",
-            f"--advertise-client-urls={client}",
-            f"--peer-urls=http://{HOST}:{own['peer']}",
-            f"--advertise-peer-urls=http://{HOST}:{peers[name]}",
-            f"--initial-cluster={','.join(f'{pd}=http://{HOST}:{peers[pd]}' for pd in pds)}",
-            *program.flags,
-        ),
-        own,
+    """Return how a PD is started; `public` has the address under which others reach each port."""
+    ports = own[name]
+    initial = ",".join(f"{pd}=http://{public[own[pd]['peer']]}" for pd in pds)
+    argv = (
+        *program.argv,
+        f"--name={name}",
+        f"--data-dir={folder / 'nodes' / name / 'data'}",
+        f"--client-urls=http://{HOST}:{ports['client']}",
+        f"--advertise-client-urls=http://{public[ports['client']]}",
+        f"--peer-urls=http://{HOST}:{ports['peer']}",
+        f"--advertise-peer-urls=http://{public[ports['peer']]}",
+        f"--initial-cluster={initial}",
+        *program.flags,
     )
+    return NodeSpec(name, argv, ports)
 
 
 def _store(
     name: str,
     program: Program,
     folder: Path,
-    own: dict[str, int],
-    links: tuple[Link, ...],
-    pds: tuple[str, ...],
+    own: Ports,
+    public: Mapping[int, str],
+    pds: Sequence[str],
 ) -> NodeSpec:
-    endpoints = ",".join(f"{HOST}:{next(link.port for link in links if link.node == pd)}" for pd in pds)
-    return NodeSpec(
-        name,
-        (
-            *program.argv,
-            f"--config={files('subjects.tikv').joinpath('tikv.toml')}",
-            f"--addr={HOST}:{own['data']}",
-            f"--advertise-addr={HOST}:{_public(links, name, own['data'])}",
-            f"--status-addr={HOST}:{own['status']}",
-            f"--advertise-status-addr={HOST}:{own['status']}",
-            f"--data-dir={folder / 'nodes' / name / 'data'}",
-            f"--capacity={CAPACITY}",
-            f"--pd-endpoints={endpoints}",
-            *program.flags,
-        ),
-        own,
-        after=pds,
+    """Return how a store is started."""
+    ports = own[name]
+    argv = (
+        *program.argv,
+        f"--config={files('subjects.tikv').joinpath('tikv.toml')}",
+        f"--addr={HOST}:{ports['data']}",
+        f"--advertise-addr={public[ports['data']]}",
+        f"--status-addr={HOST}:{ports['status']}",
+        f"--advertise-status-addr={HOST}:{ports['status']}",
+        f"--data-dir={folder / 'nodes' / name / 'data'}",
+        f"--capacity={CAPACITY}",
+        f"--pd-endpoints={','.join(public[own[pd]['client']] for pd in pds)}",
+        *program.flags,
     )
+    return NodeSpec(name, argv, ports, after=tuple(pds))

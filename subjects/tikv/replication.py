@@ -34,7 +34,7 @@ async def read_placement(
     found = await asyncio.gather(*(_checked(pd, what, timeout_s) for what in CHECKS))
     missing, pending, down = found
     by_store: Counter[str] = Counter()
-    serving = [store.id for store in stores if store.state is not ControlState.OFFLINE]
+    serving = [store.id for store in stores if store.state is not ControlState.OFFLINE and not store.learner]
     for region in missing or ():
         there = {str(peer.get("store_id")) for peer in region.get("peers") or ()}
         if len(serving) == replicas:  # else PD may choose among several

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from urllib.parse import urlsplit
@@ -51,7 +53,6 @@ class TikvSubject:
     invariants = INVARIANTS
     stop_timeout_s = 30.0
     """From v8.5.5 on a store moves its leaders away for up to 20 s after SIGTERM."""
-    """As long as Docker's own default."""
     stall_s = 20.0
     """10 to 20 raft ticks of 1 s: TiKV's election timeout."""
     usual_alert = UsualAlert(
@@ -63,17 +64,22 @@ class TikvSubject:
     def __init__(
         self, members: Sequence[Member], nodes: Nodes, pd: PdClient, loads: Loads | None = None
     ) -> None:
-        """`members` may be empty: then PD is asked who they are, at every look."""
+        """`members` may be empty: then PD is asked who they are, at every look, and the PDs it names, too."""
         self._given = tuple(members)
         self._members = tuple(members)
         self._nodes = nodes
         self._pd = pd
+        self._endpoints = tuple(pd.urls)
         self._loads = loads
         self._peers = PeerViews()
         self._trap = StaleHeartbeatFilter()
         self._metrics_at: dict[str, float] = {}
         self._started: dict[str, float] = {}
         self._replicas: int | None = None
+        self._unresolved: frozenset[str] = frozenset()
+        """Nodes whose names did not resolve here at the last look."""
+        self._reached: set[str] = set()
+        """Nodes that have answered."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -105,7 +111,7 @@ class TikvSubject:
 
     def can_be_held(self, node: str) -> bool:
         """Whether a connection to this node can be held."""
-        return not self._member(node).absent
+        return self._member(node).unseen is None and node not in self._unresolved
 
     async def observe(self) -> ClusterSnapshot:
         """Ask PD and every node everything at once."""
@@ -115,7 +121,9 @@ class TikvSubject:
         stores = None if everyone is None else [store for store in everyone if not store.tombstone]
         self._members = tuple(self._members_now(group, everyone))
         names, members = self.nodes, self._members
-        replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores), 1))
+        by_name = {member.name: _find(member, stores or ()) for member in members}
+        learners = sum(store is not None and store.learner for store in by_name.values())
+        replicas = min(self._replicas or DEFAULT_REPLICAS, max(len(self.stores) - learners, 1))
         placement, itself, clients, processes, started, _ = await asyncio.gather(
             self._placement(regions, stores, replicas),
             asyncio.gather(*(self._health(member) for member in members)),
@@ -126,7 +134,6 @@ class TikvSubject:
         )
         leader = group.leader if group else None
         self._trap.leader(leader, began)
-        by_name = {member.name: _find(member, stores or ()) for member in members}
         ids = {store.id: name for name, store in by_name.items() if store is not None}
         nodes = []
         for index, member in enumerate(members):
@@ -141,6 +148,7 @@ class TikvSubject:
             view = store_view(member, store, process, said, client, peers, at, missing)
             nodes.append(self._trap.judged(view, began))
         views = tuple(nodes)
+        self._unresolved = frozenset(node.name for node in views if node.unseen is not None)
         snapshot = ClusterSnapshot(
             at=at,
             took_s=round(time.monotonic() - began, 4),
@@ -168,7 +176,10 @@ class TikvSubject:
 
     async def metrics(self, node: str, names: Sequence[str]) -> list[Metric]:
         """Read from `/metrics`; of a PD only the leader's cluster gauges mean something."""
-        return await store_port.metrics(self._pd.client, self._member(node).url, names, LOOK_TIMEOUT_S)
+        member = self._member(node)
+        if member.unseen is not None:
+            raise Unreachable(f"{node}: {member.unseen.text}.", member.unseen)
+        return await store_port.metrics(self._pd.client, member.url, names, LOOK_TIMEOUT_S)
 
     def on_host(self, node: str) -> bool:
         """Whether the node is asked past the network that the others use."""
@@ -208,7 +219,10 @@ class TikvSubject:
         """Return who the nodes are, by what PD says; `stores` has those that were removed for good, too."""
         if self._given or group is None or stores is None:
             return self._members
-        return discovered(group, [store for store in stores if not store.tombstone])
+        members = discovered(group, [store for store in stores if not store.tombstone])
+        named_by_pd = [member.url for member in members if member.kind == "pd" and member.unseen is None]
+        self._pd.urls = list(dict.fromkeys((*self._endpoints, *named_by_pd)))
+        return members
 
     async def _placement(
         self, regions: int | None, stores: Sequence[Store] | None, replicas: int
@@ -235,27 +249,31 @@ class TikvSubject:
         if isinstance(counted, NotBootstrapped):
             stores = ()
         if self._replicas is None and not trouble:
-            self._replicas = await self._pd.replicas(PD_TIMEOUT_S)
-        return (
-            group if isinstance(group, Group) else None,
-            stores,
-            regions,
-            trouble,
-        )
+            with suppress(Unreachable):
+                self._replicas = await self._pd.replicas(PD_TIMEOUT_S)
+        return group if isinstance(group, Group) else None, stores, regions, trouble
 
     async def _health(self, member: Member, timeout_s: float = LOOK_TIMEOUT_S) -> Probe:
-        if member.absent:
-            return Probe(Connection.REFUSED, raw=member.absent)
+        if (unseen := member.unseen) is not None:
+            return Probe(Connection.UNKNOWN if unseen.ours else Connection.REFUSED, raw=unseen.text)
         url = f"{member.url}{_health_path(member)}"
-        return await store_port.look(self._pd.client, url, timeout_s, _headers(member))
+        said = await store_port.look(self._pd.client, url, timeout_s, _headers(member))
+        return self._resolved_before(member, said)
 
     async def _greet(self, member: Member, timeout_s: float) -> Probe:
-        if member.data is None:
+        if member.data is None or member.unseen is not None:
             return await self._health(member, timeout_s)
-        return await store_port.probe_grpc_port(*member.data, timeout_s)
+        return self._resolved_before(member, await store_port.probe_grpc_port(*member.data, timeout_s))
+
+    def _resolved_before(self, member: Member, said: Probe) -> Probe:
+        """Return it; a name that resolved before and does not any more has gone with its pod or container."""
+        if said.connection is Connection.ACCEPTED:
+            self._reached.add(member.name)
+        gone = said.connection is Connection.UNKNOWN and member.name in self._reached
+        return replace(said, connection=Connection.REFUSED) if gone else said
 
     async def _pd_started(self, member: Member) -> float | None:
-        if member.kind != "pd":
+        if member.kind != "pd" or member.unseen is not None:
             return None
         try:
             return await self._pd.started(member.url, LOOK_TIMEOUT_S)

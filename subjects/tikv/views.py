@@ -1,8 +1,20 @@
 """One PD or store as everyone sees it, put together from what was asked."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from subjects.base import Connection, ControlState, NodeView, Probe, ProcessView, Role, Scalar
+from subjects.base import (
+    Connection,
+    ControlState,
+    Membership,
+    NodeView,
+    Probe,
+    ProcessView,
+    Role,
+    Scalar,
+    Unseen,
+    UnseenReason,
+)
 from subjects.tikv.members import Member
 from subjects.tikv.pd import Group, Store
 
@@ -19,6 +31,7 @@ def pd_view(
         process=process,
         client=said,
         itself=said,
+        unseen=_unseen(member, said, said),
         seen_at=at if said.connection is Connection.ACCEPTED else None,
         member_id=known.id if known else None,
         started_at=started,
@@ -41,39 +54,44 @@ def store_view(
 
     `missing` is the number of regions of which its replica is missing, behind or gone.
     """
-    seen_at = at if said.connection is Connection.ACCEPTED else None
-    if store is None:
-        return NodeView(
-            name=member.name,
-            role=Role.STORE,
-            address=member.address,
-            process=process,
-            client=client,
-            itself=said,
-            seen_at=seen_at,
-            details={"kind": "store"},
-        )
-    heartbeat = store.last_heartbeat
-    return NodeView(
+    view = NodeView(
         name=member.name,
         role=Role.STORE,
         address=member.address,
         process=process,
         client=client,
         itself=said,
-        seen_at=seen_at,
+        unseen=_unseen(member, said, client),
+        seen_at=at if said.connection is Connection.ACCEPTED else None,
+        details={"kind": "store"},
+    )
+    if store is None:
+        return view
+    heartbeat = store.last_heartbeat
+    return replace(
+        view,
         peers=dict(peers),
         control=store.state,
         # PD's clock and ours may differ a little; an age below zero is that difference.
         heartbeat_age_s=max(0.0, round(at - heartbeat, 3)) if heartbeat else None,
         member_id=store.id,
+        membership=Membership.LEARNER if store.learner else Membership.UNKNOWN,
         started_at=store.started,
         version=store.version,
         lag=store.pending_peers,
-        db_bytes=None,
         disk_free_bytes=store.available_bytes,
         details=_details(store, missing),
     )
+
+
+def _unseen(member: Member, said: Probe, client: Probe) -> Unseen | None:
+    """Say why a node could not be looked at, where that is on our side: an address that is of no use here."""
+    if member.unseen is not None:
+        return member.unseen if member.unseen.ours else None
+    if {said.connection, client.connection} != {Connection.UNKNOWN}:
+        return None
+    text = f"its name does not resolve here ({said.raw})"
+    return Unseen(UnseenReason.BAD_ADDRESS, text, "watch it from a machine on which its name resolves")
 
 
 def _details(store: Store, missing: int | None) -> dict[str, Scalar]:

@@ -181,9 +181,10 @@ class TestLeaving:
 
         assert person.leaves() == 0
 
-    def test_the_command(self, start: Start) -> None:
+    @pytest.mark.parametrize("typed", ["/exit", "exit", "quit"])
+    def test_the_command(self, start: Start, typed: str) -> None:
         person = start()
-        person.enter("/exit")
+        person.enter(typed)
 
         assert person.leaves() == 0
 
@@ -296,7 +297,7 @@ class TestTypingAhead:
         person.waits(lambda: " · ask" not in person.text, "turn")
         person.enter("say never lost")
 
-        person.sees("\nnever lost")
+        person.sees("\u203a say never lost", "\nnever lost")
 
     def test_who_interrupts_gets_back_what_was_not_heard_yet(self, start: Start) -> None:
         person = start()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import re
 import shlex
 import sqlite3
 import sys
@@ -132,6 +133,58 @@ async def test_standard_streams_that_the_caller_closed_are_done_without(tmp_path
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ("< <(printf 'was caf\\xe9 hurt?')", 0, "Not supported offline"),
+        ("0> file", 2, "Standard input cannot be read: Bad file descriptor"),
+    ],
+)
+async def test_a_prompt_that_is_no_text_or_cannot_be_read(
+    tmp_path: Path, given: str, code: int, said: str
+) -> None:
+    command = [*OPERATOR, "-p", "-", "--offline", "--subject", "etcd", "--state-dir", str(tmp_path)]
+    program = await asyncio.create_subprocess_exec(
+        "bash",
+        "-c",
+        f"{shlex.join(command)} {given.replace('file', str(tmp_path / 'file'))}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(Path.cwd())},
+    )
+    out, err = await asyncio.wait_for(program.communicate(), 60)
+
+    assert program.returncode == code, err.decode()
+    assert said in (out + err).decode()
+    assert b"Traceback" not in err
+
+
+async def test_ctrl_c_while_a_prompt_is_read_is_answered_in_a_line() -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        INTERRUPTED_WHILE_READING,
+        *("-p", "-"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await asyncio.wait_for(program.communicate(), 60)
+
+    assert err == b"Interrupted\n"
+    assert program.returncode == 130
+
+
+INTERRUPTED_WHILE_READING = """
+import io, os, signal, sys
+class Pressed(io.StringIO):
+    def read(self, most):
+        os.kill(os.getpid(), signal.SIGINT)
+sys.stdin = Pressed()
+from agent.__main__ import main
+main()
+"""
+
 INTERRUPTED_WHILE_LOADING = """
 import builtins, os, signal
 load = builtins.__import__
@@ -183,7 +236,17 @@ async def test_a_file_in_the_state_folder_s_place_is_said_to_be_no_folder(tmp_pa
     ran = await operator(tmp_path / "file", "deploy", "status")
 
     assert ran.code == 1
-    assert "cannot be used: it is no folder." in ran.err
+    assert "cannot be used: it is not a folder." in ran.err
+
+
+async def test_the_doctor_says_that_the_state_folder_is_unusable_beside_all_else(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    ran = await operator(tmp_path / "file", "doctor")
+
+    assert ran.code == 1
+    assert re.search(r"^state folder +unusable +.*it is not a folder", ran.out, re.MULTILINE)
+    assert re.search(r"^etcd +ok", ran.out, re.MULTILINE)
 
 
 async def test_a_link_to_nowhere_inside_the_state_folder_is_named(tmp_path: Path) -> None:
@@ -192,7 +255,7 @@ async def test_a_link_to_nowhere_inside_the_state_folder_is_named(tmp_path: Path
     ran = await operator(tmp_path, "deploy", "status")
 
     assert ran.code == 1
-    assert f"cannot be used: {tmp_path / 'sessions'} is no folder." in ran.err
+    assert f"cannot be used: {tmp_path / 'sessions'} is not a folder." in ran.err
 
 
 async def test_a_folder_with_spaces_other_scripts_and_a_locale_without_any(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from subjects.clusters import open_cluster
 from subjects.state import StateFolder
 from tests.e2e.programs import DEMO, OPERATOR
 from tests.standins.embedded import ETCD, processes_of
-from tools.faults.journal import Journal, State
+from tools.faults.journal import Journal
+from tools.faults.steps import State
 
 Point = Callable[[dict[str, Any]], bool]
 HEALED_S = 2.0

@@ -141,6 +141,8 @@ def _shapes(messages: Sequence[Mapping[str, Any]], body: Mapping[str, Any], serv
                 raise Refused(f"messages.{index}: unknown block {block['type']}")
             if block["type"] == "text" and not block["text"].strip():
                 raise Refused(f"messages.{index}: text content blocks must contain non-whitespace text")
+            if block["type"] == "tool_use" and not re.fullmatch("[a-zA-Z0-9_-]+", block.get("id", "")):
+                raise Refused(f"messages.{index}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
             if block["type"] == "tool_use" and not isinstance(block.get("input"), dict):
                 raise Refused(f"messages.{index}: tool_use.input: must be an object")
             extra = set(block) - _fields(block["type"])

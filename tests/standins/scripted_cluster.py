@@ -87,6 +87,12 @@ class ScriptedSubject:
         self.looks = 0
         self.under: dict[str, str] = {}
         """Nodes that say that something is done to them, and what."""
+        self.cpu: dict[str, tuple[float, float]] = {}
+        """Of each second, for how long each node's threads run, and wait for a processor; else not known."""
+        self.apart_s = 0.0
+        """Looks are told to be so far apart, beside the time that passes between them."""
+        self._used: dict[str, tuple[float, float]] = {}
+        self._at = time.time()
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -108,13 +114,19 @@ class ScriptedSubject:
 
     async def observe(self) -> ClusterSnapshot:
         self.looks += 1
+        before, self._at = self._at, time.time() + self.looks * self.apart_s
         views = []
         for name in self.nodes:
             process = await self.runtime.inspect(name)
+            if name in self.cpu:
+                used = zip(self._used.get(name, (0.0, 0.0)), self.cpu[name], strict=True)
+                ran_s, waited_s = (so_far + share * (self._at - before) for so_far, share in used)
+                self._used[name] = ran_s, waited_s
+                process = replace(process, ran_s=ran_s, waited_s=waited_s)
             views.append(replace(self.views[name], process=process))
         up = len(views) if self.held else 0
         return ClusterSnapshot(
-            at=time.time(),
+            at=self._at,
             took_s=0.0,
             nodes=tuple(views),
             leader=self.leader,

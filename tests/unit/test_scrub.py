@@ -20,7 +20,7 @@ from subjects.errors import BadSetup
 from subjects.etcd import kubernetes as etcd_pods
 from subjects.runtimes.compose import variables
 from subjects.runtimes.kubernetes.manifest import objects
-from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.options import KubernetesOptions, chosen_images
 from subjects.runtimes.supervisor import spawn
 from subjects.scrub import SCRUBBED, known_secrets, public_environment, scrub
 from subjects.tikv import kubernetes as tikv_pods
@@ -54,6 +54,10 @@ TEXTS = [
     "bearer Ab3dEfGh",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJyb290In0.{WORD}",
     f"sk-{WORD}{WORD}",
+    f"password: {WORD}",
+    f'"password": {WORD}\nuser: root',
+    f'{{"passwd": {WORD}1}}',
+    f"passphrase={{{WORD}",
 ]
 SHOWN = (WORD, b64encode(f"root:{WORD}".encode()).decode(), "Ab3dEfGh")
 
@@ -80,6 +84,9 @@ def test_a_secret_is_taken_out_and_the_rest_stays(text: str) -> None:
         "etcd-2 lost its leader; the key user123 is there",
         "mail ops@example.com about etcd-1:2379",
         "authentication is not enabled",
+        '{"passwd": null, "password":false, "api_key": {"min": 8}, "private_key":[], "n": 1}',
+        'the field "passwd": missing from the request',
+        '"password": …',
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
@@ -197,13 +204,13 @@ async def test_a_database_gets_neither_keys_nor_settings_that_are_not_for_it(
 def test_no_manifest_has_anything_of_the_persons_environment(
     plan: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = plan.databases(plan.images(KubernetesOptions()))
+    made = plan.databases(chosen_images(KubernetesOptions(), plan.IMAGES))
     before = objects(made, storage=True, cut=True)
     for name in ("ETCD_PASSWORD", "ANTHROPIC_API_KEY", "POD_NAME", "NAMESPACE"):
         monkeypatch.setenv(name, WORD)
 
     assert objects(made, storage=True, cut=True) == before
-    assert WORD not in json.dumps(plan.images(KubernetesOptions()))
+    assert WORD not in json.dumps(chosen_images(KubernetesOptions(), plan.IMAGES))
 
 
 @pytest.mark.parametrize("file", sorted(Path("subjects").glob("*/docker-compose.yaml")), ids=str)

@@ -20,7 +20,7 @@ from subjects.base import (
 from subjects.clusters import Decision, decide, find_cluster, open_cluster
 from subjects.clusters import caveat as caveat_of
 from subjects.errors import LaidOutMeanwhile, NeedsConsent, NotReady
-from tools.cluster import use as use_of
+from subjects.runtimes.filelock import share, try_lock
 from tools.cluster.last_words import last_words
 from tools.detection.monitor import Monitor
 from tools.events import Notice, Progress
@@ -175,10 +175,15 @@ def _tell_of_standins(workbench: Workbench, cluster: Cluster, snapshot: ClusterS
         )
 
 
+def share_use(workbench: Workbench, cluster: Cluster) -> None:
+    """Have others know that this cluster is used, so that none of them takes it down at its end."""
+    workbench.use = share(workbench.state.root / f"use-{cluster.id}.lock")
+
+
 async def watch(workbench: Workbench) -> None:
     """Have a monitor on the cluster from now on."""
     if workbench.monitor is None and workbench.cluster is not None:
-        workbench.use = use_of.acquire(workbench.state, workbench.cluster)
+        share_use(workbench, workbench.cluster)
         workbench.monitor = Monitor(workbench.cluster, workbench.ledger, workbench.incidents, workbench.emit)
         await workbench.monitor.start()
 
@@ -215,16 +220,13 @@ async def leave(workbench: Workbench, *, keep: bool) -> str:
 
     Returns what there is to tell of it; empty if nothing runs.
     """
-    cluster = workbench.cluster
+    cluster, mine = workbench.cluster, workbench.use
     if cluster is None:
         return ""
-    mine, workbench.use = (
-        workbench.use,
-        None,
-    )  # held until the end: nobody begins to use what is being taken down
+    workbench.use = None  # held here to the end: nobody begins to use what is being taken down
     with contextlib.closing(mine) if mine else contextlib.nullcontext():
         ours = workbench.started_here and not keep
-        if ours and (mine is None or use_of.is_sole_holder(mine)):
+        if ours and (mine is None or try_lock(mine.fileno())):
             stopped = f"The cluster {cluster.label} that this run started was stopped. --keep leaves it up."
             return stopped if await stop(workbench) else ""
         await release(workbench)

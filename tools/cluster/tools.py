@@ -1,8 +1,10 @@
 """cluster_status, cluster_start, cluster_stop."""
 
+from contextlib import suppress
+
 from subjects.base import ClusterState
 from tools.cluster import lifecycle
-from tools.errors import Refused
+from tools.errors import Refused, ToolError
 from tools.observe.observed import Observed
 from tools.tool import Effect, Params, Result, tool
 from tools.workbench import Workbench
@@ -22,11 +24,23 @@ async def cluster_status(params: NoParams, observed: Observed) -> Result:  # noq
             next="Start one with cluster_start.",
         )
     snapshot = await cluster.subject.observe()
+    under_way = _under_way(observed)
+    told = f"; open: {under_way[-1]['text']}" if under_way else ""
     return Result(
-        lifecycle.describe(cluster, snapshot),
+        {**lifecycle.describe(cluster, snapshot), "open_incidents": under_way},
         next=_next(snapshot.state),
-        summary=lifecycle.in_a_line(snapshot),
+        summary=f"{lifecycle.in_a_line(snapshot)}{told}",
     )
+
+
+def _under_way(observed: Observed) -> list[dict[str, str]]:
+    """The incidents that are open: members may be healthy while clients are not served."""
+    ids = observed.monitor.open_incidents if observed.monitor is not None else ()
+    found = []
+    for each in ids:
+        with suppress(ToolError):  # it is written down in a moment
+            found.append({"id": each, "text": observed.incidents.get(each).text})
+    return found
 
 
 @tool(Effect.ACT)

@@ -43,6 +43,10 @@ class ClientView:
         self._usual_p99_ms: deque[float] = deque(maxlen=USUAL_WINDOWS)
         self._n = -1
 
+    def begins_anew(self, window: Window) -> bool:
+        """Whether it is the first window of another load than before."""
+        return window.n <= self._n
+
     def read(self, window: Window, reached_at: Mapping[str, str]) -> Iterator[Signal]:
         """Yield what one window shows; `reached_at` has the node's name for each `host:port` of clients."""
         if window.seconds < WHOLE_S:
@@ -53,7 +57,7 @@ class ClientView:
             yield from _where(window, reached_at)
 
     def _read(self, window: Window) -> Iterator[Signal]:
-        if window.n <= self._n:
+        if self.begins_anew(window):
             self._usual.clear()  # another load: it may ask for less, or for something else
             self._usual_p99_ms.clear()
         self._n = window.n

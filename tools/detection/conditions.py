@@ -33,6 +33,8 @@ class Conditions:
 
     def __init__(self) -> None:
         self._held: dict[Key, Condition] = {}
+        self._of: dict[str | None, dict[Key, Condition]] = {}
+        """The same by node: of a large outage every good answer asks for those of its node."""
         self._cleared: dict[Key, float] = {}
 
     def __len__(self) -> int:
@@ -52,12 +54,12 @@ class Conditions:
     def put(self, signal: Signal) -> Condition:
         """Keep a condition that was not there before."""
         condition = Condition(signal, meaning(signal.kind), last=signal.shown_at)
-        self._held[signal.key] = condition
+        self._held[signal.key] = self._of.setdefault(signal.node, {})[signal.key] = condition
         return condition
 
     def of(self, node: str | None) -> list[Condition]:
         """Return what is held against one node (None: against the whole cluster)."""
-        return [condition for condition in self._held.values() if condition.node == node]
+        return list(self._of.get(node, {}).values())
 
     def witnessed(self, condition: Condition) -> bool:
         """Whether something else is held against that node, by another side or over another line.
@@ -91,29 +93,33 @@ class Conditions:
             return []
         gone = [
             condition
-            for key, condition in self._held.items()
+            for key, condition in self._of.get(seen.node, {}).items()
             if key[1] in ends
             and key[0] is seen.source
-            and key[2] == seen.node
             and (not seen.via or key[3] == seen.via)
             and condition.last <= seen.shown_at
         ]
         for condition in gone:
-            del self._held[condition.signal.key]
+            self._drop(condition)
             self._cleared[condition.signal.key] = seen.shown_at
         return gone
 
-    def expire(self, source: Source, older_than: float) -> None:
-        """Drop what one side has not confirmed since monotonic `older_than`."""
-        for key, condition in list(self._held.items()):
-            if key[0] is source and condition.last < older_than:
-                del self._held[key]
+    def expire(self, source: Source, older_than: float) -> list[Condition]:
+        """Drop what one side has not confirmed since monotonic `older_than`; return it."""
+        gone = [each for key, each in self._held.items() if key[0] is source and each.last < older_than]
+        for condition in gone:
+            self._drop(condition)
+        return gone
 
     def forget(self, node: str) -> None:
         """Drop all that is held against a node that is no member any more."""
-        for known in (self._held, self._cleared):
-            for key in [key for key in known if key[2] == node]:
-                del known[key]
+        for condition in self.of(node):
+            self._drop(condition)
+        for key in [key for key in self._cleared if key[2] == node]:
+            del self._cleared[key]
+
+    def _drop(self, condition: Condition) -> None:
+        del self._held[condition.signal.key], self._of[condition.node][condition.signal.key]
 
 
 def counts(signal: Signal) -> bool:

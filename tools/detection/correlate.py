@@ -38,8 +38,7 @@ SEVERITY = {"quorum": 3, "has_leader": 3, "data_intact": 3, "store_up": 2}
 TOGETHER_S = 2.0
 """Notes so recent (a leader changed) are told with the detection that they lead up to."""
 
-LOOP = 3
-"""So often in one incident it is no coincidence: a loop, or flapping."""
+UNMEASURED = "the load that showed it is over; whether clients are served as before was not measured"
 
 EXPLAINS = frozenset({"version_changed", "member_removed", "member_replaced"})
 """Notes that say of a node in an incident what its trouble really was."""
@@ -133,14 +132,20 @@ class Correlator:
             quiet = not held and not incident.end_due
             stayed = [node for node in incident.nodes if node in members]
             left = bool(incident.nodes) and not stayed
-            if self._incidents.close_if_quiet(incident, quiet=quiet, text=incident.texts[0] if left else ""):
+            text = incident.name if left else UNMEASURED if incident.unmeasured else ""
+            if self._incidents.close_if_quiet(incident, quiet=quiet, text=text):
                 for node in () if left else stayed or (None,):
-                    self._file(signal("recovered", node, f"healthy for {incident.hold_s:.1f} s"))
+                    self._file(signal("recovered", node, text or f"healthy for {incident.hold_s:.1f} s"))
+
+    def forget_load(self, older_than: float) -> None:
+        """Drop what windows of load up to monotonic `older_than` showed: that load is over."""
+        for condition in self.conditions.expire(Source.CLIENT, older_than):
+            if (incident := self._incidents.get(condition.incident)) is not None:
+                incident.unmeasured = True
 
     def _clear(self, seen: Signal) -> None:
         for condition in self.conditions.clear(seen):
-            incident = next((each for each in self._incidents if each.id == condition.incident), None)
-            if incident is not None:
+            if (incident := self._incidents.get(condition.incident)) is not None:
                 incident.of(condition.node).over.add(condition.signal.key)
 
     def _judge(self, condition: Condition) -> None:
@@ -179,7 +184,7 @@ class Correlator:
 
         Somebody who lives with a node that has little space left must hear of its death days later.
         """
-        if time.monotonic() - incident.caused < NEWS_S or _text(condition) in incident.texts:
+        if time.monotonic() - incident.caused < NEWS_S or _text(condition) in incident.troubles:
             return False
         if condition.node is None or condition.signal.source is Source.PROCESS:
             return True
@@ -191,7 +196,7 @@ class Correlator:
         if condition.meaning.weight is Weight.WITNESS or (condition.node is None and incident.nodes):
             return False
         known = incident.outages.get(condition.node)
-        return known is not None and bool(known.detected) and known.back_from(condition.signal)
+        return known is not None and known.count > 0 and known.back_from(condition.signal)
 
     def _proven(self, condition: Condition) -> bool:
         match condition.meaning.weight:
@@ -243,8 +248,8 @@ class Correlator:
             incident.of(condition.node).restart_due = False
         if condition.signal.source is Source.PROCESS:
             incident.of(condition.node).end_due = 0.0
-        kernel = condition.signal.source is Source.PROCESS and not follows
-        if kernel and incident.nodes[:1] == [condition.node]:
+        told = condition.signal.source is Source.PROCESS and condition.meaning.weight is not Weight.DOUBTFUL
+        if told and not follows and incident.nodes[:1] == [condition.node]:
             self._incidents.call(incident, _text(condition), by_kernel=True)
         condition.incident, condition.follows = incident.id, follows
 
@@ -259,7 +264,7 @@ class Correlator:
         broken = tuple(dict.fromkeys(c.meaning.invariant for c in held if c.meaning.invariant))
         incident = self._incidents.take(nodes, broken, _text(condition), signals, known)
         outages = incident.of(condition.node)
-        repeats = repeats or (known is None and bool(outages.detected))  # an incident that was reopened
+        repeats = repeats or (known is None and outages.count > 0)  # an incident that was reopened
         again = outages.detect([c.signal.kind for c in held], repeats=repeats)
         told = condition.node not in self._told_late or any(c.signal.source is Source.PROCESS for c in held)
         outages.end_due = 0.0 if told else now + LATE_S
@@ -316,4 +321,4 @@ def _text(condition: Condition, again: Again | None = None) -> str:
     if again is None:
         return text
     loop = "crash loop" if kind in DEATHS else "flapping"
-    return f"{f'{loop}: ' if again.count >= LOOP else ''}{text} ({again})"
+    return f"{f'{loop}: ' if again.is_loop else ''}{text} ({again})"

@@ -47,11 +47,6 @@ class AnswerReader:
         """The server closed: return the answer if the close is what ends it."""
         return self._read(ended=True) if self._data else None
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing came yet."""
-        return not self._data
-
     def _read(self, *, ended: bool) -> Answer | None:
         data = self._data
         if not data.startswith(b"HTTP/1."[: len(data)]):

@@ -42,8 +42,10 @@ MANY = 10
 class Outages:
     """The outages of one node (or of the whole cluster) in one incident."""
 
-    detected: list[float] = field(default_factory=list)
-    """Monotonic times of the detections of one trouble that repeats."""
+    count: int = 0
+    """Detections of one trouble that repeats."""
+    first: float = 0.0
+    """Monotonic time of the first of them."""
     answers: int = 0
     """Healthy answers since the last of them."""
     started: bool = False
@@ -71,12 +73,11 @@ class Outages:
     def detect(self, kinds: Iterable[str], *, repeats: bool) -> Again | None:
         """Keep a detection; return which it is if it `repeats` the ones before."""
         now = time.monotonic()
-        self.detected = [*self.detected, now] if repeats else [now]
+        self.count, self.first = (self.count + 1, self.first or now) if repeats else (1, now)
         self.answers, self.started = 0, False
         self.restart_due = "restarted" not in kinds
         self.over.clear()
-        count = len(self.detected)
-        return Again(count, round(now - self.detected[0], 1)) if count > 1 else None
+        return Again(self.count, round(now - self.first, 1)) if self.count > 1 else None
 
 
 @dataclass(slots=True)
@@ -89,8 +90,10 @@ class OpenIncident:
     opened_wall: float
     nodes: list[str]
     invariants: list[str]
-    texts: list[str]
-    """What was detected, in words, what it is called by first; the same words again are the same trouble."""
+    name: str
+    """What it is called by."""
+    troubles: set[str]
+    """What was detected, in words; the same words again are the same trouble."""
     caused: float
     """Monotonic time of the last detection in it."""
     reopened: int = 0
@@ -101,6 +104,8 @@ class OpenIncident:
     """What it is called by is what the kernel or the engine reported."""
     settled: bool = False
     """Somebody acted to end it, so that trouble that comes later is another incident."""
+    unmeasured: bool = False
+    """The load that showed it is over, and whether clients are served as before is not known."""
     knew: set[str] = field(default_factory=set)
     outages: dict[str | None, Outages] = field(default_factory=dict)
 
@@ -141,7 +146,11 @@ class IncidentTracker:
     def name(self, incident: str) -> str | None:
         """Return what an incident is called by, if it is under way or was a short while ago."""
         known = (*self._open.values(), *self._closed)
-        return next((each.texts[0] for each in known if each.id == incident), None)
+        return next((each.name for each in known if each.id == incident), None)
+
+    def get(self, incident: str | None) -> OpenIncident | None:
+        """Return the open incident of that id."""
+        return self._open.get(incident or "")
 
     def of(self, node: str) -> OpenIncident | None:
         """Return the open incident in which `node` is."""
@@ -171,8 +180,7 @@ class IncidentTracker:
         grouped = known or next((each for each in self if now - each.caused < GROUP_S), None)
         incident = grouped or self._flapping(text, now) or self._new(nodes, invariants, text, signals)
         incident.caused = now
-        if text not in incident.texts:
-            incident.texts.append(text)
+        incident.troubles.add(text)
         self._widen(incident, nodes, invariants)
         for signal in signals:
             self.note(incident, signal)
@@ -191,12 +199,12 @@ class IncidentTracker:
 
     def call(self, incident: OpenIncident, text: str, *, by_kernel: bool = False) -> None:
         """Call an incident by other words, which say more; the kernel's come before a connection's."""
-        if by_kernel and incident.by_kernel:
-            return
-        incident.by_kernel = incident.by_kernel or by_kernel
-        if text in incident.texts:
-            incident.texts.remove(text)
-        incident.texts.insert(0, text)
+        if by_kernel:
+            if incident.by_kernel:
+                return
+            incident.by_kernel = True
+            incident.troubles.add(text)
+        incident.name = text
         self._recorder.do(lambda store: store.rename(incident.id, text))
 
     def settle(self, nodes: Iterable[str]) -> None:
@@ -245,7 +253,7 @@ class IncidentTracker:
         fit = [
             each
             for each in self._closed
-            if not each.settled and now - (each.closed or 0.0) <= FLAP_S and text in each.texts
+            if not each.settled and now - (each.closed or 0.0) <= FLAP_S and text in each.troubles
         ]
         if not fit:
             return None
@@ -253,6 +261,7 @@ class IncidentTracker:
         self._closed.remove(incident)
         self._open[incident.id] = incident
         incident.closed = incident.quiet_since = None
+        incident.unmeasured = False
         incident.reopened += 1
         wall = clock.wall()
         self._recorder.do(lambda store: store.reopen(incident.id, f"came back: {text}", wall))
@@ -268,20 +277,20 @@ class IncidentTracker:
             opened_wall=first.wall,
             nodes=list(nodes),
             invariants=list(invariants),
-            texts=[text],
+            name=text,
+            troubles={text},
             caused=time.monotonic(),
         )
         self._open[incident.id] = incident
-        named, broken, cluster, alert = tuple(nodes), tuple(invariants), self._cluster, self._alert
-        topology = list(self.topology)
+        topology, alert = list(self.topology), self._alert
         usual = FirstSeen(alert.name, alert.after_s, None, alert.source, measured=False)
 
         def record(store: IncidentStore) -> None:
             store.open(
-                cluster=cluster,
+                cluster=self._cluster,
                 text=text,
-                nodes=named,
-                invariants=broken,
+                nodes=nodes,
+                invariants=invariants,
                 wall=incident.opened_wall,
                 incident=incident.id,
             )

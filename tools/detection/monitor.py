@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import Any, Literal
 
 from subjects.base import Cluster, ClusterSnapshot, ClusterState
@@ -29,15 +30,17 @@ from tools.detection.service_ports import ServicePorts
 from tools.detection.sight import Sight
 from tools.detection.timer_wheel import PERIOD_S, Wheel
 from tools.detection.upkeep import Upkeep
-from tools.events import Emit, Failed, Notice
+from tools.events import Emit, Notice
 from tools.incidents.store import IncidentStore
 from tools.observe.figures import Window
 from tools.observe.kinds import Weight, meaning, signal
 from tools.observe.ledger import Ledger
 from tools.observe.limits import limits_of
-from tools.observe.signal import CLIENT_PORT, Detection, Signal, Source
+from tools.observe.signal import CLIENT_PORT, Detection, Signal
 from tools.observe.snapshot_diff import SnapshotDiff
 from tools.observe.targets import ProbeTarget, targets_of
+from tools.observe.waits import CpuWaits
+from tools.tasks import told_if_it_fails
 
 LOOK_S = 3.0
 """Between two snapshots of a healthy cluster. What is urgent comes by events and held connections, and
@@ -102,6 +105,7 @@ class Monitor:
             detected=self._keep,
         )
         self._diff = SnapshotDiff(limits)
+        self._waits = CpuWaits()
         self._client = ClientView(limits)
         self._sight = Sight(cluster.nodes, emit)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good, self._incidents.awaited), period_s)
@@ -215,6 +219,8 @@ class Monitor:
 
     def client_window(self, window: Window) -> None:
         """Take one second of the load's figures."""
+        if self._client.begins_anew(window):
+            self._correlator.forget_load(window.at)
         nodes = self.snapshot.nodes if self.snapshot else ()
         reached_at = {node.address.rpartition("//")[2]: node.name for node in nodes}
         for seen in self._client.read(window, reached_at):
@@ -346,7 +352,8 @@ class Monitor:
         targets = tuple(targets_of(self._cluster.subject))
         held = {target.node for target in targets if target.via == CLIENT_PORT}
         self._rollout.read(snapshot, began)
-        for seen in self._diff.read(snapshot, began, held=held, excused=self._excused(nodes)):
+        shown = self._diff.read(snapshot, began, held=held, excused=self._excused(nodes))
+        for seen in chain(shown, self._waits.read(snapshot)):
             if meaning(seen.kind).weight is not Weight.ALL_CLEAR or len(self._correlator.conditions):
                 self._take(seen)
         self._correlator.told_late(node.name for node in snapshot.nodes if node.process.delayed)
@@ -357,7 +364,7 @@ class Monitor:
         for node in set(before) - set(nodes):
             self._diff.forget(node)
             self._correlator.conditions.forget(node)
-        self._correlator.conditions.expire(Source.CLIENT, time.monotonic() - STALE_S)
+        self._correlator.forget_load(time.monotonic() - STALE_S)
         self._correlator.settle(nodes)
         self._looked.set()
         self._looked = asyncio.Event()
@@ -370,13 +377,8 @@ class Monitor:
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(work, name=f"monitor {name}")
-        task.add_done_callback(self._task_ended)
+        told_if_it_fails(task, self._emit)
         self._tasks.append(task)
-
-    def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A part of the monitor that ends by itself is a bug, and must not be a silent one."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._emit(Failed(f"{task.get_name()} has ended: {type(error).__name__}: {error}"))
 
 
 def _allow_connections(wanted: int) -> None:

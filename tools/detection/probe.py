@@ -69,7 +69,6 @@ class HeldProbe:
         self.target = target
         self.healthy: bool | None = None
         """What the last completed question over the present connection showed; None before the first."""
-        self.sent = 0
         self.answered = 0
         self.missed = 0
         """How often something was seen wrong here: no answer in time, or a broken connection."""
@@ -112,7 +111,9 @@ class HeldProbe:
             return
         self._silent_turns += 1
         self.missed += 1
-        self._say_silent()
+        what = "no answer" if self._wire is not None else "no connection"
+        elapsed_ms = (time.monotonic() - since) * 1000
+        self._bad("silent", f"{what} from {self.target.where} for {elapsed_ms:.0f} ms")
         if self._silent_turns % FRESH_EVERY == 2:
             self._drop()
             self._connect()
@@ -181,7 +182,6 @@ class HeldProbe:
         assert self._wire.transport is not None  # noqa: S101 - it is connected
         self._reader = AnswerReader()
         self._asked_at = time.monotonic()
-        self.sent += 1
         self._wire.transport.write(self.target.request)
 
     def _take(self, health: Health, raw: str, *, closes: bool) -> None:
@@ -257,12 +257,6 @@ class HeldProbe:
             self._denied = True
             raw = f"{self.target.where}: {DENIED}"
             self._reports.bad(signal("denied", self.target.node, raw, via=self.target.via))
-
-    def _say_silent(self) -> None:
-        since = self._asked_at or self._connect_began
-        what = "no answer" if self._wire is not None else "no connection"
-        elapsed_ms = (time.monotonic() - since) * 1000
-        self._bad("silent", f"{what} from {self.target.where} for {elapsed_ms:.0f} ms")
 
     def _bad(self, kind: str, raw: str) -> None:
         self.healthy = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 
 from subjects.errors import SubjectError
@@ -13,6 +14,12 @@ Job = Callable[[IncidentStore], object]
 
 MAX_WAITING = 10_000
 """Writes that may wait for a disk; what comes beyond is dropped and said."""
+
+BUSY_PAUSE_S = 1.0
+"""Before writes are tried again where another process keeps the file locked."""
+
+COMPLAIN_EVERY_S = 3600.0
+"""Between two words of it that incidents can't be written down: a watch of months may see two full disks."""
 
 _FAILURES = (sqlite3.Error, SubjectError, ToolError, ValueError)
 """ValueError: text that is no Unicode, half a surrogate in the name of a stranger's member say."""
@@ -28,7 +35,7 @@ class Recorder:
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._told = False
+        self._told_at = float("-inf")
 
     def do(self, job: Job) -> None:
         """Have `job` done soon. Never blocks."""
@@ -58,23 +65,43 @@ class Recorder:
     async def _work(self) -> None:
         while self._waiting:
             jobs, self._waiting = self._waiting, []
-            await asyncio.to_thread(self._write, jobs)
+            left, error = await asyncio.to_thread(self._write, jobs)
+            if error is not None:
+                self._complain(error)
+            if left:
+                self._waiting = left + self._waiting
+                await asyncio.sleep(BUSY_PAUSE_S)
         self._idle.set()
 
-    def _write(self, jobs: list[Job]) -> None:
-        """Write all together; where that fails, each by itself: one that fails must not cost the others."""
+    def _write(self, jobs: list[Job]) -> tuple[list[Job], Exception | None]:
+        """Write all together; where that fails, each by itself: one that fails must not cost the others.
+
+        Returns what is to be tried again, as another process keeps the file locked, and the last failure.
+        """
         try:
             with self._store.transaction():
                 for job in jobs:
                     job(self._store)
-        except _FAILURES:
-            for job in jobs:
-                try:
-                    job(self._store)
-                except _FAILURES as error:
-                    self._complain(error)
+        except _FAILURES as error:
+            if _is_busy(error):
+                return jobs, error
+        else:
+            return [], None
+        failure: Exception | None = None
+        for n, job in enumerate(jobs):
+            try:
+                job(self._store)
+            except _FAILURES as error:
+                failure = error
+                if _is_busy(error):
+                    return jobs[n:], error
+        return [], failure
 
     def _complain(self, error: Exception | str) -> None:
-        if not self._told:
-            self._told = True
+        if time.monotonic() - self._told_at >= COMPLAIN_EVERY_S:
+            self._told_at = time.monotonic()
             self._emit(Notice(f"Incidents can't be written down: {error}. Detection goes on.", "warning"))
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY

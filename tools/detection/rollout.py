@@ -83,8 +83,8 @@ class Rollout:
                 self._maintenance.recall(seen.node)
         elif seen.kind == "restarted" and seen.node in self._as_before:  # it crashed, and was started again
             self._maintenance.recall(seen.node)
-        elif seen.kind in GOES and self._is_next(seen.node):
-            self._expect(seen.node)
+        elif seen.kind in GOES and (upgrade := self._next_of(seen.node)) is not None:
+            self._expect(seen.node, upgrade)
 
     def detected(self, made: Detection) -> None:
         """Expect nobody back any more once another member or the quorum is lost."""
@@ -108,23 +108,23 @@ class Rollout:
         if (first := upgrade.incident or incident) is not None:
             self._incidents.call(first, text)
 
-    def _is_next(self, node: str) -> bool:
+    def _next_of(self, node: str) -> _Upgrade | None:
+        """Return the upgrade whose next step is that this node goes down, if there is one."""
         upgrade = self._upgrade
         if upgrade is None or time.monotonic() - upgrade.at > NEXT_S:
-            return False
+            return None
         if node in self._away or self._maintenance.planned_down(node):  # a second outage of it is an alarm
-            return False
+            return None
         if self._versions.get(node) in {None, upgrade.version} or self._incidents.of(node) is not None:
-            return False
+            return None
         # Upgrades take one member at a time, and the quorum can only spare one.
-        return not any(
+        others_down = any(
             held.node != node and (held.incident is not None or held.meaning.invariant in LOSSES)
             for held in self._conditions
-        ) and not any(self._maintenance.planned_down(other) for other in self._away)
+        ) or any(self._maintenance.planned_down(other) for other in self._away)
+        return None if others_down else upgrade
 
-    def _expect(self, node: str) -> None:
-        assert self._upgrade is not None  # noqa: S101 - it is the next of this upgrade
-        upgrade = self._upgrade
+    def _expect(self, node: str, upgrade: _Upgrade) -> None:
         within_s = min(MOST_S, max(LEAST_S, TIMES * upgrade.slowest_s))
         reason = f"as {', '.join(sorted(upgrade.done))} did, which came back with {upgrade.version}"
         self._maintenance.leave(node, reason, within_s, is_down=True)

@@ -1,6 +1,7 @@
 """wait_for_detection: a bounded wait for what the monitor finds, with a live countdown."""
 
 import asyncio
+import math
 import time
 from typing import Any
 
@@ -101,7 +102,7 @@ def _cursor(monitor: Monitor) -> float:
         over = made.incident not in monitor.open_incidents and time.monotonic() - made.at > OLD_S
         if made.at <= monitor.reported or over:
             news = max(news, made.at)
-    return news + 1e-9
+    return math.nextafter(news, math.inf)
 
 
 def _after_fault(awaited: Awaited | None, first: Detection) -> dict[str, float]:

@@ -61,15 +61,15 @@ class Upkeep:
 
     async def _follow(self, node: str) -> None:
         began = time.monotonic()
+        what, unanswered = "", 0
         try:
-            unanswered = 0
             while unanswered < PATIENCE and time.monotonic() - began < MOST_S:
                 try:
                     what, unanswered = await self._said(node), 0
                 except (SubjectError, TimeoutError):
                     unanswered += 1  # a busy machine's delay is no word that it is over
                     continue
-                if what is None:
+                if not what:
                     break
                 if node not in self._under:
                     self._under.add(node)
@@ -78,13 +78,19 @@ class Upkeep:
                 await asyncio.sleep(EACH_S)
             if node in self._under:
                 took_s = time.monotonic() - began
-                self._emit(Notice(f"{node} is done after {took_s:.1f} s."))
+                if unanswered:
+                    ended = f"{node} no longer says whether it {what}, after {took_s:.1f} s."
+                elif what:
+                    ended = f"{node} says that it still {what}, after {took_s:.1f} s: its silence counts now."
+                else:
+                    ended = f"{node} is done after {took_s:.1f} s."
+                self._emit(Notice(ended))
                 await asyncio.sleep(TAIL_S)
         finally:
             self._under.discard(node)
 
-    async def _said(self, node: str) -> str | None:
+    async def _said(self, node: str) -> str:
         if not isinstance(self._subject, TellsOfUpkeep) or node not in self._subject.nodes:
-            return None
+            return ""
         async with asyncio.timeout(BOUND_S):
-            return await self._subject.upkeep(node)
+            return await self._subject.upkeep(node) or ""

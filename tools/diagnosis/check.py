@@ -1,7 +1,7 @@
 """The check that no diagnosis escapes: what it cites must exist, and say so, and be of this incident."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tools.diagnosis.schema import Cited, Confidence, Diagnosis, Findings, Kind
 from tools.observe.ledger import Evidence, Ledger
@@ -51,12 +51,17 @@ def occurs(quote: str, text: str) -> bool:
 
 
 def witness(evidence: Evidence, quote: str) -> str:
-    """Return whose word a quotation is: two words of one witness are one source, not two."""
+    """Return whose word a quotation is: two words of one witness are one source, not two.
+
+    What a node says of itself, writes in its log or shows in its metrics is all its own word.
+    """
     area, _, detail = evidence.source.partition(":")
+    if area in {"read_logs", "read_metrics"} or detail in {Source.SELF, Source.LOG}:
+        # What one look at all nodes showed has a line for each, which begins with the node's name.
+        node = evidence.node or (folded(quote).partition(" ")[0] if area == "view" else "")
+        return f"self of {node}" if node else "self"
     if area in {"signal", "view"}:
-        return "self" if detail == Source.LOG else detail
-    if area in {"read_logs", "read_metrics"}:
-        return f"self of {evidence.node}" if evidence.node else "self"
+        return detail
     if area == "load_status":
         return "client"
     if area == "cluster_status":
@@ -70,11 +75,8 @@ def check(findings: Findings, ledger: Ledger, *, nodes: Sequence[str], opened_wa
 
     `opened_wall` is when the incident was opened, in seconds since the epoch.
     """
-    problems = [
-        problem
-        for cited in findings.evidence
-        if (problem := _citation_problem(cited, ledger, opened_wall)) is not None
-    ]
+    checked = [(each, _citation_problem(each, ledger, opened_wall)) for each in findings.evidence]
+    problems = [problem for _, problem in checked if problem is not None]
     problems += [
         f"{node!r} is not a node of this cluster; its nodes are {', '.join(nodes)}."
         for node in findings.nodes
@@ -86,10 +88,10 @@ def check(findings: Findings, ledger: Ledger, *, nodes: Sequence[str], opened_wa
         problems.append("Kind none says that nothing is wrong, yet nodes are named.")
     if not findings.evidence:
         problems.append("Nothing is cited: every conclusion needs evidence.")
-    held = [c for c in findings.evidence if _citation_problem(c, ledger, opened_wall) is None]
-    if findings.confidence is Confidence.HIGH and (sources := _sources(held, ledger)) < 2:
+    count = sources(((each.id, each.quote) for each, problem in checked if problem is None), ledger)
+    if findings.confidence is Confidence.HIGH and count < 2:
         problems.append(
-            f"Confidence high needs two independent sources; what is cited and holds comes from {sources}."
+            f"Confidence high needs two independent sources; what is cited and holds comes from {count}."
         )
     return tuple(problems)
 
@@ -132,6 +134,9 @@ def _citation_problem(cited: Cited, ledger: Ledger, opened_wall: float) -> str |
     return None
 
 
-def _sources(held: Sequence[Cited], ledger: Ledger) -> int:
-    items = ((ledger.get(cited.id), cited.quote) for cited in held)
-    return len({name for item, quote in items if item is not None and (name := witness(item, quote))})
+def sources(quoted: Iterable[tuple[str, str]], ledger: Ledger) -> int:
+    """Return how many independent witnesses there are to quotations, each with the id of its evidence."""
+    items = ((ledger.get(name), quote) for name, quote in quoted)
+    names = {name for item, quote in items if item is not None and (name := witness(item, quote))}
+    # Where it is not known whose own word it is, it may be that of a node that is counted already.
+    return len(names - {"self"} if any(name.startswith("self of ") for name in names) else names)

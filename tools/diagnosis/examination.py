@@ -49,6 +49,7 @@ class ObservedLedger(Ledger):
         self._session = session
         self._opened_wall = opened_wall
         self._session_ids: dict[str, str] = {}
+        self._caught_up_to: str | None = None
 
     def add(
         self,
@@ -62,7 +63,9 @@ class ObservedLedger(Ledger):
     ) -> Evidence:
         """Keep it here and in the session's ledger, so that the person can read what was cited."""
         self._catch_up()
-        return self._mirror(self._session.add(source, text, node=node, at=at, wall=wall, ok=ok))
+        item = self._session.add(source, text, node=node, at=at, wall=wall, ok=ok)
+        self._caught_up_to = item.id
+        return self._mirror(item)
 
     def get(self, evidence_id: str) -> Evidence | None:
         """Return the evidence with that id, or None."""
@@ -91,6 +94,9 @@ class ObservedLedger(Ledger):
 
     def _catch_up(self) -> None:
         """Take over what the monitor has seen meanwhile."""
+        if self._session.latest == self._caught_up_to:
+            return  # a look at each piece for each piece would hold up the detection of a large outage
+        self._caught_up_to = self._session.latest
         known = set(self._session_ids.values())
         for item in self._session.since(self._opened_wall):
             if item.id not in known and item.source.startswith(OBSERVED):

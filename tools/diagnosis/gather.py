@@ -64,13 +64,16 @@ async def gather(
     alarmed = case.detection is not None or case.incident is not None
     if alarmed:
         return Gathered(tuple(seen), snapshot)
-    return Gathered(tuple(each for each in seen if not _feigned(each)), snapshot, clients_waited=waited)
+    kept = tuple(each for each in seen if not _feigned(each, clients_waited=waited))
+    return Gathered(kept, snapshot, clients_waited=waited)
 
 
-def _feigned(seen: Seen) -> bool:
+def _feigned(seen: Seen, *, clients_waited: bool) -> bool:
     """Whether a busy moment shows the same of healthy nodes: it counts only where something was detected."""
     if seen.word in {"log_slow_disk", "slow_disk"}:
         return not seen.now
+    if seen.word == "starved":
+        return not seen.now and not clients_waited
     return not seen.firm and seen.word not in {"leader_changed", "unstable"}
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from subjects.base import ObservedCluster, Quorum
+from subjects.base import ObservedCluster
 from tools.diagnosis.advice import actions, listed, would_change
 from tools.diagnosis.base import Case
-from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, witness
+from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, sources
 from tools.diagnosis.examination import Examination
 from tools.diagnosis.gather import Gathered, gather
 from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
@@ -19,12 +19,9 @@ from tools.diagnosis.verdict import Verdict, verdict
 from tools.diagnosis.views import Seen, Views, views_of
 from tools.observe.kinds import IN_LISTS, KINDS, meaning
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Again, Signal
+from tools.observe.signal import Detection, Signal
 
 MAX_CITED = 8
-
-LOOP = 3
-"""So often in one incident it is a loop, or flapping."""
 
 
 class RulesDiagnostician:
@@ -47,8 +44,7 @@ class RulesDiagnostician:
         gathered = await gather(case, cluster, recorded, ledger)
         # A node that is no member any more is still what the incident is about.
         nodes = tuple(dict.fromkeys((*cluster.subject.nodes, *case.nodes)))
-        again = case.detection.again if case.detection else None
-        findings = conclude(gathered, nodes, ledger, database=cluster.subject.name, again=again)
+        findings = conclude(gathered, nodes, ledger, database=cluster.subject.name, detected=case.detection)
         problems = check(findings, ledger, nodes=nodes, opened_wall=case.opened_wall)
         return settle(findings, self.by, problems, ledger=ledger, opened_wall=case.opened_wall)
 
@@ -62,18 +58,24 @@ def conclude(
     ledger: Ledger,
     *,
     database: str = "",
-    again: Again | None = None,
+    detected: Detection | None = None,
 ) -> Findings:
-    """Return what the table concludes from what was gathered, as findings that cite it."""
+    """Return what the table concludes from what was gathered, as findings that cite it.
+
+    Nodes that failed in another way than the first are named apart, each with what to do about it.
+    """
     quorum = gathered.snapshot.quorum if gathered.snapshot else None
     found = verdict(gathered.seen, nodes, database=database, quorum=quorum)
     if found.kind is Kind.NONE and gathered.clients_waited:
         found = replace(found, reason=ONLY_CLIENTS_WAITED, surest=Confidence.MEDIUM)
     cited = _distinct([each for each in found.seen if len(folded(each.signal.raw)) >= MIN_QUOTE_CHARS])
-    named = listed(found.nodes) or "the cluster"
+    failed = [(found.kind, found.nodes), *((kind, of) for kind, of, _ in found.beside)]
+    called = [(kind, listed(of) or "the cluster") for kind, of in failed]
+    steps = [*(found.actions or actions(*called[0], quorum, database))]
+    steps += (step for kind, named in called[1:] for step in actions(kind, named, quorum, database))
     return Findings(
         observation=_observation(found),
-        root_cause=_root_cause(found, named, gathered, again),
+        root_cause=_root_cause(found, called[0][1], gathered, detected),
         kind=found.kind,
         nodes=found.nodes,
         confidence=_confidence(found, cited, ledger),
@@ -81,17 +83,9 @@ def conclude(
             Cited(id=each.signal.evidence or "", quote=each.signal.raw, claim=_claim(each)) for each in cited
         ),
         alternatives=_alternatives(found, views_of(gathered.seen, nodes)),
-        suggested_actions=_actions(found, named, quorum, database),
-        would_change=would_change(found.kind, named),
+        suggested_actions=tuple(dict.fromkeys(steps)),
+        would_change=" ".join(would_change(kind, named) for kind, named in called),
     )
-
-
-def _actions(found: Verdict, named: str, quorum: Quorum | None, database: str) -> tuple[str, ...]:
-    """Return what to do, for what is told beside it, too."""
-    steps = [*(found.actions or actions(found.kind, named, quorum, database))]
-    for kind, nodes, _ in found.besides:
-        steps += actions(kind, listed(nodes), quorum, database)
-    return tuple(dict.fromkeys(steps))
 
 
 def _distinct(seen: Iterable[Seen]) -> list[Seen]:
@@ -124,21 +118,25 @@ def _observation(found: Verdict) -> str:
     return f"{sides}." if sides else "Little that tells was seen."
 
 
-def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | None) -> str:
+def _root_cause(found: Verdict, named: str, gathered: Gathered, detected: Detection | None) -> str:
     reason = found.reason.rstrip(".")
     each = ", each:" if len(found.nodes) > 1 and found.kind is not Kind.QUORUM_LOSS else ""
     if not found.nodes:
         text = f"{reason[0].upper()}{reason[1:]}"
     else:
         text = reason if found.reason_names_nodes else f"{named}{each} {reason}"
-    if again is not None and found.nodes:
+    again = detected.again if detected and found.nodes else None
+    # The count is of what was detected last: it holds for no other node.
+    if detected and again and (not detected.nodes or set(detected.nodes) & set(found.nodes)):
         loops = found.kind in {Kind.CRASH, Kind.RESTART, Kind.PLANNED_RESTART}
-        called = ("a crash loop" if loops else "flapping") if again.count >= LOOP else "not the first time"
-        text += f". This is {called}: {again}"
+        called = ("a crash loop" if loops else "flapping") if again.is_loop else "not the first time"
+        of = "" if detected.nodes in {(), found.nodes} else f" of {' and '.join(detected.nodes)}"
+        text += f". This is {called}{of}: {again}"
     if found.row is not None and found.row.told_by and found.decisive and not found.reason_names_nodes:
         text += f": “{found.decisive[0].signal.raw}”"
-    for _, others, why in found.besides:
-        text += f". Beside that, {listed(others)}{', each:' if len(others) > 1 else ''} {why.rstrip('.')}"
+    for _, others, why in found.beside:
+        if why:
+            text += f". Beside that, {listed(others)}{', each:' if len(others) > 1 else ''} {why.rstrip('.')}"
     moved = [each.signal for each in found.seen if each.word == "leader_changed"]
     if found.kind is Kind.LEADER_LOSS and moved:
         text += f": {moved[-1].raw.partition(': ')[2] or moved[-1].raw}"
@@ -147,7 +145,7 @@ def _root_cause(found: Verdict, named: str, gathered: Gathered, again: Again | N
         for each in gathered.seen
         if each.word in {"log_failed", "log_last"} and each.signal.node in found.nodes
     ]
-    looping = again is not None and again.count >= LOOP
+    looping = again is not None and again.is_loop
     if last and found.kind is Kind.CRASH and (looping or found.row is BY_NAME["gave up"]):
         text += f". Last words in its log: “{last[-1].raw}”"
     return f"{text}."
@@ -157,9 +155,8 @@ def _confidence(found: Verdict, cited: Sequence[Seen], ledger: Ledger) -> Confid
     if found.kind is Kind.UNKNOWN:
         return Confidence.LOW
     telling = [each.signal for each in cited if each.abnormal or each in found.decisive]
-    items = ((ledger.get(each.evidence or ""), each.raw) for each in telling)
-    sources = {name for item, quote in items if item is not None and (name := witness(item, quote))}
-    reached = Confidence.HIGH if len(sources) >= 2 else Confidence.MEDIUM
+    count = sources(((each.evidence or "", each.raw) for each in telling), ledger)
+    reached = Confidence.HIGH if count >= 2 else Confidence.MEDIUM
     return min(reached, found.surest, key=_RANK.index)
 
 

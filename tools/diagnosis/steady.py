@@ -22,7 +22,6 @@ from subjects.base import (
     Subject,
 )
 from subjects.errors import SubjectError
-from tools.diagnosis.waits import Waited, between, read_syncs, signals_of_waits
 from tools.observe.kinds import signal
 from tools.observe.limits import Limits
 from tools.observe.signal import HEALTH_PORT, Signal
@@ -37,6 +36,7 @@ from tools.observe.targets import (
     probe_new_connection,
     targets_of,
 )
+from tools.observe.waits import Waited, between, read_syncs, signals_of_waits
 
 LOOKS = 3
 """How often a cluster is looked at that is not healthy."""
@@ -53,6 +53,8 @@ SLOW_TIMES = 3.0
 KNOCKS = 8
 """New connections made to each node: of a way in that loses half, fewer than two are lost 1 time in 28."""
 _NOBODY_THERE = frozenset({Connection.REFUSED, Connection.RESET})
+AT_ONCE = 200
+"""Connections made at a time: 8 to each of 1,000 nodes are more than a process may have open."""
 _CHEAP = "process_start_time_seconds"
 """A metric that every Go and Rust client library for Prometheus has."""
 
@@ -232,7 +234,13 @@ async def _silent(targets: Sequence[ProbeTarget]) -> dict[str, str]:
 
 async def _knock(targets: Sequence[ProbeTarget], times: int) -> list[list[str]]:
     """Return, for each target, what became of the new connections that were not answered."""
-    ended = await asyncio.gather(*(probe_new_connection(t) for t in targets for _ in range(times)))
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    async def knock(target: ProbeTarget) -> str | None:
+        async with turns:
+            return await probe_new_connection(target)
+
+    ended = await asyncio.gather(*(knock(target) for target in targets for _ in range(times)))
     ended = [None if how == DENIED else how for how in ended]  # that is ours
     groups = (ended[n : n + times] for n in range(0, len(ended), times))
     return [[how for how in group if how is not None] for group in groups]

@@ -29,6 +29,12 @@ _WEIGHT = {
 }
 """Which is the cause when several nodes fit a row: a node that misses a dead peer is no second cause."""
 
+_GRAVEST_FIRST = (
+    *(Kind.CORRUPTION, Kind.SPACE_QUOTA, Kind.DISK_FULL, Kind.CRASH, Kind.PAUSE, Kind.RESTART),
+    *(Kind.CERTIFICATE, Kind.SLOW_DISK, Kind.NETWORK_DELAY, Kind.OVERLOAD),
+)
+"""Of nodes that failed in different ways, those that come first name the kind; what is planned comes last."""
+
 DRIFT = "log_clock_drift"
 
 _SPREADING = frozenset({Kind.NETWORK_DELAY, Kind.SLOW_DISK, Kind.OVERLOAD, Kind.CLOCK_DRIFT})
@@ -55,6 +61,7 @@ class Verdict:
 
     kind: Kind
     nodes: tuple[str, ...]
+    """Those that `kind` is true of."""
     reason: str
     decisive: tuple[Seen, ...]
     """What made the rows fit."""
@@ -66,8 +73,8 @@ class Verdict:
     """What to do, where that is not what its kind asks for."""
     reason_names_nodes: bool = False
     """Whether `reason` says of which node each part of it is."""
-    besides: tuple[tuple[Kind, tuple[str, ...], str], ...] = ()
-    """What is wrong as well and has another cause: its kind, its nodes, and why."""
+    beside: tuple[tuple[Kind, tuple[str, ...], str], ...] = ()
+    """What is wrong as well: its kind, its nodes, and why, unless `reason` says that, too."""
 
     @property
     def seen(self) -> tuple[Seen, ...]:
@@ -124,7 +131,7 @@ def _verdict(seen: Sequence[Seen], nodes: Sequence[str], database: str, quorum: 
     weight = max(_weight(row) for _, row in placed)
     causes = [(each, row) for each, row in placed if _weight(row) == weight]
     found = _of_nodes(_narrowed(causes), shared, quorum, _waiting(seen))
-    return replace(found, besides=_besides([row for _, row in causes], beside))
+    return replace(found, beside=(*found.beside, *_besides([row for _, row in causes], beside)))
 
 
 def _beside(views: Views, database: str) -> Iterator[Row]:
@@ -177,17 +184,21 @@ def _of_nodes(
     waiting: tuple[str, ...],
 ) -> Verdict:
     shrunk = quorum is not None and quorum.held and any(views.has(("member_removed",)) for views, _ in causes)
-    if shrunk:  # a majority that was lost is none of those who are members now
-        causes = sorted(causes, key=lambda cause: cause[1].kind is not Kind.MEMBERSHIP)
+    by_kind: dict[Kind, list[str]] = {}
+    by_reason: dict[str, list[str]] = {}
+    for views, row in sorted(causes, key=lambda cause: _gravity(cause[1].kind, shrunk=shrunk)):
+        by_kind.setdefault(row.kind, []).append(views.node)
+        by_reason.setdefault(row.reason.rstrip("."), []).append(views.node)
+    kind, *others = by_kind
     nodes = tuple(views.node for views, _ in causes)
-    decisive = [seen for views, row in causes for seen in row.matched(views)]
-    agreeing = [*shared, *(seen for views, _ in causes for seen in views.abnormal)]
-    row = causes[0][1]
-    lost = next((seen for seen in shared if seen.word == "quorum_lost"), None)
-    voters = quorum.voters if quorum else len(nodes) + 1
+    row = next(row for _, row in causes if row.kind is kind)
     alone = len(nodes) == 1
-    took_majority = not alone or (voters > 1 and row.kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
-    if lost is not None and took_majority and not shrunk and row.kind not in _SPREADING | _ALARMS:
+    lost = next((seen for seen in shared if seen.word == "quorum_lost"), None)
+    decisive = [seen for views, each in causes for seen in each.matched(views)]
+    agreeing = _once([*shared, *(seen for views, _ in causes for seen in views.abnormal)])
+    voters = quorum.voters if quorum else len(nodes) + 1
+    took_majority = not alone or (voters > 1 and kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
+    if lost is not None and took_majority and not shrunk and kind not in _SPREADING | _ALARMS:
         left = voters - len(nodes)
         short = alone and voters > 2  # of the others somebody was missing before
         kept = (
@@ -195,12 +206,12 @@ def _of_nodes(
             if short
             else f"the {left} of {voters} voters left {'is' if left == 1 else 'are'} no majority"
         )
-        reason = f"{row.reason.rstrip('.')}; {kept}" if alone else f"are lost ({row.kind.value}); {kept}"
-        others = [node for node in waiting if node not in nodes]
-        if others:
-            reason += f", as {_never_joined(others)}"
-        kind = Kind.QUORUM_LOSS
-        return Verdict(kind, nodes, reason, _once([*decisive, lost]), _once(agreeing), row, _least(causes))
+        how = "; ".join(f"{listed(of)}: {each}" for each, of in by_kind.items()) if others else kind
+        reason = f"{row.reason.rstrip('.')}; {kept}" if alone else f"are lost ({how}); {kept}"
+        if absent := [node for node in waiting if node not in nodes]:
+            reason += f", as {_never_joined(absent)}"
+        decisive.append(lost)
+        return Verdict(Kind.QUORUM_LOSS, nodes, reason, _once(decisive), agreeing, row, _least(causes))
     if not alone and voters <= len(nodes) and all(each is BY_NAME["unreached"] for _, each in causes):
         said = decisive[0].signal.raw.partition(": ")[2]
         reason = "nobody answers at the one address that leads to all members" + (
@@ -214,7 +225,7 @@ def _of_nodes(
             nodes,
             f"{reason}; from outside these cannot be told apart",
             _once(decisive),
-            _once(agreeing),
+            agreeing,
             row,
             Confidence.LOW,
             BEHIND_ONE_ADDRESS,
@@ -227,31 +238,33 @@ def _of_nodes(
             "all members fell silent at once: most likely the way from here to them is cut or this machine "
             "stood still; that all of them froze or were cut off together looks the same from outside",
             _once(decisive),
-            _once(agreeing),
+            agreeing,
             row,
             Confidence.LOW,
             OUR_OWN_WAY,
             reason_names_nodes=True,
         )
     # What spreads from one node shows on several: which one it is cannot be told.
-    surest = Confidence.LOW if not alone and row.kind in _SPREADING else _least(causes)
-    reasons = dict.fromkeys(row.reason for _, row in causes)
-    if len(reasons) == 1:
-        return Verdict(row.kind, nodes, row.reason, _once(decisive), _once(agreeing), row, surest)
-    told = []
-    for reason in reasons:
-        of = [views.node for views, each in causes if each.reason == reason]
-        told.append(f"{listed(of)}{', each:' if len(of) > 1 else ''} {reason.rstrip('.')}")
+    surest = Confidence.LOW if not alone and kind in _SPREADING else _least(causes)
+    told = [f"{listed(of)}{', each:' if len(of) > 1 else ''} {reason}" for reason, of in by_reason.items()]
     return Verdict(
-        row.kind,
-        nodes,
-        "; ".join(told),
+        kind,
+        tuple(by_kind[kind]),
+        row.reason if len(told) == 1 else "; ".join(told),
         _once(decisive),
-        _once(agreeing),
+        agreeing,
         row,
         surest,
-        reason_names_nodes=True,
+        reason_names_nodes=len(told) > 1,
+        beside=tuple((each, tuple(by_kind[each]), "") for each in others),
     )
+
+
+def _gravity(kind: Kind, *, shrunk: bool) -> int:
+    """Return which kind comes first, the lowest. A majority once lost is none of those left as members."""
+    if shrunk and kind is Kind.MEMBERSHIP:
+        return -1
+    return _GRAVEST_FIRST.index(kind) if kind in _GRAVEST_FIRST else len(_GRAVEST_FIRST)
 
 
 def _least(causes: Sequence[tuple[Views, Row]]) -> Confidence:

@@ -36,6 +36,11 @@ class Settings:
     ttl_s: float = 300.0
     """After this time the healer undoes it, whoever still runs."""
 
+    @property
+    def aimed(self) -> bool:
+        """Whether a part of the traffic is meant only."""
+        return self.scope is not Scope.BOTH or self.direction is not Direction.BOTH
+
 
 Choose = Literal["one", "leader", "majority", "none"]
 
@@ -70,8 +75,6 @@ _UNDO: Mapping[Primitive, str] = {
     Primitive.KILL: "start it on its own data",
     Primitive.PAUSE: "resume the process",
     Primitive.NETWORK_CUT: "remove the network rule",
-    Primitive.NETWORK_ONE_WAY: "remove the network rule",
-    Primitive.NETWORK_SCOPE: "remove the network rule",
     Primitive.NETWORK_SHAPE: "remove the network rule",
     Primitive.NETWORK_LOSS: "remove the network rule",
     Primitive.DISK_LIMIT: "restore the former limit",
@@ -111,6 +114,7 @@ def _nothing(_target: Target, _settings: Settings, _value: float) -> Sequence[St
     return ()
 
 
+SHARE = "share, 0 to 1"
 _SHAPE = (Primitive.NETWORK_SHAPE,)
 _LOSS = (Primitive.NETWORK_LOSS,)
 _NETWORK = frozenset({Primitive.NETWORK_CUT, *_SHAPE, *_LOSS})
@@ -163,7 +167,7 @@ CATALOGUE: Mapping[str, Fault] = {
             _LOSS,
             effects.lossy,
             diagnoses=("partition", "network_delay"),
-            unit="share, 0 to 1",
+            unit=SHARE,
             default=0.5,
         ),
         Fault(
@@ -259,16 +263,21 @@ def find(kind: str) -> Fault:
 
 def needs(fault: Fault, settings: Settings) -> tuple[Primitive, ...]:
     """Return what the fault needs of the runtime with these settings."""
-    if not _NETWORK.intersection(fault.needs):
+    if not of_network(fault):
         return fault.needs
     one_way = (Primitive.NETWORK_ONE_WAY,) if settings.direction is not Direction.BOTH else ()
     scoped = (Primitive.NETWORK_SCOPE,) if settings.scope is not Scope.BOTH else ()
     return (*fault.needs, *one_way, *scoped)
 
 
+def of_network(fault: Fault) -> bool:
+    """Say whether a fault has a scope and a direction."""
+    return bool(_NETWORK.intersection(fault.needs))
+
+
 def takes_votes(fault: Fault, settings: Settings) -> bool:
     """Say whether a node under this fault with these settings no longer counts for the majority."""
-    peers_untouched = settings.scope is Scope.CLIENTS and bool(_NETWORK.intersection(fault.needs))
+    peers_untouched = settings.scope is Scope.CLIENTS and of_network(fault)
     return fault.takes_votes and not peers_untouched
 
 

@@ -16,16 +16,16 @@ STALL_S = 1.0
 class Impact:
     """What was seen from the injection until all was well again. None is `not measured`."""
 
-    leader_under: str | None
+    leader_under: str | None = None
     """Who led when the healing began; None where nobody did."""
-    leader_after: str | None
-    error_s: float | None
+    leader_after: str | None = None
+    error_s: float | None = None
     """Seconds of load in which operations failed or timed out."""
-    failed: int | None
+    failed: int | None = None
     """Operations that failed or timed out."""
-    stall_s: float | None
+    stall_s: float | None = None
     """The longest run of whole seconds without one successful operation."""
-    writes: WriteCheck | None
+    writes: WriteCheck | None = None
     writes_not_measured: str = ""
     """Why acknowledged writes were not read back."""
     cut_short: bool = False
@@ -86,33 +86,31 @@ def _leader(prediction: Prediction, observed: Impact) -> Compared:
 
 
 def _errors(prediction: Prediction, observed: Impact) -> Compared:
+    bound, predicted = _bound(prediction, ERRORS_S)
     if observed.error_s is None or observed.failed is None:
-        return Compared("errors", _bound_text(prediction, ERRORS_S), "not measured", None)
+        return Compared("errors", predicted, "not measured", None)
     seen = f"{observed.failed:,} failed in {observed.error_s:g} s" if observed.failed else "none"
     if prediction.felt_until_healed:
         return Compared("errors", "possible until it is healed", seen, True)
-    bound = _bound(prediction, ERRORS_S)
     if bound is None and not observed.failed and (observed.stall_s or observed.write_stall_s):
-        return Compared(
-            "errors", _bound_text(prediction, ERRORS_S), "none yet: operations were waiting", None
-        )
+        return Compared("errors", predicted, "none yet: operations were waiting", None)
     as_predicted = observed.failed > 0 if bound is None else observed.error_s <= bound
-    return _judged("errors", _bound_text(prediction, ERRORS_S), seen, as_predicted, prediction, observed)
+    return _judged("errors", predicted, seen, as_predicted, prediction, observed)
 
 
 def _stall(prediction: Prediction, observed: Impact) -> Compared:
     """A leader that lost its majority may serve reads until its lease is over (TiKV: 9 s), and no write."""
-    bound = _bound(prediction, STALL_S)
+    bound, predicted = _bound(prediction, STALL_S)
     stall_s, of = observed.stall_s, "operation"
     if bound is None and observed.write_stall_s is not None:
         stall_s, of = observed.write_stall_s, "write"
     elif bound is None and stall_s == 0:
-        return Compared("stall", _bound_text(prediction, STALL_S), "not measured: nothing was written", None)
+        return Compared("stall", predicted, "not measured: nothing was written", None)
     if stall_s is None:
-        return Compared("stall", _bound_text(prediction, STALL_S), "not measured", None)
+        return Compared("stall", predicted, "not measured", None)
     seen = f"{stall_s:g} s without a successful {of}" if stall_s else "none"
     as_predicted = stall_s > 0 if bound is None else stall_s <= bound
-    return _judged("stall", _bound_text(prediction, STALL_S), seen, as_predicted, prediction, observed)
+    return _judged("stall", predicted, seen, as_predicted, prediction, observed)
 
 
 def _judged(
@@ -124,16 +122,12 @@ def _judged(
     return Compared(what, predicted, seen, as_predicted)
 
 
-def _bound(prediction: Prediction, at_least_s: float) -> float | None:
-    """How long it may last; None: until it is healed."""
+def _bound(prediction: Prediction, at_least_s: float) -> tuple[float | None, str]:
+    """How long it may last, and that in words; None: until it is healed."""
     if prediction.writes == "stop":
-        return None
-    return at_least_s + (prediction.stall_s if prediction.writes == "stall" else 0.0)
-
-
-def _bound_text(prediction: Prediction, at_least_s: float) -> str:
-    bound = _bound(prediction, at_least_s)
-    return "until it is healed" if bound is None else f"at most {bound:g} s"
+        return None, "until it is healed"
+    bound = at_least_s + (prediction.stall_s if prediction.writes == "stall" else 0.0)
+    return bound, f"at most {bound:g} s"
 
 
 def _writes(observed: Impact) -> Compared:

@@ -65,17 +65,17 @@ def predict(
     writes: Writes = "stop" if not held else "stall" if stalls else "go on"
     votes = f"{left} of {quorum.voters} voters stay, {needed} are needed" if votes_lost else ""
     return Prediction(
-        quorum.voters,
-        left,
-        needed,
-        held,
-        leader_lost,
-        writes,
-        _words(stall_s, snapshot, fault, nodes, votes, writes),
-        votes_lost,
-        stall_s,
-        snapshot.leader,
-        may_move,
+        voters=quorum.voters,
+        votes_left=left,
+        votes_needed=needed,
+        quorum_held=held,
+        leader_lost=leader_lost,
+        writes=writes,
+        text=_words(stall_s, snapshot, fault, nodes, votes, writes),
+        votes_lost=votes_lost,
+        stall_s=stall_s,
+        leader=snapshot.leader,
+        leader_may_move=may_move,
         felt_until_healed=stores and bool(nodes) and not votes_lost,
         leader_votes=not stores,
     )
@@ -142,23 +142,19 @@ def _words(
     if not nodes:
         return "Nothing is done, so nothing should change."
     roles = ", ".join(f"{name} ({snapshot.node(name).role})" for name in nodes)
-    until = (
-        "reads and writes of what it leads stall until another store leads that"
-        if _has_stores(snapshot)
-        else ("writes stall until a new leader is elected")
-    )
-    felt = {
-        "go on": "reads and writes go on; clients that were talking to it move to the other nodes",
-        "stall": f"{until} (up to {stall_s:g} s), then go on",
-        "stop": "no majority is left: writes stop until it is healed",
-    }[writes]
-    if not votes:
-        votes = "It stays a member and keeps its vote"
-        felt = (
-            "operations on the regions that it leads wait, or fail, until it is healed"
-            if any(snapshot.node(name).role is Role.STORE for name in nodes)
-            else "clients that talk to it wait longer or try another"
-        )
-        if writes == "stall":
-            felt += f"; too slow a leader may be replaced: then writes stall for up to {stall_s:g} s"
-    return f"{roles}: {fault.meaning}. {votes}; {felt}."
+    if votes:
+        until = "writes stall until a new leader is elected"
+        if _has_stores(snapshot):
+            until = "reads and writes of what it leads stall until another store leads that"
+        felt = {
+            "go on": "reads and writes go on; clients that were talking to it move to the other nodes",
+            "stall": f"{until} (up to {stall_s:g} s), then go on",
+            "stop": "no majority is left: writes stop until it is healed",
+        }[writes]
+        return f"{roles}: {fault.meaning}. {votes}; {felt}."
+    felt = "clients that talk to it wait longer or try another"
+    if any(snapshot.node(name).role is Role.STORE for name in nodes):
+        felt = "operations on the regions that it leads wait, or fail, until it is healed"
+    if writes == "stall":
+        felt += f"; too slow a leader may be replaced: then writes stall for up to {stall_s:g} s"
+    return f"{roles}: {fault.meaning}. It stays a member and keeps its vote; {felt}."

@@ -14,8 +14,8 @@ from functools import partial
 
 from subjects.base import Cluster, ClusterSnapshot, ClusterState, Control, Identity, ProcessState
 from subjects.errors import SubjectError
-from tools.faults.journal import Journal, Record, State
-from tools.faults.steps import Step, Undone, UndoReport
+from tools.faults.journal import Journal, Record
+from tools.faults.steps import State, Step, UndoReport
 
 OTHER_S = 30.0
 """How long it is waited for another process that is healing the same fault."""
@@ -223,15 +223,15 @@ async def _undo_step(step: Step, cluster: Cluster, ours: Sequence[Identity]) -> 
     try:
         return await step.undo(cluster, ours)
     except (SubjectError, OSError) as error:
-        return UndoReport(Undone.FAILED, f"{step.node}: {_words(error)}")
+        return UndoReport(State.FAILED, f"{step.node}: {_words(error)}")
 
 
 def _sum(reports: Sequence[UndoReport]) -> tuple[State, str]:
     text = "; ".join(report.text for report in reports) or "there was nothing to undo"
     outcomes = {report.outcome for report in reports}
-    if Undone.FAILED in outcomes:
+    if State.FAILED in outcomes:
         return State.FAILED, text
-    return (State.AMBIGUOUS if Undone.AMBIGUOUS in outcomes else State.HEALED), text
+    return (State.AMBIGUOUS if State.AMBIGUOUS in outcomes else State.HEALED), text
 
 
 def _problems(snapshot: ClusterSnapshot, record: Record) -> list[str]:

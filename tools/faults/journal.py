@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from subjects.base import Identity, ProcessState
 from subjects.errors import NotReady
 from subjects.runtimes import identity
 from subjects.runtimes.filelock import locked
-from tools.faults.steps import Step, from_json
+from tools.faults.steps import State, Step, from_json
 from tools.incidents.database import Database, readable
 
 _TABLES = """
@@ -38,20 +37,6 @@ CREATE TABLE IF NOT EXISTS fault_steps (
 """
 
 _STARTED = "started "
-
-
-class State(StrEnum):
-    """How far a fault has come."""
-
-    PLANNED = "planned"
-    """Written down; it may have been done or not."""
-    INJECTED = "injected"
-    HEALING = "healing"
-    HEALED = "healed"
-    AMBIGUOUS = "ambiguous"
-    """The world was not the one that was written down. Closed, but never counted as recovered."""
-    FAILED = "failed"
-    """The undo failed; it will be tried again."""
 
 
 OPEN = (State.PLANNED, State.INJECTED, State.HEALING, State.FAILED)

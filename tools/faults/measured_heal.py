@@ -63,11 +63,11 @@ async def heal(
             found.leader,
             error_s,
             failures,
-            _longest_stall(during),
+            longest_stall(during),
             writes,
             why,
             cut_short=_cut_short(during, began),
-            write_stall_s=longest_write_stall(during),
+            write_stall_s=longest_stall(during, writes=True),
         ),
         unproven=read_back and writes is None and load is not None and not load.unrecorded,
     )
@@ -134,23 +134,18 @@ def _cut_short(windows: Sequence[Window], began: float) -> bool:
     return bool(before) and (not before[-1].operations or bool(before[-1].errors + before[-1].timeouts))
 
 
-def _longest_stall(windows: Sequence[Window]) -> float | None:
-    """The longest run of whole seconds in which nothing succeeded; None when none was measured."""
-    return _longest_without([(window.seconds, window.operations) for window in windows])
+def longest_stall(windows: Sequence[Window], *, writes: bool = False) -> float | None:
+    """Return the longest run of whole seconds in which nothing succeeded; None when none was measured.
 
-
-def longest_write_stall(windows: Sequence[Window]) -> float | None:
-    """The same of writes, by the seconds in which some ended, well or not; None when there is none."""
-    ended = [(window.seconds, window.written) for window in windows if window.written is not None]
-    return _longest_without(ended)
-
-
-def _longest_without(successes: Sequence[tuple[float, int]]) -> float | None:
-    longest = run = 0.0
-    for seconds, count in successes:
-        run = 0.0 if count else run + seconds
-        longest = max(longest, run)
-    return round(longest, 1) if successes else None
+    With `writes` it is that of writes, by the seconds in which some ended, well or not.
+    """
+    longest, run, measured = 0.0, 0.0, False
+    for window in windows:
+        succeeded = window.written if writes else window.operations
+        if succeeded is not None:
+            measured, run = True, 0.0 if succeeded else run + window.seconds
+            longest = max(longest, run)
+    return round(longest, 1) if measured else None
 
 
 def _keep(workbench: Workbench, outcome: FaultOutcome, under_way: Sequence[str]) -> None:
@@ -166,24 +161,20 @@ def _keep(workbench: Workbench, outcome: FaultOutcome, under_way: Sequence[str])
     if injection is None or since is None or (record := injection.record).injected is None:
         return
     offset = record.injected - since
-    detected = min((each.at for each in made), default=None)
+    windows = [_window(each, offset) for each in workbench.load.windows] if workbench.load else []
+    marks = {
+        "injected": since,
+        "detected": min((each.at for each in made), default=None),
+        "healed": outcome.healed_at if outcome.healed else None,
+        "recovered": outcome.recovery.healthy_at,
+    }
     for incident in dict.fromkeys(each.incident for each in made):
         workbench.incidents.set_figures(
             incident,
             {
                 **outcome.as_result(),
-                "windows": [_window(each, offset) for each in workbench.load.windows]
-                if workbench.load
-                else [],
-                "marks": {
-                    name: None if at is None else at + offset
-                    for name, at in (
-                        ("injected", since),
-                        ("detected", detected),
-                        ("healed", outcome.healed_at if outcome.healed else None),
-                        ("recovered", outcome.recovery.healthy_at),
-                    )
-                },
+                "windows": windows,
+                "marks": {name: None if at is None else at + offset for name, at in marks.items()},
                 "injected": _told(injection),
                 "undo": {
                     "healed": outcome.healed,

@@ -9,6 +9,7 @@ from tools.faults.healing import HealReport
 from tools.faults.recovery import Recovery
 from tools.faults.service import Injection
 from tools.load import results as load_results
+from tools.load.spans import NOT_MEASURED
 from tools.observe.figures import LoadFigures, WriteCheck
 
 
@@ -61,23 +62,13 @@ class FaultOutcome:
 
     def as_result(self) -> dict[str, Any]:
         """Return it as the healing tools and the incident tell it."""
-        lost = self.writes.lost + self.writes.changed if self.writes else None
         return {
             "leader": {
                 "before": self.injection.prediction.leader if self.injection else None,
                 "under_fault": self.observed.leader_under,
                 "now": self.observed.leader_after,
             },
-            "load": {
-                "before": load_results.figures(self.before),
-                "during": load_results.figures(self.during),
-                "after": load_results.figures(self.after),
-                "acknowledged_writes": self.writes.acknowledged if self.writes else None,
-                "acknowledged_writes_lost": lost,
-                "longest_stall_s": self.observed.stall_s,
-                "seconds_with_errors": self.observed.error_s,
-                "failed_operations": self.observed.failed,
-            },
+            "load": load_result(self.before, self.during, self.after, self.observed),
             "writes": load_results.writes(self.writes) if self.writes else None,
             "writes_not_measured": self.observed.writes_not_measured or None,
             "prediction": {
@@ -88,3 +79,23 @@ class FaultOutcome:
             if self.injection
             else None,
         }
+
+
+def load_result(
+    before: LoadFigures = NOT_MEASURED,
+    during: LoadFigures = NOT_MEASURED,
+    after: LoadFigures = NOT_MEASURED,
+    observed: Impact = Impact(),  # noqa: B008 - frozen
+) -> dict[str, Any]:
+    """Return what clients saw, as a `result` tells it; without arguments, of what was not measured."""
+    check = observed.writes
+    return {
+        "before": load_results.figures(before),
+        "during": load_results.figures(during),
+        "after": load_results.figures(after),
+        "acknowledged_writes": check.acknowledged if check else None,
+        "acknowledged_writes_lost": check.lost + check.changed if check else None,
+        "longest_stall_s": observed.stall_s,
+        "seconds_with_errors": observed.error_s,
+        "failed_operations": observed.failed,
+    }

@@ -33,10 +33,7 @@ def injection(done: Injection) -> dict[str, object]:
 
 def heals(reports: Sequence[HealReport]) -> list[dict[str, object]]:
     """Return what became of each fault."""
-    return [
-        {"fault": r.fault, "kind": r.kind, "nodes": list(r.nodes), "state": str(r.state), "text": r.text}
-        for r in reports
-    ]
+    return [asdict(report) for report in reports]
 
 
 def recovery(found: Recovery, healed_at: float) -> dict[str, object]:

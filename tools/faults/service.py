@@ -1,7 +1,6 @@
 """Faults as the tools use them: plan, guard, journal, inject, see the effect, heal, see the recovery."""
 
 import asyncio
-import contextlib
 import math
 import random
 import sys
@@ -24,8 +23,8 @@ from tools.faults import catalogue, guard, healer
 from tools.faults.catalogue import Fault, Settings, Target
 from tools.faults.effects import wait_for_effect
 from tools.faults.healing import HealReport, heal_all
-from tools.faults.journal import Journal, Record, State
-from tools.faults.steps import Step
+from tools.faults.journal import Journal, Record
+from tools.faults.steps import Limit, State, Step
 from tools.tasks import uncancelled
 
 HEALER_TIMEOUT_S = 5.0
@@ -132,17 +131,20 @@ class FaultService:
             planned = monitor.maintenance(plan.nodes, "a planned restart")
         with planned:
             await self._do(cluster, number, plan.steps)
+            self.injections.append(self._injection(number, plan, None))  # it is, also if nobody sees it
             effect = await wait_for_effect(cluster, plan.before, plan.fault.effect, plan.steps)
         if effect is not None:
             seen = time.monotonic()
             await uncancelled(asyncio.to_thread(self.journal.effect, number, effect, seen))
+        self.injections[-1] = self._injection(number, plan, effect)
+        return self.injections[-1]
+
+    def _injection(self, number: int, plan: Plan, effect: str | None) -> Injection:
         record = self.journal.get(number)
         if record is None:
             raise NotReady("The fault journal was deleted while a fault was injected.")
         roles = tuple(str(plan.before.node(node).role) for node in plan.nodes)
-        injection = Injection(record, plan.prediction, roles, effect, plan.before)
-        self.injections.append(injection)
-        return injection
+        return Injection(record, plan.prediction, roles, effect, plan.before)
 
     async def preview(
         self,
@@ -185,10 +187,9 @@ class FaultService:
             self._random.setstate(luck)  # a seed repeats the choice, however often it is looked
             before = await _with_leader(cluster)
             nodes = self._choose(cluster, before, fault, target)
+            absent = self._absent(cluster)
             prediction = guard.predict(
-                *(cluster.subject.stall_s, before, fault, nodes),
-                votes_lost=votes_lost,
-                absent=self._absent(cluster),
+                cluster.subject.stall_s, before, fault, nodes, votes_lost=votes_lost, absent=absent
             )
             settled = prediction.quorum_held or allow_quorum_loss or not guard.votes_may_come(before)
             if settled or time.monotonic() >= until:
@@ -196,7 +197,7 @@ class FaultService:
             await asyncio.sleep(0.1)
         guard.check_quorum(prediction, allowed=allow_quorum_loss)
         guard.check_replicas(prediction, before, nodes, allowed=allow_quorum_loss)
-        targets = [await _target(cluster, node) for node in nodes]
+        targets = [await self._target(cluster, node) for node in nodes]
         value = fault.default if settings.value is None else settings.value
         steps = [step for each in targets for step in fault.steps(each, settings, value)]
         _check_undo(cluster, steps)
@@ -213,14 +214,17 @@ class FaultService:
 
     async def heal(self, cluster: Cluster, fault: int | None = None) -> list[HealReport]:
         """Heal one fault, or every open one of this cluster, the latest first."""
-        records = [each for each in self.journal.open_faults() if each.cluster == cluster.id]
-        if fault is not None:
-            records = [each for each in records if each.id == fault]
-        if not records:
+        records = self.to_heal(cluster.id, fault)
+        return await heal_all(self.journal, records, lambda _: nullcontext(cluster), self._owner)
+
+    def to_heal(self, cluster: str, fault: int | None = None) -> list[Record]:
+        """Return that open fault of a cluster, or every one. Raises NothingToDo where there is none."""
+        found = [each for each in self._open_of(cluster) if fault in (None, each.id)]
+        if not found:
             raise NothingToDo(
                 "There is no open fault to heal.", "cluster_status tells what is wrong, if anything."
             )
-        return await heal_all(self.journal, records, lambda _: nullcontext(cluster), self._owner)
+        return found
 
     async def restore(self, *, orphans_only: bool = False) -> list[HealReport]:
         """Heal every open fault of the state folder, or those whose operator is dead. Can be repeated.
@@ -253,10 +257,14 @@ class FaultService:
         """Return the open faults that this operator answers for; another one's are its own to heal."""
         return [each for each in self.journal.open_faults() if each.owner == self._owner]
 
-    def open_on(self, node: str) -> Record | None:
-        """Return the open fault that was made for `node`, the latest first."""
-        open_faults = sorted(self.journal.open_faults(), key=lambda each: -each.id)
-        return next((each for each in open_faults if node in each.nodes), None)
+    def open_on(self, cluster: Cluster, node: str) -> Record | None:
+        """Return the latest open fault that was made for this cluster's `node`."""
+        made = [each for each in self._open_of(cluster.id) if node in each.nodes]
+        return made[-1] if made else None
+
+    def _open_of(self, cluster: str) -> list[Record]:
+        """The open faults of this cluster, the oldest first; other clusters have nodes of the same names."""
+        return [each for each in self.journal.open_faults() if each.cluster == cluster]
 
     def _check(self, cluster: Cluster, fault: Fault, settings: Settings, *, several: bool) -> None:
         able = catalogue.capability(fault, cluster, settings)
@@ -268,8 +276,12 @@ class FaultService:
             raise Refused(
                 f"value must be a number from 0 up ({fault.unit or 'not used'}), not {settings.value}."
             )
+        if settings.value is not None and fault.unit == catalogue.SHARE and settings.value > 1:
+            raise Refused(f"value must be a share from 0 to 1, not {settings.value:g}.")
         if settings.value is not None and not fault.unit:
             raise Refused(f"{fault.kind} has no strength: leave value out.")
+        if settings.aimed and not catalogue.of_network(fault):
+            raise Refused(f"{fault.kind} is not a network fault: leave scope and direction out.")
         self._check_alone(several=several)
 
     def _check_alone(self, *, several: bool) -> None:
@@ -317,14 +329,26 @@ class FaultService:
             return [_known(cluster, wanted)]
         return [self._random.choice(stores)]
 
+    async def _target(self, cluster: Cluster, node: str) -> Target:
+        view = await cluster.nodes.inspect(node)
+        if view.identity is None:
+            raise Refused(
+                f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first."
+            )
+        limited = cluster.control
+        limits = await limited.limits(node) if isinstance(limited, Limits) else dict[str, float | None]()
+        # What open faults have set is put back by none of them, in whichever order they are healed.
+        unlimited = {
+            step.name: step.before
+            for fault in reversed(self._open_of(cluster.id))
+            for step in fault.steps
+            if isinstance(step, Limit) and step.identity == view.identity
+        }
+        return Target(node, view.identity, {**limits, **unlimited})
+
     def _absent(self, cluster: Cluster) -> set[str]:
         """The nodes that an open fault takes from the majority, whether or not that is to be seen yet."""
-        return {
-            node
-            for each in self.journal.open_faults()
-            if each.cluster == cluster.id and each.takes_votes
-            for node in each.nodes
-        }
+        return {node for each in self._open_of(cluster.id) if each.takes_votes for node in each.nodes}
 
     def _write_down(self, cluster: Cluster, plan: Plan) -> int:
         return self.journal.plan(
@@ -370,12 +394,8 @@ class FaultService:
         """Start a healer unless one runs."""
         if healer.running(self._state) is not None:
             return
-        with contextlib.suppress(FileNotFoundError):
-            (self._state.root / healer.FILE).unlink()
-        await spawn(
-            [sys.executable, "-P", "-m", "tools.faults.healer", str(self._state.root)],
-            self._state.root / "healer",
-        )
+        root = self._state.root
+        await spawn([sys.executable, "-P", "-m", "tools.faults.healer", str(root)], root / "healer")
 
     async def _ensure_healer(self, number: int) -> None:
         """Wait until a healer says in the journal that it watches over this fault; start one if need be."""
@@ -417,14 +437,6 @@ async def _with_leader(cluster: Cluster) -> ClusterSnapshot:
         if seen.leader is not None or time.monotonic() >= until:
             return seen
         await asyncio.sleep(0.1)
-
-
-async def _target(cluster: Cluster, node: str) -> Target:
-    view = await cluster.nodes.inspect(node)
-    if view.identity is None:
-        raise Refused(f"{node} does not run ({view.raw}), so there is nothing to break.", "Restart it first.")
-    limited = cluster.control
-    return Target(node, view.identity, await limited.limits(node) if isinstance(limited, Limits) else {})
 
 
 def _check_undo(cluster: Cluster, steps: Sequence[Step]) -> None:

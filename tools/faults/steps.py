@@ -1,7 +1,7 @@
 """What a fault is made of: steps, written down before they are taken and undone from what was written.
 
 Each step knows how it is done and how it is undone. Undoing is idempotent. A world that is not the one that
-was written down is left alone and told of (`Undone.AMBIGUOUS`).
+was written down is left alone and told of (`State.AMBIGUOUS`).
 """
 
 import contextlib
@@ -15,20 +15,26 @@ from subjects.errors import StaleTarget
 from subjects.runtimes.network.rules import rule_from_json
 
 
-class Undone(StrEnum):
-    """How an undo ended."""
+class State(StrEnum):
+    """How far a fault has come; of the last three, also how the undo of one step ended."""
 
+    PLANNED = "planned"
+    """Written down; it may have been done or not."""
+    INJECTED = "injected"
+    HEALING = "healing"
     HEALED = "healed"
     AMBIGUOUS = "ambiguous"
-    """The world is not the one that was written down; it was not touched."""
+    """The world was not the one that was written down, and was not touched. Closed, but never counted as
+    recovered."""
     FAILED = "failed"
+    """The undo failed; it will be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class UndoReport:
     """How the undo of one step ended, and what was found."""
 
-    outcome: Undone
+    outcome: State
     text: str
     started: Identity | None = None
     """The process that the undo started, if it started one."""
@@ -39,6 +45,8 @@ class Step:
     """The base of all steps."""
 
     op: ClassVar[str]
+    undo_words: ClassVar[str]
+    """How it is undone, with the step in braces."""
     starts: ClassVar[bool] = False
     """Whether undoing it may take a start of the node."""
     node: str
@@ -57,7 +65,7 @@ class Step:
     @property
     def undone_by(self) -> str:
         """How it is undone, in words."""
-        return f"undo {self.op} on {self.node}"
+        return self.undo_words.format(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it is journalled."""
@@ -69,13 +77,9 @@ class Kill(Step):
     """SIGKILL; undone by starting the node on its own data."""
 
     op: ClassVar[str] = "kill"
+    undo_words: ClassVar[str] = "start {0.node} again on its own data"
     starts: ClassVar[bool] = True
     identity: Identity
-
-    @property
-    def undone_by(self) -> str:
-        """How it is undone, in words."""
-        return f"start {self.node} again on its own data"
 
     async def do(self, cluster: Cluster) -> None:
         """Kill that very process."""
@@ -91,12 +95,8 @@ class Pause(Step):
     """Freeze; undone by letting it go on."""
 
     op: ClassVar[str] = "pause"
+    undo_words: ClassVar[str] = "resume {0.node} (SIGCONT)"
     identity: Identity
-
-    @property
-    def undone_by(self) -> str:
-        """How it is undone, in words."""
-        return f"resume {self.node} (SIGCONT)"
 
     async def do(self, cluster: Cluster) -> None:
         """Freeze that very process."""
@@ -108,7 +108,7 @@ class Pause(Step):
             await cluster.require(control.Pause).resume(self.node, self.identity)
         except StaleTarget:
             return await _someone_was_here(cluster, self.node, self.identity, ours)
-        return UndoReport(Undone.HEALED, f"{self.node} goes on")
+        return UndoReport(State.HEALED, f"{self.node} was resumed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +116,13 @@ class Network(Step):
     """One more rule in the cluster's network; undone by taking that one rule out."""
 
     op: ClassVar[str] = "network"
+    undo_words: ClassVar[str] = "let the network of {0.node} pass again"
     rule: LinkRule
-
-    @property
-    def undone_by(self) -> str:
-        """How it is undone, in words."""
-        return f"let the network of {self.node} pass again"
 
     async def do(self, cluster: Cluster) -> None:
         """Add the rule to those in force."""
-        await cluster.require(control.Network).set_network(
-            [*await cluster.require(control.Network).network(), self.rule]
-        )
+        net = cluster.require(control.Network)
+        await net.set_network([*await net.network(), self.rule])
 
     async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
         """Take it out, and leave the rules of others in force."""
@@ -136,10 +131,10 @@ class Network(Step):
         if self.rule not in present:
             # Putting the same rules in force again makes sure that somebody carries them out.
             await net.set_network(present)
-            return UndoReport(Undone.HEALED, f"no such rule is in force for {self.node}")
+            return UndoReport(State.HEALED, f"no such rule is in force for {self.node}")
         present.remove(self.rule)
         await net.set_network(present)
-        return UndoReport(Undone.HEALED, f"the network rule on {self.node} is removed")
+        return UndoReport(State.HEALED, f"the network rule on {self.node} is removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +142,13 @@ class Limit(Step):
     """A limit on the node's process; undone by putting back what was there before."""
 
     op: ClassVar[str] = "limit"
+    undo_words: ClassVar[str] = "put the {0.name} of {0.node} back"
     starts: ClassVar[bool] = True
     identity: Identity
     name: str
     """disk_bytes or cpu_share."""
     value: float
     before: float | None
-
-    @property
-    def undone_by(self) -> str:
-        """How it is undone, in words."""
-        return f"put the {self.name} of {self.node} back"
 
     async def do(self, cluster: Cluster) -> None:
         """Set it on that very process."""
@@ -172,7 +163,7 @@ class Limit(Step):
             await cluster.require(control.Limits).set_limit(self.node, self.identity, self.name, self.before)
         except StaleTarget:
             return await _someone_was_here(cluster, self.node, self.identity, ours)
-        return UndoReport(Undone.HEALED, f"{self.node} has its {self.name} back")
+        return UndoReport(State.HEALED, f"{self.node} has its {self.name} back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,27 +171,24 @@ class Restart(Step):
     """A graceful stop and a start, as an operator does it."""
 
     op: ClassVar[str] = "restart"
+    undo_words: ClassVar[str] = "start {0.node} again, should the restart be interrupted"
     starts: ClassVar[bool] = True
     identity: Identity
-
-    @property
-    def undone_by(self) -> str:
-        """How it is undone, in words."""
-        return f"start {self.node} again, should the restart be interrupted"
 
     async def do(self, cluster: Cluster) -> None:
         """Stop and start. StaleTarget when somebody else has restarted it already."""
         view = await cluster.nodes.inspect(self.node)
         if view.identity != self.identity:
             raise StaleTarget(f"{self.node} is no longer {_name(self.identity)}: it was not stopped.")
-        await cluster.require(control.Lifecycle).stop(self.node, cluster.subject.stop_timeout_s)
-        await cluster.require(control.Lifecycle).start(self.node)
+        life = cluster.require(control.Lifecycle)
+        await life.stop(self.node, cluster.subject.stop_timeout_s)
+        await life.start(self.node)
 
     async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002
         """Start it if the restart was interrupted half way."""
         with contextlib.suppress(StaleTarget):
             await cluster.require(control.Lifecycle).start(self.node)
-        return UndoReport(Undone.HEALED, f"{self.node} runs")
+        return UndoReport(State.HEALED, f"{self.node} runs")
 
 
 async def _start_again(
@@ -210,22 +198,21 @@ async def _start_again(
     up = view.state in (ProcessState.RUNNING, ProcessState.PAUSED)
     if up and view.identity != killed:
         if view.identity in ours:
-            return UndoReport(Undone.HEALED, f"{node} was started again on its own data, earlier")
+            return UndoReport(State.HEALED, f"{node} was started again on its own data, earlier")
         if _by_itself(cluster, view.identity, killed):
-            return UndoReport(Undone.HEALED, f"{node} was started again on its own data, where it runs")
+            return UndoReport(State.HEALED, f"{node} was started again on its own data, where it runs")
         return UndoReport(
-            Undone.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: it was started outside operator"
+            State.AMBIGUOUS, f"{node} runs as {_name(view.identity)}: it was started outside operator"
         )
     try:
-        await cluster.require(control.Lifecycle).start(
-            node
-        )  # also of one that seems to run: it may be on its way out
+        # Also of one that seems to run: it may be on its way out.
+        await cluster.require(control.Lifecycle).start(node)
     except StaleTarget as error:
-        return UndoReport(Undone.AMBIGUOUS, str(error))
+        return UndoReport(State.AMBIGUOUS, str(error))
     now = (await cluster.nodes.inspect(node)).identity
     if now == killed:
-        return UndoReport(Undone.HEALED, f"{node} was never hit: it is the process it was before")
-    return UndoReport(Undone.HEALED, f"{node} was started again on its own data", now)
+        return UndoReport(State.HEALED, f"{node} was never hit: it is the process it was before")
+    return UndoReport(State.HEALED, f"{node} was started again on its own data", now)
 
 
 def _by_itself(cluster: Cluster, now: Identity | None, killed: Identity) -> bool:
@@ -243,11 +230,11 @@ async def _someone_was_here(
             await cluster.require(control.Lifecycle).start(node)
         now = (await cluster.nodes.inspect(node)).identity
         text = f"{node} had ended meanwhile ({view.raw}); it was started again"
-        return UndoReport(Undone.AMBIGUOUS, text, now)
+        return UndoReport(State.AMBIGUOUS, text, now)
     if view.identity in ours:
-        return UndoReport(Undone.HEALED, f"{node} was started again on its own data, earlier")
+        return UndoReport(State.HEALED, f"{node} was started again on its own data, earlier")
     return UndoReport(
-        Undone.AMBIGUOUS,
+        State.AMBIGUOUS,
         f"{node} is no longer {_name(meant)} but {_name(view.identity)}: it was restarted outside operator",
     )
 
@@ -261,12 +248,13 @@ class Unknown(Step):
     """A step that another version of operator wrote: nothing is known of it, so nothing is touched."""
 
     op: ClassVar[str] = "unknown"
+    undo_words: ClassVar[str] = "undo unknown on {0.node}"
     raw: Mapping[str, Any]
 
     async def undo(self, cluster: Cluster, ours: Collection[Identity] = ()) -> UndoReport:  # noqa: ARG002 - nothing is touched
         """Say who can undo it."""
         known = self.raw.get("op")
-        return UndoReport(Undone.FAILED, f"{self.node}: only the operator that wrote {known!r} can undo it")
+        return UndoReport(State.FAILED, f"{self.node}: only the operator that wrote {known!r} can undo it")
 
 
 def from_json(raw: Mapping[str, Any]) -> Step:

@@ -83,23 +83,21 @@ async def _preview_inject(params: InjectParams, workbench: Workbench) -> str:
 
 
 async def _preview_restart(params: RestartParams, workbench: Workbench) -> str:
-    if params.node is None or (fault := workbench.faults.open_on(params.node)) is None:
-        if params.node is None:
-            return await _preview_heal(HealParams(fault=None), workbench)
-        node = workbench.require_node(params.node)
-        return f"restart {node}: SIGTERM and a start, or a start alone if it does not run"
-    return await _preview_heal(HealParams(fault=fault.id), workbench)
+    if params.node is None:
+        return await _preview_heal(HealParams(fault=None), workbench)
+    node = workbench.require_node(params.node)
+    if (fault := workbench.faults.open_on(workbench.require_cluster(), node)) is not None:
+        return await _preview_heal(HealParams(fault=fault.id), workbench)
+    return f"restart {node}: SIGTERM and a start, or a start alone if it does not run"
 
 
 async def _preview_heal(params: HealParams, workbench: Workbench) -> str:
     cluster = workbench.require_cluster()
-    lines = [
+    return "\n".join(
         f"heal fault {each.id}, {each.kind} of {', '.join(each.nodes)}: "
         f"{'; '.join(step.undone_by for step in each.steps)}"
-        for each in workbench.faults.journal.open_faults()
-        if each.cluster == cluster.id and params.fault in (None, each.id)
-    ]
-    return "\n".join(lines) or "nothing: no fault is open"
+        for each in workbench.faults.to_heal(cluster.id, params.fault)
+    )
 
 
 @tool(Effect.DESTROY, preview=_preview_kill)
@@ -121,7 +119,7 @@ async def store_restart(params: RestartParams, workbench: Workbench) -> Result:
     if params.node is None:
         return await _heal(workbench, None)
     node = workbench.require_node(params.node)
-    fault = workbench.faults.open_on(node)
+    fault = workbench.faults.open_on(cluster, node)
     if fault is not None:
         return await _heal(workbench, fault.id)
     view = await cluster.nodes.inspect(node)
@@ -138,10 +136,14 @@ async def fault_heal(params: HealParams, workbench: Workbench) -> Result:
 
 
 async def _inject(workbench: Workbench, params: InjectParams) -> Result:
-    cluster = workbench.require_cluster()
+    return _injected(await _break(workbench, params))
+
+
+async def _break(workbench: Workbench, params: InjectParams) -> Injection:
+    """Inject, and keep what is compared with later and what the next wait for a detection is about."""
     baseline = _baseline(workbench)
     done = await workbench.faults.inject(
-        cluster,
+        workbench.require_cluster(),
         params.kind,
         params.target,
         params.settings,
@@ -152,14 +154,9 @@ async def _inject(workbench: Workbench, params: InjectParams) -> Result:
     )
     if len(workbench.faults.journal.open_faults()) == 1:  # with another one open, clients feel that already
         workbench.baseline = baseline
-    _expect(workbench, done)
-    return _injected(done)
-
-
-def _expect(workbench: Workbench, done: Injection) -> None:
-    """Pass on what the next wait for a detection is about."""
     if done.record.injected_at is not None:
         workbench.awaited = Awaited(done.record.injected_at, alarm_due=done.alarms)
+    return done
 
 
 def _injected(done: Injection) -> Result:
@@ -225,10 +222,6 @@ def _line(nodes: str, done: FaultOutcome) -> str:
 
 
 async def _planned_restart(workbench: Workbench, node: str) -> Result:
-    cluster = workbench.require_cluster()
-    baseline = _baseline(workbench)
-    done = await workbench.faults.inject(cluster, "restart", node, monitor=workbench.monitor)
-    workbench.baseline = baseline
-    _expect(workbench, done)
-    healing = workbench.faults.heal(cluster, done.record.id)
+    done = await _break(workbench, InjectParams(kind="restart", target=node))
+    healing = workbench.faults.heal(workbench.require_cluster(), done.record.id)
     return await _healed(workbench, healing, {"restarted": node, "planned": True})

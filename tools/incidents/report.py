@@ -143,13 +143,13 @@ def marks(incident: Incident) -> dict[str, float | None]:
 
 def _windows(windows: Sequence[Mapping[str, Any]], opened: float) -> list[dict[str, Any]]:
     """Return the windows with the second at which each ends; the last may be shorter than a second."""
-    sentences = []
+    rows = []
     before: float | None = None
     for window in windows:
         gap_s = 1.0 if before is None else window["wall"] - before
         length_s = min(1.0, max(0.01, gap_s))
         before = window["wall"]
-        sentences.append(
+        rows.append(
             {
                 "seconds": round(window["wall"] - opened, 2),
                 "whole": length_s >= WHOLE_S,
@@ -160,7 +160,7 @@ def _windows(windows: Sequence[Mapping[str, Any]], opened: float) -> list[dict[s
                 "p99_ms": window["p99_ms"],
             }
         )
-    return sentences
+    return rows
 
 
 def _span(seconds: float) -> str:

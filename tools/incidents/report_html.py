@@ -22,6 +22,7 @@ from tools.incidents.report_words import (
     load,
     seconds,
     title,
+    what,
 )
 from tools.observe.incident import State
 from tools.observe.signal import WHO
@@ -233,7 +234,6 @@ def _diagnosis(data: Data) -> str:
         if found["verified"]
         else '<span class="bad">✗ not verified, confidence lowered</span>'
     )
-    nodes = ", ".join(found.get("nodes") or ()) or "no node"
     parts = [
         f"<p>By {escape(found['by'])}, confidence {escape(found['confidence'])}; {held}.</p>",
         table(
@@ -243,7 +243,7 @@ def _diagnosis(data: Data) -> str:
                 (
                     ("Root cause", found["root_cause"]),
                     ("Observation", found["observation"]),
-                    ("Kind", f"{found['kind']} of {nodes}"),
+                    ("Kind", what(found)),
                     ("What would change it", found.get("would_change") or "–"),
                 )
             ),

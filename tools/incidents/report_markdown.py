@@ -16,6 +16,7 @@ from tools.incidents.report_words import (
     load,
     seconds,
     title,
+    what,
 )
 from tools.observe.incident import State
 from tools.observe.signal import WHO
@@ -91,8 +92,7 @@ def _diagnosis(data: Mapping[str, Any]) -> Iterator[str]:
     yield f"By {plain(found['by'])}, confidence {plain(found['confidence'])}; {held}."
     yield from ("", f"**Observation.** {plain(found['observation'])}")
     yield from ("", f"**Root cause.** {plain(found['root_cause'])}")
-    nodes = ", ".join(found.get("nodes") or ()) or "no node"
-    yield from ("", f"**Kind.** {plain(found['kind'])} of {plain(nodes)}", "")
+    yield from ("", f"**Kind.** {plain(what(found))}", "")
     for cited in found["evidence"]:
         link = f"[{plain(cited['id'])}](#{cited['id'].lower()})"
         yield f"- {plain(cited['claim'])} ({link}): “{plain(cited['quote'])}”"

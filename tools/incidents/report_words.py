@@ -109,14 +109,16 @@ def alternatives(diagnosis: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     return [(str(item["cause"]), str(item["ruled_out_by"])) for item in diagnosis.get("ruled_out", ())]
 
 
+def what(diagnosis: Mapping[str, Any]) -> str:
+    """Return what a diagnosis concludes, in a phrase: `crash of etcd-2`."""
+    return f"{diagnosis['kind']} of {', '.join(diagnosis.get('nodes') or ()) or 'no node'}"
+
+
 def conclusion(data: Mapping[str, Any]) -> str | None:
     """Return what was injected beside what was concluded; None where nothing was injected."""
     injected, diagnosis = data.get("injected"), data.get("diagnosis")
     if not injected:
         return None
-    said = "nothing"
-    if diagnosis:
-        nodes = ", ".join(diagnosis.get("nodes") or ()) or "no node"
-        said = f"{diagnosis['kind']} of {nodes}"
+    said = what(diagnosis) if diagnosis else "nothing"
     where = ", ".join(injected["nodes"]) or "no node"
     return f"Injected: {injected['kind']} on {where}; diagnosed: {said}."

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from subjects.load import OperationFailed
 from tools.load.choosers import key_name
@@ -50,29 +52,17 @@ class Client:
     async def load(self, records: int, timeout_s: float) -> None:
         """Write records 0 to `records` - 1, each once acknowledged; OperationFailed if it can't be done."""
         until = time.monotonic() + timeout_s
-        numbers = iter(range(records))
-
-        async def some() -> None:
-            for number in numbers:
-                await self._insist(number, until)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(PARALLEL):
-                group.create_task(some())
+        await _for_each(range(records), lambda number: self._insist(number, until))
 
     async def read_back(self, timeout_s: float) -> WriteCheck:
         """Read every record with an acknowledged write, linearizably, and compare."""
         until = time.monotonic() + timeout_s
         verdicts: Counter[Verdict | None] = Counter()
-        numbers = iter(self._written.numbers())
 
-        async def some() -> None:
-            for number in numbers:
-                verdicts[await self._judge(number, until)] += 1
+        async def check(number: int) -> None:
+            verdicts[await self._judge(number, until)] += 1
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(PARALLEL):
-                group.create_task(some())
+        await _for_each(self._written.numbers(), check)
         return WriteCheck(
             acknowledged=self._written.acknowledged,
             keys=self._written.keys,
@@ -139,3 +129,16 @@ class Client:
             else:
                 return self._written.judge(number, record)
         return None
+
+
+async def _for_each(numbers: Iterable[int], work: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+    """Do the work for each number, PARALLEL at once."""
+    left = iter(numbers)
+
+    async def some() -> None:
+        for number in left:
+            await work(number)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(PARALLEL):
+            group.create_task(some())

@@ -15,7 +15,7 @@ from typing import Any
 from subjects.load import OperationFailed
 from tools.load.client import Client
 from tools.load.driver import Driver
-from tools.load.openloop import OpenLoop
+from tools.load.openloop import OpenLoop, surface
 from tools.load.pipes import Pipes
 from tools.load.recorder import Recorder
 from tools.load.settings import LoadSettings
@@ -63,6 +63,7 @@ class Generator:
         self._recorder.begin(_now())
         self._schedule.start()
         self._windows = asyncio.create_task(self._tell_windows())
+        self._windows.add_done_callback(surface)
 
     async def pause(self) -> None:
         """Stop issuing, wait for what is under way, and tell the window that this cuts short."""

@@ -15,7 +15,7 @@ from subjects import clock
 from subjects.base import LoadTarget
 from subjects.tikv.go_ycsb import DRIVER, TOTAL, Differences, Growth, command, read_row
 from tools.load.settings import LoadSettings
-from tools.load.source import LoadFailed
+from tools.load.source import LoadFailed, gone
 from tools.load.workloads import Kind
 from tools.observe.figures import LoadTotals, OperationFigures, Window, WriteCheck
 from tools.tasks import uncancelled
@@ -60,13 +60,15 @@ class GoYcsb:
         await self._load()
         self._process = await self._spawn("run")
         self._reader = asyncio.create_task(self._read(self._process))
+        succeeded = False
         try:
-            async with asyncio.timeout(START_S):
-                succeeded = await self._first_success()
-        except TimeoutError:
-            succeeded = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(START_S):
+                    succeeded = await self._first_success()
+        finally:
+            if not succeeded:
+                await self.aclose()
         if not succeeded:
-            await self.aclose()
             why = self._last_error or self._last_text or "it printed nothing"
             raise LoadFailed(f"No operation of go-ycsb succeeded within {START_S:g} s: {why}")
 
@@ -211,13 +213,4 @@ async def _end(process: Process) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
-    await uncancelled(_gone(process))
-
-
-async def _gone(process: Process) -> None:
-    try:
-        async with asyncio.timeout(STOP_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    await uncancelled(gone(process, STOP_S))

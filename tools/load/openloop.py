@@ -45,7 +45,7 @@ class OpenLoop:
     def start(self) -> None:
         """Begin the schedule now; call again after `pause` to begin a new one."""
         self._pacer = asyncio.create_task(self._pace())
-        self._pacer.add_done_callback(_surface)
+        self._pacer.add_done_callback(surface)
 
     async def pause(self) -> None:
         """Issue nothing more; return when all that was due has ended, each by its deadline at the latest."""
@@ -97,12 +97,12 @@ class OpenLoop:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        _surface(task)
+        surface(task)
         if not task.cancelled():
             self._feed()
 
 
-def _surface(task: asyncio.Task[None]) -> None:
+def surface(task: asyncio.Task[None]) -> None:
     """Hand a bug to the event loop's exception handler, so that it is not swallowed with the task."""
     if not task.cancelled():
         task.result()

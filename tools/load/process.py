@@ -10,7 +10,7 @@ from typing import Any
 
 from subjects.base import LoadTarget
 from tools.load.settings import LoadSettings
-from tools.load.source import LoadFailed
+from tools.load.source import LoadFailed, gone
 from tools.load.wire import line, parse, read_totals, read_window
 from tools.observe.figures import LoadTotals, Window, WriteCheck
 from tools.tasks import uncancelled
@@ -95,27 +95,26 @@ class GeneratorProcess:
     async def _end(self, process: Process) -> None:
         if process.stdin is not None:
             process.stdin.close()
-        try:
-            async with asyncio.timeout(END_S):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await gone(process, END_S)
         if self._reader is not None:
             await asyncio.wait([self._reader])
 
     async def _spawn(self, timeout_s: float) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "generator.log").open("ab") as log:
-            # -P: a folder `tools` where operator happens to be run must not be taken for ours.
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "tools.load.generator", str(self._folder / "windows.jsonl")),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=log,
-                start_new_session=True,
-                limit=MAX_LINE,
-            )
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with (self._folder / "generator.log").open("ab") as log:
+                # -P: a folder `tools` where operator happens to be run must not be taken for ours.
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", "-m", "tools.load.generator"),
+                    str(self._folder / "windows.jsonl"),
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                    limit=MAX_LINE,
+                )
+        except OSError as error:  # no room for its folder, or for one more process
+            raise LoadFailed(f"The load generator could not be started: {error}.") from error
         self._reader = asyncio.create_task(self._read(self._process))
         self._send(
             "begin",

@@ -1,5 +1,8 @@
 """Counts and latencies of operations, by kind, gathered into one-second windows and into totals."""
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 from hdrh.histogram import HdrHistogram
 
 from subjects import clock
@@ -71,7 +74,7 @@ class Recorder:
     def __init__(self, now: float) -> None:
         self._n = 0
         self._began = now
-        self._window: dict[str, Tally] = {}
+        self._window: defaultdict[str, Tally] = defaultdict(Tally)
         self._totals: dict[str, Tally] = {}
         self._seconds = 0.0
         self._last_error = ""
@@ -82,13 +85,13 @@ class Recorder:
 
     def succeeded(self, kind: str, due: float, sent: float, done: float) -> None:
         """Count an operation that was due, sent and done at these times."""
-        tally = self._tally(kind)
+        tally = self._window[kind]
         tally.latency.record_value(_microseconds(done - due))
         tally.service.record_value(_microseconds(done - sent))
 
     def failed(self, kind: str, text: str, *, timed_out: bool) -> None:
         """Count an operation that did not succeed."""
-        tally = self._tally(kind)
+        tally = self._window[kind]
         if timed_out:
             tally.timeouts += 1
         else:
@@ -97,10 +100,9 @@ class Recorder:
 
     def close_window(self, now: float, failures: dict[str, int]) -> Window:
         """End the window here, begin the next, and return what was counted."""
-        everything = Tally()
         for kind, tally in self._window.items():
-            everything.add(tally)
             self._totals.setdefault(kind, Tally()).add(tally)
+        everything = _all(self._window)
         window = Window(
             n=self._n,
             wall=clock.wall(now),
@@ -109,39 +111,36 @@ class Recorder:
             operations=everything.operations,
             errors=everything.errors,
             timeouts=everything.timeouts,
-            by_kind={
-                **{kind: tally.figures() for kind, tally in self._window.items()},
-                "all": everything.figures(),
-            },
+            by_kind=_figures(self._window, everything),
             last_error=self._last_error,
             by_node=failures,
             latencies=everything.latency.encode().decode(),
         )
         self._seconds += window.seconds
-        self._n, self._began, self._window, self._last_error = self._n + 1, now, {}, ""
+        self._n, self._began, self._window, self._last_error = self._n + 1, now, defaultdict(Tally), ""
         return window
 
     def totals(self) -> LoadTotals:
         """Return the sum of all windows that were closed."""
-        everything = Tally()
-        for tally in self._totals.values():
-            everything.add(tally)
+        everything = _all(self._totals)
         return LoadTotals(
             seconds=self._seconds,
             operations=everything.operations,
             errors=everything.errors,
             timeouts=everything.timeouts,
-            by_kind={
-                **{kind: tally.figures() for kind, tally in self._totals.items()},
-                "all": everything.figures(),
-            },
+            by_kind=_figures(self._totals, everything),
         )
 
-    def _tally(self, kind: str) -> Tally:
-        tally = self._window.get(kind)
-        if tally is None:
-            tally = self._window[kind] = Tally()
-        return tally
+
+def _all(tallies: Mapping[str, Tally]) -> Tally:
+    together = Tally()
+    for tally in tallies.values():
+        together.add(tally)
+    return together
+
+
+def _figures(tallies: Mapping[str, Tally], everything: Tally) -> dict[str, OperationFigures]:
+    return {kind: tally.figures() for kind, tally in {**tallies, "all": everything}.items()}
 
 
 def _microseconds(seconds: float) -> int:

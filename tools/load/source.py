@@ -1,5 +1,7 @@
 """Where windows come from: our own generator, or another program that measures (go-ycsb)."""
 
+import asyncio
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from typing import Protocol
 
@@ -36,3 +38,13 @@ class LoadSource(Protocol):
     async def aclose(self) -> None:
         """End the load at once, and wait until nothing of it runs."""
         ...
+
+
+async def gone(process: Process, timeout_s: float) -> None:
+    """Wait until a process that was told to end has ended; kill it when it takes longer than `timeout_s`."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

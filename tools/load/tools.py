@@ -175,6 +175,7 @@ async def begin(workbench: Workbench, settings: LoadSettings) -> LoadRun:
         alone.close()
         raise
     run.alone = alone
+    workbench.baseline = None  # that of an earlier load says nothing of this one
     workbench.emit(Progress(f"{settings.records:,} records written", done=True))
     workbench.load = run
     return run

@@ -6,6 +6,7 @@ none failed, the slowest took 62 ms. So an exit, a refusal or a reset counts at 
 two misses at 250 ms, or after one with a second witness.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -57,7 +58,10 @@ KINDS: Mapping[str, Meaning] = {
     "no_network": Meaning(_P, _WITNESS, "is attached to no network"),
     "probe_failed": Meaning(_P, _NOTE, "failed its liveness probe, and is restarted for that"),
     "not_oom": Meaning(_P, _NOTE, "was not OOM-killed"),
-    "starved": Meaning(_P, _NOTE, "is starved of CPU; its peers are not"),
+    "starved": Meaning(_P, _DOUBTFUL, "is starved of CPU; its peers are not", "client_latency", 2),
+    "not_starved": Meaning(
+        _P, _CLEAR, "waits for a processor no longer than its peers", clears=("starved",)
+    ),
     "cpu_enough": Meaning(_P, _NOTE, "gets the CPU that it asks for"),
     "running": Meaning(_P, _CLEAR, "runs", clears=_ENDS),
     "in_network": Meaning(_P, _CLEAR, "is attached to a network", clears=("no_network",)),
@@ -230,7 +234,5 @@ def signal(
     exit_code: int | None = None,
 ) -> Signal:
     """Return a signal of `kind`, whose source is the table's; it was seen now, unless `at` is given."""
-    source = meaning(kind).source
-    if at is None:
-        return Signal(source, kind, node, raw, via=via, as_of=as_of, exit_code=exit_code)
-    return Signal(source, kind, node, raw, at, via=via, as_of=as_of, exit_code=exit_code)
+    seen_at = time.monotonic() if at is None else at
+    return Signal(meaning(kind).source, kind, node, raw, seen_at, via=via, as_of=as_of, exit_code=exit_code)

@@ -84,6 +84,11 @@ class Ledger:
         for item in own:
             self.add(item.source, item.text, node=item.node, at=item.at, wall=item.wall, ok=item.ok)
 
+    @property
+    def latest(self) -> str | None:
+        """The id of what came last."""
+        return next(reversed(self._items), None)
+
     def get(self, evidence_id: str) -> Evidence | None:
         """Return the evidence with that id, or None."""
         return self._items.get(evidence_id.strip())

@@ -118,6 +118,10 @@ def ended(exit_code: int | None) -> str:
             return "failed"
 
 
+LOOP = 3
+"""So often in one incident it is no coincidence: a loop, or flapping."""
+
+
 @dataclass(frozen=True, slots=True)
 class Again:
     """That a detection repeats an earlier one of its incident."""
@@ -126,6 +130,11 @@ class Again:
     """How many times, this one included."""
     seconds: float
     """From the first to this one."""
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether it comes back too often for a coincidence."""
+        return self.count >= LOOP
 
     def __str__(self) -> str:
         ending = {1: "st", 2: "nd", 3: "rd"}.get(

@@ -208,6 +208,8 @@ class SnapshotDiff:
 
     def _peers(self, node: NodeView, at: float) -> Iterator[Signal]:
         if not node.peers:
+            if len(self._now) == 1:  # the others were removed: it has lost nobody
+                yield signal("connected", node.name, "it is the only member", as_of=at)
             return
         lost = sorted(peer for peer, holds in node.peers.items() if not holds)
         told = f"{len(lost)} of {len(node.peers)} peers lost connection to {node.name}"
@@ -225,13 +227,15 @@ class SnapshotDiff:
             raw = f"{node.lag} entries behind the leader"
             yield signal("lagging" if behind else "caught_up", node.name, raw, as_of=at)
         went, leader_went = self._went(node.name), self._went(snapshot.leader)
-        if went is None or leader_went is None or node.name == snapshot.leader:
-            return
-        if went == 0 and leader_went >= STALLED_ENTRIES:
+        if node.name == snapshot.leader:
+            yield signal("advancing", node.name, "it leads", as_of=at)
+        elif node.lag == 0:  # also where nothing is written, so that nobody goes further
+            yield signal("advancing", node.name, "at the leader's last entry", as_of=at)
+        elif went is not None and went > 0:
+            yield signal("advancing", node.name, f"{went} entries further", as_of=at)
+        elif went == 0 and leader_went is not None and leader_went >= STALLED_ENTRIES:
             raw = f"at entry {node.raft_index} still, while the leader went {leader_went} further"
             yield signal("stalled", node.name, raw, as_of=at)
-        elif went > 0:
-            yield signal("advancing", node.name, f"{went} entries further", as_of=at)
 
     def _control(self, snapshot: ClusterSnapshot, node: NodeView, at: float) -> Iterator[Signal]:
         detail = f"role {node.role.value}, term {node.term}, raft index {node.raft_index}, lag {node.lag}"

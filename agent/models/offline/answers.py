@@ -43,6 +43,8 @@ def leader(i: Data) -> str:
     led = _of(i, "leader")
     if not led:
         return "Who led at the time is not in this incident's record; try: `status` for who leads now."
+    if all(led.values()) and len(moves := _moves(led)) == 1:
+        return f"{moves[0]} led throughout: before it, under the fault and at the end."
     before, now = led.get("before") or "no node", led.get("now") or "no node"
     under = led.get("under_fault") or "no node"
     return f"{before} led before it, {under} when the healing began, {now} at the end."
@@ -77,6 +79,11 @@ def lost(i: Data) -> str:
     return f"What was lost is {NOT_MEASURED}: {why}. Try: `stop the load`, which reads back every write."
 
 
+def consistent(i: Data) -> str:
+    """What reading back shows of the data, and what it does not."""
+    return words.joined(lost(i), "That shows lost and changed writes; it is no check of linearizability.")
+
+
 def duration(i: Data) -> str:
     """When it began, was detected, healed and recovered."""
     marks, load = _of(i, "marks_s"), _of(i, "load")
@@ -89,7 +96,7 @@ def duration(i: Data) -> str:
         if lasted is not None
         else f"It began at {i.get('opened')} and is not over in the record.",
         f"Seconds after the first signal: {', '.join(parts)}." if parts else "",
-        f"Clients saw errors in {_s(load['seconds_with_errors'])}." if "seconds_with_errors" in load else "",
+        f"Clients saw errors for {_s(load['seconds_with_errors'])}." if "seconds_with_errors" in load else "",
     )
 
 
@@ -112,13 +119,29 @@ def clients(i: Data) -> str:
         if (in_words := words.load(load.get(name) or {}))
     ]
     if not spans:
-        return f"What clients saw is {NOT_MEASURED}: no load was running."
+        return _client_signals(i)
     failed, stall = load.get("failed_operations"), load.get("longest_stall_s")
     return words.joined(
         f"Clients: {'; '.join(spans)}.",
         f"{failed} operations failed in {_s(load.get('seconds_with_errors'))}." if failed else "None failed.",
         f"The longest stall was {_s(stall)}." if stall else "No whole second passed without a success.",
     )
+
+
+def _client_signals(i: Data) -> str:
+    """What the monitor saw of clients, where no heal of a fault has compared before, during and after."""
+    seen = [
+        f"{_s(e.get('seconds'))}: {e.get('text')}"
+        for e in i.get("timeline") or ()
+        if e.get("source") == "client"
+    ]
+    if not seen:
+        return (
+            f"What clients saw is {NOT_MEASURED}: this incident has no figures of a load, and no signal of "
+            "clients is in its timeline."
+        )
+    more = f"; {words.count(len(seen) - 3, 'more signal')}" if len(seen) > 3 else ""
+    return f"Clients, by the monitor's signals, after the first one: {'; '.join(seen[:3])}{more}."
 
 
 def stall(i: Data) -> str:
@@ -184,15 +207,16 @@ def evidence_all(i: Data) -> str:
 def alternatives(i: Data) -> str:
     """What else it could have been, and what rules it out."""
     found = _of(i, "diagnosis")
+    if not found:
+        return "It has no diagnosis yet; try: `diagnose`."
     rows = [
         f"- {o.get('cause')}: {words.sentence(o.get('ruled_out_by'))}" for o in found.get("ruled_out") or ()
     ]
-    if not rows:
-        return "No alternatives are in the record."
-    return (
-        "Ruled out:\n"
-        + "\n".join(rows)
-        + f"\n\nIt would change with: {words.sentence(found.get('would_change'))}"
+    held = f"Diagnosed ({found.get('confidence')} confidence): {words.sentence(found.get('root_cause'))}"
+    ruled_out = "Ruled out:\n" + "\n".join(rows) if rows else "Nothing was ruled out."
+    change = found.get("would_change")
+    return f"{held}\n\n{ruled_out}" + (
+        f"\n\nIt would change with: {words.sentence(change)}" if change else ""
     )
 
 
@@ -239,7 +263,16 @@ def alerts(i: Data) -> str:
 def change(i: Data) -> str:
     """The actions that the diagnosis suggests."""
     actions = _of(i, "diagnosis").get("suggested_actions") or ()
-    return "\n".join(f"- {words.sentence(action)}" for action in actions) or "No actions were suggested."
+    if not actions:
+        return "No actions were suggested."
+    since = (
+        f"The incident is {i.get('state')}; when it was diagnosed, this was advised:\n\n" if _over(i) else ""
+    )
+    return since + "\n".join(f"- {words.sentence(action)}" for action in actions)
+
+
+def _over(i: Data) -> bool:
+    return i.get("seconds_open") is not None
 
 
 def recovered(i: Data) -> str:
@@ -293,7 +326,10 @@ def summary(i: Data) -> str:
         ),
         ("Leader", f"{' → '.join(moves)}{' throughout' if len(moves) == 1 else ''}." if moves else ""),
         ("Writes", lost(i)),
-        ("Next", words.sentence(next(iter(found.get("suggested_actions") or ()), ""))),
+        (
+            "Advised when it was diagnosed" if _over(i) else "Next",
+            words.sentence(next(iter(found.get("suggested_actions") or ()), "")),
+        ),
     )
     head = f"**{i.get('text')}** ({i.get('state')}{lasted})"
     told = "\n".join(f"- {name}: {said}" for name, said in rows if said)
@@ -315,24 +351,9 @@ def _s(value: Any) -> str:
     return words.seconds(value) or NOT_MEASURED
 
 
-ANSWERS: Mapping[str, Callable[[Data], str]] = {
-    "what": what,
-    "injected": injected,
-    "leader": leader,
-    "elected": elected,
-    "lost": lost,
-    "quorum": quorum,
-    "duration": duration,
-    "blast": blast,
-    "stall": stall,
-    "predicted": predicted,
-    "sure": sure,
-    "evidence_all": evidence_all,
-    "else": alternatives,
-    "oom": oom,
-    "alerts": alerts,
-    "change": change,
-    "recovered": recovered,
-    "order": order,
-    "summary": summary,
-}
+_ALL = (
+    *(what, injected, leader, elected, lost, consistent, quorum, duration, blast, stall, predicted, sure),
+    *(evidence_all, alternatives, oom, alerts, change, recovered, order, summary),
+)
+ANSWERS: Mapping[str, Callable[[Data], str]] = {answer.__name__: answer for answer in _ALL}
+"""By the name of the question in questions.txt."""

@@ -16,20 +16,11 @@ INTRODUCTION = (
 class OfflineModel:
     """Answers by script; keeps nothing between replies, so that a resumed session goes on as it was."""
 
-    @property
-    def driver(self) -> Literal["playbook"]:
-        """What results call it."""
-        return "playbook"
-
-    @property
-    def name(self) -> None:
-        """There is no model."""
-        return
-
-    @property
-    def compaction(self) -> None:
-        """A script can't sum up, and answers from results, which a summary would take from it."""
-        return
+    driver: Literal["playbook"] = "playbook"
+    """What results call it."""
+    name = None
+    compaction = None
+    """A script can't sum up, and answers from results, which a summary would take from it."""
 
     async def respond(self, request: Request) -> AsyncIterator[ModelEvent]:
         """Answer once; takes no time and never fails."""

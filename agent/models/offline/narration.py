@@ -41,7 +41,7 @@ def tell(seen: Seen) -> str:
         return (
             f"You declined {seen.tool}; nothing ran."
             if "said no" in seen.refused
-            else words.sentence(f"{seen.tool} was refused, and nothing ran: {seen.refused}")
+            else words.sentence(f"{seen.tool} was refused, and nothing ran: {_typed(seen.refused)}")
         )
     if seen.tool == "read_logs" and seen.ok:
         return logs(seen)
@@ -51,8 +51,13 @@ def tell(seen: Seen) -> str:
         return words.cited(text or f"{seen.tool} is done.", seen.evidence)
     if "error" in seen.data or not text:
         text = words.sentence(f"{seen.tool} did not work: {seen.error}")
-    advice = _NAMED.sub(lambda found: TYPED[found[1]], str(seen.data.get("next") or ""))
+    advice = _typed(str(seen.data.get("next") or ""))
     return words.joined(words.cited(text, seen.evidence), words.sentence(advice))
+
+
+def _typed(advice: str) -> str:
+    """Return advice that names tools with what a person types in their place."""
+    return _NAMED.sub(lambda found: TYPED[found[1]], advice)
 
 
 def status(data: Data) -> str:
@@ -67,6 +72,10 @@ def status(data: Data) -> str:
         f"{f': {words.listed(names)}' if names else ''}"
         f"{', led by ' + str(data['leader']) if data.get('leader') else ''}.",
         words.sentence(f"Problems: {words.listed(problems)}" if problems else ""),
+        *(
+            f"Incident {open_['id']} is open: {words.sentence(open_['text'])}"
+            for open_ in data.get("open_incidents") or ()
+        ),
     )
 
 

@@ -1,15 +1,16 @@
 """From a request to the next reply: the demo, a plain order, or questions; all else is not supported."""
 
 import re
+from collections.abc import Mapping
 
-from agent.models.offline import demo
+from agent.models.offline import demo, words
 from agent.models.offline.alert import PastedAlert, pasted_alert
 from agent.models.offline.answers import ANSWERS
 from agent.models.offline.narration import tell
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen, Step
 from agent.models.offline.words import given
-from agent.orders import read_demo, read_order
+from agent.orders import normalized, read_demo, read_order
 from tools.faults.catalogue import CATALOGUE
 
 HELP = """Orders, which act (plainly worded, and nothing else beside them):
@@ -32,9 +33,11 @@ For anything else set ANTHROPIC_API_KEY: then Claude answers."""
 UNKNOWN = "Not supported offline; try: `help`. With ANTHROPIC_API_KEY set, Claude answers from the record."
 NOTHING = "There is no incident in the record: nothing was detected here, and no earlier one is kept."
 _READS = {"status": "cluster_status", "load": "load_status", "incidents": "incident_list"}
+_OF_A_NODE = {"what", "oom", "else", "blast", "recovered", "duration", "injected"}
+"""Questions whose answer is about the incident's nodes: one that names another node is told so."""
 _NODE = re.compile(r"\b[a-z]+(?:[-_][a-z]+)*[-_]?\d+\b")
 _ORDER_SAID = re.compile(
-    r"^(?:please )?(?:kill|pause|freeze|partition|inject|restart|stop|start|heal|undo|restore)\b.*[^?]$"
+    r"^(?:please )?(?:kill|pause|freeze|partition|inject|restart|stop|start|heal|undo|restore)\b[^?]*$"
     r"|\bdemo\b"
 )
 
@@ -54,13 +57,16 @@ def plan(record: Record) -> Step:
     if read_demo(record.request) is not None:
         return Step("The session is read-only: /mode ask lets the demo act.")
     if re.fullmatch(
-        r"diagnose(?: it| this)?|(?:wait|watch) for (?:a |the )?detection", record.request.lower().strip(" .")
+        r"(?:please )?(?:diagnose|(?:run|start|make) (?:a |the )?diagnosis)"
+        r"(?: it| this| that| the (?:cluster|incident|outage))?(?: now| please| again)?"
+        r"|(?:wait|watch) for (?:a |the )?detection",
+        normalized(record.request).strip(" .!"),
     ):
         return _once(record, "diagnose" if "diag" in record.request.lower() else "wait_for_detection")
     questions = understand(record.request)
     if not questions:
         hint = (
-            " An order is one plain act, such as `kill etcd-2` or `run the chaos demo`."
+            " An order is one plain act, such as `kill etcd-2`, `undo everything` or `run the chaos demo`."
             if _ORDER_SAID.search(record.request.lower())
             else ""
         )
@@ -92,7 +98,17 @@ def _reply(record: Record, question: str) -> Step:
     if isinstance(found, Step):
         return found
     incident, cite = found
-    return Step(f"{ANSWERS[question](incident)}{cite}")
+    return Step(f"{_elsewhere(record, question, incident)}{ANSWERS[question](incident)}{cite}")
+
+
+def _elsewhere(record: Record, question: str, incident: Mapping[str, object]) -> str:
+    """Say that the incident is not about the node that was named, lest the answer is taken for its own."""
+    named = list(dict.fromkeys(_NODE.findall(normalized(record.request))))
+    nodes = incident.get("nodes")
+    if question not in _OF_A_NODE or not named or not isinstance(nodes, list) or set(named) & set(nodes):
+        return ""
+    verb = "is" if len(named) == 1 else "are"
+    return f"{words.listed(named)} {verb} not among this incident's nodes ({words.listed(nodes) or 'none'}). "
 
 
 def _explained(record: Record, alert: PastedAlert) -> Step:

@@ -5,19 +5,27 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
+from agent.orders import normalized
+
 _ELSEWHERE = re.compile(
     r"\b(?:kafka|postgres\w*|mysql|redis|mongo\w*|cassandra|kubernetes|k8s|paxos|zookeeper|in general|"
     r"usually|typically|normally|theory|compared? (?:to|with)|versus|vs|tutorial|joke|poem|"
     r"(?:a|your) story|weather|(?<!exit )code|script|what if|what happens (?:if|when)|would happen|"
-    r"if .*(?:dies|fails|crashes|goes down)|"
-    r"(?:lose|losing|survive) (?:another|one more|a second|two)|"
+    r"if .*(?:dies|died|fails|failed|crashe[sd]|goes down|went down|had)|suppos(?:e|ing)|assum(?:e|ing)|"
+    r"imagine|hypothetical\w*|(?:lose|losing|survive) (?:another|one more|a second|two)|tolerate|maintenance|"
+    r"(?:is|was|be) it safe to|how many (?:\w+ )?(?:can|could|may|must|do (?:i|we) need)|"
+    r"how (?:long|often|fast|quickly|soon|many \w+) (?:does|do|would|will|should|can|could|may)|"
+    r"would (?:i|we|you|it|they|the \w+) (?:\w+ )?(?:los[et]|(?:surviv|recover|elect|fail|stall)\w*)|"
+    r"would (?:an?|another) \w+|how (?:would|do|does|can|could) (?:i|we|you|it|one) "
+    r"(?:detect|notice|see|find|diagnose|tell) an?|when will|will (?:it|we|you|they|the \w+|this|clients)|"
     r"(?:not|never|no more|should (?:i|we)|can (?:i|we|you)|could (?:i|we|you)) (?:please )?"
     r"(?:kill|pause|break|inject|partition|isolate|stop|crash)\w*)\b|n't (?:kill|pause|break|inject|stop)"
 )
 """What no record of an incident answers: other subjects, and what has not happened."""
-_PART = re.compile(
-    r"(?:[?!]+|;) +|[?!]+$|(?:,| -+)? (?:and|also) (?=(?:how|what|who|why|when|was|were|did|is)\b)"
-)
+_BEGINS = r"(?=(?:how|what|who|which|why|when|where|was|were|did|is|are|could)\b)"
+_PART = re.compile(rf"(?:[?!]+|[;.]) +|[?!]+$|(?:,| -+)? (?:and|also) {_BEGINS}")
+_LISTED = re.compile(rf"{_PART.pattern}|, {_BEGINS}")
+"""As above, and at commas too: `what broke, who led and was anything lost`."""
 _SHORT = {
     "whats": "what is",
     "what's": "what is",
@@ -42,11 +50,14 @@ _TAIL = re.compile(r"(?: (?:please|then|though|exactly|yourself|here|again|in th
 
 def understand(text: str) -> tuple[str, ...]:
     """Return the questions that `text` asks, each by its name; empty if any part is not understood."""
-    folded = " ".join(text.lower().replace("\u2019", "'").split())
+    folded = normalized(text)
     if _ELSEWHERE.search(folded):
         return ()
-    found = [_one(part) for part in _PART.split(folded) if part.strip(" ,.")]
-    return () if None in found else tuple(dict.fromkeys(name for name in found if name))
+    for parts in (_LISTED.split(folded), _PART.split(folded)):
+        found = [_one(part) for part in parts if part.strip(" ,.")]
+        if None not in found:
+            return tuple(dict.fromkeys(name for name in found if name))
+    return ()
 
 
 def _one(part: str) -> str | None:

@@ -10,11 +10,13 @@ def given(**arguments: Any) -> Mapping[str, Any]:
 
 
 def seconds(value: Any) -> str:
-    """Return a time, e.g. `40 ms`, `12 s` or `20 min`; an empty text for what is no number."""
+    """Return a time, e.g. `40 ms`, `12 s`, `20 min` or `9 h`; an empty text for what is no number."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return ""
     if abs(value) < 0.1:
         return f"{round(value * 1000)} ms"
+    if abs(value) >= 7200:
+        return f"{value / 3600:,.1f}".removesuffix(".0") + " h"
     if abs(value) >= 120:
         return f"{value / 60:.3g} min"
     return f"{value:.2f} s" if abs(value) < 10 else f"{value:.0f} s"
@@ -36,8 +38,9 @@ def load(figures: Any) -> str:
 
 
 def count(number: Any, noun: str) -> str:
-    """Return `no errors`, `1 error`, `3 errors`."""
-    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+    """Return `no errors`, `1 error`, `3 errors`, `4,035 errors`."""
+    shown = f"{number:,}" if isinstance(number, int) and number else number or "no"
+    return f"{shown} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(items: Iterable[Any]) -> str:

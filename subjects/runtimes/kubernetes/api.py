@@ -23,7 +23,6 @@ WATCH_S = 300
 """A watch is asked for so long and opened again: one that says nothing for longer is dead."""
 QUIET_S = 90.0
 """A watch brings a bookmark each minute; one that is silent for longer is taken for dead."""
-GONE = 410
 
 Json = dict[str, Any]
 Query = Sequence[tuple[str, str]]
@@ -35,10 +34,6 @@ class NoSuch(Unreachable):
 
 class Denied(SubjectError):
     """The account may not do that."""
-
-
-class Expired(SubjectError):
-    """The version from which a watch was asked for is too old: list again."""
 
 
 class Api:
@@ -66,7 +61,7 @@ class Api:
     ) -> Any:
         """Return what the server answers as JSON, or as text where it is `plain`.
 
-        Raises NoSuch, Denied, StaleTarget (a conflict), Expired or Unreachable, each with the server's words.
+        Raises NoSuch, Denied, StaleTarget (a conflict) or Unreachable, each with the server's words.
         """
         timeout = aiohttp.ClientTimeout(total=timeout_s)
         try:
@@ -105,7 +100,7 @@ class Api:
     async def watch(self, path: str, query: Query, version: str) -> AsyncIterator[Json]:
         """Yield the changes since `version`; ends when the server ends it.
 
-        Expired when that version is too old, Unreachable when nothing comes for QUIET_S.
+        Unreachable when that version is too old, or nothing comes for QUIET_S: list again.
         """
         asked = [
             *query,
@@ -216,8 +211,6 @@ class Api:
                 return NoSuch(f"{what}: {text}")
             case 409 | 422:
                 return StaleTarget(f"{what}: {text}")
-            case 410:
-                return Expired(f"{what}: {text}")
         return Unreachable(f"The API server of the context {self.context} says {status} to {what}: {text}")
 
 
@@ -254,13 +247,14 @@ async def connect(context: str | None = None, kubeconfig: str | None = None) -> 
 
 
 def kubeconfig_files() -> str:
-    """Return the kubeconfig that `kubectl` would use here; NotReady where there is none."""
-    given = os.environ.get("KUBECONFIG") or str(Path("~/.kube/config").expanduser())
-    if not any(Path(each).expanduser().is_file() for each in given.split(os.pathsep) if each):
+    """Return the kubeconfig that `kubectl` would use here, in absolute paths; NotReady without one."""
+    given = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    files = [Path(each).expanduser().absolute() for each in given.split(os.pathsep) if each]
+    if not any(each.is_file() for each in files):
         raise NotReady(
             f"There is no kubeconfig ({given}): set KUBECONFIG, or make a cluster (`kind create cluster`)."
         )
-    return given
+    return os.pathsep.join(map(str, files))
 
 
 def _parsed(data: bytes) -> Any:

@@ -20,7 +20,7 @@ from subjects.runtimes.kubernetes import canary
 from subjects.runtimes.kubernetes.api import Api, Json, NoSuch, connect
 from subjects.runtimes.kubernetes.canary import Canary
 from subjects.runtimes.kubernetes.options import KubernetesOptions
-from subjects.runtimes.kubernetes.pod_status import declared, failed_probe
+from subjects.runtimes.kubernetes.pod_status import database_container, declared, failed_probe
 from subjects.runtimes.kubernetes.pods import Pods
 from subjects.runtimes.kubernetes.way import Way, reachable
 
@@ -62,7 +62,7 @@ class KubernetesNodes:
             query = [("fieldSelector", f"involvedObject.name={node},reason=Killing")]
             found = await self.api.get(f"/api/v1/namespaces/{self.namespace}/events", query)
             with self.api.reading("GET events", found):
-                said = failed_probe(pod, self.pods.container_of(pod), found["items"])
+                said = failed_probe(pod, database_container(pod), found["items"])
             if said:
                 self.spread(RuntimeEvent(node, "probe_failed", time.monotonic(), said))
 
@@ -125,7 +125,7 @@ class KubernetesNodes:
 
     async def _log(self, pod: Json, limit: int, *, previous: bool = False) -> list[str]:
         name = pod["metadata"]["name"]
-        query = [("container", self.pods.container_of(pod)), ("tailLines", str(max(limit, logtime.AT_LEAST)))]
+        query = [("container", database_container(pod)), ("tailLines", str(max(limit, logtime.AT_LEAST)))]
         if previous:
             query.append(("previous", "true"))
         path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log"

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from subjects.base import Capability, Direction, LinkRule, Scope
+from subjects.base.control import cannot
 from subjects.errors import NotReady, Unsupported
 from subjects.runtimes.kubernetes.api import Api, Denied, Json, NoSuch
 from subjects.runtimes.kubernetes.manifest import MANAGED, PROBE
@@ -40,7 +41,7 @@ class ChaosMesh:
     """What Chaos Mesh can do to the pods of one namespace, and does."""
 
     def __init__(self, api: Api, namespace: str) -> None:
-        self.capability = Capability(available=False, reason="whether Chaos Mesh is there was not asked yet")
+        self.capability = cannot("whether Chaos Mesh is there was not asked yet")
         self._api = api
         self._namespace = namespace
         self._path = f"{GROUP}/namespaces/{namespace}/networkchaos"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 from subjects.runtimes.kubernetes.api import Json
+from subjects.runtimes.kubernetes.pod_status import BLOCKS
 from subjects.runtimes.kubernetes.session import AGENT, SCRIPTS
 
 MANAGED = {"app.kubernetes.io/managed-by": "chaos-operator"}
@@ -219,14 +220,12 @@ def start_problems(pods: Sequence[Json]) -> str:
         status = pod.get("status") or {}
         for each in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
             waiting = (each.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") in {
-                "ErrImagePull",
-                "ImagePullBackOff",
-                "InvalidImageName",
-                "ErrImageNeverPull",
-            }:
+            if waiting.get("reason") in BLOCKS:
                 said = " ".join(str(waiting.get("message", "")).split())[:300]
-                return f"the image {each['image']} of the pod {pod['metadata']['name']} cannot be had: {said}"
+                name, image = pod["metadata"]["name"], "Image" in waiting["reason"]
+                if image:
+                    return f"the image {each['image']} of the pod {name} cannot be had: {said}"
+                return f"the pod {name} cannot be started: {said}"
             ended = (each.get("lastState") or {}).get("terminated") or {}
             if waiting.get("reason") == "CrashLoopBackOff" and each.get("restartCount", 0) > 1:
                 return (
@@ -234,7 +233,4 @@ def start_problems(pods: Sequence[Json]) -> str:
                     f"(exit status {ended.get('exitCode')}): `kubectl logs -n {pod['metadata']['namespace']} "
                     f"{pod['metadata']['name']} -c {each['name']}` says why"
                 )
-            if waiting.get("reason") in {"CreateContainerConfigError", "CreateContainerError"}:
-                said = " ".join(str(waiting.get("message", "")).split())[:300]
-                return f"the pod {pod['metadata']['name']} cannot be started: {said}"
     return ""

@@ -11,7 +11,7 @@ from subjects.runtimes.kubernetes.api import Api, connect, kubeconfig_files
 from subjects.runtimes.kubernetes.context import require_allowed
 from subjects.runtimes.kubernetes.layout import KubernetesLayout
 from subjects.runtimes.kubernetes.manifest import Database
-from subjects.runtimes.kubernetes.options import KubernetesOptions
+from subjects.runtimes.kubernetes.options import KubernetesOptions, chosen_images
 from subjects.runtimes.kubernetes.pods import Pods
 from subjects.runtimes.kubernetes.runtime import KubernetesRuntime
 from subjects.runtimes.kubernetes.way import Way
@@ -34,7 +34,7 @@ async def open_kubernetes(
     try:
         if known is None:
             require_allowed(api, options.allowed)
-            images = plan.images(options)
+            images = chosen_images(options, plan.IMAGES)
             known = KubernetesLayout(
                 subject,
                 kubeconfig_files(),

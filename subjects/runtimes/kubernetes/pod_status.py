@@ -5,13 +5,13 @@ no proof that a process runs now, one that says how it ended is.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from subjects.base import Identity, ProcessState, ProcessView
 from subjects.runtimes.kubernetes.api import Json
 from subjects.runtimes.supervisor import describe_exit
 
-_BLOCKS = frozenset(
+BLOCKS = frozenset(
     {
         "ErrImagePull",
         "ImagePullBackOff",
@@ -24,10 +24,10 @@ _BLOCKS = frozenset(
 """Why a container waits that nothing but a change of its pod, or of what that names, can start."""
 
 
-def view(pod: Json, container: str = "") -> ProcessView:
+def view(pod: Json) -> ProcessView:
     """Return what the API says of a pod's database container."""
     name = pod["metadata"]["name"]
-    status = container_status(pod, container)
+    status = container_status(pod)
     state = status.get("state") or {}
     if running := state.get("running"):
         restarts = status.get("restartCount", 0)
@@ -46,9 +46,9 @@ def view(pod: Json, container: str = "") -> ProcessView:
     if ended := state.get("terminated"):
         return _ended(pod, status["name"], ended)
     if waiting := state.get("waiting"):
-        last = last_end(pod, container)
+        last = last_end(pod)
         why = str(waiting.get("reason"))
-        blocked = why if why in _BLOCKS else ""
+        blocked = why if why in BLOCKS else ""
         said = f" ({_short(waiting['message'])})" if blocked and waiting.get("message") else ""
         reason = f"pod {name}: {status['name']} waits: {why}{said}"
         raw = f"{reason}; {last.raw}" if last.raw else reason
@@ -66,15 +66,15 @@ def container_status(pod: Json, container: str = "") -> Json:
     return next((each for each in statuses if each["name"] == name), {})
 
 
-def database_container(pod: Json, container: str = "", names: Sequence[str] = ("etcd", "tikv", "pd")) -> str:
+def database_container(pod: Json, container: str = "") -> str:
     """Return which container the database runs in: the one given, one of a usual name, else the first."""
     there = [str(each["name"]) for each in pod["spec"]["containers"]]
-    return next((name for name in (container, *names) if name in there), there[0])
+    return next((name for name in (container, "etcd", "tikv", "pd") if name in there), there[0])
 
 
-def ports_of(pod: Json, container: str = "") -> Mapping[str, int]:
+def ports_of(pod: Json) -> Mapping[str, int]:
     """Return the ports that the database container declares, by name."""
-    name = database_container(pod, container)
+    name = database_container(pod)
     spec = next(each for each in pod["spec"]["containers"] if each["name"] == name)
     return {str(port.get("name", "")): int(port["containerPort"]) for port in spec.get("ports") or ()}
 
@@ -139,9 +139,9 @@ def why_leaving(pod: Json) -> str:
     return ""
 
 
-def last_end(pod: Json, container: str) -> ProcessView:
+def last_end(pod: Json) -> ProcessView:
     """Return how the container's run before this one ended; nothing is known of it where there was none."""
-    status = container_status(pod, container)
+    status = container_status(pod)
     ended = (status.get("lastState") or {}).get("terminated")
     if not ended:
         return ProcessView(ProcessState.EXITED)

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from subjects.base import EventKind, ProcessState, ProcessView, RuntimeEvent
 from subjects.errors import SubjectError
-from subjects.runtimes.kubernetes.api import Api, Expired, Json
+from subjects.runtimes.kubernetes.api import Api, Json
 from subjects.runtimes.kubernetes.pod_status import (
-    database_container,
     last_end,
     leaving,
     planned,
@@ -22,7 +21,7 @@ from subjects.runtimes.kubernetes.pod_status import (
 )
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-"""Between attempts to open the watch again."""
+"""Before a watch that ended is opened again: one that brings nothing may end at once each time."""
 FORGET_S = 60.0
 """A pod that is gone for so long, and that nobody is expected to make again, is no node any more."""
 
@@ -36,7 +35,6 @@ class Pods:
         namespace: str,
         selector: str,
         *,
-        container: str = "",
         expected: Sequence[str] = (),
         owner: str = "",
         only: Callable[[Json], bool] = lambda _: True,
@@ -44,7 +42,6 @@ class Pods:
         self._api = api
         self._path = f"/api/v1/namespaces/{namespace}/pods"
         self._selector = selector
-        self._container = container
         self._expected = tuple(expected)
         """Pods that are nodes also while they are not there."""
         self._owner = owner
@@ -55,8 +52,6 @@ class Pods:
         self._tell: Callable[[RuntimeEvent], None] = lambda _: None
         self._task: asyncio.Task[None] | None = None
         self._listed = False
-        self.heard_at = float("-inf")
-        """Monotonic time when the watch, or a list, last said anything."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,11 +73,7 @@ class Pods:
         pod = self._known.get(name)
         if pod is None:
             return ProcessView(ProcessState.EXITED, raw=f"there is no pod {name}")
-        return view(pod, self._container)
-
-    def container_of(self, pod: Json) -> str:
-        """Return which of a pod's containers the database runs in."""
-        return database_container(pod, self._container)
+        return view(pod)
 
     def tell(self, tell: Callable[[RuntimeEvent], None]) -> None:
         """Say what happens to `tell` from now on."""
@@ -103,7 +94,6 @@ class Pods:
 
     async def _list(self) -> str:
         answer = await self._api.get(self._path, [("labelSelector", self._selector)])
-        self.heard_at = time.monotonic()
         with self._api.reading(f"GET {self._path}", answer):
             version = str(answer["metadata"]["resourceVersion"])
             now = {pod["metadata"]["name"]: pod for pod in answer["items"] if self._is_ours(pod)}
@@ -122,19 +112,16 @@ class Pods:
                 query = [("labelSelector", self._selector)]
                 async with contextlib.aclosing(self._api.watch(self._path, query, version)) as events:  # type: ignore[type-var]
                     async for event in events:
-                        self.heard_at = time.monotonic()
                         pause = FIRST_PAUSE_S
                         pod = event["object"]
                         with self._api.reading(f"watch {self._path}", event):
                             version = str(pod["metadata"]["resourceVersion"])
                             if event["type"] != "BOOKMARK" and self._is_ours(pod):
                                 self._take(event["type"], pod)
-            except Expired:
-                version = ""
             except SubjectError:
                 version = ""
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _is_ours(self, pod: Json) -> bool:
         owners = pod["metadata"].get("ownerReferences") or ()
@@ -153,19 +140,19 @@ class Pods:
         else:
             self._known[name] = pod
             self._gone.pop(name, None)
-            after = view(pod, self._container)
+            after = view(pod)
         if not self._listed and before is None:
             return
         if kind != "DELETED" and planned(pod) and not (before is not None and leaving(before)):
             grace_s = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
             self._say(name, "leaving", f"pod {name} is being deleted{why_leaving(pod)}", grace_s=grace_s)
-        was = ProcessView(ProcessState.EXITED) if before is None else view(before, self._container)
+        was = ProcessView(ProcessState.EXITED) if before is None else view(before)
         self._compare(name, was, after, pod)
 
     def _compare(self, name: str, was: ProcessView, now: ProcessView, pod: Json) -> None:
         another = was.identity is not None and was.identity != now.identity
         if another:
-            last = now if now.state is ProcessState.EXITED else last_end(pod, self._container)
+            last = now if now.state is ProcessState.EXITED else last_end(pod)
             kind: EventKind = "oom" if last.oom_killed else "evicted" if last.evicted else "exit"
             self._say(name, kind, last.raw or f"pod {name} was replaced", last.exit_code)
         if now.state is ProcessState.RUNNING and was.identity != now.identity:

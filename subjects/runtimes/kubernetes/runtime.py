@@ -34,6 +34,7 @@ from subjects.base import (
     Scope,
     SeenThrough,
 )
+from subjects.base.control import can, cannot
 from subjects.errors import NotReady, StaleTarget, SubjectError, Unreachable, Unsupported
 from subjects.runtimes.json_file import LOCK, laying_out
 from subjects.runtimes.kubernetes import canary, layout
@@ -45,7 +46,6 @@ from subjects.runtimes.kubernetes.made import UP_S, Made
 from subjects.runtimes.kubernetes.manifest import PROBE, Database
 from subjects.runtimes.kubernetes.pod_status import container_status
 from subjects.runtimes.kubernetes.pods import Pods
-from subjects.runtimes.kubernetes.quantity import cores, written
 from subjects.runtimes.kubernetes.session import Seen, Session
 from subjects.runtimes.kubernetes.way import Way, reachable
 
@@ -106,13 +106,6 @@ class KubernetesRuntime(KubernetesNodes):
 
     def capabilities(self) -> Mapping[Primitive, Capability]:
         """Say what can be done with these pods."""
-
-        def can(reason: str) -> Capability:
-            return Capability(available=True, reason=reason)
-
-        def cannot(reason: str) -> Capability:
-            return Capability(available=False, reason=reason)
-
         by_chaos_mesh = self._chaos_mesh.capability
         cut = can("the pod's agent drops what leaves it (ip rule); by itself again when its time is over")
         if self._no_cut:
@@ -184,17 +177,17 @@ class KubernetesRuntime(KubernetesNodes):
     def startable(self, node: str) -> Capability:
         """Say whether the pod and its agent are there."""
         if self.pods.get(node) is None:
-            return Capability(False, f"there is no pod {node}")
+            return cannot(f"there is no pod {node}")
         if not self._agent_runs(node):
-            return Capability(False, f"the agent's container in the pod {node} does not run")
-        return Capability(True, "its pod's agent lets it start again")
+            return cannot(f"the agent's container in the pod {node} does not run")
+        return can("its pod's agent lets it start again")
 
     async def start(self, node: str) -> None:
         """Let a member that is held down start on its own data; does nothing for one that runs."""
         session = await self._require_session(node)
         await session.ask("start")
         deadline = time.monotonic() + START_S
-        while (seen := _seen(await session.ask("see"), session)) is None or seen.state == "-":
+        while (seen := session.parse(await session.ask("see"))) is None or seen.state == "-":
             if time.monotonic() > deadline:
                 raise NotReady(
                     f"{node} was let go and has not started within {START_S:g} s: "
@@ -205,7 +198,7 @@ class KubernetesRuntime(KubernetesNodes):
     async def stop(self, node: str, timeout_s: float) -> None:
         """SIGTERM, and SIGKILL after `timeout_s`; it stays down until it is started."""
         session = await self._require_session(node)
-        seen = _seen(await session.ask("see"), session)
+        seen = session.parse(await session.ask("see"))
         if seen is None or seen.state == "-":
             return
         with contextlib.suppress(StaleTarget):
@@ -278,8 +271,8 @@ class KubernetesRuntime(KubernetesNodes):
         if value is None:
             raise Unsupported("Kubernetes does not take a limit away once it is there.")
         await self._require(node, identity)
-        limit = max(value, 0.01)  # the least that the kernel's scheduler grants: 1 ms in 100
-        container = {"name": self.databases[node].name, "resources": {"limits": {"cpu": written(limit)}}}
+        wanted = _quantity(max(value, 0.01))  # the least that the kernel's scheduler grants: 1 ms in 100
+        container = {"name": self.databases[node].name, "resources": {"limits": {"cpu": wanted}}}
         body = {"metadata": {"uid": identity.id}, "spec": {"containers": [container]}}
         await self.api.call(
             "PATCH",
@@ -288,7 +281,7 @@ class KubernetesRuntime(KubernetesNodes):
             content="application/strategic-merge-patch+json",
         )
         deadline = time.monotonic() + self.act_timeout_s / 2
-        while (await self.limits(node))["cpu_share"] != limit:
+        while (await self.limits(node))["cpu_share"] != cores(wanted):
             if time.monotonic() > deadline:
                 raise NotReady(f"The limit of {node} was asked for and is not in force.")
             await asyncio.sleep(_LOOK_S)
@@ -356,11 +349,9 @@ class KubernetesRuntime(KubernetesNodes):
     async def _require_session(self, node: str) -> Session:
         session = await self._session(node)
         if session is None:
-            raise Unreachable(f"The pod {node} is not there, or its agent does not run: {self._raw(node)}.")
+            raw = self.pods.view(node).raw
+            raise Unreachable(f"The pod {node} is not there, or its agent does not run: {raw}.")
         return session
-
-    def _raw(self, node: str) -> str:
-        return self.pods.view(node).raw
 
     def _agent_runs(self, node: str) -> bool:
         pod = self.pods.get(node)
@@ -405,7 +396,7 @@ class KubernetesRuntime(KubernetesNodes):
     async def _ended(self, session: Session, known: Seen, timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            seen = _seen(await session.ask("see"), session)
+            seen = session.parse(await session.ask("see"))
             if seen is None or seen.state == "-" or (seen.pid, seen.start) != (known.pid, known.start):
                 return True
             await asyncio.sleep(_LOOK_S / 2)
@@ -445,18 +436,24 @@ class KubernetesRuntime(KubernetesNodes):
             await self._try_cut()
 
 
-def _seen(text: str, session: Session) -> Seen | None:
-    return session.parse(text)
-
-
 def _union(scopes: set[Scope]) -> Scope:
     return scopes.pop() if len(scopes) == 1 else Scope.BOTH
+
+
+def cores(quantity: str) -> float:
+    """Return a quantity of processors as Kubernetes writes it (`1`, `0.5`, `20m`) in cores."""
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
+def _quantity(value: float) -> str:
+    """Return cores as a quantity, in whole thousandths."""
+    return f"{round(value * 1000)}m"
 
 
 def _cpu_limit(pod: Json, container: str) -> float | None:
     """Return the limit in force: what the kubelet says, which may be behind what was asked for."""
     said = (container_status(pod, container).get("resources") or {}).get("limits") or {}
-    return cores(said["cpu"]) if "cpu" in said else None
+    return cores(str(said["cpu"])) if "cpu" in said else None
 
 
 def _proof(

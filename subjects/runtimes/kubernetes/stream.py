@@ -11,9 +11,8 @@ import aiohttp
 
 from subjects.errors import Unreachable
 from subjects.runtimes.kubernetes.api import Api
-from subjects.untrusted import NotJson, read_object
 
-_STDIN, _STDOUT, _STDERR, _STATUS = range(4)
+_STDIN, _STDOUT, _STDERR = range(3)
 _DATA, _ERROR = range(2)
 
 
@@ -36,8 +35,6 @@ class Exec:
         self._socket = socket
         self.errors = ""
         """The end of what it wrote to its standard error."""
-        self.exit_code: int | None = None
-        """How it ended; None while it runs, or where the stream broke before that was told."""
 
     async def send(self, data: bytes) -> None:
         """Write to its standard input."""
@@ -51,8 +48,6 @@ class Exec:
                 return data
             if channel == _STDERR:
                 self.errors = (self.errors + data.decode("utf-8", "replace"))[-500:]
-            if channel == _STATUS:
-                self.exit_code = _exit_code(data)
         return b""
 
 
@@ -119,15 +114,3 @@ async def _receive(socket: aiohttp.ClientWebSocketResponse) -> bytes | None:
             return str(message.data).encode()
         if message.type not in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
             return None
-
-
-def _exit_code(status: bytes) -> int | None:
-    """Read the Status object that ends an exec."""
-    try:
-        said = read_object(status)
-    except NotJson:
-        return None
-    if said.get("status") == "Success":
-        return 0
-    causes = (said.get("details") or {}).get("causes") or ()
-    return next((int(each["message"]) for each in causes if each.get("reason") == "ExitCode"), None)

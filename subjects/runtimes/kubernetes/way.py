@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Literal, TypeVar
 
 from subjects.errors import SubjectError
@@ -29,12 +29,6 @@ CONNECT_S = "10"
 """How long `nc` in the probe pod tries to connect."""
 _RESET = struct.pack("ii", 1, 0)
 _PIECE = 65536
-
-WORDS: Mapping[Mode, str] = {
-    "straight": "by the pods' own addresses",
-    "probe": "through the probe pod (exec of nc)",
-    "forward": "by port-forward, which goes round the network between pods",
-}
 
 
 class Way:
@@ -62,10 +56,13 @@ class Way:
         return (HOST, door[1]) if door else None
 
     async def lead_to(self, targets: Iterable[tuple[str, int]]) -> None:
-        """Have an address for each of these nodes' ports from now on."""
+        """Have an address for each of these nodes' ports from now on, and for no others."""
         if self.mode == "straight":
             return
-        for node, port in targets:
+        wanted = set(targets)
+        for gone in self._doors.keys() - wanted:
+            self._doors.pop(gone)[0].close()
+        for node, port in wanted:
             if (node, port) not in self._doors:
                 server = await asyncio.start_server(self._accepter(node, port), HOST, 0)
                 self._doors[node, port] = server, server.sockets[0].getsockname()[1]

@@ -52,7 +52,8 @@ class Pipe(asyncio.BufferedProtocol):
         """The other end can't take more."""
         self._reading = True
         self._ended = False
-        self._passed_end = False
+        self.passed_end = False
+        """Whether the end of what it receives has gone out on the other side: nothing more will come."""
         self._lost = False
         self._broken = False
 
@@ -174,19 +175,15 @@ class Pipe(asyncio.BufferedProtocol):
 
     def _pass_end(self, other: "Pipe", target: asyncio.Transport) -> None:
         """Do to the other end what was done to this one: a reset, a close, or the end of one direction."""
-        self._passed_end = True
+        self.passed_end = True
         if self._broken:
             other.abort(reset=True)
         elif self._lost:
             target.close()
-        elif other.has_passed_end():
+        elif other.passed_end:
             target.close()
             if self.transport is not None:
                 self.transport.close()
         elif other.open:
             with contextlib.suppress(OSError):  # it was reset a moment ago, and that is told next
                 target.write_eof()
-
-    def has_passed_end(self) -> bool:
-        """Whether the end of what it receives has gone out on the other side: nothing more will come."""
-        return self._passed_end

@@ -270,9 +270,10 @@ async def test_refused_thinking_is_left_out_and_the_request_made_once_more(
 
 
 async def test_another_vendors_server_gets_only_the_basics(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids of calls that repeat, as such servers make them, are told apart."""
+    """Ids of calls that repeat, or that Claude takes not, as such servers make them, are replaced."""
     other = Server(compat=True)
-    steps = [says(call("look", call_id="call_0")), says(call("peek", call_id="call_0")), FINE]
+    odd = "functions.look:0"
+    steps = [says(call("look", call_id=odd)), says(call("peek", call_id=odd)), FINE]
     async with claude(monkeypatch, *steps, server=other, name="qwen", compat=True) as (
         model,
         api,

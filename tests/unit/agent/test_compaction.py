@@ -156,6 +156,17 @@ async def test_another_model_compacts_in_its_own_way_from_then_on() -> None:
     assert "They asked for help." in str(here.talk.history.messages)
 
 
+async def test_a_summary_is_asked_for_after_an_answer_also_where_the_last_request_failed() -> None:
+    model = Speaker(ModelUnavailable("overloaded"), replies(text("They asked about etcd-2.")))
+    here = room(model, compactor=compactor())
+    here.talk.note("The mode changed.")
+    with pytest.raises(ModelUnavailable):
+        await here.talk.ask("What of etcd-2?")
+
+    assert await here.talk.compact()
+    assert [message.role for message in model.requests[1].messages] == ["user", "system", "assistant", "user"]
+
+
 @pytest.mark.parametrize(("compat", "turns"), [(False, 60), (True, 100)], ids=["server", "model"])
 async def test_many_turns_stay_usable(compat: bool, turns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(body: Body) -> Step:

@@ -110,6 +110,15 @@ async def test_a_call_that_failed_in_an_earlier_stage_is_not_blamed_for_a_later_
     assert result["error"] == "Stage 2 (load) did not succeed."
 
 
+async def test_a_wait_that_could_not_be_made_is_no_missed_detection(here: Room) -> None:
+    demo = broken(demo_of(here))
+    wait = ToolCall("1", "wait_for_detection", {"timeout_s": "soon"})
+    await demo.gate.after(wait, outcome("wait_for_detection", ok=False, error="timeout_s: not a number"))
+
+    assert "Nothing was detected" not in str(here.events)
+    assert not demo.gate.stages.begun(5)
+
+
 async def test_a_demo_that_the_person_stopped_between_two_stages_is_no_success(here: Room) -> None:
     demo = demo_of(here)
     cast(Any, demo.session).id = "s1"

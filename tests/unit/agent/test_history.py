@@ -50,6 +50,18 @@ async def _play(turns: list[tuple[list[dict[str, Any]], str]]) -> Room:
     return here
 
 
+@settings(max_examples=40)
+@given(TURNS, st.data())
+def test_whatever_lines_of_a_transcript_are_lost_the_next_request_is_valid(
+    turns: list[tuple[list[dict[str, Any]], str]], data: st.DataObject
+) -> None:
+    entries = asyncio.run(_play(turns)).notes.entries
+    lost = data.draw(st.sets(st.integers(0, len(entries) - 1), min_size=1, max_size=3))
+
+    left = [entry for n, entry in enumerate(entries) if n not in lost]
+    assert refusal(tuple(rebuild(left).messages)) == ""
+
+
 @settings(max_examples=80)
 @given(TURNS)
 def test_whatever_a_model_says_the_next_request_is_valid_and_the_transcript_tells_the_same(

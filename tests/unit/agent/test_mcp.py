@@ -195,6 +195,27 @@ def test_a_server_ends_when_nobody_reads_its_answers_though_its_input_is_held_op
         assert process.wait(60) == 128 + signal.SIGPIPE
 
 
+def test_an_answer_that_nobody_reads_ends_the_server_without_a_traceback(tmp_path: Path) -> None:
+    client = {"name": "x", "version": "1"}
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent", "--state-dir", str(tmp_path / "state"), "mcp"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(hello).encode() + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(b'{"jsonrpc": "2.0", "id": 2, "method": "tools/list"}\n', timeout=60)
+
+    assert b"Traceback" not in err
+    assert process.returncode in (0, 128 + signal.SIGPIPE)
+
+
 @pytest.mark.parametrize(
     ("frame", "code", "call_id"),
     [

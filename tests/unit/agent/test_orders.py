@@ -16,6 +16,8 @@ from agent.orders import Order, read_demo, read_order
         ("pause the leader now", Order("fault_inject", {"kind": "pause", "target": "leader"})),
         ("inject a partition on etcd-1", Order("fault_inject", {"kind": "partition", "target": "etcd-1"})),
         ("inject network_delay", Order("fault_inject", {"kind": "network_delay", "target": "random"})),
+        ("kill etcd\u20112\uff01", Order("store_kill", {"target": "etcd-2"})),
+        ("kill etcd\u20132\u3002", Order("store_kill", {"target": "etcd-2"})),
         ("restart etcd-1", Order("store_restart", {"node": "etcd-1"})),
         ("restart it", Order("store_restart", {"node": "etcd-3"})),
         ("bring etcd-2 back", Order("store_restart", {"node": "etcd-2"})),

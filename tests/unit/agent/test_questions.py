@@ -9,10 +9,11 @@ import pytest
 
 from agent.models.base import Message, Reply, Request
 from agent.models.offline import OfflineModel
-from agent.models.offline.answers import oom, what
-from agent.models.offline.narration import TYPED, detection, tell
+from agent.models.offline.answers import change, clients, leader, oom, summary, what
+from agent.models.offline.narration import TYPED, detection, status, tell
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen
+from agent.models.offline.words import seconds as in_seconds
 from agent.orders import read_demo, read_order
 
 INCIDENT: dict[str, Any] = json.loads((Path(__file__).parent / "records" / "leader_killed.json").read_text())
@@ -165,20 +166,23 @@ NAMED = {
         "what actually went down", "waht broke", "ok what just happend", "what was that all about",
         "who died", "why is etcd-1 dead", "is kill the root cause", "pause or kill?",
         "was it a partition or a crash", "name the root cause", "start with the root cause",
-        "which node was kaputt",
+        "which node was kaputt", "rca", "RCA please", "did etcd-1 crash?", "what broke\uff1f",
+        "what\u2019s wrong\u2026",
     ),
     "injected": (
         "what have you done so far",
         "what did you do to the cluster",
         "was it our fault", "who killed etcd-1?", "did you kill it or was it real?",
-        "was the kill intentional", "was kill -9 used", "kill of which node was it",
+        "was the kill intentional", "what fault was it?", "was kill -9 used", "kill of which node was it",
     ),
     "elected": (
         "how many leader elections happened",
-        "how come the leader moved",
+        "how come the leader moved", "how often did the leader change",
         "did killing the leader trigger an election", "show me how the leader moved",
     ),
     "leader": (
+        "was it the leader that died?", "was it a follower", "was etcd-1 the leader when it died",
+        "what role did it have",
         "leader before?", "tell me who the leader was",
     ),
     "quorum": (
@@ -186,8 +190,10 @@ NAMED = {
     ),
     "lost": (
         "did the kill lose data", "is the data still all there", "what have we lost", "writes lost",
-        "prove that no write was lost", "check if any data was lost",
+        "did any acked write vanish", "which writes are indeterminate?", "prove that no write was lost",
+        "check if any data was lost",
     ),
+    "consistent": ("is the data consistent?", "is it linearizable", "were there stale reads?"),
     "duration": (
         "time between kill and detection",
         "when did you heal it",
@@ -200,7 +206,7 @@ NAMED = {
     "blast": (
         "was the cluster available the whole time?",
         "could clients still read during the outage?",
-        "did reads fail too",
+        "did reads fail too", "did clients notice?",
         "success rate",
         "what did clients see",
         "how severe is it",
@@ -215,7 +221,8 @@ NAMED = {
         "what is the baseline",
         "how many ops per second did we do",
         "what was the worst latency",
-        "longest stall", "p99 during", "explain why clients saw errors", "why users saw timeouts",
+        "p99?", "what was p99 during the fault", "longest stall", "p99 during",
+        "explain why clients saw errors", "why users saw timeouts",
     ),
     "predicted": (
         "did it go as you expected",
@@ -227,8 +234,9 @@ NAMED = {
         "who made the diagnosis",
         "how sure are you yourself", "confidence", "stop guessing, what do you know for sure",
     ),
-    "else": (
-        "why not a pause",
+    "alternatives": (
+        "why not a pause", "was it killed?", "was it a pause?", "was there packet loss",
+        "was the disk full?",
         "is it the disk?",
         "how do you know it was not a partition",
         "what evidence contradicts it",
@@ -245,7 +253,8 @@ NAMED = {
         "how did you detect it", "who detected it first", "is there a missing alert",
     ),
     "change": (
-        "next steps", "show what you would change", "fix suggestions", "what should i do now",
+        "do i need to do anything?", "what's next", "next steps", "show what you would change",
+        "fix suggestions", "what should i do now",
         "which node should i check first",
     ),
     "recovered": (
@@ -258,7 +267,7 @@ NAMED = {
         "timeline pls", "give me the timeline", "run me through the timeline", "what happened after the kill",
     ),
     "summary": (
-        "write the executive summary",
+        "write the executive summary", "write me a slack update",
         "bullet points please",
         "what do I tell my manager",
         "please give me a summary for my boss", "for slack", "postmortem",
@@ -268,7 +277,7 @@ NAMED = {
         "E5", "and E9?", "quote E5",
     ),
     "status": (
-        "is anything still broken",
+        "is anything still broken", "leader?", "is etcd-2 down", "is etcd-2 the leader?",
         "anything broken rn?", "is all again ok", "what is with the cluster?", "leader now?",
         "is etcd-3 ok", "how many nodes are up", "which node is the leader", "do we have quorum",
     ),
@@ -287,6 +296,63 @@ NAMED = {
     ),
 }  # fmt: skip
 """What people mean, and how some of them word it: half sentences, typos, orders that are questions."""
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("what broke, who led, and was anything lost?", ("what", "leader", "lost")),
+        ("what broke? was anything lost? who's leader?", ("what", "lost", "status")),
+        ("who led, what broke, how long was it down", ("leader", "what", "duration")),
+        ("what broke. who led", ("what", "leader")),
+    ],
+)
+def test_each_question_of_several_is_answered(text: str, names: tuple[str, ...]) -> None:
+    assert understand(text) == names
+
+
+@pytest.mark.parametrize("text", ["what happened to etcd-3?", "why did etcd-3 die", "was etcd-3 oom-killed?"])
+def test_a_node_that_the_incident_is_not_about_is_not_told_of_another_as_if_it_were_its_own(
+    text: str,
+) -> None:
+    answer = Conversation().ask(text)
+
+    assert answer.startswith("etcd-3 is not among this incident's nodes (etcd-1).")
+    assert "not among" not in Conversation().ask(text.replace("etcd-3", "etcd-1"))
+
+
+def test_what_else_it_could_be_begins_with_what_it_was() -> None:
+    """`Was it a partition?` after one must not be answered by what was ruled out alone."""
+    assert Conversation().ask("was it a pause?").startswith("Diagnosed (high confidence): etcd-1 was killed")
+
+
+def test_advice_from_before_the_recovery_is_not_told_as_what_is_to_be_done_now() -> None:
+    assert change(INCIDENT).startswith("The incident is recovered; when it was diagnosed, this was advised:")
+    assert "- Next:" not in summary(INCIDENT)
+    assert change({**INCIDENT, "state": "open", "seconds_open": None}).startswith("- Start etcd-1 again")
+
+
+def test_who_led_all_the_time_is_said_once() -> None:
+    led = dict.fromkeys(("before", "under_fault", "now"), "etcd-3")
+
+    assert leader({"leader": led}) == "etcd-3 led throughout: before it, under the fault and at the end."
+    assert "no node when the healing began" in leader({"leader": {**led, "under_fault": None}})
+
+
+def test_a_healthy_cluster_with_an_open_incident_is_told_with_it() -> None:
+    told = status({"state": "healthy", "open_incidents": [{"id": "I1", "text": "clients see errors"}]})
+
+    assert told == "The cluster is healthy. Incident I1 is open: clients see errors."
+
+
+def test_no_load_is_said_only_of_what_is_known() -> None:
+    seen = {"source": "client", "seconds": 0.8, "text": "p99 2300 ms in 1.0 s"}
+    unmeasured = {**INCIDENT, "load": None, "timeline": [seen, seen, seen, seen]}
+
+    assert "p99 2300 ms" in clients(unmeasured)
+    assert "1 more signal" in clients(unmeasured)
+    assert "not measured" in clients({**unmeasured, "timeline": []})
+    assert "no load" not in clients({**unmeasured, "timeline": []})
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in NAMED.items() for text in texts])
@@ -312,6 +378,15 @@ def test_a_question_is_taken_for_what_it_is(name: str, text: str) -> None:
         "tell me how to pause a store",
         "explain what restart does",
         "kill etcd-2?",
+        "kill etcd-2?!",
+        "kill etcd-2 ?.",
+        "ok, stop the cluster?!",
+        "kill etcd-2\uff1f",
+        "kill etcd-2\u203d",
+        "kill etcd-2\u061f",
+        "kill etcd-2\u037e",
+        "\u201ckill etcd-2\u201d",
+        "run the demo?!",
         "should I restart etcd-1?",
         "can you kill the leader without data loss",
         "kill etcd-1 and etcd-2",
@@ -380,6 +455,15 @@ def test_what_is_no_plain_order_never_acts(text: str) -> None:
         "what would happen if I killed etcd-2 now",
         "what if etcd-2 dies too",
         "can we lose another node now",
+        "would we have lost data with two nodes down?",
+        "if the leader had died, what would have been lost?",
+        "how many failures can we tolerate",
+        "how many members do we need",
+        "is it safe to restart etcd-1 now?",
+        "how long does a failover take",
+        "how would you detect a partition?",
+        "suppose etcd-3 crashes: was the data safe",
+        "will it recover?",
         "should we kill etcd-1 again to be sure",
         "could you please not kill anything else",
         "can we close the ticket",
@@ -455,3 +539,11 @@ def test_advice_names_what_a_person_can_type_here(tool: str) -> None:
     assert tell(failed) == f"store_kill did not work: No (E1). Try {TYPED[tool]}."
     assert Conversation().ask(typed)
     assert read_order(typed) or understand(typed) or tool in {"cluster_status", "read_logs", "incident_list"}
+
+
+@pytest.mark.parametrize(
+    ("span", "words"),
+    [(0.04, "40 ms"), (5, "5.00 s"), (1_200, "20 min"), (61_200, "17 h"), (5_000_000, "1,388.9 h")],
+)
+def test_a_span_is_told_without_powers_of_ten(span: float, words: str) -> None:
+    assert in_seconds(span) == words

@@ -72,8 +72,20 @@ def test_sessions_are_listed_the_latest_first_with_what_was_asked(tmp_path: Path
     rows = listing(tmp_path).rows
 
     assert [row[0] for row in rows] == ["20260301-c", "20260201-b", "20260101-a"]
-    assert rows[1][3] == "status of 20260201-b"
+    assert rows[1][2:] == ("offline mode", "status of 20260201-b")
     assert "no transcript" in rows[0][3]
+
+
+def test_times_in_the_list_name_their_zone(tmp_path: Path) -> None:
+    """An id is in UTC, and so is a report: a time of day without a zone is read as that."""
+    written(tmp_path, "20260101-a")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", "NPT-5:45")
+        time.tzset()
+        rows = listing(tmp_path).rows
+    time.tzset()
+
+    assert rows[0][1].endswith(" NPT")
 
 
 def test_a_session_is_found_by_the_beginning_of_its_id_if_that_is_clear(tmp_path: Path) -> None:
@@ -160,9 +172,10 @@ async def test_the_model_is_told_with_its_next_request_what_has_changed(
 
 async def test_the_script_answers_what_was_typed_meanwhile_as_the_next_request(session: Session) -> None:
     session.interject("was anything lost?")
+    session.interject("undo everything")
     await session.ask("help")
 
-    assert session.unread() == ("was anything lost?",)
+    assert session.unread() == ("was anything lost?", "undo everything")
     assert session.unread() == ()
 
 

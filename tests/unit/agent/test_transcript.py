@@ -159,6 +159,13 @@ def test_a_newer_version_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
         read_header(path)
 
 
+@pytest.mark.parametrize("made", [5.0, 4_102_444_800.0], ids=["1970", "2100"])
+def test_a_session_has_the_date_of_the_clock_that_it_was_made_by(tmp_path: Path, made: float) -> None:
+    Transcript.create(tmp_path, header(made=made)).close()
+
+    assert read_header(tmp_path / "s1.jsonl").made == made
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"\n", b"hello\n", b'{"type":"user"}\n', b"[]\n", b"\xff\xfe\x00\n"]
 )

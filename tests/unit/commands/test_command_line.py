@@ -220,3 +220,13 @@ def test_no_list_of_commands_cuts_a_sentence(group: str) -> None:
     shown = CliRunner().invoke(cli, [*group.split(), "--help"], terminal_width=80).stdout
 
     assert "..." not in shown.partition("Commands:")[2]
+
+
+def test_each_option_of_watch_stands_in_the_environment_by_its_own_name() -> None:
+    options = [option for option in cli.commands["watch"].params if isinstance(option, click.Option)]
+    named = {
+        max(option.opts, key=len): option.envvar or f"OPERATOR_WATCH_{option.name}".upper()
+        for option in options
+    }
+
+    assert named == {flag: f"OPERATOR_WATCH_{flag[2:]}".replace("-", "_").upper() for flag in named}

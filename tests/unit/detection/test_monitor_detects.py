@@ -10,6 +10,7 @@ from tests.standins.many_nodes import Manner
 from tests.unit.detection.conftest import Watched
 from tools.observe.figures import OperationFigures, Window
 from tools.observe.signal import Source
+from tools.observe.waits import CPU_SPAN_S
 
 
 def window(
@@ -19,6 +20,49 @@ def window(
     return Window(
         n, time.time(), time.monotonic(), seconds, operations, errors, 0, {"all": whole}, "timed out"
     )
+
+
+class TestCpu:
+    """A node is starved of CPU where it waits for a processor again and again, and its peers do not."""
+
+    WELL, STARVED = (0.03, 0.15), (0.02, 1.9)
+
+    async def test_one_that_waits_is_detected_at_the_second_reading_and_recovers(
+        self, watched: Watched
+    ) -> None:
+        watched.subject.apart_s = CPU_SPAN_S
+        watched.subject.cpu = {"n1": self.WELL, "n2": self.STARVED, "n3": self.WELL}
+        detection = await watched.detection()
+        await watched.looks()
+
+        assert (detection.nodes, detection.text) == (("n2",), "n2 is starved of CPU; its peers are not")
+        assert detection.invariants == ("client_latency",)
+        assert watched.kinds("n2") == ["starved"]
+
+        watched.subject.cpu["n2"] = self.WELL
+        assert await watched.monitor.until_quiet(60)
+
+    async def test_what_one_reading_shows_is_noted(self, watched: Watched) -> None:
+        watched.subject.apart_s = CPU_SPAN_S
+        watched.subject.cpu = {"n1": self.WELL, "n2": self.STARVED, "n3": self.WELL}
+        await watched.until(lambda: "starved" in watched.kinds("n2"))
+        watched.subject.cpu["n2"] = self.WELL
+        await watched.calm()
+
+    async def test_nobody_where_all_wait(self, watched: Watched) -> None:
+        watched.subject.apart_s = CPU_SPAN_S
+        watched.subject.cpu = dict.fromkeys(watched.subject.nodes, self.STARVED)
+        await watched.looks(6)
+        await watched.calm()
+
+    async def test_a_doubt_about_cpu_does_not_rename_an_incident(self, watched: Watched) -> None:
+        watched.subject.servers["n2"].die()
+        detection = await watched.detection()
+        watched.subject.apart_s = CPU_SPAN_S
+        watched.subject.cpu = {"n1": self.WELL, "n2": self.STARVED, "n3": self.WELL}
+        await watched.until(lambda: "starved" in watched.kinds("n2"))
+
+        assert watched.monitor.name(detection.incident) == detection.text
 
 
 class TestTheKernelsWord:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from agent.commands.endpoints import access_from
+from agent.commands.endpoints import access
 from agent.commands.root import cli
 from agent.events import NodesSeen
 from agent.view.watch_table import draw, sparkline
@@ -266,10 +266,14 @@ class TestTheCommandLine:
         assert result.exit_code == 2
         assert words in result.output
 
-    def test_user_and_password_come_from_the_environment(self) -> None:
+    def test_user_and_password_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def read(**environ: str) -> tuple[str | None, str | None]:
-            access = access_from(None, None, None, environ)
-            return access.user, access.password
+            for name in ("ETCD_USERNAME", "ETCD_PASSWORD", "ETCDCTL_USER", "ETCDCTL_PASSWORD"):
+                monkeypatch.delenv(name, raising=False)
+            for name, value in environ.items():
+                monkeypatch.setenv(name, value)
+            found = access({"cacert": None, "cert": None, "key": None})
+            return found.user, found.password
 
         assert read() == (None, None)
         assert read(ETCD_USERNAME="u", ETCD_PASSWORD="p") == ("u", "p")

@@ -16,7 +16,7 @@ from tools.diagnosis.examination import Examination, ObservedLedger
 from tools.diagnosis.schema import Diagnosis
 from tools.diagnosis.tools import open_case
 from tools.observe.incident import SeenIncident
-from tools.observe.ledger import Ledger
+from tools.observe.ledger import Evidence, Ledger
 from tools.registry import Dispatcher, load_tools
 from tools.workbench import Workbench
 
@@ -201,6 +201,27 @@ def test_what_the_diagnostician_reads_can_be_shown_under_the_sessions_ids() -> N
 
 def _ledger_of(session: Ledger, opened: float) -> ObservedLedger:
     return ObservedLedger(session, opened)
+
+
+def test_the_record_of_a_large_outage_is_taken_over_once() -> None:
+    class Counting(Ledger):
+        scans = 0
+
+        def since(self, wall: float) -> list[Evidence]:
+            self.scans += 1
+            return super().since(wall)
+
+    session = Counting()
+    for n in range(50):
+        session.add("signal:process", f"n{n} exit: it ended", wall=10.0 + n)
+    blind = ObservedLedger(session, 0.0)
+    found = [blind.get(f"D{n}") for n in range(1, 51)]
+    blind.add("read_logs", "a line")
+    session.add("signal:process", "n50 exit: it ended", wall=70.0)
+
+    assert all(found)
+    assert len(list(blind)) == 52
+    assert session.scans == 2
 
 
 def test_descriptions_lose_the_sentences_that_name_other_tools() -> None:

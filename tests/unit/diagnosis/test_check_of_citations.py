@@ -115,6 +115,23 @@ class TestWhatIsRefused:
 
         assert "two independent sources" in said
 
+    @pytest.mark.parametrize(
+        ("source", "text"),
+        [
+            ("signal:self", "etcd-2 restarted: started at 12:00:00"),
+            ("view:self", "etcd-1 healthy: healthy\netcd-2 restarted: started at 12:00:00"),
+            ("cluster_status", '"health_port": "answers", started at 12:00:00'),
+            ("read_metrics", "started at 12:00:00"),
+        ],
+    )
+    def test_a_node_and_its_log_are_one_witness(self, ledger: Ledger, source: str, text: str) -> None:
+        node = "etcd-2" if source in {"signal:self", "read_metrics"} else None
+        said = ledger.add(source, text, node=node, wall=1_003.0).id
+        logged = ledger.add("read_logs", "no shutdown request in the log", node="etcd-2", wall=1_003.0).id
+        cited = ((said, text.splitlines()[-1]), (logged, "no shutdown request"))
+
+        assert "two independent sources" in problems(ledger, *cited, confidence=Confidence.HIGH)
+
 
 class TestWhatBecomesOfIt:
     def settled(self, ledger: Ledger, found: Findings) -> Diagnosis:

@@ -13,7 +13,7 @@ from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Confidence, Findings, Kind
 from tools.diagnosis.table import BY_NAME, TABLE, Row
 from tools.observe.kinds import KINDS
-from tools.observe.signal import Again
+from tools.observe.signal import Again, Detection
 
 NODES = ("a", "b", "c")
 RUNS = ("running", "healthy", "answers", "connected")
@@ -34,8 +34,8 @@ def _late(group: tuple[str, ...]) -> str:
     return "reported_running" if group[0] == "running" else group[0]
 
 
-def concluded(scene: Scene, *, database: str = "etcd", again: Again | None = None) -> Findings:
-    return conclude(scene.gathered, NODES, scene.ledger, database=database, again=again)
+def concluded(scene: Scene, *, database: str = "etcd", detected: Detection | None = None) -> Findings:
+    return conclude(scene.gathered, NODES, scene.ledger, database=database, detected=detected)
 
 
 def with_quorum(scene: Scene, voters: int, up: int) -> Findings:
@@ -370,6 +370,32 @@ class TestWhatOutweighsWhat:
         assert first.startswith("a was OOM-killed")
         assert second.startswith("b was killed with SIGKILL")
 
+    @pytest.mark.parametrize(
+        ("a", "b", "kind", "node", "steps"),
+        [
+            ("exit:143", "exit:137", Kind.CRASH, "b", ("Start b again", "if a was meant to be restarted")),
+            ("exit:137", "stopped", Kind.CRASH, "a", ("Start a again", "Resume b")),
+            ("exit:143", "stopped", Kind.PAUSE, "b", ("Resume b", "if a was meant to be restarted")),
+        ],
+    )
+    def test_a_kind_is_told_only_of_the_nodes_that_it_is_true_of_and_the_others_have_their_own_advice(
+        self, scene: Scene, a: str, b: str, kind: Kind, node: str, steps: tuple[str, ...]
+    ) -> None:
+        found = concluded(scene.on("a", a, "refused").on("b", b, "refused").well("c"))
+
+        assert (found.kind, found.nodes) == (kind, (node,))
+        assert sorted(part[:2] for part in found.root_cause.split("; ")[:2]) == ["a ", "b "]
+        assert all(any(step in said for said in found.suggested_actions) for step in steps)
+        assert not any("a and b" in said for said in (*found.suggested_actions, found.would_change))
+        assert {cited.claim[0] for cited in found.evidence} == {"a", "b"}
+
+    def test_a_lost_quorum_tells_apart_how_its_nodes_were_lost(self, scene: Scene) -> None:
+        scene.on("a", "exit:137").on("c", "stopped").on("b", *RUNS, "unhealthy").on(None, "quorum_lost")
+        found = concluded(scene)
+
+        assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("a", "c"))
+        assert "are lost (a: crash; c: pause)" in found.root_cause
+
     def test_one_gone_of_two_is_a_lost_quorum_too(self, scene: Scene) -> None:
         found = with_quorum(scene.well("a").on("b", "exit:137").on(None, "quorum_lost"), 2, 1)
 
@@ -598,10 +624,17 @@ class TestWhatTheRulesSay:
 
     def test_a_loop_is_called_one_with_its_count_and_its_last_words(self, scene: Scene) -> None:
         scene.well("a", "c").on("b", "exit:1", "refused", "log_failed")
-        found = concluded(scene, again=Again(3, 40.0))
+        found = concluded(scene, detected=Detection("b is down", ("b",), "i", again=Again(3, 40.0)))
 
         assert "a crash loop: 3rd time in 40 s" in found.root_cause
         assert "Last words in its log" in found.root_cause
+
+    def test_a_loop_of_one_node_is_not_told_of_another(self, scene: Scene) -> None:
+        scene.well("c").on("a", "exit:137", "refused").on("b", "exit:1", "refused")
+        of_b, of_c = (Detection("", (node,), "i", again=Again(3, 40.0)) for node in ("b", "c"))
+
+        assert "a crash loop of b: 3rd time in 40 s" in concluded(scene, detected=of_b).root_cause
+        assert "3rd time" not in concluded(scene, detected=of_c).root_cause
 
     def test_nobody_is_warned_of_a_majority_that_is_not_at_stake(self, scene: Scene) -> None:
         scene.well("a", "c").on("b", "exit:137", "refused")

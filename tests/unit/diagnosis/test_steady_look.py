@@ -12,12 +12,13 @@ from subjects.base import Cluster, Connection, Health, LogLine, Metric, Probe
 from subjects.etcd.judge import INVARIANTS
 from tests.standins.scripted_cluster import ScriptedRuntime, ScriptedSubject
 from tools.diagnosis import gather as gathering
+from tools.diagnosis import steady
 from tools.diagnosis.base import Case, case_of
 from tools.diagnosis.check import check
 from tools.diagnosis.gather import gather
 from tools.diagnosis.rules import conclude
 from tools.diagnosis.schema import Confidence, Findings, Kind
-from tools.diagnosis.steady import KNOCKS, LOOKS, SLOW_LOOKS, Looked, signals_of, steady_look
+from tools.diagnosis.steady import AT_ONCE, KNOCKS, LOOKS, SLOW_LOOKS, Looked, signals_of, steady_look
 from tools.observe.kinds import abnormal, signal
 from tools.observe.ledger import Ledger
 from tools.observe.limits import limits_of
@@ -162,6 +163,28 @@ async def test_a_slow_network_is_sure_only_of_a_node_that_was_asked_past_it(
     found = conclude(gathered, subject.nodes, ledger)
 
     assert (found.kind, found.nodes, found.confidence) == (Kind.NETWORK_DELAY, ("n2",), surest)
+
+
+async def test_a_thousand_nodes_are_not_connected_to_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More connections than a process may have open would all look lost."""
+    now = most = 0
+
+    async def connection(_target: ProbeTarget) -> str | None:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        await asyncio.sleep(0)
+        now -= 1
+        return "Too many open files" if now > AT_ONCE else None
+
+    monkeypatch.setattr(steady, "probe_new_connection", connection)
+    subject = ScriptedSubject(ScriptedRuntime(), [f"n{n}" for n in range(1000)])
+    quick = Probe(Connection.ACCEPTED, Health.HEALTHY, 1.0)
+    for name, view in subject.views.items():
+        subject.views[name] = replace(view, client=quick, itself=quick)
+    looked = await steady_look(subject)
+
+    assert looked.lost == {}
+    assert most == AT_ONCE
 
 
 @pytest.mark.parametrize(("rounds_lost", "lossy"), [(0, {"n2"}), (1, {"n2"}), (2, set())])

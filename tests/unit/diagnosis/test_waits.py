@@ -12,8 +12,8 @@ from tests.standins import slow_disk
 from tests.standins.embedded import bring_up, take_down
 from tests.standins.scripted_cluster import scripted_cluster
 from tests.unit.diagnosis.conftest import Bench
-from tools.diagnosis.waits import Waited, between, signals_of_waits
 from tools.observe.kinds import abnormal
+from tools.observe.waits import Waited, between, signals_of_waits
 
 # As measured on etcd, two cores, a load average of ten: each for about 2 s.
 WELL = Waited(2.0, ran_s=0.06, waited_s=0.30, syncs=6, synced_s=0.005)

@@ -1,12 +1,16 @@
 """What Compose 1 and 2 print of the same file is read alike, and found again."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from subjects.base import Direction, LinkRule, Scope
 from subjects.errors import BadSetup, NewerState, Unsupported
+from subjects.etcd import compose
 from subjects.runtimes import docker_layout
+from subjects.runtimes.docker import DockerRuntime
 from subjects.runtimes.docker_events import engine_time
 from subjects.runtimes.docker_layout import DockerLayout, Service, read_services
 from subjects.runtimes.docker_network import (
@@ -35,6 +39,32 @@ services:
 @pytest.mark.parametrize("text", [V1, V2])
 def test_published_ports_are_read_in_both_forms(text: str) -> None:
     assert read_services(text, Path("f")) == (Service("a", "x", {2379: ("127.0.0.1", 23791)}),)
+
+
+@pytest.mark.parametrize(
+    ("port", "host"),
+    [
+        ("'[::1]:23791:2379/tcp'", "::1"),
+        ("'[::]:23791:2379'", "::1"),
+        ('{host_ip: "::1", target: 2379, published: "23791"}', "::1"),
+        ('{host_ip: "::", target: 2379, published: "23791"}', "::1"),
+        ("'23791:2379'", "127.0.0.1"),
+        ('{host_ip: 0.0.0.0, target: 2379, published: "23791"}', "127.0.0.1"),
+    ],
+)
+def test_a_port_that_is_published_on_ipv6_or_everywhere_is_asked_on_loopback(port: str, host: str) -> None:
+    services = read_services(f"services: {{a: {{image: x, ports: [{port}]}}}}", Path("f"))
+
+    assert services == (Service("a", "x", {2379: (host, 23791)}),)
+
+
+def test_an_address_of_ipv6_is_in_brackets_in_urls() -> None:
+    services = (Service("a", "x", {2379: ("::1", 23791)}),)
+    runtime = SimpleNamespace(layout=DockerLayout("etcd", "p", "/f", "unix:///x", {}, services))
+
+    subject = compose.make_subject(cast(DockerRuntime, runtime))
+
+    assert subject.watch_address("a") == ("::1", 23791)
 
 
 @pytest.mark.parametrize("text", ["", "services: 3", "{", "services: {load: {profiles: [x]}}"])

@@ -20,8 +20,9 @@ from subjects.state import StateFolder
 from tests.standins.embedded import ETCD, ask, client_port, letter, pid_of, process_runtime, runs
 from tests.waiting import healthy, until
 from tools.faults import healer
-from tools.faults.journal import Record, State
+from tools.faults.journal import Record
 from tools.faults.service import FaultService
+from tools.faults.steps import State
 
 KINDS = (
     "kill",

@@ -14,8 +14,8 @@ from tests.standins.embedded import ask, client_port, letter, metrics_port, own_
 from tests.waiting import until
 from tools.faults.catalogue import CATALOGUE, Settings
 from tools.faults.healing import HealReport
-from tools.faults.journal import State
 from tools.faults.service import FaultService
+from tools.faults.steps import State
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 
 from tools.faults.comparison import Impact, compare, held
 from tools.faults.guard import Prediction
-from tools.faults.measured_heal import longest_write_stall
+from tools.faults.measured_heal import longest_stall
 from tools.observe.figures import OperationFigures, Window, WriteCheck
 
 FOLLOWER = Prediction(3, 2, 2, True, False, "go on", "", True, 3.0, "etcd-1")
@@ -138,4 +138,4 @@ def test_how_long_nothing_was_written(
         for n, made in enumerate(kinds)
     ]  # fmt: skip
 
-    assert longest_write_stall(windows) == longest_s
+    assert longest_stall(windows, writes=True) == longest_s

@@ -17,9 +17,9 @@ from subjects.state import StateFolder
 from tests.standins.embedded import ask, client_port, letter, pid_of, process_runtime, processes_of, runs
 from tests.waiting import healthy, until
 from tools.faults import healer
-from tools.faults.journal import Journal, Record, State
+from tools.faults.journal import Journal, Record
 from tools.faults.service import FaultService
-from tools.faults.steps import Kill
+from tools.faults.steps import Kill, State
 
 TRIED = ("kill", "partition", "quorum_loss")
 """python -m tests.bench.kill9 does them all, twenty times each, and has the seconds that it takes."""

@@ -10,6 +10,7 @@ from subjects.base import (
     Cluster,
     ClusterSnapshot,
     Connection,
+    Direction,
     Health,
     Identity,
     Primitive,
@@ -71,6 +72,17 @@ async def test_what_a_control_does_not_implement(
     assert not limited.ours
 
 
+@pytest.mark.parametrize("settings", [Settings(Scope.PEERS), Settings(direction=Direction.IN)])
+@pytest.mark.parametrize("fault", ["kill", "pause", "disk_full", "quorum_loss"])
+async def test_a_scope_or_a_direction_of_what_has_none(
+    cluster: Cluster, service: FaultService, fault: str, settings: Settings
+) -> None:
+    with pytest.raises(Refused, match=f"{fault} is not a network fault"):
+        await service.inject(cluster, fault, settings=settings, allow_quorum_loss=True)
+
+    assert service.journal.open_faults() == []
+
+
 async def test_a_fault_that_there_is_not(cluster: Cluster, service: FaultService) -> None:
     with pytest.raises(Refused, match="no fault 'earthquake'") as refused:
         await service.inject(cluster, "earthquake")
@@ -125,14 +137,6 @@ async def test_a_second_fault_that_with_the_first_takes_the_majority(
     await service.inject(cluster, "disk_full", "etcd-1")
     with pytest.raises(Refused, match="1 of 3 voters would be left"):
         await service.inject(cluster, "pause", "etcd-2", several=True)
-
-
-async def test_the_majority_whatever_scope_is_named_for_a_fault_that_has_none(
-    cluster: Cluster, service: FaultService
-) -> None:
-    await service.inject(cluster, "pause", "etcd-1")
-    with pytest.raises(Refused, match="1 of 3 voters would be left"):
-        await service.inject(cluster, "pause", "etcd-2", Settings(scope=Scope.CLIENTS), several=True)
 
 
 @pytest.mark.parametrize("ttl_s", [0.0, -1.0, 1e9, float("nan")])

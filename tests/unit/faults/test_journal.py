@@ -16,8 +16,8 @@ import pytest
 from subjects.base import Identity
 from subjects.errors import NotReady
 from subjects.runtimes import identity
-from tools.faults.journal import Journal, State
-from tools.faults.steps import Kill, Pause, Unknown
+from tools.faults.journal import Journal
+from tools.faults.steps import Kill, Pause, State, Unknown
 
 ME = identity.own()
 

@@ -1,6 +1,7 @@
 """What a person is shown before an act is what is done, and nothing is done that can't be undone."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from subjects.runtimes import layout
 from subjects.state import StateFolder
 from tests.standins.embedded import ETCD, process_runtime
 from tests.waiting import healthy
-from tools.errors import Refused
+from tools.errors import NothingToDo, Refused
 from tools.faults.catalogue import Settings
 from tools.faults.service import FaultService
+from tools.faults.tools import HealParams, _preview_heal
 
 
 async def test_it_names_the_node_the_prediction_and_the_undo(cluster: Cluster, service: FaultService) -> None:
@@ -25,6 +27,23 @@ async def test_it_names_the_node_the_prediction_and_the_undo(cluster: Cluster, s
     assert "2 of 3 voters stay, 2 are needed" in predicted
     assert f"start {node} again on its own data" in undo
     assert service.journal.open_faults() == []
+
+
+@pytest.mark.parametrize("fault", [None, 7])
+async def test_nobody_is_asked_to_allow_a_heal_of_nothing(
+    cluster: Cluster, service: FaultService, fault: int | None
+) -> None:
+    with pytest.raises(NothingToDo, match="There is no open fault to heal"):
+        await _preview_heal(HealParams(fault=fault), _Workbench(service, cluster))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class _Workbench:
+    faults: FaultService
+    cluster: Cluster
+
+    def require_cluster(self) -> Cluster:
+        return self.cluster
 
 
 @pytest.mark.parametrize("target", ["random", "follower"])

@@ -18,8 +18,8 @@ from subjects.state import StateFolder
 from tests.standins.embedded import ETCD, bring_up, own_port, process_runtime, take_down
 from tests.waiting import healthy, until
 from tools.faults import recovery
-from tools.faults.journal import State
 from tools.faults.service import FaultService
+from tools.faults.steps import State
 from tools.observe.figures import LoadFigures
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from subjects import databases
 from subjects.base import RANDOM, ClusterSnapshot
+from subjects.runtimes.identity import own
 from subjects.state import open_state
 from subjects.target_roles import roles_help, target_roles
 from subjects.tikv import targets as of_tikv
@@ -42,6 +43,34 @@ async def test_who_is_not_named_is_the_role_that_the_database_is_usually_tried_o
         assert service._choose_now(cluster, led(seen, 0, 0, 0), KILL, None)[0] in STORES
         with pytest.raises(Refused, match="known to lead regions"):
             service._choose_now(cluster, led(seen, 0, 0, 0), KILL, "region-leader")
+    finally:
+        service.close()
+        await cluster.aclose()
+
+
+async def test_a_fault_on_another_cluster_with_such_a_node_is_not_this_ones(
+    tmp_path: Path,
+) -> None:
+    service = FaultService(open_state(tmp_path / "state"))
+    cluster, _, _ = await scripted_cluster(STORES)
+    try:
+        ours, _ = (
+            service.journal.plan(
+                cluster=name,
+                kind="pause",
+                nodes=["n1"],
+                steps=[],
+                members={},
+                prediction={},
+                owner=own(),
+                ttl_s=60,
+            )
+            for name in (cluster.id, "another")
+        )
+        found = service.open_on(cluster, "n1")
+
+        assert found is not None
+        assert found.id == ours
     finally:
         service.close()
         await cluster.aclose()

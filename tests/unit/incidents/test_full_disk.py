@@ -8,7 +8,8 @@ import pytest
 
 from subjects.errors import NotReady
 from subjects.runtimes import identity
-from tools.faults.journal import Journal, State
+from tools.faults.journal import Journal
+from tools.faults.steps import State
 from tools.incidents.store import IncidentStore
 
 ME = identity.own()

@@ -1,13 +1,14 @@
 """The etcd driver: what comes back, what is tried elsewhere, and what may never be sent twice."""
 
+import errno
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientError, ClientOSError, ServerDisconnectedError, web
 
-from subjects.etcd.load import EtcdDriver
+from subjects.etcd.load import EtcdDriver, _why
 from subjects.load import OperationFailed
 from subjects.runtimes.ports import free_ports
 from tests.standins.etcd_gateway_standin import gateway
@@ -71,6 +72,22 @@ async def test_a_refused_connection_goes_elsewhere_for_reads_and_writes(member: 
 
         assert client.take_failures() == {gone: 1}
         assert client.take_failures() == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            ClientOSError(None, "Can not write request body for http://h:1/v3/kv/put"),
+            "the connection broke while",
+        ),
+        (ClientOSError(errno.ECONNRESET, "Connection reset by peer"), "Connection reset by peer"),
+        (ServerDisconnectedError(), "Server disconnected"),
+    ],
+)
+def test_a_failure_is_told_in_words_that_are_not_a_library_s(error: ClientError, told: str) -> None:
+    assert _why(error).startswith(told)
+    assert "Errno" not in _why(error)
 
 
 async def test_nobody_there_is_an_error_that_comes_at_once_and_leaves_no_doubt() -> None:

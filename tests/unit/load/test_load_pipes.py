@@ -52,6 +52,18 @@ async def test_an_owner_that_does_not_read_loses_lines_and_holds_nothing_up(
         assert (tmp_path / "windows.jsonl").stat().st_size == 50 * len(line)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+async def test_a_full_disk_keeps_no_window_from_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "windows.jsonl").symlink_to("/dev/full")
+    async with pipes(tmp_path, monkeypatch) as (generator, owner):
+        generator.keep(b"a window\n")
+        await generator.flush(timeout_s=60)
+
+        assert os.read(owner.windows, 100) == b"a window\n"
+
+
 async def test_what_was_said_comes_out_whole_and_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

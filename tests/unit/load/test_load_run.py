@@ -207,6 +207,12 @@ async def test_settings_that_make_no_sense_start_nothing(target: LoadTarget, tmp
     assert not generators()
 
 
+async def test_a_folder_that_cannot_be_made_is_a_load_that_failed(target: LoadTarget, tmp_path: Path) -> None:
+    (tmp_path / "load").touch()
+    with pytest.raises(LoadFailed, match="could not be started"):
+        await LoadRun.start(target, SMALL, tmp_path / "load" / "run-1", lambda window: None)
+
+
 async def test_a_generator_that_dies_is_noticed_at_once(target: LoadTarget, tmp_path: Path) -> None:
     ended: list[str] = []
     async with load(target, tmp_path, on_end=ended.append) as run:

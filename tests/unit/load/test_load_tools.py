@@ -107,6 +107,13 @@ async def test_a_load_is_started_read_and_stopped_with_proof(tools: LoadTools) -
     assert tools.workbench.load is None
 
 
+async def test_a_new_load_is_not_compared_with_the_one_before(tools: LoadTools) -> None:
+    tools.workbench.baseline = LoadFigures(300.0, 1.0, 2.0, 0)
+    await tools.begin()
+
+    assert tools.workbench.baseline is None
+
+
 async def test_windows_reach_the_monitor(tools: LoadTools) -> None:
     await tools.begin()
 

@@ -185,3 +185,9 @@ def test_only_names_that_are_verified_are_read() -> None:
     }
 
     assert names_in(shown) == ("a.example", "10.0.0.1")
+
+
+def test_an_address_of_ipv6_is_read_as_pods_have_it() -> None:
+    shown = {"subjectAltName": (("IP Address", "FD00:0:0:0:0:0:0:7"), ("IP Address", "0:0:0:0:0:0:0:1"))}
+
+    assert names_in(shown) == ("fd00::7", "::1")

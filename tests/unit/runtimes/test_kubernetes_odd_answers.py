@@ -2,21 +2,25 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from subjects.base import RuntimeEvent
+from subjects.base import Identity, RuntimeEvent
 from subjects.errors import SubjectError
 from subjects.etcd import kubernetes as etcd_plan
-from subjects.runtimes.kubernetes.api import connect
+from subjects.runtimes.kubernetes.api import Api, connect, kubeconfig_files
 from subjects.runtimes.kubernetes.attached import attach_nodes
 from subjects.runtimes.kubernetes.opening import open_kubernetes
 from subjects.runtimes.kubernetes.options import KubernetesOptions
 from subjects.runtimes.kubernetes.pods import Pods
+from subjects.runtimes.kubernetes.runtime import KubernetesRuntime, cores
+from subjects.runtimes.kubernetes.way import Way
 from subjects.state import open_state
 from tests.standins import standin_http
 
@@ -108,6 +112,78 @@ async def test_a_watch_goes_on_after_events_that_are_none(tmp_path: Path) -> Non
     )
 
     assert (event.node, event.kind) == ("db-0", "exit")
+
+
+async def test_a_watch_that_is_refused_each_time_is_not_asked_for_without_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
+    events = iter([json.dumps(gone)] * 3)
+    ended = json.dumps({"type": "DELETED", "object": POD})
+    happened: list[str] = []
+    sleep = asyncio.sleep
+
+    async def pause(_delay_s: float) -> None:
+        happened.append("pause")
+        await sleep(0)
+
+    def answer(path: str) -> str:
+        happened.append("watch" if "watch=" in path else "list")
+        return next(events, ended) if "watch=" in path else json.dumps(LIST)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    await first_event(tmp_path, answer)
+
+    assert happened[:4] == ["list", "watch", "pause", "list"]
+
+
+def test_a_kubeconfig_is_found_again_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", f"mine{os.pathsep}other")
+
+    assert kubeconfig_files() == f"{tmp_path / 'mine'}{os.pathsep}{tmp_path / 'other'}"
+
+
+async def test_a_port_that_is_asked_for_no_more_is_listened_on_no_more() -> None:
+    way = Way(Api(None, None, "", "", ""), "db", Pods(Api(None, None, "", "", ""), "db", ""), "forward", None)
+    await way.lead_to([("db-0", 2379), ("db-1", 2379)])
+    door = way.address("db-1", 2379)
+    await way.lead_to([("db-0", 2379)])
+
+    assert door is not None
+    assert way.address("db-1", 2379) is None
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*door)
+    await way.aclose()
+
+
+async def test_a_limit_that_is_no_whole_thousandth_of_a_core_is_known_when_it_is_in_force() -> None:
+    asked: list[str] = []
+
+    async def call(*_words: object, body: dict[str, Any], **_more: object) -> None:
+        asked.append(body["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+
+    async def limits(_node: str) -> dict[str, float]:
+        return {"cpu_share": cores(asked[-1])}
+
+    async def require(*_words: object) -> None:
+        """The process is the one that was meant."""
+
+    runtime = SimpleNamespace(
+        databases={"db-0": SimpleNamespace(name="db")},
+        api=SimpleNamespace(call=call),
+        limits=limits,
+        act_timeout_s=0.0,
+        _require=require,
+        _pod_path=str,
+    )
+    process = Identity("container", "u1", "7 at 1")
+    await KubernetesRuntime.set_limit(cast(KubernetesRuntime, runtime), "db-0", process, "cpu_share", 1 / 3)
+
+    assert asked == ["333m"]
 
 
 async def test_a_pod_that_is_deleted_is_told_with_the_time_that_it_has_to_go(tmp_path: Path) -> None:

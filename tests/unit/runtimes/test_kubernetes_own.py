@@ -13,8 +13,8 @@ from subjects.errors import SubjectError
 from subjects.etcd.subject import EtcdSubject
 from tests.standins.kubernetes_standin.handle import StandinCluster
 from tests.standins.kubernetes_standin.own import BOUND_S, Own, current, own_cluster
-from tools.faults.journal import State
 from tools.faults.service import FaultService
+from tools.faults.steps import State
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.pod_addresses]
 

@@ -17,6 +17,7 @@ from subjects.clusters import find_cluster, open_by_id, open_cluster
 from subjects.errors import LaidOutMeanwhile, NewerState, NotReady, StaleTarget
 from subjects.etcd.binary import find_binary
 from subjects.runtimes import cgroup, identity, layout, logtime, ports
+from subjects.runtimes.filelock import locked
 from subjects.runtimes.process import ProcessRuntime
 from subjects.runtimes.supervisor import exit_status, spawn
 from subjects.state import StateFolder, open_state
@@ -38,6 +39,19 @@ def runtime_of(folder: Path) -> ProcessRuntime:
     made = ProcessRuntime(folder, layout.Layout("etcd", (spec,), ()))
     layout.save(made.layout, folder)
     return made
+
+
+async def test_a_node_that_another_operator_is_starting_is_looked_at_without_waiting(tmp_path: Path) -> None:
+    runtime = runtime_of(tmp_path)
+    await runtime.start("n1")
+    view = await runtime.inspect("n1")
+    assert view.identity is not None
+    await runtime.kill("n1", view.identity)
+    assert await identity.wait_exit(view.identity, 60.0)
+
+    async with locked(tmp_path / "nodes" / "n1" / "lock", 60.0):
+        assert (await runtime.inspect("n1")).state is ProcessState.EXITED
+    await runtime.down()
 
 
 class TestAPidFileThatIsStale:

@@ -28,6 +28,7 @@ from subjects.state import open_state
 from subjects.tikv import store as store_port
 from tests.waiting import healthy
 from tools.diagnosis.base import LOOKBACK_S
+from tools.observe.targets import NO_ANSWER, ProbeTarget
 
 _SILENT = {"error": "silent"}
 _READ = re.compile(
@@ -116,13 +117,14 @@ class Look:
             patch.object(store_port, "probe_grpc_port", greeted),
             patch.object(clock, "wall", lambda at=None: self.wall),
             patch("time.time", lambda: self.wall),
-            patch("tools.diagnosis.steady.probe_new_connection", _let_in),
+            patch("tools.diagnosis.steady.probe_new_connection", self._new_connection),
         ):
             yield
 
-
-async def _let_in(_target: object) -> None:
-    """As where no connection is lost."""
+    async def _new_connection(self, target: ProbeTarget) -> str | None:
+        """A port that was silent takes connections, as that of a paused process does; no other loses any."""
+        ended = {said.get("error") for key, said in self.http.items() if f"//{target.where}/" in key}
+        return NO_ANSWER if ended & {"silent", "ReadTimeout"} else None
 
 
 class Recorder:

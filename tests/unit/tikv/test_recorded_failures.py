@@ -53,5 +53,7 @@ async def test_a_look_and_its_diagnosis(
         assert [node.control for node in stores] == [ControlState.DISCONNECTED]
     assert (found.kind, sorted(found.nodes)) == (kind, sorted(look.victims)), found
     assert found.verified, found.problems
+    if kind is Kind.PAUSE:
+        assert "accepts connections and answers none" in found.root_cause
     # From outside, none of these can be told for sure.
     assert (found.confidence.value == "high") == (kind is Kind.NONE)

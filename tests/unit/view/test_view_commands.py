@@ -13,13 +13,14 @@ from prompt_toolkit.keys import Keys
 from agent.chat import slash_commands
 from agent.chat.asking import read_answer
 from agent.chat.keyboard import Handlers, Keyboard
-from agent.chat.prompt import status_words
+from agent.chat.prompt import kept_history, status_words
 from agent.events import Text
 from agent.mode import Mode
 from agent.models.base import Message
 from agent.sessions.export import as_markdown, fenced
 from agent.sessions.session import Status
 from agent.view.records import in_words, tables
+from agent.view.words import seconds
 from tests.standins.quiet_view import QuietView
 from tests.standins.scripted_session import ScriptedSession
 from tools.errors import NoCluster, ToolError
@@ -311,3 +312,22 @@ def test_a_field_of_a_single_piece_of_evidence_is_shown_whole() -> None:
 
     assert isinstance(said, Notice)
     assert said.text == f"prediction {'one word after another, ' * 20}".strip()
+
+
+def test_a_span_is_told_with_less_than_sixty_seconds_in_a_minute() -> None:
+    assert [seconds(value) for value in (None, 5, 59.6, 179.6, 3_723)] == [
+        "",
+        "5.00 s",
+        "60 s",
+        "3 min 0 s",
+        "62 min 3 s",
+    ]
+
+
+def test_a_history_that_cannot_be_kept_keeps_nobody_from_asking(tmp_path: Path) -> None:
+    kept = kept_history(tmp_path / "history")
+    (tmp_path / "history").unlink()
+    (tmp_path / "history").mkdir()
+
+    kept.append_string("What broke?")
+    assert list(kept.load_history_strings()) == []

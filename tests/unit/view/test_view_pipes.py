@@ -207,7 +207,7 @@ class TestChoice:
         assert isinstance(open_view("json", stream=io.StringIO()), JsonView)
 
     def test_plain_text_where_there_is_no_terminal(self) -> None:
-        view = open_view(stream=io.StringIO(), environ={"TERM": "xterm"})
+        view = open_view(stream=io.StringIO())
 
         assert isinstance(view, PlainView)
         assert not view.interactive
@@ -223,10 +223,14 @@ class TestChoice:
         ],
     )
     async def test_a_terminal_gets_escapes_only_where_it_wants_them(
-        self, environ: dict[str, str], escapes: bool
+        self, environ: dict[str, str], escapes: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        for name in ("TERM", "NO_COLOR"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
         screen = Screen()
-        view = open_view(stream=screen, environ=environ)
+        view = open_view(stream=screen)
         assert isinstance(view, TerminalView)
         view.show(Text("**bold**", done=True))
         view.show(Progress("Waiting", 1, 30))
@@ -270,6 +274,19 @@ class TestOutlet:
             await outlet.aclose()
 
         assert got == [str(n) for n in range(200)]
+
+    async def test_a_pipe_that_was_set_not_to_wait_loses_nothing(self) -> None:
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        with os.fdopen(read) as reader, os.fdopen(write, "w") as stream:
+            view = JsonView(stream)
+            for _ in range(50):
+                view.show(Notice("x" * 10_000))
+            got = [len(reader.readline()) > 10_000 for _ in range(50)]
+            await view.aclose()
+
+        assert all(got)
+        assert not view.unread
 
     def test_a_closed_pipe_ends_the_program_quietly(self) -> None:
         program = (

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from agent.events import (
 )
 from agent.view.style import PROMPT
 from agent.view.terminal import TerminalView
+from tests.standins.person import Person
 from tests.standins.screen import Screen
 from tools.events import Diagnosed, Event, Failed, Notice, Progress, Table
 from tools.observe.signal import Detection, Signal, Source
@@ -474,3 +476,36 @@ def test_frames_are_erased_line_by_line() -> None:
 
     assert "\x1b[2K" in screen.written
     assert "\x1b[J" not in screen.written
+
+
+COUNTING = """
+import asyncio, itertools, sys
+from pathlib import Path
+from agent.running import run
+from agent.setup import Setup
+from tools.events import Progress
+async def body(view):
+    for n in itertools.count(1):
+        view.show(Progress("Waiting for the detection", n / 10, 9_999.0))
+        await asyncio.sleep(0.1)
+        if Path(sys.argv[1]).exists():
+            return {"ok": True}
+run(Setup(), body)
+input("Over")
+"""
+
+
+def test_what_is_typed_while_a_command_runs_leaves_no_stray_line(tmp_path: Path) -> None:
+    person = Person(["-c", COUNTING, str(tmp_path / "enough")])
+    try:
+        person.sees("Waiting for the detection 1s")
+        person.type("a\r\r\r")
+        person.sees("Waiting for the detection 3s")
+
+        assert person.text.count("Waiting") == 1
+        assert person.lines == [line for line in person.lines if line.startswith("Waiting")]
+        (tmp_path / "enough").touch()
+        person.sees("Over")
+        assert person.echoes
+    finally:
+        person.close()

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import socket
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +185,36 @@ async def test_of_two_alertmanagers_the_dead_one_delays_neither_detection_nor_th
     assert path == "/api/v2/alerts"
     assert alert["labels"]["alertname"] == "OperatorNodeDown"
     assert alert["startsAt"] < alert["endsAt"]
+
+
+async def test_an_alert_ends_with_its_incident_though_that_cannot_be_written_down(
+    scripted: Scripted, store: IncidentStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster, _, runtime = scripted
+    taken: list[Any] = []
+
+    async def take(method: str, path: str, body: bytes) -> tuple[int, str]:
+        taken.extend(json.loads(body))
+        return 200, "{}"
+
+    def fails(*_args: object, **_more: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(IncidentStore, "recover", fails)
+
+    def resolved() -> bool:
+        return any(datetime.fromisoformat(each["endsAt"]).timestamp() <= time.time() for each in taken)
+
+    server = await serve(take, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        async with watching(cluster, store, url):
+            runtime.happens("n2", "exit", 137)
+            await until(lambda: taken)
+            runtime.happens("n2", "start")
+            await until(resolved)
+    finally:
+        server.close()
 
 
 async def test_a_disk_that_is_full_silences_no_alert(

@@ -1,6 +1,7 @@
 """A diagnosis is made again when telling evidence comes, and only what changed is shown."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,23 @@ async def looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     await monitor.stop()
     store.close()
     await cluster.aclose()
+
+
+async def test_a_file_that_is_locked_for_a_while_ends_no_later_diagnosis(
+    looked_into: LookedInto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_args: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    shown, runtime = looked_into.shown, looked_into.runtime
+    with monkeypatch.context() as patch:
+        patch.setattr(IncidentStore, "keep_diagnosis", locked)
+        runtime.happens("n2", "exit", 137)
+        async with asyncio.timeout(60):
+            while not any("could not be looked into" in str(event) for event in shown.events):
+                await asyncio.sleep(0.01)
+    runtime.happens("n3", "exit", 137)
+    await until(shown, 1)
 
 
 async def test_another_node_and_a_loop_are_shown_with_what_changed_and_the_same_is_not(

@@ -16,6 +16,10 @@ from subjects.errors import SubjectError
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
 
+CPU_SPAN_S = 2.5
+"""From one reading of the counters to the next where a cluster is watched: a limit on a process's share lets
+it run once every 100 ms, so half a second has only five such periods to count."""
+
 STARVED_SHARE = 0.5
 """Of the time looked at, so much was waited for a processor, over all threads. Measured: 0.1 to 0.3 of a
 healthy member on two cores with ten processes at work on each, 1.8 and up of one held to 0.02 cores."""
@@ -99,17 +103,36 @@ def between(first: ClusterSnapshot, last: ClusterSnapshot, before: Syncs, after:
     return waited
 
 
+class CpuWaits:
+    """Compares how long nodes waited for a processor, over `CPU_SPAN_S` or longer, again and again."""
+
+    def __init__(self) -> None:
+        self._first: ClusterSnapshot | None = None
+
+    def read(self, snapshot: ClusterSnapshot) -> Iterator[Signal]:
+        """Yield of each node that can be compared with others whether it is starved of CPU, once a span."""
+        if self._first is None or snapshot.at < self._first.at:
+            self._first = snapshot
+        if snapshot.at - self._first.at < CPU_SPAN_S:
+            return
+        waits = between(self._first, snapshot, {}, {})
+        self._first = snapshot
+        for name, waited in waits.items():
+            others = _others(waits, name)
+            if waited.waited_s is None or all(each.waited_s is None for each in others):
+                continue
+            if starved(waited, others):
+                yield signal("starved", name, _cpu_text(waited, others))
+            else:
+                yield signal("not_starved", name, _cpu_text(waited, others))
+
+
 def signals_of_waits(waits: Mapping[str, Waited]) -> Iterator[Signal]:
     """Yield which nodes are starved of CPU or wait for their disk, with the others beside them."""
     for name, waited in waits.items():
-        others = [each for node, each in waits.items() if node != name and each.is_store is waited.is_store]
+        others = _others(waits, name)
         if starved(waited, others):
-            yield signal(
-                "starved",
-                name,
-                f"its threads waited {waited.waited_s:.2f} s for a processor and ran {waited.ran_s:.2f} s, "
-                f"in {waited.span_s:.1f} s; the others waited {_other_waits(others)}",
-            )
+            yield signal("starved", name, _cpu_text(waited, others))
         elif slow_to_write(waited, others) and waited.sync_s is not None:
             yield signal(
                 "slow_disk",
@@ -118,12 +141,7 @@ def signals_of_waits(waits: Mapping[str, Waited]) -> Iterator[Signal]:
                 f"{waited.syncs} in {waited.span_s:.1f} s; of the others {_other_syncs(others)}",
             )
         if waited.waited_s is not None and waited.ran_s is not None and not kept_waiting(waited):
-            yield signal(
-                "cpu_enough",
-                name,
-                f"its threads waited {waited.waited_s:.2f} s for a processor and ran {waited.ran_s:.2f} s, "
-                f"in {waited.span_s:.1f} s",
-            )
+            yield signal("cpu_enough", name, _cpu_text(waited, others))
 
 
 def starved(waited: Waited, others: Sequence[Waited]) -> bool:
@@ -152,8 +170,17 @@ def slow_to_write(waited: Waited, others: Sequence[Waited]) -> bool:
     )
 
 
-def _other_waits(others: Sequence[Waited]) -> str:
-    return ", ".join(f"{each.waited_s:.2f} s" for each in others if each.waited_s is not None) or "unknown"
+def _others(waits: Mapping[str, Waited], name: str) -> list[Waited]:
+    """Return what the other nodes of its kind waited for: stores are compared with stores."""
+    return [each for node, each in waits.items() if node != name and each.is_store is waits[name].is_store]
+
+
+def _cpu_text(waited: Waited, others: Sequence[Waited]) -> str:
+    known = ", ".join(f"{each.waited_s:.2f} s" for each in others if each.waited_s is not None)
+    return (
+        f"its threads waited {waited.waited_s:.2f} s for a processor and ran {waited.ran_s:.2f} s, "
+        f"in {waited.span_s:.1f} s; the others waited {known or 'for an unknown time'}"
+    )
 
 
 def _other_syncs(others: Sequence[Waited]) -> str:
