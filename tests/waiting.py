@@ -15,7 +15,7 @@ async def until(holds: Callable[[], object], timeout_s: float = 60.0, what: str 
         await asyncio.sleep(0.01)
 
 
-async def healthy(cluster: Cluster, timeout_s: float = 90.0) -> ClusterSnapshot:
+async def healthy(cluster: Cluster, timeout_s: float = 200.0) -> ClusterSnapshot:
     """Look at the cluster until it is healthy by every view; returns that look."""
     deadline = time.monotonic() + timeout_s
     while (snapshot := await cluster.subject.observe()).state is not ClusterState.HEALTHY:

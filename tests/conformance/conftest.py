@@ -65,7 +65,7 @@ async def cluster(shared: Cluster) -> AsyncIterator[Cluster]:
 
 
 async def until(
-    cluster: Cluster, holds: Callable[[ClusterSnapshot], bool], timeout_s: float = 90.0
+    cluster: Cluster, holds: Callable[[ClusterSnapshot], bool], timeout_s: float = 200.0
 ) -> ClusterSnapshot:
     """Look until `holds`; fails, showing the last snapshot, when it does not in time.
 

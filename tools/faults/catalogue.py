@@ -75,6 +75,8 @@ _UNDO: Mapping[Primitive, str] = {
     Primitive.KILL: "start it on its own data",
     Primitive.PAUSE: "resume the process",
     Primitive.NETWORK_CUT: "remove the network rule",
+    Primitive.NETWORK_ONE_WAY: "remove the network rule",
+    Primitive.NETWORK_SCOPE: "remove the network rule",
     Primitive.NETWORK_SHAPE: "remove the network rule",
     Primitive.NETWORK_LOSS: "remove the network rule",
     Primitive.DISK_LIMIT: "restore the former limit",
