@@ -22,7 +22,8 @@ async def test_an_operation_without_time_left_does_not_break_it_for_the_others(s
     """A client whose operations all waited until their deadline never found a store that was back."""
     link = StoreLink(store)
     try:
-        assert await link.line(time.monotonic() - 0.001) is None
+        await link.line(time.monotonic() - 0.001)  # a slow machine may be connected by the next look
+        assert link.fit
         assert await link.line(time.monotonic() + 30) is not None
     finally:
         await link.aclose()
