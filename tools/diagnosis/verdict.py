@@ -197,7 +197,9 @@ def _of_nodes(
     decisive = [seen for views, each in causes for seen in each.matched(views)]
     agreeing = _once([*shared, *(seen for views, _ in causes for seen in views.abnormal)])
     voters = quorum.voters if quorum else len(nodes) + 1
-    took_majority = not alone or (voters > 1 and kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
+    # One alone took no majority that is there without it: of TiKV's stores none is a voter of PD at all.
+    could = voters > 1 and not (quorum and quorum.held)
+    took_majority = not alone or (could and kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
     if lost is not None and took_majority and not shrunk and kind not in _SPREADING | _ALARMS:
         left = voters - len(nodes)
         short = alone and voters > 2  # of the others somebody was missing before

@@ -396,6 +396,13 @@ class TestWhatOutweighsWhat:
         assert (found.kind, found.nodes) == (Kind.QUORUM_LOSS, ("a", "c"))
         assert "are lost (a: crash; c: pause)" in found.root_cause
 
+    def test_a_store_that_died_did_not_take_a_majority_of_pds_that_is_back_without_it(
+        self, scene: Scene
+    ) -> None:
+        scene.on("b", "exit:137", "refused").well("a", "c").earlier(None, "quorum_lost")
+
+        assert with_quorum(scene, 3, 3).kind is Kind.CRASH
+
     def test_one_gone_of_two_is_a_lost_quorum_too(self, scene: Scene) -> None:
         found = with_quorum(scene.well("a").on("b", "exit:137").on(None, "quorum_lost"), 2, 1)
 
