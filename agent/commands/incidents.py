@@ -128,7 +128,6 @@ def _store(setup: "Setup") -> "Iterator[IncidentStore]":
 
 def _find(store: "IncidentStore", incident: str) -> "Incident":
     """Return the incident whose id is `incident` or alone begins so; the latest if `incident` is empty."""
-
     ids = [each.id for each in store.list(MAX_SEARCHED) if each.id.startswith(incident)]
     if incident in ids or len(ids) == 1 or (ids and not incident):
         return store.get(incident if incident in ids else ids[0])
@@ -140,7 +139,6 @@ def _find(store: "IncidentStore", incident: str) -> "Incident":
 
 
 def _write(path: Path, text: str) -> None:
-
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -198,8 +198,7 @@ def _encoded(key: str) -> str:
 def _why(error: aiohttp.ClientError) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect: {error.os_error.strerror or error.os_error}"
-    if isinstance(
-        error, aiohttp.ClientOSError
-    ):  # its own words are of a library: "[Errno None] Can not write …"
+    # Its own words are of a library: "[Errno None] Can not write …".
+    if isinstance(error, aiohttp.ClientOSError):
         return os.strerror(error.errno) if error.errno else "the connection broke while the request was sent"
     return str(error) or type(error).__name__

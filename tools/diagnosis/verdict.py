@@ -124,17 +124,17 @@ def _verdict(seen: Sequence[Seen], nodes: Sequence[str], database: str, quorum: 
     if not firm and any(each.word == "unstable" for each in shared):
         return _of_cluster(views, shared, seen, quorum)  # a moment without a leader passes over every node
     placed = firm or placed
-    beside = [(each, row) for each in views for row in _beside(each, database)]
+    grave = [(each, row) for each in views for row in _grave_rows(each, database)]
     if any(each.word == "quorum_lost" for each in shared):  # that is worse than any alarm
-        fatal = [(each, row) for each, row in beside if row.kind not in _ALARMS]
+        fatal = [(each, row) for each, row in grave if row.kind not in _ALARMS]
         placed = fatal or placed
     weight = max(_weight(row) for _, row in placed)
     causes = [(each, row) for each, row in placed if _weight(row) == weight]
     found = _of_nodes(_narrowed(causes), shared, quorum, _waiting(seen))
-    return replace(found, beside=(*found.beside, *_besides([row for _, row in causes], beside)))
+    return replace(found, beside=(*found.beside, *_beside_alarms([row for _, row in causes], grave)))
 
 
-def _beside(views: Views, database: str) -> Iterator[Row]:
+def _grave_rows(views: Views, database: str) -> Iterator[Row]:
     """Yield the alarms that a node has, and the first other row that explains its failure."""
     other = False
     for row in rows_of(views, database):
@@ -144,12 +144,12 @@ def _beside(views: Views, database: str) -> Iterator[Row]:
             yield row
 
 
-def _besides(
-    causes: Sequence[Row], beside: Sequence[tuple[Views, Row]]
+def _beside_alarms(
+    causes: Sequence[Row], grave: Sequence[tuple[Views, Row]]
 ) -> tuple[tuple[Kind, tuple[str, ...], str], ...]:
     """Return what else is wrong, where an alarm is the cause or comes beside it."""
     alarm = causes[0].kind in _ALARMS
-    left = [(views, row) for views, row in beside if row not in causes and (alarm or row.kind in _ALARMS)]
+    left = [(views, row) for views, row in grave if row not in causes and (alarm or row.kind in _ALARMS)]
     return tuple(
         (row.kind, tuple(views.node for views, each in left if each is row), row.reason)
         for row in dict.fromkeys(row for _, row in left)
@@ -197,7 +197,7 @@ def _of_nodes(
     decisive = [seen for views, each in causes for seen in each.matched(views)]
     agreeing = _once([*shared, *(seen for views, _ in causes for seen in views.abnormal)])
     voters = quorum.voters if quorum else len(nodes) + 1
-    # One alone took no majority that is there without it: of TiKV's stores none is a voter of PD at all.
+    # One alone took no majority that is there without it: the loss passed, or was another's (TiKV's PDs).
     could = voters > 1 and not (quorum and quorum.held)
     took_majority = not alone or (could and kind in {Kind.CRASH, Kind.PAUSE, Kind.RESTART})
     if lost is not None and took_majority and not shrunk and kind not in _SPREADING | _ALARMS:
@@ -214,37 +214,12 @@ def _of_nodes(
             reason += f", as {_never_joined(absent)}"
         decisive.append(lost)
         return Verdict(Kind.QUORUM_LOSS, nodes, reason, _once(decisive), agreeing, row, _least(causes))
-    if not alone and voters <= len(nodes) and all(each is BY_NAME["unreached"] for _, each in causes):
-        said = decisive[0].signal.raw.partition(": ")[2]
-        reason = "nobody answers at the one address that leads to all members" + (
-            f" ({said})" if said else ""
-        )
-        reason += (
-            ": what stands there (a load balancer, a proxy) or the way to it has failed, or all members have"
-        )
+    if not alone and voters <= len(nodes) and (way := _our_way_to_all(causes, decisive)) is not None:
+        reason, steps = way
+        found = _once(decisive)
+        surest = Confidence.LOW
         return Verdict(
-            Kind.PARTITION,
-            nodes,
-            f"{reason}; from outside these cannot be told apart",
-            _once(decisive),
-            agreeing,
-            row,
-            Confidence.LOW,
-            BEHIND_ONE_ADDRESS,
-            reason_names_nodes=True,
-        )
-    if not alone and voters <= len(nodes) and all(each.name in _SILENT for _, each in causes):
-        return Verdict(
-            Kind.PARTITION,
-            nodes,
-            "all members fell silent at once: most likely the way from here to them is cut or this machine "
-            "stood still; that all of them froze or were cut off together looks the same from outside",
-            _once(decisive),
-            agreeing,
-            row,
-            Confidence.LOW,
-            OUR_OWN_WAY,
-            reason_names_nodes=True,
+            Kind.PARTITION, nodes, reason, found, agreeing, row, surest, steps, reason_names_nodes=True
         )
     # What spreads from one node shows on several: which one it is cannot be told.
     surest = Confidence.LOW if not alone and kind in _SPREADING else _least(causes)
@@ -260,6 +235,27 @@ def _of_nodes(
         reason_names_nodes=len(told) > 1,
         beside=tuple((each, tuple(by_kind[each]), "") for each in others),
     )
+
+
+def _our_way_to_all(
+    causes: Sequence[tuple[Views, Row]], decisive: Sequence[Seen]
+) -> tuple[str, tuple[str, ...]] | None:
+    """Return what is said, and what to do, where all members are out of reach alike; else None."""
+    if all(row is BY_NAME["unreached"] for _, row in causes):
+        said = decisive[0].signal.raw.partition(": ")[2]
+        return (
+            f"nobody answers at the one address that leads to all members{f' ({said})' if said else ''}: "
+            "what stands there (a load balancer, a proxy) or the way to it has failed, or all members have; "
+            "from outside these cannot be told apart",
+            BEHIND_ONE_ADDRESS,
+        )
+    if all(row.name in _SILENT for _, row in causes):
+        return (
+            "all members fell silent at once: most likely the way from here to them is cut or this machine "
+            "stood still; that all of them froze or were cut off together looks the same from outside",
+            OUR_OWN_WAY,
+        )
+    return None
 
 
 def _gravity(kind: Kind, *, shrunk: bool) -> int:
