@@ -180,7 +180,7 @@ class DockerRuntime:
         """Freeze the container; does nothing for one that is frozen."""
         container = await self._containers.require(node, identity)
         if not container["State"]["Paused"]:
-            await self.engine.ask(self._api.pause, identity.id)
+            await self._containers.pause(identity.id)
 
     async def resume(self, node: str, identity: Identity) -> None:
         """Thaw the container; does nothing for one that isn't frozen."""

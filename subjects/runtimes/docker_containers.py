@@ -1,5 +1,6 @@
 """The containers of one Compose project: found by its labels, never by a name, and removed without a rest."""
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +8,16 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from subjects.base import Identity, ProcessState, ProcessView
-from subjects.errors import NotReady, StaleTarget, Unreachable
+from subjects.errors import NotReady, StaleTarget, SubjectError, Unreachable
 from subjects.runtimes.docker_layout import DockerLayout
 from subjects.runtimes.engine import Engine, NoSuch
 from subjects.runtimes.supervisor import describe_exit
 
 PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 """The labels that Compose, 1 and 2, puts on everything it makes."""
+
+FREEZE_TRIES = 10
+FREEZE_WAIT_S = 0.2
 
 
 class Containers:
@@ -62,6 +66,21 @@ class Containers:
     def forget(self) -> None:
         """Look for each container again: Compose may have made another."""
         self._ids.clear()
+
+    async def pause(self, container: str) -> None:
+        """Freeze a container, trying again where the freezer gives up.
+
+        Under version 1 of control groups runc tries for a few milliseconds and leaves it to its callers to
+        ask again, which a busy machine needs (opencontainers/runc#4388).
+        """
+        for _ in range(FREEZE_TRIES - 1):
+            try:
+                return await self._engine.ask(self._api.pause, container)
+            except SubjectError as error:
+                if "unable to freeze" not in str(error):
+                    raise
+            await asyncio.sleep(FREEZE_WAIT_S)
+        return await self._engine.ask(self._api.pause, container)
 
     async def unpause(self, container: str) -> None:
         """Thaw a container; the error says what to do with one that cannot be thawed."""
