@@ -46,6 +46,8 @@ class HealthServer:
         """Of every two connections that are made from now on, so many never get an answer."""
         self.newcomers_reset = False
         """Every connection that is made from now on is reset at once; those that are there are served."""
+        self.delay_s = 0.0
+        """How long a healthy answer takes on its way."""
         self.made = 0
         """Connections that were made so far."""
         self._server: asyncio.Server | None = None
@@ -108,7 +110,8 @@ class _Wire(asyncio.Protocol):
             return
         match self._server.manner:
             case Manner.HEALTHY:
-                self._transport.write(_answer(200, HEALTHY))
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._server.delay_s, self._transport.write, _answer(200, HEALTHY))
             case Manner.UNHEALTHY:
                 self._transport.write(_answer(503, UNHEALTHY))
             case Manner.GARBAGE:

@@ -11,12 +11,15 @@ from subjects.dial import create_connection, refuses_us
 from tools.detection.health_answer import AnswerReader, StrangeAnswer, judge
 from tools.observe.kinds import signal
 from tools.observe.signal import Signal
-from tools.observe.targets import DENIED, ProbeTarget
+from tools.observe.targets import DENIED, TRAVELS, ProbeTarget
 
 FRESH_EVERY = 8
 """After the second miss and then every eighth a fresh connection takes the place of the silent one: one that
 was cut may sit in TCP's retransmission pause long after the cut is gone. Not more often: to a stopped
 process each leaves a dead connection in the kernel's accept queue."""
+
+UNKNOWN_WAY_S = 0.5
+"""How long a question and its answer are taken to travel before the first answer has shown it."""
 
 KNOCK_S = 0.02
 """Between two connections to a port that refuses them, while it is awaited: a node that is started and dies
@@ -72,6 +75,8 @@ class HeldProbe:
         self.answered = 0
         self.missed = 0
         """How often something was seen wrong here: no answer in time, or a broken connection."""
+        self.way_s: float | None = None
+        """The quickest answer of all: how long the way takes, be it through a VPN or a tunnel."""
         self._reports = reports
         self._wire: _Wire | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -105,9 +110,11 @@ class HeldProbe:
             self._connect()
 
     def miss(self, at_least_s: float) -> None:
-        """Note that the answer is missing, if it was owed for `at_least_s` already."""
+        """Note that the answer is missing, if it was owed for `at_least_s` and the way's own time."""
         since = self._asked_at or self._connect_began
-        if self._closed or time.monotonic() - since < at_least_s:
+        way_s = UNKNOWN_WAY_S if self.way_s is None else self.way_s
+        travels = TRAVELS if self._wire is None else 1
+        if self._closed or time.monotonic() - since < at_least_s + travels * way_s:
             return
         self._silent_turns += 1
         self.missed += 1
@@ -185,6 +192,9 @@ class HeldProbe:
         self._wire.transport.write(self.target.request)
 
     def _take(self, health: Health, raw: str, *, closes: bool) -> None:
+        assert self._asked_at is not None  # noqa: S101 - callers know
+        took_s = time.monotonic() - self._asked_at
+        self.way_s = took_s if self.way_s is None else min(self.way_s, took_s)
         self._asked_at = None
         self._silent_turns = 0
         self._fruitless = 0

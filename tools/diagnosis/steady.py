@@ -52,6 +52,8 @@ SLOW_TIMES = 3.0
 """Late is also relative: so many times what nodes take meanwhile, without any network, on their own hosts."""
 KNOCKS = 8
 """New connections made to each node: of a way in that loses half, fewer than two are lost 1 time in 28."""
+FARTHEST_S = 0.5
+"""A node that takes longer to answer is slow rather than far away."""
 _NOBODY_THERE = frozenset({Connection.REFUSED, Connection.RESET})
 AT_ONCE = 200
 """Connections made at a time: 8 to each of 1,000 nodes are more than a process may have open."""
@@ -116,13 +118,14 @@ async def steady_look(subject: Subject, *, thorough: bool = False) -> Looked:
     let_in = [node.name for node in snapshot.nodes if not troubled(node) and _runs(node)]
     silent = [node.name for node in snapshot.nodes if node.client.connection is Connection.SILENT]
     targets = {target.node: target for target in targets_of(subject)}
+    way_s = _way_s(snapshot)
     return Looked(
         snapshot,
         {name: _fastest(hosts.get(name, ())) for name in suspects},
         frozenset(each for each in suspects if _on_host(subject, each)),
         slow_ms,
-        await _lost([targets[name] for name in let_in if name in targets]),
-        await _silent([targets[name] for name in silent if name in targets]),
+        await _lost([targets[name] for name in let_in if name in targets], way_s),
+        await _silent([targets[name] for name in silent if name in targets], way_s),
         between(first, snapshot, syncs, await read_syncs(subject) if looks > 1 else {}),
     )
 
@@ -177,6 +180,12 @@ def _fastest(times: Sequence[float | None]) -> float | None:
     return min((ms for ms in times if ms is not None), default=None)
 
 
+def _way_s(snapshot: ClusterSnapshot) -> float:
+    """Return how long a question and its answer travel: of those answered in a bounded time the slowest."""
+    known = (node.client.latency_ms for node in snapshot.nodes)
+    return min(max((ms / 1000 for ms in known if ms is not None), default=0.0), FARTHEST_S)
+
+
 async def _ask_hosts(
     subject: Subject, snapshot: ClusterSnapshot, hosts: dict[str, list[float | None]]
 ) -> None:
@@ -200,22 +209,22 @@ def _runs(node: NodeView) -> bool:
     return node.process.state in {ProcessState.RUNNING, ProcessState.UNKNOWN}
 
 
-async def _lost(targets: Sequence[ProbeTarget]) -> dict[str, str]:
+async def _lost(targets: Sequence[ProbeTarget], way_s: float) -> dict[str, str]:
     """Connect again to nodes that answer; return where connections were lost.
 
     A busy machine loses some to several nodes at once: those are tried again. What most nodes lose is lost on
     our own way to them.
     """
-    found = await _lossy(targets)
+    found = await _lossy(targets, way_s)
     if len(found) > 1:
-        again = await _lossy([target for target in targets if target.node in found])
+        again = await _lossy([target for target in targets if target.node in found], way_s)
         found = {node: text for node, text in found.items() if node in again}
     return found if len(found) <= max(1, len(targets) // 2) else {}
 
 
-async def _lossy(targets: Sequence[ProbeTarget]) -> dict[str, str]:
+async def _lossy(targets: Sequence[ProbeTarget], way_s: float) -> dict[str, str]:
     found = {}
-    for target, lost in zip(targets, await _knock(targets, KNOCKS), strict=True):
+    for target, lost in zip(targets, await _knock(targets, KNOCKS, way_s), strict=True):
         if len(lost) >= LOST:
             found[target.node] = (
                 f"{len(lost)} of {KNOCKS} new connections to {target.where} got nothing ({lost[-1]})"
@@ -223,22 +232,22 @@ async def _lossy(targets: Sequence[ProbeTarget]) -> dict[str, str]:
     return found
 
 
-async def _silent(targets: Sequence[ProbeTarget]) -> dict[str, str]:
+async def _silent(targets: Sequence[ProbeTarget], way_s: float) -> dict[str, str]:
     """Connect again to nodes that are silent; return how those ended that gave no answer."""
     found = {}
-    for target, lost in zip(targets, await _knock(targets, LOST), strict=True):
+    for target, lost in zip(targets, await _knock(targets, LOST, way_s), strict=True):
         if len(lost) == LOST and {*lost} <= {NO_ANSWER, NO_CONNECTION}:
             found[target.node] = NO_ANSWER if NO_ANSWER in lost else NO_CONNECTION
     return found
 
 
-async def _knock(targets: Sequence[ProbeTarget], times: int) -> list[list[str]]:
+async def _knock(targets: Sequence[ProbeTarget], times: int, way_s: float) -> list[list[str]]:
     """Return, for each target, what became of the new connections that were not answered."""
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def knock(target: ProbeTarget) -> str | None:
         async with turns:
-            return await probe_new_connection(target)
+            return await probe_new_connection(target, way_s)
 
     ended = await asyncio.gather(*(knock(target) for target in targets for _ in range(times)))
     ended = [None if how == DENIED else how for how in ended]  # that is ours

@@ -18,6 +18,9 @@ took 62 ms."""
 WITHIN_TLS_S = 2.0
 """The same with a TLS handshake, for which both ends need a processor in turn."""
 
+TRAVELS = 4
+"""So many round trips take a new connection and its first answer at the most: over TLS; two without."""
+
 UNREAD_S = 0.05
 """To take what has come already: a turn of the event loop."""
 
@@ -83,11 +86,15 @@ def targets_of(subject: Subject) -> Iterator[ProbeTarget]:
             yield ProbeTarget(node, CLIENT_PORT, host, port, request, tls)
 
 
-async def probe_new_connection(target: ProbeTarget) -> str | None:
-    """Ask over a new connection; return None if anything was answered, else what became of it."""
+async def probe_new_connection(target: ProbeTarget, way_s: float = 0.0) -> str | None:
+    """Ask over a new connection; return None if anything was answered, else what became of it.
+
+    `way_s` is how long a question and its answer usually travel, and is given besides.
+    """
     reader, writer = asyncio.StreamReader(), None
     try:
-        async with asyncio.timeout(WITHIN_S if target.tls is None else WITHIN_TLS_S):
+        within_s = WITHIN_S if target.tls is None else WITHIN_TLS_S
+        async with asyncio.timeout(within_s + TRAVELS * way_s):
             reader, writer = await open_connection(target.host, target.port, target.tls)
             writer.write(target.request)
             return None if await reader.read(4096) else "closed without an answer"

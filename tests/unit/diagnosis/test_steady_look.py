@@ -169,7 +169,7 @@ async def test_a_thousand_nodes_are_not_connected_to_all_at_once(monkeypatch: py
     """More connections than a process may have open would all look lost."""
     now = most = 0
 
-    async def connection(_target: ProbeTarget) -> str | None:
+    async def connection(_target: ProbeTarget, _way_s: float) -> str | None:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
         await asyncio.sleep(0)
@@ -194,7 +194,7 @@ async def test_connections_lost_to_most_nodes_are_lost_here(
     """n2 loses them for good, and the others for so many rounds: that is this machine, or its way to all."""
     tried = Counter[str]()
 
-    async def knock(target: ProbeTarget) -> str | None:
+    async def knock(target: ProbeTarget, _way_s: float) -> str | None:
         tried[target.node] += 1
         lost = target.node == "n2" or tried[target.node] <= rounds_lost * KNOCKS
         return NO_CONNECTION if lost else None

@@ -121,7 +121,7 @@ class Look:
         ):
             yield
 
-    async def _new_connection(self, target: ProbeTarget) -> str | None:
+    async def _new_connection(self, target: ProbeTarget, _way_s: float) -> str | None:
         """A port that was silent takes connections, as that of a paused process does; no other loses any."""
         ended = {said.get("error") for key, said in self.http.items() if f"//{target.where}/" in key}
         return NO_ANSWER if ended & {"silent", "ReadTimeout"} else None
