@@ -91,7 +91,9 @@ class FreshConnections:
             tries += BURST
         if lost:
             # A refusal comes at once: the held connection is given time to be asked, too.
-            await asyncio.sleep(MEANWHILE_PERIODS * self._wheel.period_s + LOST * self._wheel.way_s(line))
+            await asyncio.sleep(
+                MEANWHILE_PERIODS * self._wheel.period_s + LOST * self._wheel.way_s(line.node)
+            )
         answered = self._compared(line, before)
         if lost and answered is None:
             return  # the held connection has no answers either: that is seen, and judged, elsewhere
@@ -138,7 +140,7 @@ class FreshConnections:
             self._take(signal("accepts_new", line.node, raw, via=VIA, as_of=at))
 
     async def _lost(self, line: ProbeTarget, tries: int) -> list[str]:
-        way_s = self._wheel.way_s(line)
+        way_s = self._wheel.way_s(line.node)
         results = await asyncio.gather(*(probe_new_connection(line, way_s) for _ in range(tries)))
         return [how for how in results if how is not None]
 

@@ -110,7 +110,7 @@ class Monitor:
         self._sight = Sight(cluster.nodes, emit)
         self._wheel = Wheel(Reports(self._probed_bad, self._probed_good, self._incidents.awaited), period_s)
         self._fresh = FreshConnections(self._wheel, self._take)
-        self._ports = ServicePorts(cluster.subject, lambda: self.snapshot, self._take)
+        self._ports = ServicePorts(cluster.subject, lambda: self.snapshot, self._take, self._wheel.way_s)
         self._kernel = KernelView(cluster.nodes, self._notified, emit, self._leaves)
         self._rollout = Rollout(self._maintenance, self._incidents, self._correlator.conditions, emit)
         self._upkeep = Upkeep(cluster.subject, self._take, emit)

@@ -15,6 +15,7 @@ from subjects.base import ClusterSnapshot, Connection, Probe, Role, Subject
 from subjects.errors import SubjectError
 from tools.observe.kinds import signal
 from tools.observe.signal import CLIENT_PORT, Signal
+from tools.observe.targets import TRAVELS
 
 EACH_S = 1.0
 """How often each store is asked."""
@@ -44,10 +45,13 @@ class ServicePorts:
         subject: Subject,
         snapshot: Callable[[], ClusterSnapshot | None],
         take: Callable[[Signal], object],
+        way_s: Callable[[str], float],
     ) -> None:
+        """`way_s` tells how long a question to a node and its answer travel."""
         self._subject = subject
         self._snapshot = snapshot
         self._take = take
+        self._way_s = way_s
         self._usual: dict[str, deque[float]] = {}
         self._late: set[str] = set()
         self._silent: set[str] = set()
@@ -62,6 +66,8 @@ class ServicePorts:
             pairs = zip(stores, answers, strict=True)
             for each in self.judge({name: probe.latency_ms for name, probe in pairs if _tells(probe)}, at):
                 self._take(each)
+            self._late &= set(stores)
+            self._silent &= set(stores)
             took_s = asyncio.get_running_loop().time() - at
             again = self._late or self._silent
             await asyncio.sleep(max(0.0, AGAIN_S - took_s) if again else EACH_S)
@@ -75,7 +81,7 @@ class ServicePorts:
             usual = self._usual.setdefault(name, deque(maxlen=KEPT))
             if ms is None:
                 self._silent.add(name)
-                raw = f"no answer from its service port within {TIMEOUT_S * 1000:.0f} ms"
+                raw = f"no answer from its service port within {1000 * self._patience_s(name):.0f} ms"
                 yield signal("silent", name, raw, via=CLIENT_PORT, as_of=at)
                 continue
             if name in self._silent:
@@ -91,13 +97,16 @@ class ServicePorts:
                 self._late.discard(name)
                 yield signal("prompt_port", name, f"its service port answered in {ms:.1f} ms", as_of=at)
 
+    def _patience_s(self, name: str) -> float:
+        return TIMEOUT_S + TRAVELS * self._way_s(name)
+
     def _is_late(self, name: str, ms: float) -> bool:
         usual = self._usual.get(name, ())
         return len(usual) >= KNOWN and ms >= max(FLOOR_MS, TIMES * median(usual))
 
     async def _ask(self, store: str) -> Probe | None:
         try:
-            return await self._subject.probe(store, TIMEOUT_S)
+            return await self._subject.probe(store, self._patience_s(store))
         except (SubjectError, KeyError):  # a store may have left since
             return None
 

@@ -65,10 +65,11 @@ class Wheel:
         probe = self._probes.get((target.node, target.via))
         return None if probe is None or not probe.healthy else (probe.answered, probe.missed)
 
-    def way_s(self, target: ProbeTarget) -> float:
-        """Return how long a question to a target and its answer travel; 0 before the first answer."""
-        probe = self._probes.get((target.node, target.via))
-        return 0.0 if probe is None or probe.way_s is None else probe.way_s
+    def way_s(self, node: str) -> float:
+        """Return how long a question to `node` and its answer travel; 0 before the first answer."""
+        return max(
+            (probe.way_s or 0.0 for (name, _), probe in self._probes.items() if name == node), default=0.0
+        )
 
     @property
     def answered(self) -> int:

@@ -19,7 +19,7 @@ STORES = ("tikv0", "tikv1", "tikv2")
 @pytest.fixture
 def ports() -> ServicePorts:
     """Watches three stores that usually answer within a few milliseconds."""
-    made = ServicePorts(cast("Any", None), lambda: None, lambda _: None)
+    made = ServicePorts(cast("Any", None), lambda: None, lambda _: None, lambda _: 0.0)
     for at in range(KNOWN):
         assert told(made.judge(dict.fromkeys(STORES, 4.0), at)) == []
     return made
@@ -60,7 +60,7 @@ def test_a_few_milliseconds_more_are_nothing(ports: ServicePorts) -> None:
 
 
 def test_a_store_that_was_always_slow_is_as_usual() -> None:
-    ports = ServicePorts(cast("Any", None), lambda: None, lambda _: None)
+    ports = ServicePorts(cast("Any", None), lambda: None, lambda _: None, lambda _: 0.0)
     slow = {"tikv0": 300.0, "tikv1": 4.0}
 
     assert [told(ports.judge(slow, at)) for at in range(3 * KNOWN)] == [[]] * 3 * KNOWN
