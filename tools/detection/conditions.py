@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from tools.observe.kinds import Meaning, Weight, meaning
 from tools.observe.signal import Key, Signal, Source
 
+EDGE = "edge_lost"
+
 
 @dataclass(slots=True)
 class Condition:
@@ -64,10 +66,15 @@ class Conditions:
     def witnessed(self, condition: Condition) -> bool:
         """Whether something else is held against that node, by another side or over another line.
 
+        A lost edge is about two nodes: which of them is ill no other view of one can tell, nor is it a
+        witness of that view.
+
         Silence over two lines of one node is two witnesses only while all other nodes answer: when many
         fall silent together, it is what they have in common that is slow.
         """
         mine = condition.signal
+        if mine.kind == EDGE:
+            return False
         shared = mine.kind == "silent" and any(
             other.signal.kind == "silent" and other.node != condition.node for other in self._held.values()
         )
@@ -76,7 +83,7 @@ class Conditions:
             or other.signal.kind != mine.kind
             or (other.signal.via != mine.via and not shared)
             for other in self.of(condition.node)
-            if other is not condition
+            if other is not condition and other.signal.kind != EDGE
         )
 
     def stale(self, signal: Signal) -> bool:
