@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
@@ -135,6 +136,13 @@ def explained(error: Exception, where: str) -> SubjectError:
         return NoSuch(f"Not found by the Docker engine: {text}")
     if isinstance(error, APIError):
         return SubjectError(f"The Docker engine refused: {text}")
+    tls = next((each for each in chain if isinstance(each, ssl.SSLError)), None)
+    if tls is not None:
+        why = getattr(tls, "verify_message", "") or tls.reason or str(tls)
+        return NotReady(
+            f"The Docker engine at {where} cannot be spoken to over TLS: {why}. "
+            "See the certificates in DOCKER_CERT_PATH or those of `docker context inspect`."
+        )
     missing = any(isinstance(each, FileNotFoundError | ConnectionRefusedError) for each in chain)
     if missing or isinstance(error, DockerException | ConnectionError):
         return NotReady(f"No Docker engine answers at {where}. Start Docker, set DOCKER_HOST, {_INSTEAD}")

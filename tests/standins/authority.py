@@ -13,6 +13,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 LASTS = dt.timedelta(days=2)
 
+SIGNS = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+"""What an authority's certificate must say that its key is for: Python 3.13 asks."""
+
 
 @dataclass(frozen=True)
 class Signed:
@@ -29,8 +42,13 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _named("authority")
-        made = _builder(self._name, self._name, self._key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        identity = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
+        self._signer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identity)
+        made = (
+            _builder(self._name, self._name, self._key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(identity, critical=False)
+            .add_extension(SIGNS, critical=True)
         )
         self.cert = folder / "authority.pem"
         self.cert.write_bytes(_pem(made.sign(self._key, hashes.SHA256())))
@@ -39,11 +57,13 @@ class Authority:
         """Sign a certificate for servers and clients, for these DNS names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        made = _builder(_named(""), self._name, key).add_extension(
-            x509.ExtendedKeyUsage(usages), critical=False
+        made = (
+            _builder(_named(""), self._name, key)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            .add_extension(self._signer, critical=False)
         )
         if names:
-            made = made.add_extension(x509.SubjectAlternativeName(map(_general, names)), critical=False)
+            made = made.add_extension(x509.SubjectAlternativeName(map(_general, names)), critical=True)
         signed = Signed(self._folder / f"{name}.pem", self._folder / f"{name}.key")
         signed.cert.write_bytes(_pem(made.sign(self._key, hashes.SHA256())))
         signed.key.write_bytes(

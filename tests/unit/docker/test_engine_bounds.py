@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 
 from subjects.base import RuntimeEvent
-from subjects.errors import SubjectError
+from subjects.errors import NotReady, SubjectError
 from subjects.runtimes import compose
 from subjects.runtimes.docker import DockerRuntime
 from subjects.runtimes.docker_events import EventStream
@@ -90,9 +90,9 @@ async def test_a_compose_that_takes_no_end_is_ended_by_force(monkeypatch: pytest
             await compose.run(stubborn, {}, 0.2)
 
 
-async def test_an_engine_that_wants_certificates_is_found_again_by_its_address(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def engine_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+    """The address of an engine that says its version over TLS; the certificates for it are set."""
     authority = Authority(tmp_path)
     signed = authority.sign("engine", [HOST])
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -100,26 +100,40 @@ async def test_an_engine_that_wants_certificates_is_found_again_by_its_address(
     version = json.dumps({"ApiVersion": "1.44", "MinAPIVersion": "1.24", "Version": "25.0"}).encode()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(version)}\r\nConnection: close\r\n\r\n"
-        writer.write(head.encode() + version)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(version)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + version)
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
 
     server = await asyncio.start_server(answer, HOST, 0, ssl=tls)
-    address = f"tcp://{HOST}:{server.sockets[0].getsockname()[1]}"
     for name, path in (("ca", authority.cert), ("cert", signed.cert), ("key", signed.key)):
         (tmp_path / f"{name}.pem").write_bytes(path.read_bytes())
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # requests would take them in place of the engine's
         monkeypatch.delenv(name, raising=False)
+    address = f"tcp://{HOST}:{server.sockets[0].getsockname()[1]}"
     monkeypatch.setenv("DOCKER_HOST", address)
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
-
-    for given in (None, address):
-        engine = await connect(given)
-        assert engine.address == address
-        engine.close()
+    yield address
     server.close()
     await server.wait_closed()
+
+
+async def test_an_engine_that_wants_certificates_is_found_again_by_its_address(engine_over_tls: str) -> None:
+    for given in (None, engine_over_tls):
+        engine = await connect(given)
+        assert engine.address == engine_over_tls
+        engine.close()
+
+
+async def test_an_engine_whose_certificate_does_not_verify_is_told_as_that(
+    engine_over_tls: str, tmp_path: Path
+) -> None:
+    (tmp_path / "another").mkdir()
+    (tmp_path / "ca.pem").write_bytes(Authority(tmp_path / "another").cert.read_bytes())
+
+    with pytest.raises(NotReady, match=f"{engine_over_tls} cannot be spoken to over TLS: .*certificate"):
+        await connect()
