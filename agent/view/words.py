@@ -35,6 +35,16 @@ def call_words(arguments: Mapping[str, Any], limit: int = 60) -> str:
     return one_line(" ".join(words), limit)
 
 
+def size(count: float) -> str:
+    """Say a number of bytes: `16 B`, `20.0 KiB`, `2.0 GiB`."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
 def seconds(value: float | None) -> str:
     """Say a span as a person reads it: `0.04 s`, `5 s`, `2 min 5 s`; empty for one not measured."""
     if value is None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.events import Verbatim
+from agent.view.words import size
 from subjects import clock
 from subjects.base import Cluster
 from subjects.errors import SubjectError
@@ -116,7 +117,7 @@ def _shown(key: str, value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case int() if key.endswith("_bytes"):
-            return _size(value)
+            return size(value)
         case float() if key.endswith("_s_ago"):
             return f"{value:.1f} s ago"
         case float() if key.endswith("_s"):
@@ -129,12 +130,3 @@ def _shown(key: str, value: Any) -> str:
             return "; ".join(words)
         case _:
             return str(value)
-
-
-def _size(count: int) -> str:
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} TiB"

@@ -1,12 +1,13 @@
 """One or two plain sentences about a result: only what is in it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agent.demo.request import STOPPED
 from agent.models.offline import words
 from agent.models.offline.record import Seen
+from agent.view.words import size
 
 Data = Mapping[str, Any]
 TYPED = {
@@ -77,6 +78,29 @@ def status(data: Data) -> str:
             for open_ in data.get("open_incidents") or ()
         ),
     )
+
+
+def figures(data: Data) -> str:
+    """Say of each node what it reports of itself: version, term, log, sizes."""
+    told = (
+        (node.get("name"), _figures(node)) for node in data.get("nodes") or () if isinstance(node, Mapping)
+    )
+    return "\n".join(f"- {name}: {', '.join(parts) or 'nothing is known'}" for name, parts in told) or status(
+        data
+    )
+
+
+def _figures(node: Data) -> Sequence[str]:
+    sizes = (("database", "db_bytes"), ("quota", "quota_bytes"), ("free on its disk", "disk_free_bytes"))
+    known = (
+        *((word, node.get(name)) for word, name in (("version", "version"), ("term", "term"))),
+        *(
+            (word, node.get(name))
+            for word, name in (("raft index", "raft_index"), ("behind its leader", "lag"))
+        ),
+        *((word, size(node[name])) for word, name in sizes if isinstance(node.get(name), int)),
+    )
+    return [f"{word} {value}" for word, value in known if value is not None]
 
 
 def load(data: Data) -> str:

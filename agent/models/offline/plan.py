@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from agent.models.offline import demo, words
 from agent.models.offline.alert import PastedAlert, pasted_alert
 from agent.models.offline.answers import ANSWERS
-from agent.models.offline.narration import tell
+from agent.models.offline.narration import figures, tell
 from agent.models.offline.questions import understand
 from agent.models.offline.record import Record, Seen, Step
 from agent.models.offline.words import given
@@ -25,7 +25,7 @@ Questions, answered from the record:
 - `how sure are you?`, `how do you know?`, `what does E7 say?`, `what was predicted?`
 - `was anything lost?`, `how long?`, `blast radius?`, `why did writes stall?`
 - `what would have told me?`, `what should I change?`, `a summary for Slack`
-- `status`, `logs etcd-2`, `incidents`, `list faults`
+- `status`, `which version?`, `how far behind?`, `logs etcd-2`, `incidents`, `list faults`
 - an alert, pasted as Alertmanager sends it (JSON)
 
 For anything else set ANTHROPIC_API_KEY: then Claude answers."""
@@ -92,6 +92,11 @@ def _reply(record: Record, question: str) -> Step:
             return Step("`operator fault list` shows open faults; `/restore` in the chat heals them.")
         case "report":
             return Step("`operator incidents report --format html --to report.html` writes the report.")
+        case "figures":
+            seen = record.tried("cluster_status")
+            if seen is not None and seen.ok and seen.data.get("nodes"):
+                return Step(f"Each node's own word ({seen.evidence}):\n\n{figures(seen.data)}")
+            return _once(record, "cluster_status")
         case "incidents" | "status" | "load":
             return _once(record, _READS[question])
     found = _incident(record)

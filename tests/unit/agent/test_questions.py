@@ -18,6 +18,8 @@ from agent.orders import read_demo, read_order
 
 INCIDENT: dict[str, Any] = json.loads((Path(__file__).parent / "records" / "leader_killed.json").read_text())
 """What `incident_list` returned of a real run: etcd-1, which led, was killed, and started again."""
+MEMBER = {"name": "etcd-2", "version": "3.5.1", "term": 4, "raft_index": 812, "lag": 0, "db_bytes": 20_480}
+FIGURES = ("version 3.5.1, term 4, raft index 812, behind its leader 0, database 20.0 KiB", "E30")
 ACTS = {
     "store_kill", "fault_inject", "store_restart", "fault_heal", "load_start", "load_stop", "cluster_start",
     "cluster_stop",
@@ -48,7 +50,7 @@ class Conversation:
     def _result(self, tool: str) -> str:
         answers: dict[str, dict[str, Any]] = {
             "incident_list": {"incident": INCIDENT},
-            "cluster_status": {"state": "healthy", "leader": "etcd-2", "nodes": []},
+            "cluster_status": {"state": "healthy", "leader": "etcd-2", "nodes": [MEMBER]},
             "timeline": {
                 "evidence": {"E5": {"source": "signal:process", "at": "T", "text": "exit code 137"}}
             },
@@ -76,6 +78,12 @@ ALERTS, SUMMARY = (
     ("20261127-100127-e13d", "etcd-1 was killed", "2,931"),
 )
 QUESTIONS: dict[str, tuple[str, ...]] = {
+    "what version is it": FIGURES,
+    "which version of etcd are we running?": FIGURES,
+    "what is the raft term": FIGURES,
+    "how far behind is etcd-3": FIGURES,
+    "are all members in sync": FIGURES,
+    "how big is the database?": FIGURES,
     "what broke?": CAUSE,
     "so what happened": CAUSE,
     "wat hapened?": CAUSE,
@@ -446,7 +454,6 @@ def test_what_is_no_plain_order_never_acts(text: str) -> None:
         "which peers lost connection to etcd-1",
         "how many connections were lost",
         "why is disk usage high",
-        "what version is it",
         "what is this thing?",
         "how long does raft take to elect",
         "can a follower be promoted",
