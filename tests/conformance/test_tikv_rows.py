@@ -51,7 +51,7 @@ class Watched:
         deadline = time.monotonic() + KNOWN_S
         while True:
             found = await RulesDiagnostician().examine(
-                case_of([detection]), self.cluster, self.monitor.signals, self.ledger
+                case_of([detection]), self.cluster, lambda: self.monitor.signals, self.ledger
             )
             if (found.kind, found.nodes) == (kind, nodes):
                 assert found.verified, found.problems

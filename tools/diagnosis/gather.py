@@ -4,7 +4,7 @@ A fault may be healed before anybody looks, so what was recorded counts as much 
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -39,6 +39,9 @@ QUOTE_CHARS = 200
 
 ENDS = frozenset({"exit", "oom", "evicted"})
 
+Recorded = Callable[[], Iterable[Signal]]
+"""Returns the signals that the monitor has seen up to now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -51,13 +54,11 @@ class Gathered:
     """Whether clients waited far too long meanwhile, and nothing was detected."""
 
 
-async def gather(
-    case: Case, cluster: ObservedCluster, recorded: Iterable[Signal], ledger: Ledger
-) -> Gathered:
-    """Return everything that is known of the incident."""
-    earlier = [_quoted(each, ledger) for each in _since(case, recorded)]
-    waited = any(each.kind == "slow" for each in earlier)
+async def gather(case: Case, cluster: ObservedCluster, recorded: Recorded, ledger: Ledger) -> Gathered:
+    """Return everything that is known of the incident, and what was recorded while the look went on."""
+    waited = any(each.kind == "slow" for each in _since(case, recorded()))
     snapshot, fresh = await _look(case, cluster, ledger, thorough=waited or case.detection is not None)
+    earlier = [_quoted(each, ledger) for each in _since(case, recorded())]
     ids = {node.member_id: node.name for node in snapshot.nodes if node.member_id} if snapshot else {}
     logs = await _logs(cluster, ledger, case.opened_wall, [*earlier, *fresh], ids)
     seen = [Seen(each, now=False) for each in (*earlier, *logs)] + [Seen(each, now=True) for each in fresh]

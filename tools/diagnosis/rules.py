@@ -12,14 +12,14 @@ from tools.diagnosis.advice import actions, listed, would_change
 from tools.diagnosis.base import Case
 from tools.diagnosis.check import MIN_QUOTE_CHARS, check, folded, settle, sources
 from tools.diagnosis.examination import Examination
-from tools.diagnosis.gather import Gathered, gather
+from tools.diagnosis.gather import Gathered, Recorded, gather
 from tools.diagnosis.schema import Alternative, Cited, Confidence, Diagnosis, Findings, Kind
 from tools.diagnosis.table import BY_NAME, Row
 from tools.diagnosis.verdict import Verdict, verdict
 from tools.diagnosis.views import Seen, Views, views_of
 from tools.observe.kinds import IN_LISTS, KINDS, meaning
 from tools.observe.ledger import Ledger
-from tools.observe.signal import Detection, Signal
+from tools.observe.signal import Detection
 
 MAX_CITED = 8
 
@@ -35,10 +35,10 @@ class RulesDiagnostician:
     async def diagnose(self, examination: Examination) -> Diagnosis:
         """Diagnose from what the examination has."""
         cluster = examination.require_cluster()
-        return await self.examine(examination.case, cluster, examination.signals, examination.ledger)
+        return await self.examine(examination.case, cluster, lambda: examination.signals, examination.ledger)
 
     async def examine(
-        self, case: Case, cluster: ObservedCluster, recorded: Iterable[Signal], ledger: Ledger
+        self, case: Case, cluster: ObservedCluster, recorded: Recorded, ledger: Ledger
     ) -> Diagnosis:
         """Gather, decide, cite and check."""
         gathered = await gather(case, cluster, recorded, ledger)

@@ -437,9 +437,18 @@ TABLE: tuple[Row, ...] = (
     Row(
         "slow disk",
         Kind.SLOW_DISK,
-        (("slow_disk", "log_slow_disk"),),
+        (("slow_disk", "log_slow_disk"), ("cpu_enough",)),
         "waits for its disk: its own writes take long before any network is involved",
         ("starved of CPU", "network latency"),
+    ),
+    Row(
+        "slow disk, or too little CPU",
+        Kind.SLOW_DISK,
+        (("slow_disk", "log_slow_disk"),),
+        "waits for its disk: its own writes take long before any network is involved. Whether it had a "
+        "processor all the time is not known, and without one a write takes long on any disk",
+        ("starved of CPU", "network latency"),
+        surest=_MEDIUM,
     ),
     Row(
         "network latency",

@@ -159,7 +159,9 @@ async def test_a_slow_network_is_sure_only_of_a_node_that_was_asked_past_it(
     subject.past_the_network = past_the_network
     subject.answer("n2", 300.0)
     ledger = Ledger()
-    gathered = await gather(Case(None, None, 1.0), Cluster("c", subject, subject.logged).observed, (), ledger)
+    gathered = await gather(
+        Case(None, None, 1.0), Cluster("c", subject, subject.logged).observed, tuple, ledger
+    )
     found = conclude(gathered, subject.nodes, ledger)
 
     assert (found.kind, found.nodes, found.confidence) == (Kind.NETWORK_DELAY, ("n2",), surest)
@@ -224,9 +226,24 @@ async def test_one_answer_missed_in_passing_counts_only_where_something_was_dete
     detection = Detection("n2 does not answer", ("n2",), "I1", signals=(missed,))
     case = Case("I1", detection, 1.0) if detected else Case(None, None, 1.0)
     ledger = Ledger()
-    found = await gather(case, Cluster("c", subject, subject.runtime), (missed,), ledger)
+    found = await gather(case, Cluster("c", subject, subject.runtime), lambda: (missed,), ledger)
 
     assert (conclude(found, subject.nodes, ledger).kind is Kind.NONE) is not detected
+
+
+async def test_what_the_monitor_sees_while_the_diagnosis_looks_counts(subject: Timed) -> None:
+    """A look at a cluster that is ill takes seconds, in which the counters of CPU are read once more."""
+    late = signal("late_port", "n2", "n2 late_port: its service port answered in 395 ms")
+    starved = signal("starved", "n2", "n2 starved: its threads waited 7.27 s for a processor and ran 0.03 s")
+    detection = Detection("n2 answers clients several times slower", ("n2",), "I1", signals=(late,))
+
+    def recorded() -> tuple[Signal, ...]:
+        return (late, starved) if subject.looks else (late,)
+
+    ledger = Ledger()
+    found = await gather(Case("I1", detection, 0.0), Cluster("c", subject, subject.runtime), recorded, ledger)
+
+    assert conclude(found, subject.nodes, ledger).root_cause == "n2 is starved of CPU; its peers are not."
 
 
 async def test_a_restart_seen_late_is_not_blamed_on_what_the_log_told_of_an_earlier_incident(
@@ -240,7 +257,7 @@ async def test_a_restart_seen_late_is_not_blamed_on_what_the_log_told_of_an_earl
     ):
         subject.logged.lines.append(LogLine("n2", text, began - ago))
     ledger = Ledger()
-    gathered = await gather(Case(None, None, began), Cluster("c", subject, subject.runtime), (), ledger)
+    gathered = await gather(Case(None, None, began), Cluster("c", subject, subject.runtime), tuple, ledger)
     found = conclude(gathered, subject.nodes, ledger)
 
     assert (found.kind, found.nodes) == (Kind.PLANNED_RESTART, ("n2",))
@@ -265,7 +282,7 @@ async def test_a_log_that_does_not_come_keeps_nobody_waiting_for_the_others(
     subject.logged.lines.append(LogLine("n2", "paused the grpc server", 2.0))
     async with asyncio.timeout(60):
         found = await gather(
-            Case(None, None, 1.0), Cluster("c", subject, subject.logged).observed, (), Ledger()
+            Case(None, None, 1.0), Cluster("c", subject, subject.logged).observed, tuple, Ledger()
         )
 
     assert [each.word for each in found.seen if each.signal.source is Source.LOG] == ["log_server_paused"]
@@ -293,7 +310,7 @@ async def found_by_clocks(subject: Timed, *said: tuple[str, str]) -> Findings:
     ]
     ledger = Ledger()
     cluster = Cluster("c", subject, subject.logged)
-    gathered = await gather(Case(None, None, time.time() - 60), cluster.observed, [], ledger)
+    gathered = await gather(Case(None, None, time.time() - 60), cluster.observed, list, ledger)
     found = conclude(gathered, subject.nodes, ledger, database="etcd")
     assert check(found, ledger, nodes=subject.nodes, opened_wall=time.time() - 60) == ()
     return found
@@ -331,7 +348,7 @@ async def test_a_clock_that_is_off_explains_no_other_trouble(subject: Timed) -> 
     lagging = signal("lagging", "n3", "n3 lagging: 9000 entries behind the leader")
     ledger = Ledger()
     case = Case("i", Detection("n3 lags behind", ("n3",), "i", signals=(lagging,)), 0.0)
-    gathered = await gather(case, Cluster("c", subject, subject.logged).observed, [lagging], ledger)
+    gathered = await gather(case, Cluster("c", subject, subject.logged).observed, lambda: [lagging], ledger)
 
     assert conclude(gathered, subject.nodes, ledger, database="etcd").kind is Kind.UNKNOWN
 
@@ -348,6 +365,6 @@ async def test_an_old_incident_that_is_still_open_makes_no_cause_of_what_happene
     full = Detection("n3 is close to its space quota", ("n3",), "i1", wall=now - 7200)
     made = Detection("the leader changes again and again", (), "i2", signals=(moved, unstable), wall=now)
     ledger, cluster = Ledger(), Cluster("c", subject, subject.logged)
-    gathered = await gather(case_of([made], [full]), cluster.observed, [], ledger)
+    gathered = await gather(case_of([made], [full]), cluster.observed, list, ledger)
 
     assert conclude(gathered, subject.nodes, ledger, database="etcd").kind is Kind.LEADER_LOSS

@@ -78,7 +78,7 @@ async def test_its_probe_is_named_where_events_may_be_read(
             while not any(each.kind == wanted for each in monitor.signals):
                 await asyncio.sleep(0.05)
         found = await RulesDiagnostician().examine(
-            case_of(monitor.detections), cluster.observed, monitor.signals, ledger
+            case_of(monitor.detections), cluster.observed, lambda: monitor.signals, ledger
         )
         async with asyncio.timeout(BOUND_S):
             while not await _answers(cluster):

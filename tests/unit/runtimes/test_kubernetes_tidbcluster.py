@@ -71,7 +71,7 @@ class Watch:
     async def diagnosis(self, incident: str) -> Diagnosis:
         case = case_of([each for each in self.monitor.detections if each.incident == incident])
         rules = RulesDiagnostician()
-        return await rules.examine(case, self.cluster.observed, self.monitor.signals, self.ledger)
+        return await rules.examine(case, self.cluster.observed, lambda: self.monitor.signals, self.ledger)
 
     async def replaced(self, pod: str) -> None:
         """Delete a pod as the controller of its set does in an upgrade, and wait until all is well again."""

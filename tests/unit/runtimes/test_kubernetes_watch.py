@@ -77,7 +77,7 @@ class Watch:
         last = self.monitor.detections[-1].incident
         case = case_of([each for each in self.monitor.detections if each.incident == last])
         rules = RulesDiagnostician()
-        return await rules.examine(case, self.cluster.observed, self.monitor.signals, self.ledger)
+        return await rules.examine(case, self.cluster.observed, lambda: self.monitor.signals, self.ledger)
 
     async def pods(self, hold: Callable[[dict[str, Any]], bool]) -> None:
         async with asyncio.timeout(BOUND_S):

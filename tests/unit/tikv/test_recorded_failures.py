@@ -41,7 +41,7 @@ async def test_a_look_and_its_diagnosis(
     try:
         with look.replayed():
             snapshot = await cluster.subject.observe()
-            found = await RulesDiagnostician().examine(case_of([]), cluster, (), Ledger())
+            found = await RulesDiagnostician().examine(case_of([]), cluster, tuple, Ledger())
     finally:
         await cluster.aclose()
 
