@@ -98,6 +98,8 @@ class ProcessView:
     """How long its threads had a processor since they began, where that is known."""
     waited_s: float | None = None
     """How long they could have run and had none: none was free, or a limit of theirs was used up."""
+    throttled_s: float | None = None
+    """How long a limit on its CPU (a quota) held it back, summed over processors, where that is known."""
     networked: bool | None = None
     """Whether the engine that runs it has it in any network; None where nobody says."""
     raw: str = ""

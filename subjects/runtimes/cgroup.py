@@ -24,9 +24,9 @@ class Controller:
     root: Path
     version: int
 
-    def group_of(self, pid: int) -> Path:
+    def group_of(self, pid: int, proc: Path = Path("/proc")) -> Path:
         """Return the group that the process is in."""
-        for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        for line in (proc / str(pid) / "cgroup").read_text().splitlines():
             _, names, path = line.split(":", 2)
             if (self.version == 2 and names == "") or (self.version == 1 and "cpu" in names.split(",")):
                 return self.root / path.lstrip("/")
@@ -49,6 +49,22 @@ def find_controller() -> Controller:
 def group_of(pid: int) -> Path:
     """Return the cpu group that the process is in: where it goes back to."""
     return find_controller().group_of(pid)
+
+
+def throttled_s(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> float | None:
+    """Return how long the quota of a process's group held it back, in seconds, summed over processors.
+
+    Since the group was made; 0 where it has no quota, None where the kernel does not tell (`cpu.stat`).
+    Unlike what threads wait for a processor it grows for no other reason.
+    """
+    version = 1 if (root / "cpu").is_dir() else 2
+    try:
+        group = Controller(root / "cpu" if version == 1 else root, version).group_of(pid, proc)
+        figures = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+    except (OSError, ValueError, Unsupported):
+        return None
+    found = figures.get("throttled_time") or f"{figures.get('throttled_usec', '0')}000"
+    return int(found) / 1e9
 
 
 def set_share(name: str, pid: int, cores: float) -> None:

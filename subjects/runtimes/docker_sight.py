@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from subjects.base import ProcessState, ProcessView
+from subjects.runtimes import cgroup
 from subjects.runtimes.identity import cpu_time, descendants
 
 
@@ -49,7 +50,7 @@ class KernelSight:
         if not times:
             return said
         ran, waited = (sum(each) for each in zip(*times, strict=True))
-        return replace(said, ran_s=ran, waited_s=waited)
+        return replace(said, ran_s=ran, waited_s=waited, throttled_s=cgroup.throttled_s(pid, self._proc))
 
     def _has(self, container: str, pid: object) -> bool:
         try:

@@ -30,7 +30,7 @@ from subjects.base import (
 )
 from subjects.base.control import can, cannot
 from subjects.errors import NotReady, StaleTarget
-from subjects.runtimes import identity, layout, logtime
+from subjects.runtimes import cgroup, identity, layout, logtime
 from subjects.runtimes.filelock import locked
 from subjects.runtimes.json_file import laying_out
 from subjects.runtimes.network import control, rules
@@ -122,8 +122,14 @@ class ProcessRuntime:
             if recorded not in self._oom_kills:
                 self._oom_kills[recorded] = oom_kills()
             ran_s, waited_s = identity.cpu_time(int(recorded.id)) or (None, None)
-            raw = f"process {recorded.id} is {now}"
-            return ProcessView(now, recorded, ran_s=ran_s, waited_s=waited_s, raw=raw)
+            return ProcessView(
+                now,
+                recorded,
+                ran_s=ran_s,
+                waited_s=waited_s,
+                throttled_s=cgroup.throttled_s(int(recorded.id)),
+                raw=f"process {recorded.id} is {now}",
+            )
         code = await self._processes.wait_exit_code(node, recorded)
         how = "how it ended is not known" if code is None else describe_exit(code)
         oom = None

@@ -44,6 +44,8 @@ class Row:
     """True: only where nobody here sees the node's process. False: only where somebody does."""
     surest: Confidence = Confidence.HIGH
     """The most that such evidence is good for."""
+    sure_with: Words = ()
+    """Without any of these it is good for medium at most: what it looks like is not ruled out."""
     weight: int | None = None
     """In place of its kind's, where this row is surer than others of the kind."""
     database: str | None = None
@@ -68,6 +70,11 @@ class Row:
     def firm(self, views: Views) -> bool:
         """Whether every group that makes it fit has something that can be counted on."""
         return all(any(seen.firm for seen in views.of(words)) for words in self.when)
+
+    def surest_of(self, views: Views) -> Confidence:
+        """Return the most that the evidence of this node is good for."""
+        sure = self.surest is not Confidence.HIGH or not self.sure_with or views.has(self.sure_with)
+        return self.surest if sure else Confidence.MEDIUM
 
     def matched(self, views: Views) -> tuple[Seen, ...]:
         """Return what made the row fit, the earliest of each group."""
@@ -395,6 +402,7 @@ TABLE: tuple[Row, ...] = (
         ("killed", "frozen", "network latency"),
         unless=LATE,
         outside=False,
+        sure_with=("cpu_enough", "refused", "reset", "unreachable", "no_network"),
     ),
     Row(
         "partition",
@@ -437,18 +445,10 @@ TABLE: tuple[Row, ...] = (
     Row(
         "slow disk",
         Kind.SLOW_DISK,
-        (("slow_disk", "log_slow_disk"), ("cpu_enough",)),
+        (("slow_disk", "log_slow_disk"),),
         "waits for its disk: its own writes take long before any network is involved",
         ("starved of CPU", "network latency"),
-    ),
-    Row(
-        "slow disk, or too little CPU",
-        Kind.SLOW_DISK,
-        (("slow_disk", "log_slow_disk"),),
-        "waits for its disk: its own writes take long before any network is involved. Whether it had a "
-        "processor all the time is not known, and without one a write takes long on any disk",
-        ("starved of CPU", "network latency"),
-        surest=_MEDIUM,
+        sure_with=("cpu_enough",),
     ),
     Row(
         "network latency",

@@ -267,7 +267,7 @@ def _gravity(kind: Kind, *, shrunk: bool) -> int:
 
 def _least(causes: Sequence[tuple[Views, Row]]) -> Confidence:
     """How sure the least sure of them is."""
-    return min((row.surest for _, row in causes), key=[*Confidence][::-1].index)
+    return min((row.surest_of(views) for views, row in causes), key=[*Confidence][::-1].index)
 
 
 def _never_joined(nodes: Sequence[str]) -> str:

@@ -93,16 +93,23 @@ def test_one_nodes_views_mean(scene: Scene, kinds: tuple[str, ...], kind: Kind) 
     assert (found.kind, found.nodes) == (kind, ("b",))
 
 
-@pytest.mark.parametrize("words", ["slow_disk", "log_slow_disk"])
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (("slow_disk", "late_port"), Kind.SLOW_DISK),
+        (("log_slow_disk", "late_port"), Kind.SLOW_DISK),
+        (("silent", "healthy"), Kind.PARTITION),
+    ],
+)
 @pytest.mark.parametrize("measured", [True, False])
-def test_a_disk_is_slow_for_sure_only_where_the_node_had_a_processor(
-    scene: Scene, words: str, *, measured: bool
+def test_what_a_starved_node_shows_too_is_sure_only_of_one_that_had_a_processor(
+    scene: Scene, words: tuple[str, ...], kind: Kind, *, measured: bool
 ) -> None:
-    """Of a store held to 0.02 cores its log said `sync log took too long`, and its disk was quick."""
-    scene.well("a", "c").on("b", *RUNS, words, *(["cpu_enough"] if measured else []))
+    """A store held to 0.02 cores logged `sync log took too long`, and its port was silent now and then."""
+    scene.well("a", "c").on("b", *RUNS, *words, *(("cpu_enough",) if measured else ()))
     found = concluded(scene)
 
-    assert (found.kind, found.nodes) == (Kind.SLOW_DISK, ("b",))
+    assert (found.kind, found.nodes) == (kind, ("b",))
     assert found.confidence is (Confidence.HIGH if measured else Confidence.MEDIUM)
 
 

@@ -54,6 +54,33 @@ class TestWhoStandsOut:
 
         assert told(a=pd, b=well, c=starved, d=well) == [("starved", "c")]
 
+    @pytest.mark.parametrize(
+        ("waited_s", "throttled_s", "of_others", "found"),
+        [
+            # As measured on Docker, two cores, six nodes, one store held to 0.02 cores.
+            (1.81, 2.88, (0.0, 0.0), True),
+            (1.45, 1.81, (0.0, 0.0), True),
+            (5.16, 2.99, (0.0, 0.0), True),
+            (0.60, 2.60, (0.0, 0.0), True),  # what it waited is booked later
+            (1.81, 0.0, (0.0, 0.0), False),  # a busy machine: all of them wait, and none has a limit
+            (1.81, 1.20, (0.0, 0.0), False),
+            (1.81, 2.88, (0.0, 2.0), False),  # held back alike
+        ],
+    )
+    def test_one_that_its_limit_holds_back(
+        self, waited_s: float, throttled_s: float, of_others: tuple[float, ...], *, found: bool
+    ) -> None:
+        mine = Waited(3.4, ran_s=0.01, waited_s=waited_s, throttled_s=throttled_s)
+        b, c = (Waited(3.4, ran_s=0.4, waited_s=2.2, throttled_s=each) for each in of_others)
+
+        assert told(a=mine, b=b, c=c) == ([("starved", "a")] if found else [])
+        if not found:
+            return
+        (starved,) = (
+            each for each in signals_of_waits({"a": mine, "b": b, "c": c}) if each.kind == "starved"
+        )
+        assert f"held back by its CPU limit for {throttled_s:.2f} s" in starved.raw
+
     def test_that_a_node_had_its_processor_is_told_only_where_it_was_measured(self) -> None:
         seen = signals_of_waits({"a": WELL, "b": STARVED, "c": Waited(2.0)})
 
