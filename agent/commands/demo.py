@@ -72,13 +72,15 @@ async def demo_chaos(
     """Run the chaos demo; returns its result, of one that was interrupted or whose model failed as well."""
     from agent.demo.demo import Demo
     from agent.sessions.opening import headless_session
-    from tools.events import Notice
+    from tools.events import Failed, Notice
 
     async with headless_session(setup, view) as session:
         demo = Demo(session, request, pause)
         failed = await run_demo(demo, None, view)
         result = {**demo.result(), **failed}
         session.keep_result(result)
+        if not (result["ok"] or failed or result["interrupted"] or demo.facts.failures):
+            view.show(Failed(result["error"]))  # no tool has told why
     if session.recorded:
         view.show(Notice(f"Ask more: operator --resume {session.id}"))
     if found := result["incident"]:

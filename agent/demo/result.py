@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.demo.facts import Facts, since
-from agent.demo.stages import DETECTION, DIAGNOSIS, RECOVERY, Stages
+from agent.demo.stages import DETECTION, DIAGNOSIS, HEALTH, RECOVERY, Stages
 from agent.sessions.session import Session
 from subjects.base import ClusterState
 from tools.faults.catalogue import CATALOGUE
@@ -50,7 +50,11 @@ def _why_not(ran: Sequence[Mapping[str, Any]], facts: Facts) -> str:
     """Say why it is no success; empty for one. Detection and diagnosis have fields of their own."""
     failed = next((s for s in ran if not s["ok"] and s["n"] not in (DETECTION, DIAGNOSIS)), None)
     if failed is not None:
-        why = (failed["n"] == RECOVERY and _unrestored(facts.outcome)) or facts.failures.get(failed["n"])
+        why = facts.failures.get(failed["n"], "")
+        if failed["n"] == RECOVERY:
+            why = _unrestored(facts.outcome) or why
+        if failed["n"] == HEALTH and not why and facts.injection is not None:
+            why = "the cluster was not healthy before the fault"
         return f"Stage {failed['n']} ({failed['name']}) did not succeed{f': {why}' if why else '.'}"
     return "" if facts.restored else f"Not restored: {_unrestored(facts.outcome) or 'nothing was healed'}"
 

@@ -6,7 +6,7 @@ where it began: two of three stores could die unnoticed. PD moves leaders only a
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from subjects.errors import Unreachable
 from subjects.tikv.go_ycsb import go_ycsb_key
@@ -45,14 +45,35 @@ async def spread(pd: PdClient, stores: Sequence[int]) -> str:
         await pd.post("/regions/split", {"split_keys": in_hex, "retry_limit": 3}, WAIT_S)
         regions = await _until(pd, lambda found: len(found) > len(keys))
         wanted = {region.id: stores[index % len(stores)] for index, region in enumerate(regions)}
-        for region in regions:
-            if region.leader is not None and region.leader.store != wanted[region.id]:
-                body = {"name": "transfer-leader", "region_id": region.id, "to_store_id": wanted[region.id]}
-                await pd.post("/operators", body, ASK_S)
-        await _until(pd, lambda found: all(_led_by(each, wanted.get(each.id)) for each in found))
+        await _lead(pd, regions, wanted)
     except Unreachable as error:
         return f"the regions could not be spread over the stores: {error}"
     return ""
+
+
+async def _lead(pd: PdClient, regions: Sequence[Region], wanted: Mapping[int, int]) -> None:
+    """Have each region led by the store that is wanted: asked again where PD refuses for now.
+
+    It does while the replica there has not caught up, as those of a region that was just split have not.
+    """
+    deadline, asked, refused = time.monotonic() + WAIT_S, set[int](), ""
+    while left := [region for region in regions if not _led_by(region, wanted.get(region.id))]:
+        if time.monotonic() > deadline:
+            raise Unreachable(
+                refused or f"{len(left)} of {len(regions)} leaders have not moved in {WAIT_S:g} s"
+            )
+        for region in left:
+            if region.leader is None or region.id in asked:
+                continue
+            body = {"name": "transfer-leader", "region_id": region.id, "to_store_id": wanted[region.id]}
+            try:
+                await pd.post("/operators", body, ASK_S)
+            except Unreachable as error:
+                refused = str(error)
+            else:
+                asked.add(region.id)
+        await asyncio.sleep(_LOOK_S)
+        regions = await _regions(pd)
 
 
 def _led_by(region: Region, store: int | None) -> bool:

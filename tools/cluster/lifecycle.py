@@ -95,6 +95,8 @@ async def start(workbench: Workbench) -> tuple[ClusterSnapshot, float]:
         if undone := await cluster.subject.prepare():
             workbench.emit(Notice(f"{cluster.label}: {undone}.", level="warning"))
         snapshot = await cluster.subject.observe()  # as it is now: it was changed
+        if snapshot.state is not ClusterState.HEALTHY:
+            snapshot = await _wait_healthy(workbench, cluster, time.monotonic(), deployment.healthy_timeout_s)
     _tell_of_standins(workbench, cluster, snapshot)
     await watch(workbench)
     return snapshot, time.monotonic() - began

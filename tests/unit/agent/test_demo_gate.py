@@ -7,7 +7,7 @@ import pytest
 
 from agent.demo.demo import Demo
 from agent.demo.request import DemoRequest
-from agent.demo.result import demo_result
+from agent.demo.result import _why_not, demo_result
 from agent.models.base import ToolCall
 from agent.permissions import ActiveGate, PermissionGate
 from agent.sessions.session import Session
@@ -108,6 +108,14 @@ async def test_a_call_that_failed_in_an_earlier_stage_is_not_blamed_for_a_later_
     result = demo_result(cast(Session, Answered()), demo.gate.stages, demo.facts, stopped=False)
 
     assert result["error"] == "Stage 2 (load) did not succeed."
+
+
+async def test_a_cluster_that_was_not_healthy_before_the_fault_is_told_as_why(here: Room) -> None:
+    demo = broken(demo_of(here))
+
+    assert _why_not(demo.gate.stages.result(), demo.facts).endswith(
+        "did not succeed: the cluster was not healthy before the fault"
+    )
 
 
 async def test_a_wait_that_could_not_be_made_is_no_missed_detection(here: Room) -> None:
