@@ -1,7 +1,6 @@
 """When the next frame is drawn: soon, but seldom enough to cost little."""
 
 import asyncio
-import time
 from collections.abc import Callable
 
 FRAME_S = 1 / 12
@@ -38,9 +37,10 @@ class Pace:
     def now(self) -> None:
         """Draw."""
         self.stop()
-        began = time.perf_counter()
+        began = self._clock()
         self._draw()
-        self._due = self._clock() + max(FRAME_S, SHARE * (time.perf_counter() - began))
+        ended = self._clock()
+        self._due = ended + max(FRAME_S, SHARE * (ended - began))
 
     def stop(self) -> None:
         """Forget the frame that was to come."""

@@ -57,14 +57,13 @@ def throttled_s(pid: int, proc: Path = Path("/proc"), root: Path = _ROOT) -> flo
     Since the group was made; 0 where it has no quota, None where the kernel does not tell (`cpu.stat`).
     Unlike what threads wait for a processor it grows for no other reason.
     """
-    version = 1 if (root / "cpu").is_dir() else 2
+    v1 = root / "cpu"
     try:
-        group = Controller(root / "cpu" if version == 1 else root, version).group_of(pid, proc)
+        group = (Controller(v1, 1) if _is_v1(v1) else Controller(root, 2)).group_of(pid, proc)
         figures = dict(line.split() for line in (group / "cpu.stat").read_text().splitlines())
+        return int(figures.get("throttled_time", 0)) / 1e9 + int(figures.get("throttled_usec", 0)) / 1e6
     except (OSError, ValueError, Unsupported):
         return None
-    found = figures.get("throttled_time") or f"{figures.get('throttled_usec', '0')}000"
-    return int(found) / 1e9
 
 
 def set_share(name: str, pid: int, cores: float) -> None:

@@ -18,6 +18,7 @@ PROJECT, SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 
 FREEZE_TRIES = 10
 FREEZE_WAIT_S = 0.2
+"""How often it is tried to freeze a container, and the wait before the next try."""
 
 
 class Containers:
@@ -70,8 +71,8 @@ class Containers:
     async def pause(self, container: str) -> None:
         """Freeze a container, trying again where the freezer gives up.
 
-        Under version 1 of control groups runc tries for a few milliseconds and leaves it to its callers to
-        ask again, which a busy machine needs (opencontainers/runc#4388).
+        Under version 1 of control groups runc tries so often and leaves it to its callers to ask again, which
+        a busy machine needs (opencontainers/runc#4388).
         """
         for _ in range(FREEZE_TRIES - 1):
             try:

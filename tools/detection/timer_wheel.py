@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from tools.detection.probe import HeldProbe, Reports
+from tools.observe.signal import CLIENT_PORT, HEALTH_PORT
 from tools.observe.targets import ProbeTarget
 
 PERIOD_S = 0.25
@@ -67,9 +68,8 @@ class Wheel:
 
     def way_s(self, node: str) -> float:
         """Return how long a question to `node` and its answer travel; 0 before the first answer."""
-        return max(
-            (probe.way_s or 0.0 for (name, _), probe in self._probes.items() if name == node), default=0.0
-        )
+        held = (self._probes.get((node, via)) for via in (HEALTH_PORT, CLIENT_PORT))
+        return max((probe.way_s or 0.0 for probe in held if probe is not None), default=0.0)
 
     @property
     def answered(self) -> int:

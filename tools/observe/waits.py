@@ -23,6 +23,9 @@ it run once every 100 ms, so half a second has only five such periods to count."
 STARVED_SHARE = 0.5
 """Of the time looked at, so much was waited for a processor, over all threads. Measured: 0.1 to 0.3 of a
 healthy member on two cores with ten processes at work on each, 1.8 and up of one held to 0.02 cores."""
+THROTTLED_SHARE = 0.25
+"""The same of being held back by a limit on its CPU. Measured in 21 readings of a store held to 0.02 cores:
+0.53 of the time and more."""
 STARVED_TO_RAN = 10.0
 """Times as long waited as ran: 3 to 7 and 60 to 110, in the same measurement."""
 APART = 4.0
@@ -151,7 +154,8 @@ def starved(waited: Waited, others: Sequence[Waited]) -> bool:
     """Whether a node is kept from the processor, more than its neighbours are."""
     if waited.waited_s is None or waited.ran_s is None:
         return False
-    if not kept_waiting(waited) or _held_s(waited) < STARVED_TO_RAN * waited.ran_s:
+    held_s = max(waited.waited_s, waited.throttled_s or 0.0)
+    if not kept_waiting(waited) or held_s < STARVED_TO_RAN * waited.ran_s:
         return False
     theirs = [each.waited_s for each in others if each.waited_s is not None] or [0.0]
     return throttled(waited, others) or waited.waited_s >= max(APART * median(theirs), ALONE * max(theirs))
@@ -161,19 +165,17 @@ def throttled(waited: Waited, others: Sequence[Waited]) -> bool:
     """Whether a limit on a node's CPU holds it back most of the time, and none its neighbours.
 
     What threads waited is booked once they run again, so of one that hardly runs it comes in lumps; this is
-    kept by the limit itself. Measured of a store held to 0.02 cores: 0.5 to 7.6 of the time (two processors).
+    kept by the limit itself.
     """
     theirs = max((each.throttled_s or 0.0 for each in others), default=0.0)
-    return (waited.throttled_s or 0.0) >= max(STARVED_SHARE * waited.span_s, ALONE * theirs)
+    return (waited.throttled_s or 0.0) >= max(THROTTLED_SHARE * waited.span_s, ALONE * theirs)
 
 
 def kept_waiting(waited: Waited) -> bool:
     """Whether a node waited so long for a processor that its answers may be late for that."""
-    return waited.waited_s is None or _held_s(waited) >= STARVED_SHARE * waited.span_s
-
-
-def _held_s(waited: Waited) -> float:
-    return max(waited.waited_s or 0.0, waited.throttled_s or 0.0)
+    if waited.waited_s is None or waited.waited_s >= STARVED_SHARE * waited.span_s:
+        return True
+    return (waited.throttled_s or 0.0) >= THROTTLED_SHARE * waited.span_s
 
 
 def slow_to_write(waited: Waited, others: Sequence[Waited]) -> bool:
@@ -214,9 +216,8 @@ def _grown(
 
 
 def _more(before: float | None, after: float | None) -> float | None:
-    """Return by how much a counter grew, as `_grown` does."""
-    grown = _grown(None if before is None else (before, 0.0), None if after is None else (after, 0.0))
-    return grown[0] if grown else None
+    """Return by how much a counter grew; None where it is not known, or began again."""
+    return None if before is None or after is None or after < before else after - before
 
 
 async def _syncs(subject: Subject, node: str, metric: str) -> tuple[int, float] | None:

@@ -1,7 +1,7 @@
 """One or two plain sentences about a result: only what is in it."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from agent.demo.request import STOPPED
@@ -24,6 +24,16 @@ TYPED = {
 }
 """What a person types here for what a tool's advice calls by its name."""
 _NAMED = re.compile(rf"`?\b({'|'.join(TYPED)})\b`?")
+_FIGURES = {
+    "version": "version",
+    "term": "term",
+    "raft_index": "raft index",
+    "lag": "behind its leader",
+    "db_bytes": "database",
+    "quota_bytes": "quota",
+    "disk_free_bytes": "free on its disk",
+}
+"""What a node says of itself in figures, and what that is called."""
 _DID = {
     "kill": "was killed",
     "pause": "is paused",
@@ -82,25 +92,15 @@ def status(data: Data) -> str:
 
 def figures(data: Data) -> str:
     """Say of each node what it reports of itself: version, term, log, sizes."""
-    told = (
-        (node.get("name"), _figures(node)) for node in data.get("nodes") or () if isinstance(node, Mapping)
-    )
-    return "\n".join(f"- {name}: {', '.join(parts) or 'nothing is known'}" for name, parts in told) or status(
-        data
+    return "\n".join(
+        f"- {node.get('name')}: {', '.join(_figures(node)) or 'nothing is known'}" for node in data["nodes"]
     )
 
 
-def _figures(node: Data) -> Sequence[str]:
-    sizes = (("database", "db_bytes"), ("quota", "quota_bytes"), ("free on its disk", "disk_free_bytes"))
-    known = (
-        *((word, node.get(name)) for word, name in (("version", "version"), ("term", "term"))),
-        *(
-            (word, node.get(name))
-            for word, name in (("raft index", "raft_index"), ("behind its leader", "lag"))
-        ),
-        *((word, size(node[name])) for word, name in sizes if isinstance(node.get(name), int)),
-    )
-    return [f"{word} {value}" for word, value in known if value is not None]
+def _figures(node: Data) -> Iterator[str]:
+    for name, called in _FIGURES.items():
+        if (value := node.get(name)) is not None:
+            yield f"{called} {size(value) if name.endswith('_bytes') else value}"
 
 
 def load(data: Data) -> str:

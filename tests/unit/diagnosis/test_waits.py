@@ -63,7 +63,7 @@ class TestWhoStandsOut:
             (5.16, 2.99, (0.0, 0.0), True),
             (0.60, 2.60, (0.0, 0.0), True),  # what it waited is booked later
             (1.81, 0.0, (0.0, 0.0), False),  # a busy machine: all of them wait, and none has a limit
-            (1.81, 1.20, (0.0, 0.0), False),
+            (1.81, 0.60, (0.0, 0.0), False),
             (1.81, 2.88, (0.0, 2.0), False),  # held back alike
         ],
     )

@@ -18,6 +18,8 @@ def machine(folder: Path, version: int, stat: str | None) -> tuple[Path, Path]:
     (proc / "7" / "cgroup").write_text(groups)
     group = root / ("docker/abc" if version == 2 else "cpu/docker/abc")
     group.mkdir(parents=True)
+    if version == 1:
+        (root / "cpu" / "cpu.shares").write_text("1024")
     if stat is not None:
         (group / "cpu.stat").write_text(stat)
     return proc, root

@@ -1,7 +1,6 @@
 """What a person sees on a terminal: drawn once, in place where it goes on, and never forged."""
 
 import asyncio
-import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -286,8 +285,9 @@ class TestInPlace:
         assert screen.text == ["✓ Waiting for detection… · 2.00 s"]
 
     def test_what_is_typed_ahead_is_drawn_last_and_its_end_is_seen(self) -> None:
-        screen = Screen(40, 10)
-        view = drawn(screen, Progress("Waiting", 1, 30), clock=itertools.count().__next__)
+        screen, now = Screen(40, 10), [0.0]
+        view = drawn(screen, Progress("Waiting", 1, 30), clock=lambda: now[0])
+        now[0] += 1
         view.typing("x" * 60 + " the end")
 
         assert screen.text[-1].startswith(f"{PROMPT} x")
@@ -307,9 +307,9 @@ class TestInPlace:
 class TestAside:
     """While somebody else has the terminal, nothing is drawn; afterwards all of it is."""
 
-    def test_nothing_stands_in_place_and_events_wait(self) -> None:
+    async def test_nothing_stands_in_place_and_events_wait(self) -> None:
         screen, told = Screen(), []
-        view = drawn(screen, Progress("Waiting", 1, 30), clock=itertools.count().__next__)
+        view = drawn(screen, Progress("Waiting", 1, 30))
         view.on_held = lambda: told.append(1)
 
         with view.aside():
@@ -318,7 +318,11 @@ class TestAside:
             view.show(CallStarted("a", "diagnose", {}))
             assert screen.text == []
         assert len(told) == 2
-        alarm, call = (line for line in screen.text if line)
+        async with asyncio.timeout(60):
+            while len(shown := [line for line in screen.text if line]) < 2:
+                await asyncio.sleep(0.01)
+        await view.aclose()
+        alarm, call = shown
         assert alarm == "● etcd-1 is gone · incident I1"
         assert call.startswith("● diagnose")
 
